@@ -1,0 +1,311 @@
+//! Cleaning: how the arena gets room back, as log-structured memory does
+//! (Rumble, Kejriwal, Ousterhout: "Log-structured Memory for DRAM-based
+//! Storage", FAST 2014).
+//!
+//! A cleaner takes a sealed chunk with little live data, walks its records and
+//! moves each that a slot still leads to: under that record's stripe lock it
+//! copies the record into its own open chunk and stores the slot's word. Then the
+//! chunk is free. The lock of *every* record is taken, of dead ones too: a record
+//! may have been unlinked by a process that died before it bumped the bucket's
+//! version, and taking the lock is what runs the repair.
+//!
+//! Never called with a stripe lock held: a cleaner takes the locks of others.
+
+use std::time::{Duration, Instant};
+
+use crate::arena::{self, Purpose, State};
+use crate::error::{Error, Result};
+use crate::index::locked;
+use crate::index::probe::Hash;
+use crate::index::read;
+use crate::layout::{HEADER_CLEANINGS, RESERVED_CHUNKS};
+use crate::record;
+use crate::segment::Segment;
+use crate::sync::{Ordering, crash_point};
+use crate::writer::Writer;
+
+/// How long to let other cleaners work before looking again.
+const PAUSE: Duration = Duration::from_millis(1);
+/// Windows that are emptied for one run before it is given up.
+const WINDOWS: usize = 16;
+
+/// What one search for room has spent already.
+#[derive(Default)]
+pub(crate) struct Effort {
+    cleaned: usize,
+    windows: usize,
+    deadline: Option<Instant>,
+    /// The system had no more pages to give.
+    no_memory: Option<Error>,
+}
+
+impl Effort {
+    /// Notes that pages were refused; other errors are the caller's.
+    pub(crate) fn refused(&mut self, error: Error) -> Result<()> {
+        match error {
+            Error::SharedMemoryFull { .. } => {
+                self.no_memory = Some(error);
+                Ok(())
+            }
+            other => Err(other),
+        }
+    }
+}
+
+/// The chunk table at one look.
+#[derive(Default)]
+struct Survey {
+    /// Free chunks with pages.
+    present: usize,
+    /// Words of live records, and of all records.
+    live: usize,
+    filled: usize,
+    sealed: usize,
+    /// The sealed chunk that is cheapest to clean, and its live words.
+    victim: Option<(usize, usize)>,
+    /// Chunks that somebody is cleaning.
+    cleaning: usize,
+}
+
+impl Writer {
+    /// Makes room for a record of `words` words, by whatever is cheapest, one step
+    /// a call: the caller tries again after each.
+    ///
+    /// # Errors
+    /// `ValueSpaceFull`, or `SharedMemoryFull` if more pages would have helped.
+    pub(crate) fn make_room(&self, words: usize, effort: &mut Effort) -> Result<()> {
+        if words > self.segment.geometry.chunk_words {
+            return self.make_room_for_run(words, effort);
+        }
+        let segment = &*self.segment;
+        let geometry = &segment.geometry;
+        let survey = self.survey();
+        let populated = segment.populated();
+        let free = survey.present + (geometry.chunks - populated);
+        if free > RESERVED_CHUNKS {
+            if survey.present >= 2 {
+                return Ok(());
+            }
+            // More garbage than data: clean before asking for more memory.
+            let dead = survey.filled - survey.live.min(survey.filled);
+            let wasteful = dead > survey.live + RESERVED_CHUNKS * geometry.chunk_words
+                && survey
+                    .victim
+                    .is_some_and(|(_, live)| live <= geometry.chunk_words / 2);
+            if !wasteful && populated < geometry.chunks && effort.no_memory.is_none() {
+                match segment.populate(populated + 1) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => effort.refused(error)?,
+                }
+            }
+        }
+        if arena::seal_dead(segment, &self.me) > 0 {
+            return Ok(());
+        }
+        let worthwhile = words.max(geometry.chunk_words / 4);
+        if self.arena.reopen(segment, &self.me, worthwhile) {
+            return Ok(());
+        }
+        if let Some((victim, _)) = survey.victim
+            && effort.cleaned < 2 * survey.sealed + 16
+        {
+            effort.cleaned += 1;
+            return match self.clean(victim, &Purpose::Move { away_from: 0..0 }) {
+                Ok(_) => Ok(()),
+                Err(error) => effort.refused(error),
+            };
+        }
+        if survey.cleaning > 0 && self.pause(effort) {
+            return Ok(());
+        }
+        Err(effort.no_memory.take().unwrap_or_else(|| self.full(words)))
+    }
+
+    /// Empties neighbouring chunks.
+    fn make_room_for_run(&self, words: usize, effort: &mut Effort) -> Result<()> {
+        let segment = &*self.segment;
+        let length = words.div_ceil(segment.geometry.chunk_words);
+        if arena::seal_dead(segment, &self.me) > 0 {
+            return Ok(());
+        }
+        // What holds nothing alive costs nothing to clean.
+        let before = effort.cleaned;
+        for chunk in 0..segment.populated() {
+            if arena::state(segment, chunk) == State::Sealed
+                && arena::live(segment, chunk) == 0
+                && self.clean(chunk, &Purpose::Move { away_from: 0..0 })?
+            {
+                effort.cleaned += 1;
+            }
+        }
+        let budget = 4 * segment.geometry.chunks;
+        if effort.cleaned > before && effort.cleaned < budget {
+            return Ok(());
+        }
+        if effort.windows < WINDOWS {
+            effort.windows += 1;
+            // Our own open chunk would be in the way.
+            self.arena.seal_current(segment, &self.me);
+            if let Some(head) = self.cheapest_window(length) {
+                let window = head..head + length;
+                for chunk in window.clone() {
+                    let purpose = Purpose::Move {
+                        away_from: window.clone(),
+                    };
+                    if arena::state(segment, chunk) == State::Sealed {
+                        match self.clean(chunk, &purpose) {
+                            Ok(_) => {}
+                            Err(error) => effort.refused(error)?,
+                        }
+                    }
+                }
+                return Ok(());
+            }
+            if self.survey().cleaning > 0 && self.pause(effort) {
+                return Ok(());
+            }
+        }
+        Err(effort.no_memory.take().unwrap_or_else(|| self.full(words)))
+    }
+
+    /// Where a run of this length would cost the least to empty.
+    fn cheapest_window(&self, length: usize) -> Option<usize> {
+        let segment = &*self.segment;
+        let chunk_words = segment.geometry.chunk_words;
+        // The live words to be moved out of each chunk; `None` cannot be emptied.
+        let costs: Vec<Option<usize>> = (0..segment.geometry.chunks)
+            .map(|chunk| match arena::state(segment, chunk) {
+                State::Free => Some(0),
+                State::Sealed => {
+                    let live = arena::live(segment, chunk);
+                    (arena::run(segment, chunk) == 1 || live == 0).then_some(live)
+                }
+                _ => None,
+            })
+            .collect();
+        let all_free = costs.iter().flatten().count();
+        let live: usize = costs.iter().flatten().sum();
+        // What is moved must fit beside the run.
+        if all_free < length + live.div_ceil(chunk_words) {
+            return None;
+        }
+        costs
+            .windows(length)
+            .enumerate()
+            .filter_map(|(head, window)| {
+                let cost: Option<usize> = window.iter().copied().sum();
+                cost.map(|cost| (cost, head))
+            })
+            .min()
+            .map(|(_, head)| head)
+    }
+
+    /// Moves all live records out of a sealed chunk and frees it. `false`: it was
+    /// not sealed, or no room for its records was found.
+    pub(crate) fn clean(&self, chunk: usize, purpose: &Purpose) -> Result<bool> {
+        let segment = &*self.segment;
+        let mine = State::Cleaning(self.me.id());
+        if !arena::transit(segment, chunk, State::Sealed, mine) {
+            return Ok(false);
+        }
+        crash_point!("clean: chunk taken");
+        let moved = self.move_all(chunk, purpose);
+        if let Ok(true) = moved {
+            arena::free(segment, chunk, mine);
+            segment.words()[HEADER_CLEANINGS].fetch_add(1, Ordering::Relaxed);
+        } else {
+            arena::transit(segment, chunk, mine, State::Sealed);
+        }
+        crash_point!("clean: chunk left");
+        moved
+    }
+
+    fn move_all(&self, chunk: usize, purpose: &Purpose) -> Result<bool> {
+        let segment = &*self.segment;
+        let mut at = segment.geometry.chunk(chunk);
+        let end = at + arena::cursor(segment, chunk);
+        let mut key = Vec::new();
+        while at < end {
+            let (header, words) = read::open(segment, at).ok_or_else(|| {
+                Segment::damaged("a chunk holds no record where one should be", at)
+            })?;
+            let length = segment.geometry.record_words(header);
+            if at + length > end {
+                return Err(Segment::damaged("a record reaches past its chunk", at));
+            }
+            record::load_bytes(&words[1..], header.key, &mut key)?;
+            let hash = Hash::of(segment, &key);
+            let locked = self.lock(hash.stripe(segment))?;
+            if let Some(place) = locked.find_record(hash, at)? {
+                let Some(space) = self
+                    .arena
+                    .allocate(segment, &self.me, place.header, purpose)?
+                else {
+                    return Ok(false);
+                };
+                let target = &segment.words()[space.at..space.at + header.words()];
+                // The header is there already.
+                for (from, to) in words.iter().zip(target).skip(1) {
+                    to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+                }
+                crash_point!("clean: record copied");
+                locked.replace(&place, &space);
+                self.arena.finish(segment, &self.me, &space);
+            }
+            drop(locked);
+            at += length;
+        }
+        Ok(true)
+    }
+
+    fn survey(&self) -> Survey {
+        let segment = &*self.segment;
+        let chunk_words = segment.geometry.chunk_words;
+        let mut survey = Survey::default();
+        for chunk in 0..segment.populated() {
+            match arena::state(segment, chunk) {
+                State::Free => survey.present += 1,
+                State::Cleaning(_) => survey.cleaning += 1,
+                State::Sealed => {
+                    let live = arena::live(segment, chunk);
+                    let filled = arena::cursor(segment, chunk);
+                    survey.sealed += 1;
+                    survey.live += live;
+                    survey.filled += filled;
+                    let gains = if arena::run(segment, chunk) > 1 {
+                        live == 0
+                    } else {
+                        live <= chunk_words / 2 || filled.saturating_sub(live) >= chunk_words / 8
+                    };
+                    if gains && survey.victim.is_none_or(|(_, least)| live < least) {
+                        survey.victim = Some((chunk, live));
+                    }
+                }
+                State::Open(_) | State::Tail(_) | State::Damaged => {}
+            }
+        }
+        survey
+    }
+
+    /// Lets other cleaners work; `false` when that took too long already.
+    fn pause(&self, effort: &mut Effort) -> bool {
+        let timeout = self.segment.lock_timeout;
+        let deadline = *effort
+            .deadline
+            .get_or_insert_with(|| Instant::now() + timeout);
+        std::thread::sleep(PAUSE);
+        Instant::now() < deadline
+    }
+
+    fn full(&self, words: usize) -> Error {
+        let segment = &*self.segment;
+        let live: usize = (0..segment.populated())
+            .map(|chunk| arena::live(segment, chunk))
+            .sum();
+        Error::ValueSpaceFull {
+            asked: locked::bytes(words),
+            limit: segment.geometry.value_space,
+            live: locked::bytes(live),
+        }
+    }
+}

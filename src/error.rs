@@ -1,0 +1,246 @@
+//! One variant for each decision a caller can make.
+
+use std::io;
+use std::time::Duration;
+
+/// What every fallible call of this crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call changed nothing.
+///
+/// Each message names the limit, what was asked for and the remedy. Unless a
+/// method says otherwise, a call that returns an error has not changed the
+/// table.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The stripe of a new key has no free slot left.
+    #[error(
+        "the table is full: it was created for {capacity} entries and holds {entries}; \
+         remove entries, or create a table with a larger capacity"
+    )]
+    TableFull {
+        /// Entries the table was created for.
+        capacity: usize,
+        /// Entries it holds now.
+        entries: usize,
+    },
+
+    /// No chunk, or no run of chunks, is left for a record, and cleaning gains none.
+    #[error(
+        "the value space is full: no room for a record of {asked} bytes, with {live} bytes live \
+         in a value space of {limit}; remove entries, or create a table with a larger value_space"
+    )]
+    ValueSpaceFull {
+        /// Bytes the record needs, header and padding included.
+        asked: usize,
+        /// The value space the table was created with, in bytes.
+        limit: usize,
+        /// Bytes of live records, headers and padding included.
+        live: usize,
+    },
+
+    /// The machine has no memory, or the shared-memory file system no room, for more pages.
+    #[error(
+        "the machine's shared memory is full: {asked} more bytes were refused; free some of it \
+         (on Linux: files in /dev/shm, its size limit, the container's memory limit)"
+    )]
+    SharedMemoryFull {
+        /// Bytes that were asked for.
+        asked: usize,
+    },
+
+    /// A key is longer than any table takes.
+    #[error("the key is too large: {size} bytes, the limit is {limit}; store a digest of it")]
+    KeyTooLarge {
+        /// Longest key, in bytes.
+        limit: usize,
+        /// Length of the key, in bytes.
+        size: usize,
+    },
+
+    /// A value that could never fit this table, even if it were empty.
+    #[error(
+        "the value is too large: {size} bytes, the limit of this table is {limit}; \
+         split it, or create a table with a larger value_space"
+    )]
+    ValueTooLarge {
+        /// Longest value with this key, in bytes.
+        limit: usize,
+        /// Length of the value, in bytes.
+        size: usize,
+    },
+
+    /// A name no segment can have.
+    #[error(
+        "{name:?} cannot name a table: {reason}; use 1 to {limit} bytes without '/' or NUL, \
+         not beginning with '.'"
+    )]
+    InvalidName {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+        /// Longest name, in bytes.
+        limit: usize,
+    },
+
+    /// There is no table of this name.
+    #[error("there is no table named {name:?}; create it, or use open_or_create")]
+    NotFound {
+        /// The name.
+        name: String,
+    },
+
+    /// There is a table of this name already.
+    #[error("a table named {name:?} exists already; open it, unlink it, or use open_or_create")]
+    AlreadyExists {
+        /// The name.
+        name: String,
+    },
+
+    /// The segment belongs to a user whom the options do not trust.
+    #[error(
+        "the segment {name:?} belongs to user {owner}, and user {user} does not trust it: \
+         whoever planted it could change it under us; name the owner in Options::trust if that is meant"
+    )]
+    WrongOwner {
+        /// The name.
+        name: String,
+        /// The user id that owns the segment.
+        owner: u32,
+        /// The user id of this process.
+        user: u32,
+    },
+
+    /// The system refuses access to the segment.
+    #[error("no permission to {action} the segment {name:?}: {source}; see Options::mode")]
+    PermissionDenied {
+        /// The name.
+        name: String,
+        /// What was tried.
+        action: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+
+    /// The segment was not made by a compatible version of this crate.
+    #[error(
+        "the segment {name:?} is not a table this version can use: {what} is {found:#x}, \
+         expected {expected:#x}; open it with the version that made it, or unlink it"
+    )]
+    IncompatibleFormat {
+        /// The name.
+        name: String,
+        /// The header field that differs.
+        what: &'static str,
+        /// What the segment says.
+        found: u64,
+        /// What this version writes.
+        expected: u64,
+    },
+
+    /// Bytes of the segment say something that no writer of this crate wrote.
+    #[error(
+        "the segment is damaged: {what} at byte {offset}; save what can be read, \
+         unlink the table and create it again"
+    )]
+    Corrupted {
+        /// What was found wrong.
+        what: &'static str,
+        /// Where, in bytes from the segment's start.
+        offset: usize,
+    },
+
+    /// A stripe's lock was held by a living process for too long.
+    #[error(
+        "waited {timeout:?} for a lock held by participant {participant}, which is alive; \
+         it may be stopped or very slow: try again, or raise Options::lock_timeout"
+    )]
+    LockTimeout {
+        /// How long was waited.
+        timeout: Duration,
+        /// The participant slot of the holder.
+        participant: usize,
+    },
+
+    /// A closure that runs under a lock of a table called a method that writes to it.
+    #[error(
+        "the table was written to from inside a closure that runs under its lock; \
+         do it before or after the call that takes the closure"
+    )]
+    Reentrant,
+
+    /// All participant slots are taken by living handles.
+    #[error(
+        "all {limit} participant slots are taken by living handles; close some, open read-only, \
+         or create the table with more max_participants"
+    )]
+    TooManyParticipants {
+        /// The number of participant slots.
+        limit: usize,
+    },
+
+    /// A handle opened read-only cannot do this.
+    #[error("this handle is read-only; open the table with Table::open to write to it")]
+    ReadOnly,
+
+    /// A typed view of a table that was created for other types.
+    #[error(
+        "the table was created with another codec: its id is {found:#x}, this view's is {expected:#x}; \
+         open it with the types it was created with"
+    )]
+    CodecMismatch {
+        /// The id in the segment; 0 is plain bytes.
+        found: u64,
+        /// The id of the view.
+        expected: u64,
+    },
+
+    /// `fetch_add` on a value that is not 8 bytes long.
+    #[error("not a counter: the value has {length} bytes, a counter has 8; remove it first")]
+    NotACounter {
+        /// Length of the value, in bytes.
+        length: usize,
+    },
+
+    /// `fetch_add` past the limits of `i64`.
+    #[error("the counter would overflow: {value} plus {add} is no i64; the counter is unchanged")]
+    CounterOverflow {
+        /// The counter's value.
+        value: i64,
+        /// What was to be added.
+        add: i64,
+    },
+
+    /// An option outside its range.
+    #[error("the option {option} is {given}, allowed is {allowed}")]
+    InvalidOption {
+        /// The option.
+        option: &'static str,
+        /// What was given.
+        given: u128,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+
+    /// A key or a value could not be encoded or decoded.
+    #[error("cannot {action} a {codec}: {reason}")]
+    Codec {
+        /// "encode" or "decode".
+        action: &'static str,
+        /// The codec's name.
+        codec: String,
+        /// Why not.
+        reason: String,
+    },
+
+    /// Anything else the system answered.
+    #[error("cannot {action}: {source}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,337 @@
+//! A stripe under its lock: look-up, publication, removal, repair.
+//!
+//! # What a death in the middle leaves
+//! One store publishes, one store removes; the rest are counts and versions that
+//! [`Locked::repair`] sets right, and the next owner of the lock runs it before
+//! anything else. In the order of the stores:
+//! - insertion: overflow counts too high, or a slot without a tag (empty), or a
+//!   published key that the stripe's count has not got;
+//! - replacement: a published record whose predecessor's readers were not warned
+//!   (version not bumped): nobody gives the predecessor's memory away without this
+//!   lock, so the repair's bump comes before that;
+//! - removal: the same, or overflow counts too high;
+//! - a chunk's live count is lowered before a record is unlinked and raised after
+//!   one is published: a death leaves it too low, never too high, and a chunk
+//!   that looks emptier than it is is only cleaned sooner.
+
+use crate::arena::{self, Space};
+use crate::error::{Error, Result};
+use crate::index::bucket::Bucket;
+use crate::index::probe::{self, Hash};
+use crate::index::read;
+use crate::layout::{BUCKET_SLOTS, STRIPE_ENTRIES, WORD};
+use crate::lock::Guard;
+use crate::record::{self, Header};
+use crate::segment::Segment;
+use crate::sync::{AtomicU64, Ordering, crash_point};
+
+/// A stripe whose lock is held.
+pub(crate) struct Locked<'a> {
+    segment: &'a Segment,
+    guard: Guard<'a>,
+}
+
+/// Where a key's record was found.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    bucket: usize,
+    slot: usize,
+    /// The record's first word.
+    pub(crate) at: usize,
+    pub(crate) header: Header,
+    words: &'a [AtomicU64],
+}
+
+impl<'a> Place<'a> {
+    /// The value's words.
+    pub(crate) fn value(&self) -> &'a [AtomicU64] {
+        &self.words[self.header.value_at()..]
+    }
+
+    /// The key's words.
+    pub(crate) fn key(&self) -> &'a [AtomicU64] {
+        &self.words[1..]
+    }
+}
+
+/// What a look-up for a key tells a writer.
+pub(crate) struct Lookup<'a> {
+    pub(crate) found: Option<Place<'a>>,
+    /// The first empty slot in probing order, with its bucket.
+    vacancy: Option<(usize, usize)>,
+}
+
+impl<'a> Locked<'a> {
+    pub(crate) fn new(segment: &'a Segment, guard: Guard<'a>) -> Self {
+        Self { segment, guard }
+    }
+
+    /// Whether the lock is this process's, and not its parent's.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.guard.is_ours()
+    }
+
+    /// Finds `key`, and the slot where it would be inserted.
+    pub(crate) fn find(&self, key: &[u8], hash: Hash) -> Result<Lookup<'a>> {
+        let mut vacancy = None;
+        let mut searching = true;
+        let mut number = hash.home(self.segment);
+        for _ in 0..self.segment.geometry.stripe_buckets {
+            let bucket = probe::bucket(self.segment, number);
+            let tags = bucket.tags();
+            let mut matches = if searching {
+                tags.matching(hash.tag())
+            } else {
+                0
+            };
+            while matches != 0 {
+                let slot = matches.trailing_zeros() as usize;
+                matches &= matches - 1;
+                let place = self.place(bucket, number, slot)?;
+                if place.header.key == key.len() && record::equal_bytes(place.key(), key) {
+                    return Ok(Lookup {
+                        found: Some(place),
+                        vacancy: None,
+                    });
+                }
+            }
+            if vacancy.is_none() {
+                let empty = !tags.occupied() & ((1 << BUCKET_SLOTS) - 1);
+                if empty != 0 {
+                    vacancy = Some((number, empty.trailing_zeros() as usize));
+                }
+            }
+            searching &= bucket.overflow() != 0;
+            if !searching && vacancy.is_some() {
+                break;
+            }
+            number = probe::next(self.segment, number);
+        }
+        Ok(Lookup {
+            found: None,
+            vacancy,
+        })
+    }
+
+    /// Finds the slot that leads to the record at `at`, if one does.
+    pub(crate) fn find_record(&self, hash: Hash, at: usize) -> Result<Option<Place<'a>>> {
+        let wanted = self.segment.geometry.slot_of(at);
+        let mut number = hash.home(self.segment);
+        for _ in 0..self.segment.geometry.stripe_buckets {
+            let bucket = probe::bucket(self.segment, number);
+            let mut matches = bucket.tags().matching(hash.tag());
+            while matches != 0 {
+                let slot = matches.trailing_zeros() as usize;
+                matches &= matches - 1;
+                if bucket.slot(slot) == wanted {
+                    return self.place(bucket, number, slot).map(Some);
+                }
+            }
+            if bucket.overflow() == 0 {
+                break;
+            }
+            number = probe::next(self.segment, number);
+        }
+        Ok(None)
+    }
+
+    /// The record a slot leads to. It cannot go away while the lock is held, so
+    /// anything odd is damage.
+    fn place(&self, bucket: Bucket<'a>, number: usize, slot: usize) -> Result<Place<'a>> {
+        let at = self.segment.geometry.word_of(bucket.slot(slot));
+        let (header, words) = read::open(self.segment, at)
+            .ok_or_else(|| Segment::damaged("a slot leads to no record", at))?;
+        Ok(Place {
+            bucket: number,
+            slot,
+            at,
+            header,
+            words,
+        })
+    }
+
+    /// Replaces a value of one word by another of the same length. One store.
+    pub(crate) fn store_in_place(&self, place: &Place<'_>, value: &[u8]) {
+        if let Some(word) = place.value().first() {
+            // Release, so that who sees a counter's new value sees what its
+            // writer did before.
+            word.store(record::word_from(value), Ordering::Release);
+        }
+        crash_point!("write: value stored in place");
+    }
+
+    /// Publishes a new key's record.
+    ///
+    /// # Errors
+    /// `TableFull` if the stripe has no empty slot.
+    pub(crate) fn insert(&self, lookup: &Lookup<'_>, hash: Hash, space: &Space) -> Result<()> {
+        let Some((target, slot)) = lookup.vacancy else {
+            return Err(Error::TableFull {
+                capacity: self.segment.geometry.capacity,
+                entries: entries(self.segment),
+            });
+        };
+        let mut number = hash.home(self.segment);
+        while number != target {
+            let passed = probe::bucket(self.segment, number);
+            passed.set_overflow(passed.overflow().saturating_add(1));
+            crash_point!("insert: overflow raised");
+            number = probe::next(self.segment, number);
+        }
+        probe::bucket(self.segment, target).publish(
+            slot,
+            hash.tag(),
+            self.segment.geometry.slot_of(space.at),
+        );
+        crash_point!("insert: published");
+        arena::add_live(self.segment, space.at, space.words);
+        crash_point!("insert: live counted");
+        self.add_entries(1);
+        Ok(())
+    }
+
+    /// Publishes a record in place of the one found.
+    pub(crate) fn replace(&self, place: &Place<'_>, space: &Space) {
+        self.forget(place);
+        crash_point!("replace: old record not counted");
+        probe::bucket(self.segment, place.bucket)
+            .republish(place.slot, self.segment.geometry.slot_of(space.at));
+        crash_point!("replace: published");
+        arena::add_live(self.segment, space.at, space.words);
+    }
+
+    /// Removes the key found.
+    pub(crate) fn remove(&self, place: &Place<'_>, hash: Hash) {
+        self.forget(place);
+        crash_point!("remove: record not counted");
+        probe::bucket(self.segment, place.bucket).remove(place.slot);
+        crash_point!("remove: unlinked");
+        let mut number = hash.home(self.segment);
+        while number != place.bucket {
+            let passed = probe::bucket(self.segment, number);
+            passed.set_overflow(passed.overflow().saturating_sub(1));
+            crash_point!("remove: overflow lowered");
+            number = probe::next(self.segment, number);
+        }
+        self.add_entries(-1);
+    }
+
+    /// Takes a record that is about to be unlinked out of its chunk's live count.
+    fn forget(&self, place: &Place<'_>) {
+        let words = self.segment.geometry.record_words(place.header);
+        arena::sub_live(self.segment, place.at, words);
+    }
+
+    fn add_entries(&self, change: i64) {
+        let count = self.entries_word();
+        let sum = count.load(Ordering::Relaxed).wrapping_add_signed(change);
+        count.store(sum, Ordering::Relaxed);
+    }
+
+    fn entries_word(&self) -> &'a AtomicU64 {
+        let header = self.segment.geometry.stripe(self.guard.stripe());
+        &self.segment.words()[header + STRIPE_ENTRIES]
+    }
+
+    /// Calls `visit` for every entry of a bucket of this stripe.
+    pub(crate) fn for_each_in(
+        &self,
+        number: usize,
+        mut visit: impl FnMut(&Place<'a>) -> Result<()>,
+    ) -> Result<()> {
+        let bucket = probe::bucket(self.segment, number);
+        let mut occupied = bucket.tags().occupied();
+        while occupied != 0 {
+            let slot = occupied.trailing_zeros() as usize;
+            occupied &= occupied - 1;
+            visit(&self.place(bucket, number, slot)?)?;
+        }
+        Ok(())
+    }
+
+    /// The hash of a record's key.
+    pub(crate) fn hash_of(&self, place: &Place<'_>) -> Result<(Vec<u8>, Hash)> {
+        let mut key = Vec::new();
+        record::load_bytes(place.key(), place.header.key, &mut key)?;
+        let hash = Hash::of(self.segment, &key);
+        Ok((key, hash))
+    }
+
+    /// The overflow counts and the number of entries that the stripe's tags and
+    /// slots call for.
+    pub(crate) fn recount(&self) -> (Vec<u32>, u64) {
+        let range = self.segment.geometry.buckets_of(self.guard.stripe());
+        let mut overflows = vec![0; range.len()];
+        let mut entries = 0;
+        for number in range.clone() {
+            let bucket = probe::bucket(self.segment, number);
+            let mut occupied = bucket.tags().occupied();
+            while occupied != 0 {
+                let slot = occupied.trailing_zeros() as usize;
+                occupied &= occupied - 1;
+                entries += 1;
+                // A damaged record is left for `check` to report.
+                let Ok(place) = self.place(bucket, number, slot) else {
+                    continue;
+                };
+                let Ok((_, hash)) = self.hash_of(&place) else {
+                    continue;
+                };
+                let mut passed = hash.home(self.segment);
+                while range.contains(&passed) && passed != number {
+                    overflows[passed - range.start] += 1;
+                    passed = probe::next(self.segment, passed);
+                }
+            }
+        }
+        (overflows, entries)
+    }
+
+    /// Sets right what a dead owner may have left half done; may itself be cut
+    /// short by a death and done again.
+    pub(crate) fn repair(&self) {
+        let (overflows, entries) = self.recount();
+        let range = self.segment.geometry.buckets_of(self.guard.stripe());
+        for (number, overflow) in range.zip(overflows) {
+            let bucket = probe::bucket(self.segment, number);
+            bucket.set_overflow(overflow);
+            crash_point!("repair: overflow set");
+            bucket.bump_version();
+            crash_point!("repair: version bumped");
+        }
+        self.entries_word().store(entries, Ordering::Relaxed);
+        crash_point!("repair: entries counted");
+    }
+
+    /// The stripe's own count of entries, and of its overflow counts.
+    pub(crate) fn counts(&self) -> (Vec<u32>, u64) {
+        let range = self.segment.geometry.buckets_of(self.guard.stripe());
+        let overflows = range
+            .map(|number| probe::bucket(self.segment, number).overflow())
+            .collect();
+        (overflows, self.entries_word().load(Ordering::Relaxed))
+    }
+}
+
+/// Entries of all stripes: each count is exact, their sum is of no one moment.
+pub(crate) fn entries(segment: &Segment) -> usize {
+    let geometry = &segment.geometry;
+    (0..geometry.stripes())
+        .map(|stripe| {
+            segment.words()[geometry.stripe(stripe) + STRIPE_ENTRIES].load(Ordering::Relaxed)
+                as usize
+        })
+        .fold(0, usize::saturating_add)
+}
+
+/// Bytes of a record that takes `words` words.
+pub(crate) fn bytes(words: usize) -> usize {
+    words * WORD
+}
+
+/// A copy of the value found.
+pub(crate) fn value_of(place: &Place<'_>) -> Result<Vec<u8>> {
+    let mut value = Vec::new();
+    record::load_bytes(place.value(), place.header.value, &mut value)?;
+    Ok(value)
+}

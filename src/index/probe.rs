@@ -1,0 +1,63 @@
+//! From a key's hash to its stripe, its buckets and its tag.
+//!
+//! The hash is XXH3-64 with the table's own random seed, so nobody can choose
+//! keys that collide. Its high bits choose a bucket of the whole table, by
+//! multiplication; the stripe is the run of buckets around it; its low byte is
+//! the tag. Probing goes to the next bucket and wraps inside the stripe.
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::index::bucket::Bucket;
+use crate::layout::BUCKET_WORDS;
+use crate::segment::Segment;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Hash(u64);
+
+impl Hash {
+    #[inline]
+    pub(crate) fn of(segment: &Segment, key: &[u8]) -> Self {
+        Self(xxh3_64_with_seed(key, segment.seed))
+    }
+
+    /// Never 0, which is an empty slot's.
+    #[inline]
+    pub(crate) fn tag(self) -> u8 {
+        let byte = self.0 as u8;
+        byte | u8::from(byte == 0)
+    }
+
+    /// The top bits: the same stripe that [`Hash::home`] lies in, because
+    /// `home = hash * (stripes * stripe_buckets) / 2^64`.
+    pub(crate) fn stripe(self, segment: &Segment) -> usize {
+        // Two shifts: one stripe has no bits, and a shift by 64 is none.
+        ((self.0 >> 1) >> (63 - segment.geometry.stripe_bits)) as usize
+    }
+
+    /// The bucket where probing begins.
+    #[inline]
+    pub(crate) fn home(self, segment: &Segment) -> usize {
+        let buckets = segment.geometry.stripe_buckets << segment.geometry.stripe_bits;
+        ((u128::from(self.0) * buckets as u128) >> 64) as usize
+    }
+}
+
+/// The bucket of this number.
+#[inline]
+pub(crate) fn bucket(segment: &Segment, number: usize) -> Bucket<'_> {
+    let at = segment.geometry.bucket(number);
+    let words = segment.words()[at..]
+        .first_chunk::<BUCKET_WORDS>()
+        .expect("the geometry lies inside the segment");
+    Bucket::new(words)
+}
+
+/// The bucket that probing visits after this one.
+pub(crate) fn next(segment: &Segment, number: usize) -> usize {
+    let length = segment.geometry.stripe_buckets;
+    if (number + 1).is_multiple_of(length) {
+        number + 1 - length
+    } else {
+        number + 1
+    }
+}

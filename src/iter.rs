@@ -1,0 +1,114 @@
+//! Weakly consistent iteration.
+
+use std::collections::VecDeque;
+use std::iter::FusedIterator;
+
+use crate::error::Result;
+use crate::index::{probe, read};
+use crate::record;
+use crate::segment::Segment;
+use crate::table::Table;
+
+/// An owned key and its value.
+pub(crate) type Entry = (Vec<u8>, Vec<u8>);
+
+/// Entries of a table; see [`Table::iter`].
+///
+/// Reads a bucket at a time, without a lock.
+pub struct Iter<'a> {
+    table: &'a Table,
+    bucket: usize,
+    read: VecDeque<Entry>,
+    failed: bool,
+}
+
+impl<'a> Iter<'a> {
+    pub(crate) fn new(table: &'a Table) -> Self {
+        Self {
+            table,
+            bucket: 0,
+            read: VecDeque::new(),
+            failed: false,
+        }
+    }
+
+    fn fill(&mut self) -> Result<bool> {
+        let geometry = &self.table.segment().geometry;
+        let buckets = geometry.stripes() * geometry.stripe_buckets;
+        while self.read.is_empty() && self.bucket < buckets {
+            self.read = self.table.entries_of_bucket(self.bucket)?.into();
+            self.bucket += 1;
+        }
+        Ok(!self.read.is_empty())
+    }
+}
+
+impl Iterator for Iter<'_> {
+    type Item = Result<(Vec<u8>, Vec<u8>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        match self.fill() {
+            Ok(true) => self.read.pop_front().map(Ok),
+            Ok(false) => None,
+            Err(error) => {
+                self.failed = true;
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+impl FusedIterator for Iter<'_> {}
+
+impl std::fmt::Debug for Iter<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Iter")
+            .field("table", self.table)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads all entries of a bucket as they were at one moment; `None` if records
+/// were unlinked meanwhile.
+pub(crate) fn read_bucket(segment: &Segment, number: usize) -> Result<Option<Vec<Entry>>> {
+    let bucket = probe::bucket(segment, number);
+    let tags = bucket.tags();
+    let mut occupied = tags.occupied();
+    let mut entries = Vec::with_capacity(occupied.count_ones() as usize);
+    let damaged = |at| {
+        if read::still(bucket, tags) {
+            Err(Segment::damaged("a slot leads to no record", at))
+        } else {
+            Ok(None)
+        }
+    };
+    while occupied != 0 {
+        let slot = occupied.trailing_zeros() as usize;
+        occupied &= occupied - 1;
+        let at = segment.geometry.word_of(bucket.slot(slot));
+        let Some((header, words)) = read::open(segment, at) else {
+            return damaged(at);
+        };
+        // The lengths are not to be trusted before.
+        if !read::still(bucket, tags) {
+            return Ok(None);
+        }
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        record::load_bytes(&words[1..], header.key, &mut key)?;
+        record::load_bytes(&words[header.value_at()..], header.value, &mut value)?;
+        entries.push((key, value));
+    }
+    Ok(read::still(bucket, tags).then_some(entries))
+}
+
+/// Turns an iterator that fails into one result.
+pub(crate) fn for_each(table: &Table, mut visit: impl FnMut(&[u8], &[u8])) -> Result<()> {
+    for entry in table.iter() {
+        let (key, value) = entry?;
+        visit(&key, &value);
+    }
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! The stripe lock: one word, robust against the death of its holder.
+//!
+//! # The word
+//!
+//! | bits     | meaning                                                          |
+//! |----------|------------------------------------------------------------------|
+//! | 0 to 15  | the owner's participant slot plus one; 0: free                   |
+//! | 16       | WAITERS: somebody sleeps for the lock                            |
+//! | 17       | SLEEPERS: somebody sleeps for a key of this stripe (see `wait`)  |
+//! | 32 to 63 | the owner's generation; 0 when free                              |
+//!
+//! | from                  | to                        | by                       |
+//! |-----------------------|---------------------------|--------------------------|
+//! | free, any flags       | owner, same flags         | the new owner            |
+//! | free, any flags       | owner, flags and WAITERS  | a new owner that slept   |
+//! | owner, any flags      | 0                         | the owner, at unlock     |
+//! | any                   | same with WAITERS         | who is about to sleep    |
+//! | any                   | same with SLEEPERS        | who waits for a key      |
+//! | dead owner, any flags | other owner, same flags   | who takes over           |
+//!
+//! # Why nobody sleeps for ever
+//! Who sleeps has set WAITERS, and the kernel compares the word again before it
+//! puts anybody to sleep. The unlocking exchange sees the flag and wakes one;
+//! that one takes the lock with WAITERS set, because there may be more. A wake-up
+//! that dies with its sender or its receiver costs a time slice: every sleep is
+//! bounded, and looks around when it ends.
+//!
+//! # Why no living owner is robbed
+//! Only a word that names a dead owner is exchanged for another owner's, and the
+//! kernel says who is dead: see `participants`. The exchange fails if anything
+//! changed meanwhile.
+//!
+//! # Orderings
+//! Taking is an acquire, letting go a release exchange: what one owner did is
+//! visible to the next. A dead owner did not let go; what it stored before it
+//! died is visible because the kernel's answer that it is dead came after. Setting
+//! a flag needs no ordering of its own for the lock; SLEEPERS' is told in `wait`.
+
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::layout::{STRIPE_CONTENDED, STRIPE_EVENT, STRIPE_LOCK};
+use crate::participants::{OWNER_BITS, OwnerId, Participant};
+use crate::segment::Segment;
+use crate::sync::{self, AtomicU64, Ordering, crash_point};
+
+pub(crate) const WAITERS: u64 = 1 << 16;
+pub(crate) const SLEEPERS: u64 = 1 << 17;
+
+/// Looks at the word before the first sleep: an uncontended critical section is
+/// shorter than this.
+const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
+/// The first sleep, after which the owner's life is asked for.
+const FIRST_SLEEP: Duration = Duration::from_millis(1);
+/// All later sleeps.
+const SLEEP: Duration = Duration::from_millis(10);
+
+/// A held stripe lock; dropping it lets go.
+pub(crate) struct Guard<'a> {
+    segment: &'a Segment,
+    me: &'a Participant,
+    stripe: usize,
+}
+
+/// How a lock was come by.
+pub(crate) enum Acquired<'a> {
+    /// The last owner let go of it.
+    Clean(Guard<'a>),
+    /// The last owner died holding it: the stripe must be repaired first.
+    TakenOver(Guard<'a>),
+}
+
+/// Takes a stripe's lock, waiting for it no longer than the segment's lock
+/// timeout.
+///
+/// # Errors
+/// `LockTimeout` if a living owner kept it.
+pub(crate) fn acquire<'a>(
+    segment: &'a Segment,
+    me: &'a Participant,
+    stripe: usize,
+) -> Result<Acquired<'a>> {
+    let word = &segment.words()[segment.geometry.stripe(stripe) + STRIPE_LOCK];
+    let mine = me.id().to_bits();
+    let guard = Guard {
+        segment,
+        me,
+        stripe,
+    };
+    if word
+        .compare_exchange(0, mine, Ordering::Acquire, Ordering::Relaxed)
+        .is_ok()
+    {
+        crash_point!("lock: taken");
+        return Ok(Acquired::Clean(guard));
+    }
+    match acquire_contended(segment, me, stripe, word, mine) {
+        Ok(true) => Ok(Acquired::TakenOver(guard)),
+        Ok(false) => Ok(Acquired::Clean(guard)),
+        Err(error) => {
+            // Never held, so it must not be let go of.
+            std::mem::forget(guard);
+            Err(error)
+        }
+    }
+}
+
+/// `true`: taken over from a dead owner.
+#[cold]
+fn acquire_contended(
+    segment: &Segment,
+    me: &Participant,
+    stripe: usize,
+    word: &AtomicU64,
+    mine: u64,
+) -> Result<bool> {
+    let index = segment.geometry.stripe(stripe) + STRIPE_LOCK;
+    let deadline = Instant::now() + segment.lock_timeout;
+    let mut spins = 0;
+    let mut flags = 0;
+    let mut slept = None;
+    let mut contended = false;
+    loop {
+        let seen = word.load(Ordering::Relaxed);
+        let Some(owner) = OwnerId::from_bits(seen) else {
+            let next = mine | (seen & SLEEPERS) | (seen & WAITERS) | flags;
+            if word
+                .compare_exchange(seen, next, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
+            {
+                crash_point!("lock: taken after waiting");
+                if contended {
+                    count_contention(segment, stripe);
+                }
+                return Ok(false);
+            }
+            continue;
+        };
+        contended = true;
+        if spins < SPINS {
+            spins += 1;
+            sync::spin_hint();
+            continue;
+        }
+        if slept.is_some() && !me.is_alive(segment.words(), &segment.geometry, owner) {
+            let next = mine | (seen & !OWNER_BITS) | flags;
+            if word
+                .compare_exchange(seen, next, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
+            {
+                crash_point!("lock: taken over");
+                Participant::count_take_over(segment.words());
+                return Ok(true);
+            }
+            continue;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Error::LockTimeout {
+                timeout: segment.lock_timeout,
+                participant: owner.slot,
+            });
+        }
+        if seen & WAITERS == 0
+            && word
+                .compare_exchange(seen, seen | WAITERS, Ordering::Relaxed, Ordering::Relaxed)
+                .is_err()
+        {
+            continue;
+        }
+        // From here on others may sleep behind us without having set the flag.
+        flags = WAITERS;
+        let slice = slept.map_or(FIRST_SLEEP, |()| SLEEP);
+        segment
+            .map
+            .sleep(index, (seen | WAITERS) as u32, slice.min(left));
+        slept = Some(());
+    }
+}
+
+/// Under the lock, so a load and a store are enough.
+fn count_contention(segment: &Segment, stripe: usize) {
+    let count = &segment.words()[segment.geometry.stripe(stripe) + STRIPE_CONTENDED];
+    count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+impl Guard<'_> {
+    pub(crate) fn stripe(&self) -> usize {
+        self.stripe
+    }
+
+    /// Whether this process holds the lock: not so in a child that was forked
+    /// while the lock was held.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.me.is_ours()
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if !self.is_ours() {
+            return;
+        }
+        let header = self.segment.geometry.stripe(self.stripe);
+        let words = self.segment.words();
+        crash_point!("unlock: before");
+        let seen = words[header + STRIPE_LOCK].swap(0, Ordering::Release);
+        crash_point!("unlock: let go");
+        if seen & WAITERS != 0 {
+            self.segment.map.wake_one(header + STRIPE_LOCK);
+        }
+        if seen & SLEEPERS != 0 {
+            words[header + STRIPE_EVENT].fetch_add(1, Ordering::Release);
+            crash_point!("unlock: event raised");
+            self.segment.map.wake_all(header + STRIPE_EVENT);
+        }
+    }
+}

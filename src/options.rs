@@ -1,0 +1,394 @@
+//! How a table is created and opened.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::layout::{FLAG_ANONYMOUS, Geometry, HEADER_WORDS, READERS_BYTE, Request, WORD};
+use crate::participants;
+use crate::segment::{Segment, no_memory};
+use crate::sys::{self, Access, MAX_NAME, Mapping, Owner};
+use crate::table::Table;
+
+/// Whose segments are opened.
+///
+/// A segment of a name can be made by anybody on the machine. Whoever owns it can
+/// change its bytes at any time, so a process should only open what belongs to
+/// users it trusts. Damage is an error and never a fault, but wrong values are
+/// wrong values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Only segments of this process's effective user. The default.
+    #[default]
+    SameUser,
+    /// Segments of this process's effective user or of one of these user ids.
+    Users(Vec<u32>),
+    /// Segments of anybody.
+    Anyone,
+}
+
+/// Options for creating and opening a table.
+///
+/// | option             | default                              | used by         |
+/// |--------------------|--------------------------------------|-----------------|
+/// | `capacity`         | 1 048 576 entries                    | create          |
+/// | `value_space`      | 64 bytes for each entry of capacity  | create          |
+/// | `mode`             | `0o600`                              | create          |
+/// | `stripes`          | capacity / 1024, from 16 to 1024     | create          |
+/// | `chunk_size`       | 64 KiB to 1 MiB, by the value space  | create          |
+/// | `max_participants` | 128                                  | create          |
+/// | `lock_timeout`     | 5 s                                  | create and open |
+/// | `trust`            | [`Trust::SameUser`]                  | open            |
+///
+/// Opening a table takes its shape from the segment; what is said here of
+/// capacity and the like is then without effect.
+///
+/// ```
+/// use shmtable::Options;
+///
+/// # fn main() -> shmtable::Result<()> {
+/// # let name = format!("doc-options-{}", std::process::id());
+/// let table = Options::new()
+///     .capacity(10_000)
+///     .value_space(1 << 20)
+///     .create(&name)?;
+/// table.insert(b"answer", b"42")?;
+/// # shmtable::Table::unlink(&name)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Options {
+    capacity: usize,
+    value_space: Option<usize>,
+    mode: u32,
+    stripes: Option<usize>,
+    chunk_bytes: Option<usize>,
+    participants: usize,
+    lock_timeout: Duration,
+    trust: Trust,
+    codec: Option<u64>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Longer waits are as good as endless, and do not overflow a clock.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+impl Options {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self {
+            capacity: 1 << 20,
+            value_space: None,
+            mode: 0o600,
+            stripes: None,
+            chunk_bytes: None,
+            participants: 128,
+            lock_timeout: Duration::from_secs(5),
+            trust: Trust::default(),
+            codec: None,
+        }
+    }
+
+    /// The number of entries that the table must take: any so many distinct keys
+    /// fit (the chance that some do not is below 10^-12). A few more may fit.
+    ///
+    /// Costs 7.8 bytes of memory for each entry at creation; the rest comes with
+    /// use.
+    pub fn capacity(mut self, entries: usize) -> Self {
+        self.capacity = entries;
+        self
+    }
+
+    /// The bytes that keys and values may fill, overhead apart.
+    ///
+    /// The promise: any set of at most `capacity` entries whose keys and values
+    /// together have at most so many bytes fits, whatever was stored, replaced and
+    /// removed before, if no entry is larger than a chunk. An entry larger than a
+    /// chunk needs neighbouring chunks; a table that holds nothing takes one of
+    /// any size up to all of the value space, and one with little room to spare
+    /// may answer `ValueSpaceFull` for want of neighbours.
+    ///
+    /// The segment's address space is more than twice this, because record headers,
+    /// padding, replaced values that were not cleaned away yet, and a chunk for
+    /// every participant come on top. Memory is taken as it fills: about as much
+    /// as there are live bytes, plus at most as much again in replaced ones.
+    pub fn value_space(mut self, bytes: usize) -> Self {
+        self.value_space = Some(bytes);
+        self
+    }
+
+    /// The permission bits of the segment; the umask does not change them.
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// The number of stripes, each with a lock of its own: a power of two up to
+    /// 65 536.
+    pub fn stripes(mut self, stripes: usize) -> Self {
+        self.stripes = Some(stripes);
+        self
+    }
+
+    /// The bytes of a chunk of the arena: a power of two from 4096 to 2^30. Every
+    /// process that writes fills one at a time; a larger entry takes several.
+    pub fn chunk_size(mut self, bytes: usize) -> Self {
+        self.chunk_bytes = Some(bytes);
+        self
+    }
+
+    /// The number of handles that may be open for writing at the same time, in all
+    /// processes: up to 4096. Read-only handles are not counted.
+    pub fn max_participants(mut self, participants: usize) -> Self {
+        self.participants = participants;
+        self
+    }
+
+    /// How long an operation waits for a stripe that a living process keeps
+    /// locked, before it fails with `LockTimeout`.
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.lock_timeout = timeout.min(LONGEST_TIMEOUT);
+        self
+    }
+
+    /// Whose segments are opened.
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
+    }
+
+    /// The codec that a created table gets and an opened one must have.
+    pub(crate) fn codec(mut self, id: u64) -> Self {
+        self.codec = Some(id);
+        self
+    }
+
+    /// Creates a table.
+    ///
+    /// It appears under its name at once and complete. If this process dies on the
+    /// way, nothing is left.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, `InvalidName`, `InvalidOption`, `SharedMemoryFull`,
+    /// `PermissionDenied`, `System`; then nothing was created.
+    pub fn create(&self, name: &str) -> Result<Table> {
+        self.create_flagged(name, 0)
+    }
+
+    /// Creates a table with a generated name, [`Table::name`], which is removed
+    /// when the creating handle (with all its clones) is dropped in the process
+    /// that created it. Others may open it by name meanwhile, and may go on using
+    /// it after that.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_anonymous(&self) -> Result<Table> {
+        loop {
+            let random = sys::random().map_err(|source| Error::System {
+                action: "get random bits for a name",
+                source,
+            })?;
+            match self.create_flagged(&format!("anon-{random:016x}"), FLAG_ANONYMOUS) {
+                Err(Error::AlreadyExists { .. }) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Opens a table for reading and writing, which takes one of its participant
+    /// slots.
+    ///
+    /// # Errors
+    /// `NotFound`, `WrongOwner`, `PermissionDenied`, `IncompatibleFormat`,
+    /// `Corrupted`, `TooManyParticipants`, `InvalidName`, `System`.
+    pub fn open(&self, name: &str) -> Result<Table> {
+        self.open_with(name, Access::ReadWrite)
+    }
+
+    /// Opens a table for reading. Nothing is written to the segment, and what
+    /// writes fails with `ReadOnly`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), without `TooManyParticipants`.
+    pub fn open_read_only(&self, name: &str) -> Result<Table> {
+        self.open_with(name, Access::ReadOnly)
+    }
+
+    /// Opens the table of this name, or creates it. Of several processes that do
+    /// this at once one creates, the others open.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create) and [`open`](Self::open).
+    pub fn open_or_create(&self, name: &str) -> Result<Table> {
+        loop {
+            match self.open(name) {
+                Err(Error::NotFound { .. }) => {}
+                other => return other,
+            }
+            match self.create(name) {
+                Err(Error::AlreadyExists { .. }) => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn create_flagged(&self, name: &str, flags: u64) -> Result<Table> {
+        check_name(name)?;
+        let geometry = Geometry::plan(&Request {
+            capacity: self.capacity,
+            value_space: self
+                .value_space
+                .unwrap_or_else(|| self.capacity.saturating_mul(64)),
+            stripes: self.stripes,
+            chunk_bytes: self.chunk_bytes,
+            participants: self.participants,
+        })?;
+        let seed = sys::random().map_err(|source| Error::System {
+            action: "get a random hash seed",
+            source,
+        })?;
+        let codec = self.codec.unwrap_or(0);
+        let fill = |map: &Mapping| -> Result<(), Refusal> {
+            let index = 0..geometry.arena_at;
+            let asked = index.len() * WORD;
+            map.populate(index)
+                .map_err(|source| no_memory(source, asked))?;
+            geometry.write(map.words(), seed, codec, participants::now(), flags);
+            Ok(())
+        };
+        let map = Mapping::create(name, geometry.words, self.mode, fill)
+            .map_err(|refusal| refusal.into_error(name, "create"))?;
+        let segment = Segment::new(map, geometry, self.lock_timeout);
+        Table::attach(name, Arc::new(segment), flags & FLAG_ANONYMOUS != 0).inspect_err(|_| {
+            // Nobody can have opened it with success but by chance; leave nothing.
+            let _ = sys::unlink(name);
+        })
+    }
+
+    fn open_with(&self, name: &str, access: Access) -> Result<Table> {
+        check_name(name)?;
+        let admit = |owner: Owner| self.admit(name, owner).map_err(Refusal::Reason);
+        let map = Mapping::open(name, access, admit)
+            .map_err(|refusal| refusal.into_error(name, "open"))?;
+        let geometry = Geometry::read(name, map.words())?;
+        let segment = Segment::new(map, geometry, self.lock_timeout);
+        if let Some(expected) = self.codec
+            && expected != segment.codec
+        {
+            return Err(Error::CodecMismatch {
+                found: segment.codec,
+                expected,
+            });
+        }
+        match access {
+            Access::ReadWrite => Table::attach(name, Arc::new(segment), false),
+            Access::ReadOnly => {
+                let presence = segment.map.liveness().ok();
+                if let Some(presence) = &presence {
+                    // For those who ask whether anybody uses the segment; reading
+                    // does not depend on it.
+                    let _ = presence.try_share(READERS_BYTE);
+                }
+                Ok(Table::read_only(name, Arc::new(segment), presence))
+            }
+        }
+    }
+
+    fn admit(&self, name: &str, owner: Owner) -> Result<()> {
+        let user = sys::current_user();
+        let trusted = owner.user == user
+            || match &self.trust {
+                Trust::SameUser => false,
+                Trust::Users(users) => users.contains(&owner.user),
+                Trust::Anyone => true,
+            };
+        if trusted {
+            Ok(())
+        } else {
+            Err(Error::WrongOwner {
+                name: name.to_owned(),
+                owner: owner.user,
+                user,
+            })
+        }
+    }
+}
+
+/// Why `sys` did not create or open a segment.
+enum Refusal {
+    System(io::Error),
+    Reason(Error),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Reason(error)
+    }
+}
+
+impl Refusal {
+    fn into_error(self, name: &str, action: &'static str) -> Error {
+        match self {
+            Self::Reason(error) => error,
+            Self::System(source) => system_error(source, name, action),
+        }
+    }
+}
+
+/// The crate's error for what the system answered about a segment.
+pub(crate) fn system_error(source: io::Error, name: &str, action: &'static str) -> Error {
+    let name = name.to_owned();
+    match source.kind() {
+        io::ErrorKind::NotFound => Error::NotFound { name },
+        io::ErrorKind::AlreadyExists => Error::AlreadyExists { name },
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            Error::PermissionDenied {
+                name,
+                action,
+                source,
+            }
+        }
+        io::ErrorKind::UnexpectedEof => Error::IncompatibleFormat {
+            name,
+            what: "the length in bytes (less than a header's)",
+            found: 0,
+            expected: (HEADER_WORDS * WORD) as u64,
+        },
+        io::ErrorKind::StorageFull => Error::SharedMemoryFull { asked: 0 },
+        _ => Error::System { action, source },
+    }
+}
+
+/// Refuses names that no segment can have.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    let reason = if name.is_empty() {
+        "it is empty"
+    } else if name.len() > MAX_NAME {
+        "it is too long"
+    } else if name.contains(['/', '\0']) {
+        "it contains '/' or NUL"
+    } else if name.starts_with('.') {
+        "it begins with '.'"
+    } else {
+        return Ok(());
+    };
+    Err(Error::InvalidName {
+        name: name.to_owned(),
+        reason,
+        limit: MAX_NAME,
+    })
+}

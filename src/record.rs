@@ -1,0 +1,166 @@
+//! Records: how one key and one value lie in the arena.
+//!
+//! A header word, the key's bytes, the value's bytes, each padded with zeros to
+//! a word. A record is immutable once published, but for a value of one word,
+//! which a writer may replace by a single store under the stripe lock.
+//!
+//! Header word:
+//!
+//! | bits     | meaning                                   |
+//! |----------|-------------------------------------------|
+//! | 0        | always 1: a zero word is no record        |
+//! | 1 to 3   | zero, for flags of later versions         |
+//! | 4 to 23  | key length in bytes                       |
+//! | 24 to 63 | value length in bytes                     |
+
+use crate::error::{Error, Result};
+use crate::layout::WORD;
+use crate::sync::{AtomicU64, Ordering};
+
+pub(crate) const KEY_SHIFT: u32 = 4;
+pub(crate) const VALUE_SHIFT: u32 = 24;
+/// Longest key, in bytes: just under 1 MiB.
+pub(crate) const MAX_KEY: usize = (1 << (VALUE_SHIFT - KEY_SHIFT)) - 1;
+
+/// The lengths in a record's header word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) key: usize,
+    pub(crate) value: usize,
+}
+
+impl Header {
+    /// The header word.
+    pub(crate) fn pack(self) -> u64 {
+        1 | (self.key as u64) << KEY_SHIFT | (self.value as u64) << VALUE_SHIFT
+    }
+
+    /// The lengths, if the word can be a header at all.
+    #[inline]
+    pub(crate) fn unpack(word: u64) -> Option<Self> {
+        (word & 0xf == 1).then_some(Self {
+            key: (word >> KEY_SHIFT) as usize & MAX_KEY,
+            value: (word >> VALUE_SHIFT) as usize,
+        })
+    }
+
+    /// Words of the record.
+    #[inline]
+    pub(crate) fn words(self) -> usize {
+        self.value_at() + self.value.div_ceil(WORD)
+    }
+
+    /// Words before the value.
+    #[inline]
+    pub(crate) fn value_at(self) -> usize {
+        1 + self.key.div_ceil(WORD)
+    }
+
+    /// Whether a value of `length` bytes may take this record's value's place by
+    /// one store.
+    pub(crate) fn replaceable_in_place(self, length: usize) -> bool {
+        self.value == length && (1..=WORD).contains(&length)
+    }
+}
+
+/// Up to eight bytes as a little-endian word, padded with zeros.
+#[inline]
+pub(crate) fn word_from(bytes: &[u8]) -> u64 {
+    let mut word = [0; WORD];
+    word[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(word)
+}
+
+/// Writes `bytes`, padded with zeros, to the beginning of `words`.
+pub(crate) fn store_bytes(words: &[AtomicU64], bytes: &[u8]) {
+    let whole = bytes.chunks_exact(WORD);
+    let rest = whole.remainder();
+    let mut words = words.iter();
+    for (chunk, word) in whole.zip(&mut words) {
+        word.store(word_from(chunk), Ordering::Relaxed);
+    }
+    if !rest.is_empty()
+        && let Some(word) = words.next()
+    {
+        word.store(word_from(rest), Ordering::Relaxed);
+    }
+}
+
+/// Whether the beginning of `words` holds just `bytes`.
+#[inline]
+pub(crate) fn equal_bytes(words: &[AtomicU64], bytes: &[u8]) -> bool {
+    let whole = bytes.chunks_exact(WORD);
+    let rest = whole.remainder();
+    let mut words = words.iter();
+    for (chunk, word) in whole.zip(&mut words) {
+        if word.load(Ordering::Relaxed) != word_from(chunk) {
+            return false;
+        }
+    }
+    rest.is_empty()
+        || words
+            .next()
+            .is_some_and(|word| word.load(Ordering::Relaxed) == word_from(rest))
+}
+
+/// Replaces the content of `out` by `length` bytes from the beginning of `words`.
+#[inline]
+pub(crate) fn load_bytes(words: &[AtomicU64], length: usize, out: &mut Vec<u8>) -> Result<()> {
+    out.clear();
+    if out.capacity() < length {
+        out.try_reserve_exact(length).map_err(|_| Error::System {
+            action: "allocate memory for a value in this process",
+            source: std::io::ErrorKind::OutOfMemory.into(),
+        })?;
+    }
+    out.resize(length, 0);
+    copy_bytes(words, out);
+    Ok(())
+}
+
+/// Fills `out` from the beginning of `words`.
+#[inline]
+pub(crate) fn copy_bytes(words: &[AtomicU64], out: &mut [u8]) {
+    let mut words = words.iter();
+    let mut whole = out.chunks_exact_mut(WORD);
+    for (chunk, word) in (&mut whole).zip(&mut words) {
+        chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
+    }
+    let rest = whole.into_remainder();
+    if let Some(word) = words.next() {
+        let bytes = word.load(Ordering::Relaxed).to_le_bytes();
+        rest.copy_from_slice(&bytes[..rest.len()]);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_every_length_come_back() {
+        for length in 0..40 {
+            let bytes: Vec<u8> = (1..=length as u8).collect();
+            let words: Vec<AtomicU64> = (0..8).map(|_| AtomicU64::new(u64::MAX)).collect();
+            store_bytes(&words, &bytes);
+            let mut out = vec![9; 3];
+            load_bytes(&words, bytes.len(), &mut out).unwrap();
+            assert_eq!(out, bytes);
+            assert!(equal_bytes(&words, &bytes));
+            if length > 0 {
+                let mut other = bytes.clone();
+                other[length - 1] ^= 1;
+                assert!(!equal_bytes(&words, &other));
+            }
+        }
+    }
+
+    #[test]
+    fn headers_come_back() {
+        for (key, value) in [(0, 0), (1, 0), (MAX_KEY, (1 << 40) - 1), (7, 9)] {
+            let header = Header { key, value };
+            assert_eq!(Header::unpack(header.pack()), Some(header));
+        }
+        assert_eq!(Header::unpack(0), None);
+    }
+}

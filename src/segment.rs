@@ -1,0 +1,108 @@
+//! A mapped segment whose header was found good: what all layers above share.
+
+use std::sync::atomic::{AtomicUsize, Ordering as LocalOrdering};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::layout::{
+    Geometry, HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED, WORD,
+};
+use crate::sync::{AtomicU64, Ordering};
+use crate::sys::Mapping;
+
+pub(crate) struct Segment {
+    pub(crate) map: Mapping,
+    pub(crate) geometry: Geometry,
+    /// The table's own hash seed; as it is random, it also tells segments apart.
+    pub(crate) seed: u64,
+    pub(crate) codec: u64,
+    pub(crate) flags: u64,
+    pub(crate) lock_timeout: Duration,
+    /// The end of the arena's pages, in words, as last seen: see
+    /// [`Segment::record`].
+    readable: AtomicUsize,
+}
+
+impl Segment {
+    /// Takes a mapping whose header `geometry` was read from.
+    pub(crate) fn new(map: Mapping, geometry: Geometry, lock_timeout: Duration) -> Self {
+        let get = |at: usize| map.words()[at].load(Ordering::Relaxed);
+        Self {
+            seed: get(HEADER_HASH_SEED),
+            codec: get(HEADER_CODEC),
+            flags: get(HEADER_FLAGS),
+            readable: AtomicUsize::new(geometry.arena_at),
+            lock_timeout,
+            map,
+            geometry,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn words(&self) -> &[AtomicU64] {
+        self.map.words()
+    }
+
+    /// Chunks that have pages. Acquire: whoever sees a chunk counted may touch it.
+    pub(crate) fn populated(&self) -> usize {
+        let chunks = self.words()[HEADER_POPULATED].load(Ordering::Acquire);
+        usize::try_from(chunks).map_or(self.geometry.chunks, |n| n.min(self.geometry.chunks))
+    }
+
+    /// Gives pages to the first `chunks` chunks.
+    pub(crate) fn populate(&self, chunks: usize) -> Result<()> {
+        let present = self.populated();
+        if chunks <= present {
+            return Ok(());
+        }
+        let range = self.geometry.chunk(present)..self.geometry.chunk(chunks);
+        let asked = range.len() * WORD;
+        self.map
+            .populate(range)
+            .map_err(|source| no_memory(source, asked))?;
+        self.words()[HEADER_POPULATED].fetch_max(chunks as u64, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// The words from `at` to the end of what has pages: a record cannot reach
+    /// further. `None` if `at` is no place a record can be, which is damage.
+    ///
+    /// The end is remembered, so that a reader does not ask the header each time;
+    /// it only ever grows, and it grew before a record beyond it was published.
+    #[inline]
+    pub(crate) fn record(&self, at: usize) -> Option<&[AtomicU64]> {
+        let end = self.readable.load(LocalOrdering::Relaxed);
+        if at < end {
+            return self.words().get(at..end);
+        }
+        self.record_beyond(at)
+    }
+
+    /// The same after a look at the header.
+    #[cold]
+    pub(crate) fn record_beyond(&self, at: usize) -> Option<&[AtomicU64]> {
+        let end = self.geometry.chunk(self.populated());
+        self.readable.store(end, LocalOrdering::Relaxed);
+        self.words().get(at..end).filter(|words| !words.is_empty())
+    }
+
+    /// Damage found at a word.
+    pub(crate) fn damaged(what: &'static str, at: usize) -> Error {
+        Error::Corrupted {
+            what,
+            offset: at * WORD,
+        }
+    }
+}
+
+/// The error of a refused page reservation.
+pub(crate) fn no_memory(source: std::io::Error, asked: usize) -> Error {
+    if source.kind() == std::io::ErrorKind::StorageFull {
+        Error::SharedMemoryFull { asked }
+    } else {
+        Error::System {
+            action: "reserve pages of shared memory",
+            source,
+        }
+    }
+}

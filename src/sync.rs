@@ -1,0 +1,53 @@
+//! The standard library's atomics and `parking_lot`'s mutex, or loom's, behind
+//! one door.
+
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
+
+#[cfg(not(loom))]
+pub(crate) use parking_lot::Mutex;
+
+/// loom's mutex with `parking_lot`'s interface: a poisoned one is a test that
+/// failed already.
+#[cfg(loom)]
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+#[cfg(loom)]
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+        self.0.lock().unwrap()
+    }
+}
+
+/// Tells the processor, or loom, that this thread waits for another one.
+pub(crate) fn spin_hint() {
+    #[cfg(not(loom))]
+    std::hint::spin_loop();
+    #[cfg(loom)]
+    loom::thread::yield_now();
+}
+
+/// Lets another thread run.
+pub(crate) fn yield_now() {
+    #[cfg(not(loom))]
+    std::thread::yield_now();
+    #[cfg(loom)]
+    loom::thread::yield_now();
+}
+
+/// A place where a test may end the process, between two stores to shared
+/// memory. Nothing unless built with `--cfg shmtable_crash_points`.
+macro_rules! crash_point {
+    ($name:literal) => {
+        #[cfg(shmtable_crash_points)]
+        $crate::sys::crash::reached($name);
+    };
+}
+pub(crate) use crash_point;

@@ -1,0 +1,330 @@
+//! Descriptors that know whether they are still what they were.
+//!
+//! A descriptor is a number, and others hand these numbers about: a fork copies
+//! them, a daemon closes all it can find, and the next `open` anywhere in the
+//! process takes a number over. A [`Descriptor`] is a number together with the
+//! file it stands for and a ticket in a process-wide registry. It is used, and
+//! closed, only while both still hold. The registry lets the child side of a
+//! fork close what the child must not keep.
+//!
+//! # The registry
+//!
+//! A list of nodes that only grows; vacated nodes are used again. The ticket
+//! word says who owns a node:
+//!
+//! | ticket | meaning | who may change it |
+//! |---|---|---|
+//! | 0 | vacant | anybody, to 1 |
+//! | 1 | claimed: its other fields are being written | the claimer, to its new ticket |
+//! | 2 and up | live, never given out twice | whoever swaps it for 0, and with it gets the number to close |
+//!
+//! Whoever swaps a ticket out owns the number: its [`Descriptor`] when dropped,
+//! or the child's fork handler. A later registration of the same number swaps
+//! it out without closing, for the kernel gives a number out again only after
+//! it was closed behind our back.
+//!
+//! # Orderings
+//!
+//! The fields of a node are written between claim and publication; publication
+//! is a release and every use begins with an acquire load of the ticket.
+//! A reader whose ticket check comes after its field reads (the swap is one)
+//! has read that ticket's fields, since tickets do not come back.
+//! [`Descriptor::not_inherited`] publishes and then looks for forks, a fork counts itself
+//! and then copies the memory: sequentially consistent on both sides, so at
+//! least one sees the other.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering, fence};
+use std::time::Duration;
+
+use rustix::fs::{Stat, fstat};
+use rustix::io::fcntl_dupfd_cloexec;
+
+use super::watch;
+
+/// Which file a descriptor stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    // The fields' types differ between architectures.
+    #[allow(clippy::unnecessary_cast)]
+    pub(crate) fn of(stat: &Stat) -> Self {
+        Self {
+            device: stat.st_dev as u64,
+            inode: stat.st_ino as u64,
+        }
+    }
+}
+
+const VACANT: u64 = 0;
+const CLAIMED: u64 = 1;
+
+struct Node {
+    ticket: AtomicU64,
+    raw: AtomicI32,
+    device: AtomicU64,
+    inode: AtomicU64,
+    closes_in_child: AtomicBool,
+    /// Written before the node is pushed, constant from then on.
+    next: AtomicPtr<Node>,
+}
+
+static HEAD: AtomicPtr<Node> = AtomicPtr::new(std::ptr::null_mut());
+static NEXT_TICKET: AtomicU64 = AtomicU64::new(CLAIMED + 1);
+
+impl Node {
+    fn from_pointer(pointer: *mut Node) -> Option<&'static Node> {
+        // SAFETY: pointers in the list are null or come from `Box::leak` in
+        // `claim`, so the node lives for ever, and all its fields are atomic.
+        unsafe { pointer.as_ref() }
+    }
+
+    fn all() -> impl Iterator<Item = &'static Node> {
+        let first = Self::from_pointer(HEAD.load(Ordering::Acquire));
+        std::iter::successors(first, |node| {
+            Self::from_pointer(node.next.load(Ordering::Relaxed))
+        })
+    }
+
+    fn take(&self, ticket: u64) -> bool {
+        self.ticket
+            .compare_exchange(ticket, VACANT, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    fn id(&self) -> FileId {
+        FileId {
+            device: self.device.load(Ordering::Relaxed),
+            inode: self.inode.load(Ordering::Relaxed),
+        }
+    }
+
+    /// A node in the claimed state.
+    fn claim() -> &'static Node {
+        let vacant = Self::all().find(|node| {
+            node.ticket
+                .compare_exchange(VACANT, CLAIMED, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
+        });
+        if let Some(node) = vacant {
+            return node;
+        }
+        let node: &'static mut Node = Box::leak(Box::new(Node {
+            ticket: AtomicU64::new(CLAIMED),
+            raw: AtomicI32::new(-1),
+            device: AtomicU64::new(0),
+            inode: AtomicU64::new(0),
+            closes_in_child: AtomicBool::new(false),
+            next: AtomicPtr::new(HEAD.load(Ordering::Acquire)),
+        }));
+        let node = &*node;
+        let pointer = std::ptr::from_ref(node).cast_mut();
+        while let Err(head) = HEAD.compare_exchange(
+            node.next.load(Ordering::Relaxed),
+            pointer,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        ) {
+            node.next.store(head, Ordering::Relaxed);
+        }
+        node
+    }
+}
+
+/// An open descriptor of a file, see the [module](self).
+pub(crate) struct Descriptor {
+    node: &'static Node,
+    ticket: u64,
+    raw: RawFd,
+    id: FileId,
+}
+
+impl Descriptor {
+    /// A descriptor that forked children inherit and use.
+    pub(crate) fn inherited(fd: OwnedFd) -> io::Result<Self> {
+        watch::start()?;
+        Self::register(fd, false)
+    }
+
+    /// A descriptor that forked children do not have: their copy is closed
+    /// before `fork` returns there.
+    ///
+    /// `open` is repeated until no fork was under way from before it to after
+    /// the registration: a child forked in between would have a copy that its
+    /// fork handler does not know. The descriptor in hand then goes unused, so
+    /// what such a child keeps holds no lock.
+    pub(crate) fn not_inherited(open: impl Fn() -> io::Result<OwnedFd>) -> io::Result<Self> {
+        const ATTEMPTS: u32 = 1000;
+        watch::start()?;
+        for attempt in 0..ATTEMPTS {
+            let ended = watch::ended();
+            let descriptor = Self::register(open()?, true)?;
+            if watch::begun() == ended {
+                return Ok(descriptor);
+            }
+            drop(descriptor);
+            std::thread::sleep(Duration::from_micros(u64::from(attempt.min(100)) * 20));
+        }
+        Err(io::Error::new(
+            io::ErrorKind::WouldBlock,
+            "this process forks without a pause",
+        ))
+    }
+
+    fn register(fd: OwnedFd, closes_in_child: bool) -> io::Result<Self> {
+        // Whoever prints to a closed standard stream must not write here.
+        let fd = if fd.as_raw_fd() > 2 {
+            fd
+        } else {
+            fcntl_dupfd_cloexec(&fd, 3)?
+        };
+        let id = FileId::of(&fstat(&fd)?);
+        let node = Node::claim();
+        let raw = fd.into_raw_fd();
+        for other in Node::all() {
+            let ticket = other.ticket.load(Ordering::Acquire);
+            if ticket > CLAIMED && other.raw.load(Ordering::Relaxed) == raw {
+                other.take(ticket);
+            }
+        }
+        node.raw.store(raw, Ordering::Relaxed);
+        node.device.store(id.device, Ordering::Relaxed);
+        node.inode.store(id.inode, Ordering::Relaxed);
+        node.closes_in_child
+            .store(closes_in_child, Ordering::Relaxed);
+        let ticket = NEXT_TICKET.fetch_add(1, Ordering::Relaxed);
+        node.ticket.store(ticket, Ordering::Release);
+        // Publication first, the look for forks second: see "Orderings".
+        fence(Ordering::SeqCst);
+        Ok(Self {
+            node,
+            ticket,
+            raw,
+            id,
+        })
+    }
+
+    /// Which file this is a descriptor of.
+    pub(crate) fn id(&self) -> FileId {
+        self.id
+    }
+
+    /// The descriptor, if it still is one of the file it was opened for. A
+    /// number that was closed by others may become another file's at any time,
+    /// so an answer got through it counts only if this succeeds again
+    /// afterwards.
+    pub(crate) fn fd(&self) -> io::Result<BorrowedFd<'_>> {
+        if self.node.ticket.load(Ordering::Acquire) == self.ticket && is_file(self.raw, self.id) {
+            // SAFETY: the number is not -1 and this object owns it: the ticket
+            // says that neither the fork handler nor a later registration took
+            // it away, `fstat` that it is open.
+            return Ok(unsafe { BorrowedFd::borrow_raw(self.raw) });
+        }
+        Err(io::Error::other(
+            "the descriptor of the segment was closed by something else in this process",
+        ))
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        let ours = is_file(self.raw, self.id);
+        if self.node.take(self.ticket) && ours {
+            close(self.raw);
+        }
+    }
+}
+
+/// Whether `raw` is a descriptor of that file.
+fn is_file(raw: RawFd, id: FileId) -> bool {
+    // SAFETY: registered numbers are not -1. The borrow ends with the call
+    // below, which changes nothing: should the number be closed or another
+    // file's, `fstat` says so, and finding this out is its purpose.
+    let fd = unsafe { BorrowedFd::borrow_raw(raw) };
+    fstat(fd).is_ok_and(|stat| FileId::of(&stat) == id)
+}
+
+/// Closes a number whose ticket the caller has swapped out.
+fn close(raw: RawFd) {
+    // SAFETY: the number came from `into_raw_fd`, and its only owner is whoever
+    // swapped its ticket out: the caller, once.
+    drop(unsafe { OwnedFd::from_raw_fd(raw) });
+}
+
+/// Closes what a forked child must not keep. Runs in the child's fork handler:
+/// async-signal-safe, no other thread exists.
+pub(super) fn close_inherited() {
+    for node in Node::all() {
+        let ticket = node.ticket.load(Ordering::Acquire);
+        if ticket <= CLAIMED || !node.closes_in_child.load(Ordering::Relaxed) {
+            continue;
+        }
+        let raw = node.raw.load(Ordering::Relaxed);
+        let ours = is_file(raw, node.id());
+        if node.take(ticket) && ours {
+            close(raw);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{Mode, OFlags, open};
+
+    use super::*;
+
+    fn null() -> io::Result<OwnedFd> {
+        Ok(open(
+            "/dev/null",
+            OFlags::RDWR | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?)
+    }
+
+    #[test]
+    fn an_open_descriptor_is_usable() {
+        let descriptor = Descriptor::not_inherited(null).unwrap();
+        assert!(descriptor.fd().is_ok());
+        assert!(descriptor.raw > 2);
+        assert_eq!(
+            descriptor.id(),
+            FileId::of(&fstat(null().unwrap()).unwrap())
+        );
+    }
+
+    #[test]
+    fn a_number_that_became_another_file_is_neither_used_nor_closed() {
+        let descriptor = Descriptor::not_inherited(null).unwrap();
+        let other = open("/", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        // SAFETY: plays somebody who puts another file under our number; both
+        // numbers are open and the result is checked.
+        let status = unsafe { libc::dup2(other.as_raw_fd(), descriptor.raw) };
+        assert_eq!(status, descriptor.raw);
+        assert!(descriptor.fd().is_err());
+        let raw = descriptor.raw;
+        drop(descriptor);
+        assert!(is_file(raw, FileId::of(&fstat(&other).unwrap())));
+        close(raw);
+    }
+
+    #[test]
+    fn a_number_taken_over_by_a_later_registration_belongs_to_that_one() {
+        let old = Descriptor::inherited(null().unwrap()).unwrap();
+        let fresh = null().unwrap();
+        // SAFETY: as above; `old.raw` then is one more descriptor of the file.
+        let status = unsafe { libc::dup2(fresh.as_raw_fd(), old.raw) };
+        assert_eq!(status, old.raw);
+        // SAFETY: `dup2` made this number a new descriptor that only `new` owns
+        // from here on: `old` is to find out.
+        let taken = unsafe { OwnedFd::from_raw_fd(status) };
+        let new = Descriptor::inherited(taken).unwrap();
+        assert!(old.fd().is_err());
+        drop(old);
+        assert!(new.fd().is_ok());
+    }
+}

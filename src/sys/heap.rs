@@ -1,0 +1,207 @@
+//! Segments in the memory of a loom model, where threads play processes.
+//!
+//! What is modelled is what the contract promises and no more: words are loom's
+//! atomics; a sleeper that finds its word unchanged sleeps until it is woken
+//! **and never times out**, so a lost wake-up is a deadlock that loom reports;
+//! a process dies when its [`Liveness`] is dropped. There are no names.
+
+// Models panic where something is amiss: that is how loom hears of it.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::time::Duration;
+
+use loom::sync::{Arc, Condvar, Mutex};
+
+use super::{Access, Owner};
+use crate::sync::{AtomicU64, Ordering};
+
+/// The longest name of a segment, as on Linux.
+pub(crate) const MAX_NAME: usize = 246;
+
+/// A segment as one process has it mapped.
+pub(crate) struct Mapping {
+    segment: Arc<Segment>,
+}
+
+struct Segment {
+    words: Vec<AtomicU64>,
+    /// The kernel's wait queues, under one lock as a hash bucket of them is.
+    /// A queue for each word that was ever slept on.
+    queues: Mutex<BTreeMap<usize, std::sync::Arc<Condvar>>>,
+    locks: Mutex<Locks>,
+}
+
+#[derive(Default)]
+struct Locks {
+    holders: usize,
+    /// For each byte its holders, and whether they hold it alone.
+    bytes: BTreeMap<u64, Vec<(usize, bool)>>,
+}
+
+impl Mapping {
+    /// A new segment of zero words.
+    pub(crate) fn in_heap(words: usize) -> Mapping {
+        Mapping {
+            segment: Arc::new(Segment {
+                words: (0..words).map(|_| AtomicU64::new(0)).collect(),
+                queues: Mutex::new(BTreeMap::new()),
+                locks: Mutex::new(Locks::default()),
+            }),
+        }
+    }
+
+    /// The same segment as another process has it mapped.
+    pub(crate) fn share(&self) -> Mapping {
+        Mapping {
+            segment: self.segment.clone(),
+        }
+    }
+
+    pub(crate) fn create<E: From<io::Error>>(
+        _name: &str,
+        _words: usize,
+        _mode: u32,
+        _fill: impl FnOnce(&Mapping) -> Result<(), E>,
+    ) -> Result<Mapping, E> {
+        Err(io::Error::from(io::ErrorKind::Unsupported).into())
+    }
+
+    pub(crate) fn open<E: From<io::Error>>(
+        _name: &str,
+        _access: Access,
+        _admit: impl FnOnce(Owner) -> Result<(), E>,
+    ) -> Result<Mapping, E> {
+        Err(io::Error::from(io::ErrorKind::Unsupported).into())
+    }
+
+    pub(crate) fn words(&self) -> &[AtomicU64] {
+        &self.segment.words
+    }
+
+    pub(crate) fn populate(&self, words: Range<usize>) -> io::Result<()> {
+        if words.start > words.end || words.end > self.words().len() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Ok(())
+    }
+
+    /// The kernel looks at the word under the lock of its queue, and a waker
+    /// takes the same lock after its store: either the look sees the store or
+    /// the sleeper is in the queue when the waker comes.
+    pub(crate) fn sleep(&self, word: usize, low_half: u32, _timeout: Duration) {
+        let Some(value) = self.words().get(word) else {
+            return;
+        };
+        let mut queues = self.segment.queues.lock().unwrap();
+        if value.load(Ordering::Relaxed) as u32 != low_half {
+            return;
+        }
+        let queue = queues
+            .entry(word)
+            .or_insert_with(|| std::sync::Arc::new(Condvar::new()))
+            .clone();
+        drop(queue.wait(queues).unwrap());
+    }
+
+    pub(crate) fn wake_one(&self, word: usize) {
+        let queues = self.segment.queues.lock().unwrap();
+        if let Some(queue) = queues.get(&word) {
+            queue.notify_one();
+        }
+    }
+
+    pub(crate) fn wake_all(&self, word: usize) {
+        let queues = self.segment.queues.lock().unwrap();
+        if let Some(queue) = queues.get(&word) {
+            queue.notify_all();
+        }
+    }
+
+    #[allow(clippy::unnecessary_wraps)]
+    pub(crate) fn liveness(&self) -> io::Result<Liveness> {
+        let mut locks = self.segment.locks.lock().unwrap();
+        locks.holders += 1;
+        Ok(Liveness {
+            segment: self.segment.clone(),
+            holder: locks.holders,
+        })
+    }
+
+    #[allow(clippy::unused_self)]
+    pub(crate) fn unlink_if_same(&self, _name: &str) -> io::Result<bool> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Liveness bytes as one process holds them; the process dies when this is
+/// dropped.
+pub(crate) struct Liveness {
+    segment: Arc<Segment>,
+    holder: usize,
+}
+
+impl Liveness {
+    pub(crate) fn try_hold(&self, byte: u64) -> io::Result<bool> {
+        self.set(byte, true)
+    }
+
+    pub(crate) fn try_share(&self, byte: u64) -> io::Result<bool> {
+        self.set(byte, false)
+    }
+
+    pub(crate) fn is_held_by_others(&self, byte: u64) -> bool {
+        let locks = self.segment.locks.lock().unwrap();
+        let holders = locks.bytes.get(&byte).map_or(&[][..], Vec::as_slice);
+        holders.iter().any(|(holder, _)| *holder != self.holder)
+    }
+
+    #[allow(clippy::unnecessary_wraps)]
+    fn set(&self, byte: u64, alone: bool) -> io::Result<bool> {
+        let mut locks = self.segment.locks.lock().unwrap();
+        let holders = locks.bytes.entry(byte).or_default();
+        let conflict = holders
+            .iter()
+            .any(|(holder, other_alone)| *holder != self.holder && (alone || *other_alone));
+        if !conflict {
+            holders.retain(|(holder, _)| *holder != self.holder);
+            holders.push((self.holder, alone));
+        }
+        Ok(!conflict)
+    }
+}
+
+impl Drop for Liveness {
+    fn drop(&mut self) {
+        // A model that failed already unwinds through here.
+        if std::thread::panicking() {
+            return;
+        }
+        if let Ok(mut locks) = self.segment.locks.lock() {
+            for holders in locks.bytes.values_mut() {
+                holders.retain(|(holder, _)| *holder != self.holder);
+            }
+        }
+    }
+}
+
+pub(crate) fn unlink(_name: &str) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[allow(clippy::unnecessary_wraps)]
+pub(crate) fn list() -> io::Result<Vec<String>> {
+    Ok(Vec::new())
+}
+
+/// Always the same: loom must be able to repeat an execution.
+#[allow(clippy::unnecessary_wraps)]
+pub(crate) fn random() -> io::Result<u64> {
+    Ok(0x9e37_79b9_7f4a_7c15)
+}
+
+pub(crate) fn current_user() -> u32 {
+    0
+}

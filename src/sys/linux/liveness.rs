@@ -1,0 +1,121 @@
+//! Liveness bytes: open-file-description locks.
+//!
+//! Such a lock belongs to the open file description, not to a process or a
+//! thread, and the kernel drops it when the last descriptor of it is closed,
+//! at the latest when the last process that has one is gone, zombie or not.
+//! A stopped process keeps its locks. No process id is involved, so none of it
+//! is touched by id namespaces or by ids used again.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use crate::sys::fork::descriptors::Descriptor;
+
+/// The right to hold liveness bytes of a segment.
+pub(crate) struct Liveness {
+    descriptor: Descriptor,
+}
+
+impl Liveness {
+    /// `descriptor` must be the only one of its open file description, and one
+    /// that forked children close: the locks live as long as any copy.
+    pub(super) fn new(descriptor: Descriptor) -> Self {
+        Self { descriptor }
+    }
+
+    /// Holds the byte alone; `false` if anybody else holds it.
+    pub(crate) fn try_hold(&self, byte: u64) -> io::Result<bool> {
+        self.set(libc::F_WRLCK, byte)
+    }
+
+    /// Holds the byte together with other sharers; `false` if anybody else
+    /// holds it alone.
+    pub(crate) fn try_share(&self, byte: u64) -> io::Result<bool> {
+        self.set(libc::F_RDLCK, byte)
+    }
+
+    /// Whether anybody but this `Liveness` holds the byte in either way.
+    /// `true` if that cannot be found out.
+    pub(crate) fn is_held_by_others(&self, byte: u64) -> bool {
+        self.look(byte).unwrap_or(true)
+    }
+
+    fn look(&self, byte: u64) -> io::Result<bool> {
+        // What would stop an exclusive lock: a lock of either kind. The look
+        // itself needs no right to write.
+        let mut lock = lock_of(libc::F_WRLCK, byte)?;
+        fcntl(self.descriptor.fd()?, libc::F_OFD_GETLK, &mut lock)?;
+        // "Unlocked" counts only if it was said of the segment.
+        self.descriptor.fd()?;
+        Ok(c_int(lock.l_type) != libc::F_UNLCK)
+    }
+
+    fn set(&self, kind: libc::c_int, byte: u64) -> io::Result<bool> {
+        let mut lock = lock_of(kind, byte)?;
+        let set = fcntl(self.descriptor.fd()?, libc::F_OFD_SETLK, &mut lock);
+        self.descriptor.fd()?;
+        match set {
+            Ok(()) => Ok(true),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for Liveness {
+    fn drop(&mut self) {
+        // Closing would do, were it not for a fork in another thread between
+        // the moment the registry forgets the descriptor and the moment it is
+        // closed: that child's copy would go on holding the locks. Unlocked, it
+        // holds none.
+        let mut lock = libc::flock {
+            l_len: 0,
+            ..lock_from(libc::F_UNLCK, 0)
+        };
+        if let Ok(fd) = self.descriptor.fd() {
+            let _ = fcntl(fd, libc::F_OFD_SETLK, &mut lock);
+        }
+    }
+}
+
+fn c_int(kind: libc::c_short) -> libc::c_int {
+    libc::c_int::from(kind)
+}
+
+fn lock_of(kind: libc::c_int, byte: u64) -> io::Result<libc::flock> {
+    // The kernel's limit is that of file offsets.
+    match i64::try_from(byte) {
+        Ok(start) if start < i64::MAX => Ok(lock_from(kind, start)),
+        _ => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
+/// A lock of one byte. The process id must be zero for locks of this kind.
+fn lock_from(kind: libc::c_int, start: i64) -> libc::flock {
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: start,
+        l_len: 1,
+        l_pid: 0,
+    }
+}
+
+/// `fcntl` with a lock, repeated when a signal came between.
+fn fcntl(fd: BorrowedFd<'_>, command: libc::c_int, lock: &mut libc::flock) -> io::Result<()> {
+    loop {
+        // SAFETY: `fd` is open while it is borrowed; both commands used here
+        // (F_OFD_SETLK, F_OFD_GETLK) take a pointer to a `flock`, which `lock`
+        // is for the time of the call, and keep none.
+        let status = unsafe { libc::fcntl(fd.as_raw_fd(), command, &raw mut *lock) };
+        if status != -1 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! One mapped segment.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::{self, NonNull};
+
+use rustix::fs::{FileType, Mode, OFlags, Stat, fchmod, fstat, ftruncate, lstat, open, unlink};
+use rustix::io::Errno;
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::process::{Resource, getrlimit};
+
+use super::liveness::Liveness;
+use super::path_of;
+use super::staging::{Staging, descriptor_path};
+use crate::sync::AtomicU64;
+use crate::sys::fork::descriptors::{Descriptor, FileId};
+use crate::sys::{Access, Owner};
+
+/// No segment is shorter: a header has this size.
+const MIN_BYTES: u64 = 4096;
+
+/// One mapped segment; see the contract in [`crate::sys`].
+///
+/// The words of a mapping made with [`Access::ReadOnly`] may be loaded, and
+/// nothing else: the processor refuses a store with a signal.
+pub(crate) struct Mapping {
+    /// Where `bytes` bytes are mapped, until the drop.
+    pub(super) base: NonNull<AtomicU64>,
+    /// The length of the mapping and of the file, at most `isize::MAX`.
+    pub(super) bytes: usize,
+    pub(super) access: Access,
+    /// Forked children go on using their copy. It holds no lock.
+    pub(super) descriptor: Descriptor,
+    /// Where else the file can perhaps be found, if descriptors cannot be
+    /// opened again because there is no `/proc`.
+    pub(super) paths: Vec<String>,
+}
+
+// SAFETY: the mapping is memory that belongs to no thread, and is unmapped only
+// by the drop of this only owner, on whichever thread. The other fields are
+// `Send` by themselves.
+unsafe impl Send for Mapping {}
+
+// SAFETY: through a shared `Mapping` the memory can be reached only as atomic
+// words and by the kernel. The other fields are `Sync` by themselves.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Makes the segment `name` of `words` zero words, filled by `fill`.
+    pub(crate) fn create<E: From<io::Error>>(
+        name: &str,
+        words: usize,
+        mode: u32,
+        fill: impl FnOnce(&Mapping) -> Result<(), E>,
+    ) -> Result<Mapping, E> {
+        Self::create_staged(name, words, mode, Staging::begin, fill)
+    }
+
+    pub(super) fn create_staged<E: From<io::Error>>(
+        name: &str,
+        words: usize,
+        mode: u32,
+        begin: impl FnOnce() -> io::Result<(Staging, OwnedFd)>,
+        fill: impl FnOnce(&Mapping) -> Result<(), E>,
+    ) -> Result<Mapping, E> {
+        let path = path_of(name)?;
+        let bytes = words
+            .checked_mul(size_of::<u64>())
+            .filter(|bytes| *bytes > 0);
+        let Some(bytes) = bytes.filter(|bytes| isize::try_from(*bytes).is_ok()) else {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput).into());
+        };
+        // The publication decides; this only spares work that is in vain.
+        if lstat(&path).is_ok() {
+            return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());
+        }
+        let (staging, fd) = begin()?;
+        let mut paths = vec![path.clone()];
+        paths.extend(staging.path().map(str::to_owned));
+        resize(&fd, bytes)?;
+        let mapping = Self::map(fd, bytes, Access::ReadWrite, paths)?;
+        fill(&mapping)?;
+        let fd = mapping.descriptor.fd()?;
+        // Last, so that a mode which shuts its owner out does no harm to
+        // `fill`. Unlike a mode given when opening, this one goes past the
+        // umask.
+        fchmod(fd, Mode::from_raw_mode(mode & 0o777)).map_err(io::Error::from)?;
+        staging.publish(fd, &path)?;
+        Ok(mapping)
+    }
+
+    /// Maps the segment `name` if `admit` likes its owner.
+    pub(crate) fn open<E: From<io::Error>>(
+        name: &str,
+        access: Access,
+        admit: impl FnOnce(Owner) -> Result<(), E>,
+    ) -> Result<Mapping, E> {
+        let path = path_of(name)?;
+        let (fd, stat) = open_plain(&path, access)?;
+        let bytes = usize::try_from(stat.st_size).unwrap_or(0);
+        if (bytes as u64) < MIN_BYTES {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        admit(Owner {
+            user: stat.st_uid,
+            mode: stat.st_mode & 0o7777,
+        })?;
+        Ok(Self::map(fd, bytes, access, vec![path])?)
+    }
+
+    /// Maps a file of `bytes` bytes, neither zero nor more than `isize::MAX`.
+    fn map(fd: OwnedFd, bytes: usize, access: Access, paths: Vec<String>) -> io::Result<Mapping> {
+        let protection = match access {
+            Access::ReadOnly => ProtFlags::READ,
+            Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
+        };
+        let descriptor = Descriptor::inherited(fd)?;
+        let file = descriptor.fd()?;
+        // SAFETY: without MAP_FIXED and with no address asked for, the kernel
+        // chooses one where nothing is mapped, so no memory in use changes.
+        let base = unsafe {
+            mmap(
+                ptr::null_mut(),
+                bytes,
+                protection,
+                MapFlags::SHARED,
+                file,
+                0,
+            )
+        }?;
+        let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Mapping {
+            base,
+            bytes,
+            access,
+            descriptor,
+            paths,
+        })
+    }
+
+    /// The segment.
+    #[inline]
+    pub(crate) fn words(&self) -> &[AtomicU64] {
+        // SAFETY: `bytes` bytes, at most `isize::MAX`, are mapped at `base`
+        // until the drop of `self`, which outlives the borrow; pages are
+        // aligned for words; any bits are a valid word. Other threads and
+        // processes change the words at any time, which atomics allow.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.bytes / size_of::<u64>()) }
+    }
+
+    /// A new `Liveness` of this segment.
+    pub(crate) fn liveness(&self) -> io::Result<Liveness> {
+        let descriptor = Descriptor::not_inherited(|| self.open_again())?;
+        if descriptor.id() == self.descriptor.id() {
+            Ok(Liveness::new(descriptor))
+        } else {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+
+    /// A new open file description of the segment.
+    fn open_again(&self) -> io::Result<OwnedFd> {
+        let by_number = self.descriptor.fd().and_then(|fd| {
+            let path = descriptor_path(fd.as_fd());
+            let flags = access_flags(self.access) | OFlags::CLOEXEC;
+            Ok(open(path, flags, Mode::empty())?)
+        });
+        match by_number {
+            Ok(fd) if self.is_same(&fstat(&fd)?) => Ok(fd),
+            tried => self
+                .paths
+                .iter()
+                .filter_map(|path| open_plain(path, self.access).ok())
+                .find_map(|(fd, stat)| self.is_same(&stat).then_some(fd))
+                .ok_or_else(|| {
+                    tried
+                        .err()
+                        .unwrap_or_else(|| io::ErrorKind::NotFound.into())
+                }),
+        }
+    }
+
+    fn is_same(&self, stat: &Stat) -> bool {
+        FileId::of(stat) == self.descriptor.id()
+    }
+
+    /// Removes the name if it still names this segment; tells whether it did.
+    ///
+    /// The kernel cannot do both at once: a segment that replaces this one
+    /// under its name between the look and the removal loses its name.
+    pub(crate) fn unlink_if_same(&self, name: &str) -> io::Result<bool> {
+        let path = path_of(name)?;
+        match lstat(&path) {
+            Ok(stat) if self.is_same(&stat) => {}
+            Ok(_) | Err(Errno::NOENT) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        match unlink(&path) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: exactly these bytes were mapped by `map` and are unmapped
+        // once, here; `&mut self` excludes any borrow of the words. It cannot
+        // fail for such a range.
+        let _ = unsafe { munmap(self.base.as_ptr().cast(), self.bytes) };
+    }
+}
+
+/// Gives a new file its length.
+fn resize(fd: &OwnedFd, bytes: usize) -> io::Result<()> {
+    // Past this limit the kernel sends a deadly signal first.
+    let limit = getrlimit(Resource::Fsize).current;
+    if limit.is_some_and(|limit| limit < bytes as u64) {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(ftruncate(fd, bytes as u64)?)
+}
+
+fn access_flags(access: Access) -> OFlags {
+    match access {
+        Access::ReadOnly => OFlags::RDONLY,
+        Access::ReadWrite => OFlags::RDWR,
+    }
+}
+
+/// Opens a regular file, and refuses to follow or to wait for anything else.
+fn open_plain(path: &str, access: Access) -> io::Result<(OwnedFd, Stat)> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let fd = match open(path, access_flags(access) | flags, Mode::empty()) {
+        // A symbolic link, a directory, a socket.
+        Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        fd => fd?,
+    };
+    let stat = fstat(&fd)?;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+        Ok((fd, stat))
+    } else {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+}

@@ -1,0 +1,95 @@
+//! Linux: segments are files in the shared-memory file system, liveness bytes
+//! are open-file-description locks on them, and words are slept on with futexes.
+//!
+//! The segment `NAME` is the file `/dev/shm/shmtable.NAME`. What
+//! `/dev/shm/.shmtable.*` holds are segments in the making on kernels without
+//! unnamed files; they are nobody's segment.
+
+use std::io;
+
+use rustix::rand::{GetRandomFlags, getrandom};
+
+mod futex;
+mod liveness;
+mod mapping;
+mod pages;
+mod staging;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use liveness::Liveness;
+pub(crate) use mapping::Mapping;
+
+#[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
+compile_error!("shmtable's format and its futexes need a 64-bit little-endian target");
+
+/// Where the shared-memory file system is mounted.
+const DIRECTORY: &str = "/dev/shm";
+
+/// What the file names of segments begin with.
+const PREFIX: &str = "shmtable.";
+
+/// The longest name of a segment, in bytes. A file name has at most 255.
+pub(crate) const MAX_NAME: usize = 255 - PREFIX.len();
+
+/// The file of the segment `name`.
+///
+/// The caller has validated the name; this is the last gate before the file
+/// system, so that no mistake above can reach a file elsewhere.
+fn path_of(name: &str) -> io::Result<String> {
+    if name.is_empty() || name.len() > MAX_NAME || name.contains(['/', '\0']) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a segment's name",
+        ));
+    }
+    Ok(format!("{DIRECTORY}/{PREFIX}{name}"))
+}
+
+/// Removes the name of a segment. Whoever has it mapped keeps it.
+pub(crate) fn unlink(name: &str) -> io::Result<()> {
+    Ok(rustix::fs::unlink(path_of(name)?)?)
+}
+
+/// The names of all segments, sorted.
+pub(crate) fn list() -> io::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(DIRECTORY) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let file = entry.file_name();
+        let name = file.to_str().and_then(|file| file.strip_prefix(PREFIX));
+        // An entry that vanished meanwhile is no segment any more.
+        let plain = || entry.file_type().is_ok_and(|kind| kind.is_file());
+        if let Some(name) = name
+            && !name.is_empty()
+            && plain()
+        {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// 64 bits nobody can guess.
+pub(crate) fn random() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    let mut filled = 0;
+    while let Some(rest @ [_, ..]) = bytes.get_mut(filled..) {
+        match getrandom(rest, GetRandomFlags::empty()) {
+            Ok(more) => filled += more,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+/// The user whose files this process makes.
+pub(crate) fn current_user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}

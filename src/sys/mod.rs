@@ -1,0 +1,81 @@
+//! What the table needs of an operating system, and nothing else of the crate
+//! may ask it for more.
+//!
+//! All `unsafe` of the crate lives below this module. Everything above sees the
+//! segment as `&[AtomicU64]`: no layer above can fault or race in the sense of
+//! the language, whatever bytes a segment holds.
+//!
+//! # The contract
+//!
+//! A back end is a module with two types and a few functions of these names.
+//!
+//! `Mapping`: one mapped segment.
+//! - `create(name, words, mode, fill)`: makes a segment of `words` zero words,
+//!   calls `fill` on it and only then gives it its name. At no instant can
+//!   another process see a segment under this name for which `fill` has not
+//!   returned; if `fill` fails or the process dies nothing is left behind.
+//!   [`io::ErrorKind::AlreadyExists`] if the name is taken.
+//! - `open(name, access, admit)`: shows the segment's [`Owner`] to `admit`, and
+//!   maps it if that returns `Ok`. Symbolic links and anything that is not a
+//!   plain segment are refused with [`io::ErrorKind::PermissionDenied`], files
+//!   too short for a header with [`io::ErrorKind::UnexpectedEof`].
+//! - `words()`: the segment. A trailing part of a word is not shown.
+//! - `populate(range)`: makes the pages of these words present, so that no
+//!   later access to them can fail. [`io::ErrorKind::StorageFull`] when the
+//!   machine has no memory for them, and then none of them is kept.
+//! - `sleep(word, low_half, timeout)`: sleeps while the low 32 bits of the word
+//!   equal `low_half`, until woken or timed out; may return early for no
+//!   reason. Works across processes, on read-only mappings too.
+//! - `wake_one(word)`, `wake_all(word)`.
+//! - `liveness()`: a new [`Liveness`] of this segment.
+//! - `unlink_if_same(name)`: removes the name if it still names this segment;
+//!   tells whether it did.
+//!
+//! `Liveness`: the right to hold liveness bytes of a segment. The kernel lets go
+//! of them when the process dies, however it dies; a forked child never keeps
+//! its parent's.
+//! - `try_hold(byte)`: holds it alone; `false` if anybody else holds it.
+//! - `try_share(byte)`: holds it together with other sharers.
+//! - `is_held_by_others(byte)`: whether anybody but this `Liveness` holds it in
+//!   either way. A failed look-up counts as held: nobody is declared dead for
+//!   want of an answer.
+//! - dropping it lets go of all bytes.
+//!
+//! Functions: `unlink(name)`, `list()` (the names of all segments), `random()`
+//! (64 bits nobody can guess), `current_user()`.
+
+#![allow(unsafe_code)]
+
+use std::io;
+
+pub(crate) mod fork;
+pub(crate) mod simd;
+
+#[cfg(loom)]
+mod heap;
+#[cfg(loom)]
+pub(crate) use heap::*;
+
+#[cfg(all(not(loom), target_os = "linux", not(shmtable_portable)))]
+mod linux;
+#[cfg(all(not(loom), target_os = "linux", not(shmtable_portable)))]
+pub(crate) use linux::*;
+
+#[cfg(shmtable_crash_points)]
+pub(crate) mod crash;
+
+/// How a segment is mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    ReadOnly,
+    ReadWrite,
+}
+
+/// Who owns a segment and who else may touch it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Owner {
+    /// The owner's user id.
+    pub(crate) user: u32,
+    /// The permission bits of the segment's file.
+    pub(crate) mode: u32,
+}

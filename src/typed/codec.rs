@@ -1,0 +1,169 @@
+//! What turns a value into bytes and back.
+
+use std::borrow::Borrow;
+
+use crate::{Error, Result};
+
+/// Why a codec refused: any error, or a text turned into one with `into`.
+///
+/// The view makes an [`Error::Codec`] of it that names the codec.
+pub type BoxedError = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+/// How keys or values of a [`TypedTable`](crate::TypedTable) become bytes and
+/// bytes become them.
+///
+/// | codec | passed in | given back | bytes in the table | [`NAME`](Self::NAME) |
+/// |---|---|---|---|---|
+/// | `[u8]` | `&[u8]` | `Vec<u8>` | themselves | `bytes` |
+/// | `[u8; N]` | `&[u8; N]` | `[u8; N]` | themselves | `bytes[N]`, N in decimal |
+/// | `str` | `&str` | `String` | UTF-8, checked when read | `str` |
+/// | `u8` to `u128`, `i8` to `i128` | `&u64` | `u64` | little-endian, two's complement | `u64` |
+/// | `f32`, `f64` | `&f64` | `f64` | little-endian IEEE 754, all bits kept | `f64` |
+/// | `bool` | `&bool` | `bool` | one byte, 0 or 1 | `bool` |
+/// | `()` | `&()` | `()` | none: a table of it is a set | `unit` |
+/// | `MessagePack<T>` (feature `serde`) | `&T` | `T` | `MessagePack`, fields by name | `messagepack` |
+///
+/// There is none for `usize`, whose width is not the same everywhere. Any other
+/// type is a few lines of your own, as below.
+///
+/// A codec for *keys* must give equal keys equal bytes, in every process and
+/// in every run, because keys are found by their bytes. A codec for *values*
+/// must do so if [`compare_exchange`](crate::TypedTable::compare_exchange) is
+/// to find what it expects.
+///
+/// ```
+/// use shmtable::{BoxedError, Codec, Options, TypedTable};
+///
+/// /// A point of an image.
+/// #[derive(Debug, Clone, Copy, PartialEq)]
+/// struct Pixel {
+///     x: u16,
+///     y: u16,
+/// }
+///
+/// impl Codec for Pixel {
+///     const NAME: &'static str = "example.pixel/1";
+///     const LENGTH: Option<usize> = Some(4);
+///     type Item = Pixel;
+///     type Owned = Pixel;
+///     type Encoded<'a> = [u8; 4];
+///
+///     fn encode(pixel: &Pixel) -> Result<[u8; 4], BoxedError> {
+///         let ([a, b], [c, d]) = (pixel.x.to_le_bytes(), pixel.y.to_le_bytes());
+///         Ok([a, b, c, d])
+///     }
+///
+///     fn decode(bytes: &[u8]) -> Result<Pixel, BoxedError> {
+///         let &[a, b, c, d] = bytes else {
+///             return Err("a pixel has 4 bytes".into());
+///         };
+///         Ok(Pixel { x: u16::from_le_bytes([a, b]), y: u16::from_le_bytes([c, d]) })
+///     }
+/// }
+///
+/// let brightest = TypedTable::<str, Pixel>::create_anonymous(Options::new().capacity(10))?;
+/// brightest.insert("vega", &Pixel { x: 12, y: 640 })?;
+/// assert_eq!(brightest.get("vega")?, Some(Pixel { x: 12, y: 640 }));
+/// # Ok::<(), shmtable::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a codec for a `TypedTable`",
+    note = "text is `str`, bytes are `[u8]`, numbers are those with a width, such as `u64`",
+    note = "a type that serde can serialize is `MessagePack<T>` (feature `serde`)"
+)]
+pub trait Codec {
+    /// What the encoding is called, in every language that reads the table.
+    ///
+    /// It stands for the bytes, not for the Rust type: codecs that write and
+    /// accept the same bytes may share it. A change of the encoding needs
+    /// another name. It must not hold a zero byte; begin your own with
+    /// something that is yours.
+    const NAME: &'static str;
+
+    /// The length of every encoding, if they all have the same.
+    ///
+    /// [`get`](crate::TypedTable::get) reads a value whose length is known
+    /// without allocating, up to 64 bytes. An encoding of another length is an
+    /// [`Error::Codec`] and never reaches [`decode`](Self::decode).
+    const LENGTH: Option<usize> = None;
+
+    /// What is encoded, by reference.
+    type Item: ?Sized;
+
+    /// What a read gives back.
+    type Owned: Borrow<Self::Item>;
+
+    /// The encoding: borrowed from the item, on the stack, or on the heap.
+    type Encoded<'a>: AsRef<[u8]>
+    where
+        Self::Item: 'a;
+
+    /// The bytes of `item`.
+    ///
+    /// # Errors
+    /// If `item` has no encoding.
+    fn encode(item: &Self::Item) -> Result<Self::Encoded<'_>, BoxedError>;
+
+    /// The value that `bytes` stand for. They may be anything: whoever may
+    /// write to the segment may have written them.
+    ///
+    /// # Errors
+    /// If `bytes` is not what [`encode`](Self::encode) writes.
+    fn decode(bytes: &[u8]) -> Result<Self::Owned, BoxedError>;
+
+    /// As [`decode`](Self::decode), of bytes that the value may keep.
+    ///
+    /// # Errors
+    /// If `bytes` is not what [`encode`](Self::encode) writes.
+    #[inline]
+    fn decode_vec(bytes: Vec<u8>) -> Result<Self::Owned, BoxedError> {
+        Self::decode(&bytes)
+    }
+}
+
+/// [`Codec::encode`], with the error that the table's callers see.
+#[inline]
+pub(super) fn encode<C: Codec + ?Sized>(item: &C::Item) -> Result<C::Encoded<'_>> {
+    let encoded = C::encode(item).map_err(|reason| refused::<C>("encode", &*reason))?;
+    check_length::<C>("encode", encoded.as_ref().len())?;
+    Ok(encoded)
+}
+
+/// [`Codec::decode`], with the error that the table's callers see.
+#[inline]
+pub(super) fn decode<C: Codec + ?Sized>(bytes: &[u8]) -> Result<C::Owned> {
+    check_length::<C>("decode", bytes.len())?;
+    C::decode(bytes).map_err(|reason| refused::<C>("decode", &*reason))
+}
+
+/// [`Codec::decode_vec`], with the error that the table's callers see.
+#[inline]
+pub(super) fn decode_vec<C: Codec + ?Sized>(bytes: Vec<u8>) -> Result<C::Owned> {
+    check_length::<C>("decode", bytes.len())?;
+    C::decode_vec(bytes).map_err(|reason| refused::<C>("decode", &*reason))
+}
+
+/// Holds an encoding of `found` bytes against [`Codec::LENGTH`].
+#[inline]
+pub(super) fn check_length<C: Codec + ?Sized>(action: &'static str, found: usize) -> Result<()> {
+    match C::LENGTH {
+        Some(length) if length != found => {
+            Err(refused::<C>(action, &*length_reason(found, length)))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cold]
+fn refused<C: Codec + ?Sized>(action: &'static str, reason: &dyn std::error::Error) -> Error {
+    Error::Codec {
+        action,
+        codec: C::NAME.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+#[cold]
+pub(super) fn length_reason(found: usize, length: usize) -> BoxedError {
+    format!("the encoding has {found} bytes instead of {length}").into()
+}

@@ -1,0 +1,240 @@
+//! Typed views: codecs above the bytes of a [`Table`].
+//!
+//! A [`TypedTable`] encodes what goes in and decodes what comes out. It holds
+//! no lock and no state of its own, and knows nothing of the segment but the
+//! codec id in it.
+//!
+//! - `codec`: the [`Codec`] trait, and the one place that makes
+//!   [`Error::Codec`] of a codec's refusal.
+//! - `plain`: types that are their own codecs; `messagepack`: serde types.
+//! - `entries`: operations on one key; `bulk`: operations on many.
+
+mod bulk;
+mod codec;
+mod entries;
+#[cfg(feature = "serde")]
+mod messagepack;
+mod plain;
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{Error, Options, Result, Stats, Table};
+
+pub use codec::{BoxedError, Codec};
+#[cfg(feature = "serde")]
+pub use messagepack::MessagePack;
+
+/// A [`Table`] whose keys and values are Rust values instead of bytes, by way of
+/// two [codecs](Codec).
+///
+/// It is a table and nothing beside it: it encodes what goes in and decodes what
+/// comes out, and the guarantees of [`Table`] hold unchanged. Clones share one
+/// handle, as clones of `Table` do; and like `Table` it is `Send + Sync`,
+/// whatever the types, for only bytes are shared.
+///
+/// ```
+/// use shmtable::{Options, TypedTable};
+///
+/// let words = TypedTable::<str, u64>::create_anonymous(Options::new().capacity(1000))?;
+/// words.insert("hello", &1)?;
+/// words.update("hello", |count| Some(count.unwrap_or(0) + 1))?;
+/// assert_eq!(words.get("hello")?, Some(2));
+/// assert_eq!(words.as_table().get(b"hello")?.as_deref(), Some(&2_u64.to_le_bytes()[..]));
+/// # Ok::<(), shmtable::Error>(())
+/// ```
+///
+/// # What is copied
+/// Strings and bytes are borrowed on the way in, numbers are a few bytes on the
+/// stack: writing allocates nothing that plain bytes would not. On the way out a
+/// `String` is made of the one buffer that a get of bytes fills, and a
+/// [`get`](Self::get) of a number allocates nothing.
+///
+/// # Types are checked when a table is opened
+/// A segment remembers the codecs it was created with as one number, the
+/// [`codec_id`](Self::codec_id), and a view by other types is refused with
+/// [`Error::CodecMismatch`]. The entries themselves carry no type: whoever
+/// writes to the table by its bytes, through [`Table`], must keep to the
+/// encoding. An entry that breaks it is an [`Error::Codec`] when it is read,
+/// never a panic.
+///
+/// # Keys are equal when their encodings are
+/// `0.0` and `-0.0` are two keys, and a NaN is found by its bits.
+///
+/// # Errors of every method
+/// Those of the method of that name of [`Table`], and [`Error::Codec`] if a key
+/// or a value cannot be encoded or decoded. What could not be *encoded* has not
+/// touched the table. What has happened when something could not be *decoded* is
+/// said by the methods that write.
+pub struct TypedTable<K: Codec + ?Sized, V: Codec + ?Sized> {
+    table: Table,
+    types: PhantomData<fn(&K, &V)>,
+}
+
+impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
+    /// Creates the table `name`, as [`Options::create`] does, with this view's
+    /// [`codec_id`](Self::codec_id) in it.
+    ///
+    /// # Errors
+    /// Those of [`Options::create`].
+    pub fn create(options: Options, name: &str) -> Result<Self> {
+        Self::from_table(options.codec(Self::codec_id()).create(name)?)
+    }
+
+    /// Opens the table `name`, or creates it, as [`Options::open_or_create`]
+    /// does.
+    ///
+    /// # Errors
+    /// Those of [`Options::open_or_create`], and [`Error::CodecMismatch`] if
+    /// the table was there and was created with other types.
+    pub fn open_or_create(options: Options, name: &str) -> Result<Self> {
+        Self::from_table(options.codec(Self::codec_id()).open_or_create(name)?)
+    }
+
+    /// Opens the table `name` for reading and writing, as [`Options::open`]
+    /// does.
+    ///
+    /// # Errors
+    /// Those of [`Options::open`], and [`Error::CodecMismatch`] if the table
+    /// was created with other types.
+    pub fn open(options: Options, name: &str) -> Result<Self> {
+        Self::from_table(options.codec(Self::codec_id()).open(name)?)
+    }
+
+    /// Opens the table `name` for reading alone, as
+    /// [`Options::open_read_only`] does. Operations that write answer
+    /// [`Error::ReadOnly`].
+    ///
+    /// # Errors
+    /// Those of [`Options::open_read_only`], and [`Error::CodecMismatch`] if
+    /// the table was created with other types.
+    pub fn open_read_only(options: Options, name: &str) -> Result<Self> {
+        Self::from_table(options.codec(Self::codec_id()).open_read_only(name)?)
+    }
+
+    /// Creates a table with a generated name that is removed with its creator,
+    /// as [`Options::create_anonymous`] does.
+    ///
+    /// # Errors
+    /// Those of [`Options::create_anonymous`].
+    pub fn create_anonymous(options: Options) -> Result<Self> {
+        Self::from_table(options.codec(Self::codec_id()).create_anonymous()?)
+    }
+
+    /// Views an open table by these types. Nothing is read but its codec id.
+    ///
+    /// # Errors
+    /// [`Error::CodecMismatch`] if the table was created with other types; a
+    /// table created through [`Options`] is one of `<[u8], [u8]>`.
+    ///
+    /// ```
+    /// use shmtable::{Error, Options, TypedTable};
+    ///
+    /// let bytes = Options::new().capacity(10).create_anonymous()?;
+    /// let numbers = TypedTable::<str, u64>::from_table(bytes.clone());
+    /// assert!(matches!(numbers, Err(Error::CodecMismatch { found: 0, .. })));
+    /// assert!(TypedTable::<[u8], [u8]>::from_table(bytes).is_ok());
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn from_table(table: Table) -> Result<Self> {
+        let (found, expected) = (table.codec_id(), Self::codec_id());
+        if found == expected {
+            Ok(Self {
+                table,
+                types: PhantomData,
+            })
+        } else {
+            Err(Error::CodecMismatch { found, expected })
+        }
+    }
+
+    /// The same handle, by its bytes: its name, its capacity and every
+    /// operation without codecs.
+    ///
+    /// What is written through it must be what the codecs would write.
+    pub fn as_table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Gives up the types and keeps the handle.
+    pub fn into_table(self) -> Table {
+        self.table
+    }
+
+    /// What the segment of such a table says of its types.
+    ///
+    /// It is the XXH3-64 hash (seed 0) of the key codec's
+    /// [`NAME`](Codec::NAME), a zero byte and the value codec's `NAME`. Two
+    /// exceptions: it is 0 for `<[u8], [u8]>`, which is what a table created
+    /// through [`Options`] holds, and 1 where the hash is 0.
+    ///
+    /// ```
+    /// use shmtable::TypedTable;
+    ///
+    /// assert_eq!(TypedTable::<[u8], [u8]>::codec_id(), 0);
+    /// assert_eq!(TypedTable::<str, u64>::codec_id(), xxhash_rust::xxh3::xxh3_64(b"str\0u64"));
+    /// ```
+    pub fn codec_id() -> u64 {
+        const PLAIN: &str = <[u8] as Codec>::NAME;
+        if K::NAME == PLAIN && V::NAME == PLAIN {
+            0
+        } else {
+            xxh3_64([K::NAME, "\0", V::NAME].concat().as_bytes()).max(1)
+        }
+    }
+
+    /// The number of entries, as [`Table::len`] counts them.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether the table holds no entry, by [`len`](Self::len).
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// What fills the table and what it has been through, as [`Table::stats`]
+    /// says it.
+    ///
+    /// # Errors
+    /// Those of [`Table::stats`].
+    pub fn stats(&self) -> Result<Stats> {
+        self.table.stats()
+    }
+
+    /// Removes every entry, as [`Table::clear`] does, with its guarantees.
+    /// Nothing is decoded.
+    ///
+    /// # Errors
+    /// Those of [`Table::clear`].
+    pub fn clear(&self) -> Result<()> {
+        self.table.clear()
+    }
+}
+
+impl<K: Codec + ?Sized, V: Codec + ?Sized> Clone for TypedTable<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            table: self.table.clone(),
+            types: PhantomData,
+        }
+    }
+}
+
+impl<K: Codec + ?Sized, V: Codec + ?Sized> fmt::Debug for TypedTable<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TypedTable")
+            .field("name", &self.table.name())
+            .field("key", &K::NAME)
+            .field("value", &V::NAME)
+            .finish()
+    }
+}
+
+impl<K: Codec + ?Sized, V: Codec + ?Sized> AsRef<Table> for TypedTable<K, V> {
+    fn as_ref(&self) -> &Table {
+        &self.table
+    }
+}

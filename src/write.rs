@@ -1,0 +1,276 @@
+//! How every write goes: stage a record, lock the stripe, publish one word.
+//!
+//! A record whose value is known beforehand is staged (space taken, bytes
+//! written) before the lock is taken, so that the critical section does not grow
+//! with the value. One whose value depends on what is found is staged under the
+//! lock, in room that is there already; if there is none, the lock is let go of,
+//! room is made, and the whole decision is taken again.
+
+use crate::arena::{Purpose, Space};
+use crate::clean::Effort;
+use crate::error::{Error, Result};
+use crate::index::locked::{Locked, Lookup, Place};
+use crate::index::probe::Hash;
+use crate::layout::WORD;
+use crate::record::{self, Header, MAX_KEY};
+use crate::sync::{Ordering, crash_point};
+use crate::writer::Writer;
+
+/// A record that is written and not yet published. Dropping it gives it up.
+pub(crate) struct Staged<'a> {
+    writer: &'a Writer,
+    space: Space,
+    header: Header,
+}
+
+impl Staged<'_> {
+    /// Writes another value of the same length: nobody has seen the first one.
+    fn overwrite(&self, value: &[u8]) {
+        let at = self.space.at + self.header.value_at();
+        record::store_bytes(&self.writer.segment.words()[at..], value);
+    }
+}
+
+impl Drop for Staged<'_> {
+    fn drop(&mut self) {
+        self.writer
+            .arena
+            .finish(&self.writer.segment, &self.writer.me, &self.space);
+    }
+}
+
+/// What a write does to its key.
+pub(crate) enum Change<'v> {
+    /// Nothing.
+    Keep,
+    Remove,
+    /// Store this value, which was known before the lock was taken.
+    Put(&'v [u8]),
+    /// Store this value, made from what was found.
+    Computed(Vec<u8>),
+    /// The same for a counter, without an allocation.
+    Counter(i64),
+}
+
+/// What a write finds under its key.
+pub(crate) struct Current<'p>(Option<&'p Place<'p>>);
+
+impl Current<'_> {
+    pub(crate) fn is_present(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The value as a counter; absent is 0.
+    pub(crate) fn counter(&self) -> Result<i64> {
+        let Some(place) = self.0 else {
+            return Ok(0);
+        };
+        if place.header.value != WORD {
+            return Err(Error::NotACounter {
+                length: place.header.value,
+            });
+        }
+        let word = place.value().first();
+        Ok(word.map_or(0, |word| word.load(Ordering::Relaxed)) as i64)
+    }
+
+    /// A copy of the value.
+    pub(crate) fn read(&self) -> Result<Option<Vec<u8>>> {
+        let Some(place) = self.0 else {
+            return Ok(None);
+        };
+        let mut value = Vec::new();
+        record::load_bytes(place.value(), place.header.value, &mut value)?;
+        Ok(Some(value))
+    }
+
+    /// Whether this is the value; `None` is absence.
+    pub(crate) fn is(&self, expected: Option<&[u8]>) -> bool {
+        match (self.0, expected) {
+            (None, None) => true,
+            (Some(place), Some(value)) => {
+                place.header.value == value.len() && record::equal_bytes(place.value(), value)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Writer {
+    /// Refuses keys and values that no table, or not this one, can hold.
+    pub(crate) fn check_sizes(&self, key: &[u8], value: usize) -> Result<()> {
+        let most = self.segment.geometry.max_entry();
+        let limit = most.min(MAX_KEY);
+        if key.len() > limit {
+            return Err(Error::KeyTooLarge {
+                limit,
+                size: key.len(),
+            });
+        }
+        if value > most - key.len() {
+            return Err(Error::ValueTooLarge {
+                limit: most - key.len(),
+                size: value,
+            });
+        }
+        Ok(())
+    }
+
+    /// Writes a record, making room for it if need be. No lock may be held.
+    pub(crate) fn stage(&self, key: &[u8], value: &[u8]) -> Result<Staged<'_>> {
+        let header = Header {
+            key: key.len(),
+            value: value.len(),
+        };
+        let words = self.segment.geometry.record_words(header);
+        let mut effort = Effort::default();
+        loop {
+            match self.try_stage(key, value) {
+                Ok(Some(staged)) => return Ok(staged),
+                Ok(None) => {}
+                Err(error) => effort.refused(error)?,
+            }
+            self.make_room(words, &mut effort)?;
+        }
+    }
+
+    /// Writes a record if there is room already.
+    fn try_stage(&self, key: &[u8], value: &[u8]) -> Result<Option<Staged<'_>>> {
+        self.check_sizes(key, value.len())?;
+        let header = Header {
+            key: key.len(),
+            value: value.len(),
+        };
+        let Some(space) = self
+            .arena
+            .allocate(&self.segment, &self.me, header, &Purpose::Write)?
+        else {
+            return Ok(None);
+        };
+        let staged = Staged {
+            writer: self,
+            space,
+            header,
+        };
+        let words = &self.segment.words()[space.at..space.at + header.words()];
+        record::store_bytes(&words[1..], key);
+        crash_point!("stage: key written");
+        record::store_bytes(&words[header.value_at()..], value);
+        crash_point!("stage: value written");
+        Ok(Some(staged))
+    }
+
+    /// Finds `key` under its stripe's lock, lets `decide` say what to do, and does
+    /// it. `decide` runs again if room had to be made for what it wanted.
+    ///
+    /// What was decided comes back with the result, so that a computed value is
+    /// not copied.
+    pub(crate) fn modify<'a, 'v, R>(
+        &'a self,
+        key: &[u8],
+        hash: Hash,
+        mut staged: Option<Staged<'a>>,
+        mut decide: impl FnMut(Current<'_>) -> Result<(R, Change<'v>)>,
+    ) -> Result<(R, Change<'v>)> {
+        loop {
+            let locked = self.lock(hash.stripe(&self.segment))?;
+            let lookup = locked.find(key, hash)?;
+            let (result, change) = decide(Current(lookup.found.as_ref()))?;
+            if !locked.is_ours() {
+                // The closure forked, and this is the child: the lock is the
+                // parent's, and so is the change.
+                return Err(Error::Reentrant);
+            }
+            let counter;
+            let value = match &change {
+                Change::Keep => return Ok((result, change)),
+                Change::Remove => {
+                    if let Some(place) = &lookup.found {
+                        locked.remove(place, hash);
+                        drop(locked);
+                        self.reclaim(place);
+                    }
+                    return Ok((result, change));
+                }
+                Change::Put(value) => *value,
+                Change::Computed(value) => value,
+                Change::Counter(value) => {
+                    counter = value.to_le_bytes();
+                    &counter[..]
+                }
+            };
+            if !matches!(change, Change::Put(_)) {
+                // What was staged for an earlier decision may differ.
+                staged = staged.filter(|staged| staged.header.value == value.len());
+                if let Some(staged) = &staged {
+                    staged.overwrite(value);
+                }
+            }
+            if self.put(&locked, &lookup, key, hash, value, &mut staged)? {
+                drop(locked);
+                if let Some(place) = &lookup.found {
+                    self.reclaim(place);
+                }
+                return Ok((result, change));
+            }
+            drop(locked);
+            staged = Some(self.stage(key, value)?);
+        }
+    }
+
+    /// Publishes a value; `false` if there is no room for its record.
+    fn put<'a>(
+        &'a self,
+        locked: &Locked<'_>,
+        lookup: &Lookup<'_>,
+        key: &[u8],
+        hash: Hash,
+        value: &[u8],
+        staged: &mut Option<Staged<'a>>,
+    ) -> Result<bool> {
+        if let Some(place) = &lookup.found
+            && place.header.replaceable_in_place(value.len())
+        {
+            locked.store_in_place(place, value);
+            return Ok(true);
+        }
+        let record = match staged.take() {
+            Some(staged) => staged,
+            None => match self.try_stage(key, value) {
+                Ok(Some(staged)) => staged,
+                Ok(None) | Err(Error::SharedMemoryFull { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            },
+        };
+        match &lookup.found {
+            Some(place) => locked.replace(place, &record.space),
+            None => locked.insert(lookup, hash, &record.space)?,
+        }
+        Ok(true)
+    }
+
+    /// Gives the chunks of a large record back as soon as it is unlinked. Failing
+    /// that, cleaning will.
+    fn reclaim(&self, place: &Place<'_>) {
+        let geometry = &self.segment.geometry;
+        if geometry.record_words(place.header) > geometry.chunk_words {
+            let chunk = geometry.chunk_of(place.at);
+            let _ = self.clean(chunk, &Purpose::Move { away_from: 0..0 });
+        }
+    }
+
+    /// Whether a record of this value must be staged before the lock is taken:
+    /// not if the value will likely be stored in place.
+    pub(crate) fn stage_unless_in_place(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        length_now: impl FnOnce() -> Result<Option<usize>>,
+    ) -> Result<Option<Staged<'_>>> {
+        self.check_sizes(key, value.len())?;
+        if (1..=WORD).contains(&value.len()) && length_now()? == Some(value.len()) {
+            return Ok(None);
+        }
+        self.stage(key, value).map(Some)
+    }
+}

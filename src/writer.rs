@@ -1,0 +1,83 @@
+//! What a handle needs in order to write: a participant slot and a chunk to fill,
+//! one of each for each process that uses the handle.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use crate::arena::Arena;
+use crate::error::{Error, Result};
+use crate::index::locked::Locked;
+use crate::lock::{self, Acquired};
+use crate::participants::Participant;
+use crate::segment::Segment;
+use crate::sync::crash_point;
+
+pub(crate) struct Writer {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) me: Participant,
+    pub(crate) arena: Arena,
+}
+
+impl Writer {
+    /// Claims a participant slot.
+    pub(crate) fn attach(segment: &Arc<Segment>) -> Result<Self> {
+        Ok(Self {
+            me: Participant::attach(&segment.map, &segment.geometry)?,
+            segment: Arc::clone(segment),
+            arena: Arena::new(),
+        })
+    }
+
+    /// Takes a stripe's lock, and repairs the stripe if its last owner died.
+    pub(crate) fn lock(&self, stripe: usize) -> Result<Locked<'_>> {
+        match lock::acquire(&self.segment, &self.me, stripe)? {
+            Acquired::Clean(guard) => Ok(Locked::new(&self.segment, guard)),
+            Acquired::TakenOver(guard) => {
+                let locked = Locked::new(&self.segment, guard);
+                locked.repair();
+                Ok(locked)
+            }
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // In a forked child this is the parent's: not ours to give back.
+        if self.me.is_ours() {
+            self.arena.seal_current(&self.segment, &self.me);
+            crash_point!("detach: chunk sealed");
+            self.me.detach(self.segment.words(), &self.segment.geometry);
+        }
+    }
+}
+
+thread_local! {
+    /// The segments, by seed, under whose lock this thread runs a caller's closure.
+    static HELD: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+}
+
+/// While it lives, this thread's writes to the segment are refused.
+pub(crate) struct Held;
+
+impl Held {
+    pub(crate) fn new(segment: &Segment) -> Self {
+        HELD.with_borrow_mut(|held| held.push(segment.seed));
+        Self
+    }
+
+    /// Whether this thread may wait for a lock of the segment.
+    pub(crate) fn check(segment: &Segment) -> Result<()> {
+        if HELD.with_borrow(|held| held.contains(&segment.seed)) {
+            Err(Error::Reentrant)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.with_borrow_mut(Vec::pop);
+    }
+}

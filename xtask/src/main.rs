@@ -1,0 +1,59 @@
+//! The project's own commands. `cargo xtask` lists them.
+
+mod demo;
+mod full_tmpfs;
+mod loom;
+mod process;
+mod test;
+
+use std::env;
+use std::process::ExitCode;
+
+/// What a command returns: an error is a sentence for the person who ran it.
+type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+const USAGE: &str = "\
+The project's own commands
+
+Usage: cargo xtask COMMAND
+
+Commands:
+  test [--quick]   every check: format, lints, tests, crash points, loom models,
+                   documents, benches, demo; --quick stops after the tests
+  loom [MODEL]     the loom models, or those of one file of loom-tests/tests
+  demo [FOLDER]    counts the words of a folder (this project's own tree) with four
+                   processes, kills one of them and compares every count
+  full-tmpfs       the tests of a full /dev/shm, in a mount namespace of their own
+                   (Linux; as root, or where users may make namespaces)
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments[..] {
+        [] | ["help" | "-h" | "--help"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        ["test"] => test::run(test::Extent::Full),
+        ["test", "--quick"] => test::run(test::Extent::Quick),
+        ["loom"] => loom::run(None),
+        ["loom", model] if !model.starts_with('-') => loom::run(Some(model)),
+        ["demo"] => demo::run(process::root(), demo::Profile::Release),
+        ["demo", folder] if !folder.starts_with('-') => {
+            demo::run(folder.as_ref(), demo::Profile::Release)
+        }
+        ["full-tmpfs"] => full_tmpfs::run(),
+        _ => {
+            eprintln!("no such command: {}\n\n{USAGE}", arguments.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

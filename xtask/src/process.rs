@@ -1,0 +1,85 @@
+//! Running cargo and other programs.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Result;
+
+/// The workspace's folder.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in the workspace's folder")
+}
+
+/// Where the builds go that differ from the ordinary one by compiler flags, so
+/// that the two never evict each other.
+pub(crate) fn target_dir(name: &str) -> PathBuf {
+    let base = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| OsString::from("target"));
+    root().join(base).join(name)
+}
+
+/// `cargo ARGUMENTS`, split at spaces, in the workspace's folder.
+pub(crate) fn cargo(arguments: &str) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .current_dir(root())
+        .args(arguments.split_ascii_whitespace());
+    command
+}
+
+/// `cargo ARGUMENTS` with `--cfg CFG` for every crate, in a target folder of its own.
+pub(crate) fn cargo_with_cfg(cfg: &str, target: &str, arguments: &str) -> Command {
+    let flags = env::var("RUSTFLAGS").unwrap_or_default();
+    let mut command = cargo(arguments);
+    command
+        .env("RUSTFLAGS", format!("{flags} --cfg {cfg}").trim_start())
+        .env("CARGO_TARGET_DIR", target_dir(target));
+    command
+}
+
+/// Runs a program with this one's input and output; anything but success is an error.
+pub(crate) fn run(command: &mut Command) -> Result {
+    println!("$ {}", shown(command));
+    let status = command
+        .status()
+        .map_err(|error| format!("cannot start `{}`: {error}", shown(command)))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("`{}`: {status}", shown(command)).into())
+    }
+}
+
+/// What a program writes to its standard output; anything but success is an error.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command
+        .output()
+        .map_err(|error| format!("cannot start `{}`: {error}", shown(command)))?;
+    if output.status.success() {
+        Ok(String::from_utf8(output.stdout)?)
+    } else {
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(format!("`{}`: {}\n{said}", shown(command), output.status).into())
+    }
+}
+
+/// The command much as one would type it: changed variables, program, arguments.
+fn shown(command: &Command) -> String {
+    let quoted = |part: &OsStr| match part.to_string_lossy() {
+        part if part.contains(' ') => format!("'{part}'"),
+        part => part.into_owned(),
+    };
+    let variables = command
+        .get_envs()
+        .filter_map(|(name, value)| Some(format!("{}={}", quoted(name), quoted(value?))));
+    let program = Path::new(command.get_program()).file_name();
+    let program = program.unwrap_or(command.get_program());
+    variables
+        .chain([quoted(program)])
+        .chain(command.get_args().map(quoted))
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -1,0 +1,112 @@
+//! `cargo xtask test`: every check, one lane after the other.
+
+use std::time::Instant;
+
+use crate::process::{cargo, cargo_with_cfg, root, run as run_command};
+use crate::{Result, demo, loom};
+
+/// How much of the list is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What one wants to know every few minutes.
+    Quick,
+    /// Everything.
+    Full,
+}
+
+struct Lane {
+    name: &'static str,
+    extent: Extent,
+    run: fn() -> Result,
+}
+
+/// In this order; the first failure ends the run.
+const LANES: &[Lane] = &[
+    Lane {
+        name: "format",
+        extent: Extent::Quick,
+        run: || run_command(&mut cargo("fmt --all --check")),
+    },
+    Lane {
+        name: "clippy",
+        extent: Extent::Quick,
+        run: || {
+            run_command(&mut cargo(
+                "clippy --workspace --all-targets --all-features -- -D warnings",
+            ))
+        },
+    },
+    Lane {
+        name: "no features",
+        extent: Extent::Quick,
+        run: || run_command(&mut cargo("check --package shmtable --no-default-features")),
+    },
+    Lane {
+        name: "tests",
+        extent: Extent::Quick,
+        run: || run_command(&mut cargo("test --workspace --all-features")),
+    },
+    Lane {
+        name: "crash points",
+        extent: Extent::Full,
+        run: || {
+            run_command(&mut cargo_with_cfg(
+                "shmtable_crash_points",
+                "crash-points",
+                "test --package shmtable --test crash_points",
+            ))
+        },
+    },
+    Lane {
+        name: "loom",
+        extent: Extent::Full,
+        run: || loom::run(None),
+    },
+    Lane {
+        name: "documents",
+        extent: Extent::Full,
+        run: || {
+            run_command(
+                cargo("doc --workspace --no-deps --all-features")
+                    .env("RUSTDOCFLAGS", "-D warnings"),
+            )
+        },
+    },
+    Lane {
+        name: "benches",
+        extent: Extent::Full,
+        run: || run_command(&mut cargo("bench --no-run --package shmtable")),
+    },
+    Lane {
+        name: "demo",
+        extent: Extent::Full,
+        // The build for development is there already, from the tests.
+        run: || demo::run(root(), demo::Profile::Dev),
+    },
+];
+
+/// Runs the lanes of this extent, and tells how long each took.
+pub(crate) fn run(extent: Extent) -> Result {
+    let begin = Instant::now();
+    let mut timings = Vec::new();
+    for lane in LANES {
+        if extent == Extent::Quick && lane.extent == Extent::Full {
+            continue;
+        }
+        println!("=== {}", lane.name);
+        let lane_begin = Instant::now();
+        let result = (lane.run)();
+        let seconds = lane_begin.elapsed().as_secs_f64();
+        result.map_err(|error| {
+            format!("lane '{}' failed after {seconds:.1} s: {error}", lane.name)
+        })?;
+        println!("=== {}: {seconds:.1} s\n", lane.name);
+        timings.push(format!("{} {seconds:.1} s", lane.name));
+    }
+    println!(
+        "all lanes passed: {} (together {:.1} s)",
+        timings.join(", "),
+        begin.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
