@@ -14,14 +14,14 @@
 //!   calls `fill` on it and only then gives it its name. At no instant can
 //!   another process see a segment under this name for which `fill` has not
 //!   returned; if `fill` fails or the process dies nothing is left behind.
-//!   [`io::ErrorKind::AlreadyExists`] if the name is taken.
+//!   [`std::io::ErrorKind::AlreadyExists`] if the name is taken.
 //! - `open(name, access, admit)`: shows the segment's [`Owner`] to `admit`, and
 //!   maps it if that returns `Ok`. Symbolic links and anything that is not a
-//!   plain segment are refused with [`io::ErrorKind::PermissionDenied`], files
-//!   too short for a header with [`io::ErrorKind::UnexpectedEof`].
+//!   plain segment are refused with [`std::io::ErrorKind::PermissionDenied`], files
+//!   too short for a header with [`std::io::ErrorKind::UnexpectedEof`].
 //! - `words()`: the segment. A trailing part of a word is not shown.
 //! - `populate(range)`: makes the pages of these words present, so that no
-//!   later access to them can fail. [`io::ErrorKind::StorageFull`] when the
+//!   later access to them can fail. [`std::io::ErrorKind::StorageFull`] when the
 //!   machine has no memory for them, and then none of them is kept.
 //! - `sleep(word, low_half, timeout)`: sleeps while the low 32 bits of the word
 //!   equal `low_half`, until woken or timed out; may return early for no
@@ -46,7 +46,6 @@
 
 #![allow(unsafe_code)]
 
-use std::io;
 
 pub(crate) mod fork;
 pub(crate) mod simd;
