@@ -26,6 +26,8 @@ use crate::writer::Writer;
 
 /// How long to let other cleaners work before looking again.
 const PAUSE: Duration = Duration::from_millis(1);
+/// Chunks that are cleaned for one record before memory is asked for instead.
+const PATIENCE: usize = 8;
 /// Windows that are emptied for one run before it is given up.
 const WINDOWS: usize = 16;
 
@@ -86,9 +88,11 @@ impl Writer {
             if survey.present >= 2 {
                 return Ok(());
             }
-            // More garbage than data: clean before asking for more memory.
+            // More garbage than data: clean before asking for more memory, as long
+            // as that gains something.
             let dead = survey.filled - survey.live.min(survey.filled);
-            let wasteful = dead > survey.live + RESERVED_CHUNKS * geometry.chunk_words
+            let wasteful = effort.cleaned < PATIENCE
+                && dead > survey.live + RESERVED_CHUNKS * geometry.chunk_words
                 && survey
                     .victim
                     .is_some_and(|(_, live)| live <= geometry.chunk_words / 2);

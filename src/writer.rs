@@ -62,22 +62,26 @@ pub(crate) struct Held;
 
 impl Held {
     pub(crate) fn new(segment: &Segment) -> Self {
-        HELD.with_borrow_mut(|held| held.push(segment.seed));
+        Self::with(|held| held.push(segment.seed));
         Self
     }
 
     /// Whether this thread may wait for a lock of the segment.
     pub(crate) fn check(segment: &Segment) -> Result<()> {
-        if HELD.with_borrow(|held| held.contains(&segment.seed)) {
-            Err(Error::Reentrant)
-        } else {
-            Ok(())
+        match Self::with(|held| held.contains(&segment.seed)) {
+            Some(true) => Err(Error::Reentrant),
+            _ => Ok(()),
         }
+    }
+
+    /// `None` while the thread ends and its list is gone already.
+    fn with<R>(act: impl FnOnce(&mut Vec<u64>) -> R) -> Option<R> {
+        HELD.try_with(|held| act(&mut held.borrow_mut())).ok()
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        HELD.with_borrow_mut(Vec::pop);
+        Self::with(Vec::pop);
     }
 }

