@@ -281,6 +281,12 @@ impl Arena {
 
     /// A record was published or given up.
     pub(crate) fn finish(&self, segment: &Segment, me: &Participant, space: &Space) {
+        // In a child that was forked by a closure under the lock this is a copy of
+        // what its parent goes on with, and a thread that the child has not got
+        // may hold the mutex.
+        if !me.is_ours() {
+            return;
+        }
         let mut bump = self.bump.lock();
         if let Some(open) = bump
             .current

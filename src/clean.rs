@@ -21,7 +21,7 @@ use crate::index::read;
 use crate::layout::{HEADER_CLEANINGS, RESERVED_CHUNKS};
 use crate::record;
 use crate::segment::Segment;
-use crate::sync::{Ordering, crash_point};
+use crate::sync::{self, Ordering, crash_point};
 use crate::writer::Writer;
 
 /// How long to let other cleaners work before looking again.
@@ -297,7 +297,7 @@ impl Writer {
         let deadline = *effort
             .deadline
             .get_or_insert_with(|| Instant::now() + timeout);
-        std::thread::sleep(PAUSE);
+        sync::pause(PAUSE);
         Instant::now() < deadline
     }
 

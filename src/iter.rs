@@ -63,6 +63,15 @@ impl Iterator for Iter<'_> {
 
 impl FusedIterator for Iter<'_> {}
 
+impl<'a> IntoIterator for &'a Table {
+    type Item = Result<(Vec<u8>, Vec<u8>)>;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
 impl std::fmt::Debug for Iter<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Iter")
@@ -106,7 +115,7 @@ pub(crate) fn read_bucket(segment: &Segment, number: usize) -> Result<Option<Vec
 
 /// Turns an iterator that fails into one result.
 pub(crate) fn for_each(table: &Table, mut visit: impl FnMut(&[u8], &[u8])) -> Result<()> {
-    for entry in table.iter() {
+    for entry in table {
         let (key, value) = entry?;
         visit(&key, &value);
     }

@@ -83,6 +83,14 @@ pub(crate) const STRIPE_CONTENDED: usize = 3;
 pub(crate) const BUCKET_WORDS: usize = LINE;
 /// Slots of a bucket.
 pub(crate) const BUCKET_SLOTS: usize = 11;
+/// The slots that are used, a bit each: all of them, but for models, where few keys
+/// must fill a bucket; there two slots that share a word, and one whose tag shares
+/// its word with the version.
+pub(crate) const USED_SLOTS: u32 = if cfg!(loom) {
+    0b001_0000_0011
+} else {
+    (1 << BUCKET_SLOTS) - 1
+};
 
 /// Words of a chunk's details.
 pub(crate) const CHUNK_WORDS: usize = LINE;
@@ -264,10 +272,25 @@ impl Geometry {
         })
     }
 
-    /// A geometry given in full, for models that need a tiny one.
+    /// A geometry given in full, for models that need a tiny one: one stripe, and
+    /// chunks of `chunk_words`.
     #[cfg(loom)]
-    pub(crate) fn tiny(stripe_buckets: usize, participants: usize, chunks: usize) -> Self {
-        Self::derive(8, 1 << 10, 1, stripe_buckets, participants, chunks, LINE).unwrap()
+    pub(crate) fn tiny(
+        stripe_buckets: usize,
+        participants: usize,
+        chunks: usize,
+        chunk_words: usize,
+    ) -> Self {
+        Self::derive(
+            8,
+            1 << 10,
+            1,
+            stripe_buckets,
+            participants,
+            chunks,
+            chunk_words,
+        )
+        .unwrap()
     }
 
     /// Adds up the offsets; `None` if the segment would be too large.
@@ -317,6 +340,10 @@ impl Geometry {
     }
 
     /// Index of a participant slot's first word.
+    #[expect(
+        clippy::unused_self,
+        reason = "asked like its neighbours, which need it"
+    )]
     pub(crate) fn participant(&self, slot: usize) -> usize {
         HEADER_WORDS + slot * PARTICIPANT_WORDS
     }

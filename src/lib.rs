@@ -12,6 +12,9 @@ mod index;
 mod iter;
 mod layout;
 mod lock;
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod model;
 mod options;
 mod participants;
 mod record;
@@ -20,7 +23,7 @@ mod stats;
 mod sync;
 mod sys;
 mod table;
-pub mod typed;
+mod typed;
 mod wait;
 mod write;
 mod writer;
@@ -32,4 +35,4 @@ pub use stats::Stats;
 pub use table::Table;
 #[cfg(feature = "serde")]
 pub use typed::MessagePack;
-pub use typed::{Codec, TypedTable};
+pub use typed::{BoxedError, Codec, TypedTable};

@@ -79,7 +79,7 @@ impl Default for Options {
 }
 
 /// Longer waits are as good as endless, and do not overflow a clock.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+const LONGEST_TIMEOUT: Duration = Duration::from_hours(365 * 24);
 
 impl Options {
     /// The defaults.

@@ -112,9 +112,20 @@ impl Participant {
         self.id
     }
 
-    /// Whether this process made the claim, and did not inherit it by a fork.
+    /// Whether this process made the claim, and did not inherit it by a fork. In
+    /// a model, also whether it lives.
     pub(crate) fn is_ours(&self) -> bool {
+        #[cfg(loom)]
+        if self.liveness.is_dead() {
+            return false;
+        }
         self.fork_generation == sys::fork::generation()
+    }
+
+    /// What ends this process in a model.
+    #[cfg(loom)]
+    pub(crate) fn killer(&self) -> sys::Killer {
+        self.liveness.killer()
     }
 
     /// Whether `owner` may still act. Costs a system call unless the slot tells.

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::layout::{
     Geometry, HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED, WORD,
 };
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, crash_point};
 use crate::sys::Mapping;
 
 pub(crate) struct Segment {
@@ -50,6 +50,9 @@ impl Segment {
     }
 
     /// Gives pages to the first `chunks` chunks.
+    ///
+    /// Several processes may do this at once, for the same chunks too. What one
+    /// got before it failed stays: another may be using it already.
     pub(crate) fn populate(&self, chunks: usize) -> Result<()> {
         let present = self.populated();
         if chunks <= present {
@@ -60,6 +63,7 @@ impl Segment {
         self.map
             .populate(range)
             .map_err(|source| no_memory(source, asked))?;
+        crash_point!("populate: pages present");
         self.words()[HEADER_POPULATED].fetch_max(chunks as u64, Ordering::AcqRel);
         Ok(())
     }

@@ -42,10 +42,23 @@ pub(crate) fn yield_now() {
     loom::thread::yield_now();
 }
 
+/// Lets other threads run for a while.
+pub(crate) fn pause(duration: std::time::Duration) {
+    #[cfg(not(loom))]
+    std::thread::sleep(duration);
+    #[cfg(loom)]
+    {
+        let _ = duration;
+        loom::thread::yield_now();
+    }
+}
+
 /// A place where a test may end the process, between two stores to shared
-/// memory. Nothing unless built with `--cfg shmtable_crash_points`.
+/// memory. Nothing unless built with `--cfg shmtable_crash_points`, or for loom.
 macro_rules! crash_point {
     ($name:literal) => {
+        #[cfg(loom)]
+        $crate::model::crash_point($name);
         #[cfg(shmtable_crash_points)]
         $crate::sys::crash::reached($name);
     };

@@ -723,7 +723,6 @@ impl Table {
     ///
     /// # Errors
     /// As [`wait`](Self::wait).
-    #[expect(clippy::option_option, reason = "timed out, or changed to absent")]
     pub fn wait_change(
         &self,
         key: &[u8],

@@ -22,7 +22,7 @@ use crate::error::Result;
 use crate::layout::{STRIPE_EVENT, STRIPE_LOCK};
 use crate::lock::SLEEPERS;
 use crate::segment::Segment;
-use crate::sync::Ordering;
+use crate::sync::{self, Ordering};
 
 /// The longest sleep without a look.
 const SLICE: Duration = Duration::from_millis(50);
@@ -54,7 +54,7 @@ pub(crate) fn until<T>(
             return Ok(None);
         }
         if read_only {
-            std::thread::sleep(poll.min(left));
+            sync::pause(poll.min(left));
             poll = (poll * 2).min(POLL.1);
         } else {
             segment

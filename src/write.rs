@@ -33,14 +33,9 @@ impl Staged<'_> {
 
 impl Drop for Staged<'_> {
     fn drop(&mut self) {
-        let writer = self.writer;
-        // In a child that was forked meanwhile the chunk is the parent's, and a
-        // thread that the child has not got may hold the arena's mutex.
-        if writer.me.is_ours() {
-            writer
-                .arena
-                .finish(&writer.segment, &writer.me, &self.space);
-        }
+        self.writer
+            .arena
+            .finish(&self.writer.segment, &self.writer.me, &self.space);
     }
 }
 

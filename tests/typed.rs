@@ -13,7 +13,7 @@ fn anonymous<K: Codec + ?Sized, V: Codec + ?Sized>() -> TypedTable<K, V> {
 }
 
 fn options() -> Options {
-    Options::new().capacity(1000)
+    Options::new().capacity(1000).value_space(1 << 20)
 }
 
 /// A name that is unlinked at the end of the test.

@@ -50,7 +50,7 @@ use std::time::Duration;
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
 /// After so long without a finished file, something is wrong.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();

@@ -49,9 +49,9 @@ impl Workers {
         let of_this_name = |child: &Child| child.id().to_string() == worker;
         let index = self.0.iter().position(of_this_name);
         let mut child = self.0.remove(index.ok_or("no such worker")?);
-        child.kill()?;
+        let sent = child.kill();
         child.wait()?;
-        Ok(())
+        Ok(sent?)
     }
 
     /// Waits until all have ended.

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::index::bucket::Bucket;
 use crate::index::probe::{self, Hash};
 use crate::index::read;
-use crate::layout::{BUCKET_SLOTS, STRIPE_ENTRIES, WORD};
+use crate::layout::{STRIPE_ENTRIES, USED_SLOTS, WORD};
 use crate::lock::Guard;
 use crate::record::{self, Header};
 use crate::segment::Segment;
@@ -96,7 +96,7 @@ impl<'a> Locked<'a> {
                 }
             }
             if vacancy.is_none() {
-                let empty = !tags.occupied() & ((1 << BUCKET_SLOTS) - 1);
+                let empty = !tags.occupied() & USED_SLOTS;
                 if empty != 0 {
                     vacancy = Some((number, empty.trailing_zeros() as usize));
                 }
@@ -151,6 +151,7 @@ impl<'a> Locked<'a> {
     }
 
     /// Replaces a value of one word by another of the same length. One store.
+    #[expect(clippy::unused_self, reason = "only who holds the lock may do this")]
     pub(crate) fn store_in_place(&self, place: &Place<'_>, value: &[u8]) {
         if let Some(word) = place.value().first() {
             // Release, so that who sees a counter's new value sees what its

@@ -3,7 +3,12 @@
 //! What is modelled is what the contract promises and no more: words are loom's
 //! atomics; a sleeper that finds its word unchanged sleeps until it is woken
 //! **and never times out**, so a lost wake-up is a deadlock that loom reports;
-//! a process dies when its [`Liveness`] is dropped. There are no names.
+//! a process dies when its [`Liveness`] is dropped or [killed](Killer::kill).
+//! There are no names.
+//!
+//! A death is the one thing that no wake-up tells of. From the first one on, or
+//! when a model asks for it by [`Mapping::let_time_pass`], every sleep in the
+//! segment ends at once, as if its timeout had come.
 
 // Models panic where something is amiss: that is how loom hears of it.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
@@ -11,12 +16,13 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering as LocalOrdering};
 use std::time::Duration;
 
 use loom::sync::{Arc, Condvar, Mutex};
 
 use super::{Access, Owner};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{self, AtomicU64, Ordering};
 
 /// The longest name of a segment, as on Linux.
 pub(crate) const MAX_NAME: usize = 246;
@@ -29,9 +35,16 @@ pub(crate) struct Mapping {
 struct Segment {
     words: Vec<AtomicU64>,
     /// The kernel's wait queues, under one lock as a hash bucket of them is.
-    /// A queue for each word that was ever slept on.
-    queues: Mutex<BTreeMap<usize, std::sync::Arc<Condvar>>>,
+    queues: Mutex<Queues>,
     locks: Mutex<Locks>,
+}
+
+#[derive(Default)]
+struct Queues {
+    /// A queue for each word that was ever slept on.
+    queues: BTreeMap<usize, std::sync::Arc<Condvar>>,
+    /// Whether timeouts come; see the module.
+    time_passes: bool,
 }
 
 #[derive(Default)]
@@ -47,7 +60,7 @@ impl Mapping {
         Mapping {
             segment: Arc::new(Segment {
                 words: (0..words).map(|_| AtomicU64::new(0)).collect(),
-                queues: Mutex::new(BTreeMap::new()),
+                queues: Mutex::new(Queues::default()),
                 locks: Mutex::new(Locks::default()),
             }),
         }
@@ -99,7 +112,13 @@ impl Mapping {
         if value.load(Ordering::Relaxed) as u32 != low_half {
             return;
         }
+        if queues.time_passes {
+            drop(queues);
+            sync::yield_now();
+            return;
+        }
         let queue = queues
+            .queues
             .entry(word)
             .or_insert_with(|| std::sync::Arc::new(Condvar::new()))
             .clone();
@@ -108,16 +127,21 @@ impl Mapping {
 
     pub(crate) fn wake_one(&self, word: usize) {
         let queues = self.segment.queues.lock().unwrap();
-        if let Some(queue) = queues.get(&word) {
+        if let Some(queue) = queues.queues.get(&word) {
             queue.notify_one();
         }
     }
 
     pub(crate) fn wake_all(&self, word: usize) {
         let queues = self.segment.queues.lock().unwrap();
-        if let Some(queue) = queues.get(&word) {
+        if let Some(queue) = queues.queues.get(&word) {
             queue.notify_all();
         }
+    }
+
+    /// Ends all sleeps in the segment, and all later ones as soon as they begin.
+    pub(crate) fn let_time_pass(&self) {
+        self.segment.let_time_pass();
     }
 
     #[allow(clippy::unnecessary_wraps)]
@@ -127,6 +151,7 @@ impl Mapping {
         Ok(Liveness {
             segment: self.segment.clone(),
             holder: locks.holders,
+            dead: std::sync::Arc::default(),
         })
     }
 
@@ -141,9 +166,59 @@ impl Mapping {
 pub(crate) struct Liveness {
     segment: Arc<Segment>,
     holder: usize,
+    /// Not one of loom's: only the process itself asks.
+    dead: std::sync::Arc<AtomicBool>,
+}
+
+impl Segment {
+    fn let_time_pass(&self) {
+        let mut queues = self.queues.lock().unwrap();
+        queues.time_passes = true;
+        for queue in queues.queues.values() {
+            queue.notify_all();
+        }
+    }
+
+    fn release(&self, holder: usize) {
+        if let Ok(mut locks) = self.locks.lock() {
+            for holders in locks.bytes.values_mut() {
+                holders.retain(|(other, _)| *other != holder);
+            }
+        }
+    }
+}
+
+/// Ends a process that is at work.
+pub(crate) struct Killer {
+    segment: Arc<Segment>,
+    holder: usize,
+    dead: std::sync::Arc<AtomicBool>,
+}
+
+impl Killer {
+    /// Lets go of the process's bytes, as the kernel does. The caller must see to
+    /// it that the process does nothing from here on.
+    pub(crate) fn kill(self) {
+        self.dead.store(true, LocalOrdering::Relaxed);
+        self.segment.release(self.holder);
+        self.segment.let_time_pass();
+    }
 }
 
 impl Liveness {
+    pub(crate) fn killer(&self) -> Killer {
+        Killer {
+            segment: self.segment.clone(),
+            holder: self.holder,
+            dead: self.dead.clone(),
+        }
+    }
+
+    /// Whether the process was killed.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(LocalOrdering::Relaxed)
+    }
+
     pub(crate) fn try_hold(&self, byte: u64) -> io::Result<bool> {
         self.set(byte, true)
     }
@@ -179,10 +254,8 @@ impl Drop for Liveness {
         if std::thread::panicking() {
             return;
         }
-        if let Ok(mut locks) = self.segment.locks.lock() {
-            for holders in locks.bytes.values_mut() {
-                holders.retain(|(holder, _)| *holder != self.holder);
-            }
+        if !self.is_dead() {
+            self.segment.release(self.holder);
         }
     }
 }

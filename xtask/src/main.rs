@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         ["test", "--quick"] => test::run(test::Extent::Quick),
         ["loom"] => loom::run(None),
         ["loom", model] if !model.starts_with('-') => loom::run(Some(model)),
-        ["demo"] => demo::run(process::root(), demo::Profile::Release),
+        ["demo"] => demo::run(&process::root(), demo::Profile::Release),
         ["demo", folder] if !folder.starts_with('-') => {
             demo::run(folder.as_ref(), demo::Profile::Release)
         }

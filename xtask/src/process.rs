@@ -8,10 +8,11 @@ use std::process::Command;
 use crate::Result;
 
 /// The workspace's folder.
-pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask lies in the workspace's folder")
+pub(crate) fn root() -> PathBuf {
+    // `cargo run` says where xtask lies now, even if the folder was moved.
+    let xtask = env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
+    let root = Path::new(&xtask).parent();
+    root.expect("xtask lies in the workspace's folder").into()
 }
 
 /// Where the builds go that differ from the ordinary one by compiler flags, so

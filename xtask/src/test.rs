@@ -81,7 +81,7 @@ const LANES: &[Lane] = &[
         name: "demo",
         extent: Extent::Full,
         // The build for development is there already, from the tests.
-        run: || demo::run(root(), demo::Profile::Dev),
+        run: || demo::run(&root(), demo::Profile::Dev),
     },
 ];
 

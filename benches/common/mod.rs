@@ -1,0 +1,74 @@
+//! What all benches share: the work, the tables that do it, and criterion's
+//! settings.
+//!
+//! - `work`: keys and values, from fixed seeds, made before anything is timed.
+//! - `stores`: shmtable and its rivals behind one trait.
+//! - `limits`: what the memory alone would take.
+//!
+//! `SHMTABLE_BENCH_KEYS` sets the number of keys: 1 000 000 unless said
+//! otherwise, 10 000 in criterion's test mode.
+
+// Every bench is a program of its own and uses a part of this.
+#![allow(dead_code)]
+
+pub(crate) mod limits;
+pub(crate) mod stores;
+pub(crate) mod work;
+
+use std::time::Duration;
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, SamplingMode};
+
+use stores::Store;
+use work::Work;
+
+/// Keys in a table.
+pub(crate) fn keys() -> usize {
+    match std::env::var("SHMTABLE_BENCH_KEYS") {
+        Ok(keys) => keys.parse().expect("SHMTABLE_BENCH_KEYS is a number"),
+        Err(_) if only_a_test() => 10_000,
+        Err(_) => 1_000_000,
+    }
+}
+
+/// Whether criterion will run everything once and time nothing.
+fn only_a_test() -> bool {
+    let has = |wanted| std::env::args().any(|argument| argument == wanted);
+    has("--test") || !has("--bench")
+}
+
+/// Criterion, with times that keep a file's run within three minutes; the
+/// command line may say otherwise.
+pub(crate) fn criterion() -> Criterion {
+    Criterion::default()
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(2))
+        .sample_size(20)
+        .without_plots()
+        .configure_from_args()
+}
+
+/// One question, which all tables answer one after the other.
+pub(crate) fn question<'a>(
+    criterion: &'a mut Criterion,
+    question: &str,
+    work: &Work,
+) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(format!("{question}, {}", work.name));
+    // Samples of equal length, each over many keys.
+    group.sampling_mode(SamplingMode::Flat);
+    group
+}
+
+/// A table that holds the work's entries, with room for as much again.
+pub(crate) fn filled<S: Store>(work: &Work) -> S {
+    let store = S::with_room(work);
+    for key in &work.keys {
+        store.insert(key, &work.value);
+    }
+    let mut value = Vec::new();
+    assert!(store.get(&work.keys[0], &mut value), "a key got lost");
+    assert_eq!(value, work.value, "a value changed");
+    store
+}

@@ -1,0 +1,178 @@
+//! What the models of `loom-tests` need beside the public interface: a tiny
+//! segment in the heap, processes that attach to it, cleaning on demand, and
+//! death.
+//!
+//! A process is a [`Table`] of its own. Its threads are loom's threads that use
+//! this `Table`; the segment and the code are the real ones.
+
+// Models panic where something is amiss: that is how loom hears of it.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, missing_docs)]
+
+use std::cell::{Cell, RefCell};
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::arena::{self, Purpose, State};
+use crate::error::Result;
+use crate::index::probe::Hash;
+use crate::layout::{Geometry, HEADER_HASH_SEED, HEADER_POPULATED};
+use crate::segment;
+use crate::sync::Ordering;
+use crate::sys::{self, Killer, Mapping};
+use crate::table::Table;
+
+/// No model takes so long.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// A segment before anybody attaches to it: one stripe, all chunks free.
+pub struct Segment {
+    map: Mapping,
+    geometry: Geometry,
+}
+
+impl Segment {
+    /// A chunk of 4 words holds one record of a key of 1 to 8 bytes and a value of
+    /// 9 to 16, a chunk of 8 two of them.
+    pub fn new(buckets: usize, participants: usize, chunks: usize, chunk_words: usize) -> Self {
+        let geometry = Geometry::tiny(buckets, participants, chunks, chunk_words);
+        let map = Mapping::in_heap(geometry.words);
+        let put = |at: usize, value| map.words()[at].store(value, Ordering::Relaxed);
+        put(HEADER_HASH_SEED, sys::random().unwrap());
+        put(HEADER_POPULATED, chunks as u64);
+        Self { map, geometry }
+    }
+
+    fn mapped(&self) -> Arc<segment::Segment> {
+        Arc::new(segment::Segment::new(
+            self.map.share(),
+            self.geometry.clone(),
+            LOCK_TIMEOUT,
+        ))
+    }
+
+    /// A process that opens the segment for writing.
+    ///
+    /// # Errors
+    /// As [`Options::open`](crate::Options::open).
+    pub fn attach(&self) -> Result<Table> {
+        Table::attach("model", self.mapped(), false)
+    }
+
+    /// A process that opens the segment for reading.
+    pub fn attach_read_only(&self) -> Table {
+        Table::read_only("model", self.mapped(), None)
+    }
+
+    /// From here on every sleep ends at once, as if by its timeout.
+    pub fn let_time_pass(&self) {
+        self.map.let_time_pass();
+    }
+
+    /// Whether a chunk is free.
+    pub fn is_free(&self, chunk: usize) -> bool {
+        arena::state(&self.mapped(), chunk) == State::Free
+    }
+}
+
+/// The participant slot of a process, and the slot's generation.
+pub fn slot(table: &Table) -> (usize, u32) {
+    let id = table.writer().unwrap().me.id();
+    (id.slot, id.generation)
+}
+
+/// `count` keys of one byte whose probing begins in `bucket`.
+pub fn keys_of_bucket(table: &Table, bucket: usize, count: usize) -> Vec<[u8; 1]> {
+    (b'a'..=b'z')
+        .map(|byte| [byte])
+        .filter(|key| Hash::of(table.segment(), key).home(table.segment()) == bucket)
+        .take(count)
+        .collect()
+}
+
+/// Stops filling the process's open chunk, as a process does that ends or that
+/// makes room for a large value.
+pub fn seal(table: &Table) {
+    let writer = table.writer().unwrap();
+    writer.arena.seal_current(&writer.segment, &writer.me);
+}
+
+/// Cleans a chunk, as a process does that needs room.
+///
+/// # Errors
+/// Damage.
+pub fn clean(table: &Table, chunk: usize) -> Result<bool> {
+    let writer = table.writer()?;
+    writer.clean(chunk, &Purpose::Move { away_from: 0..0 })
+}
+
+/// Takes over what the dead left in the arena; the number of chunks.
+pub fn seal_dead(table: &Table) -> usize {
+    let writer = table.writer().unwrap();
+    arena::seal_dead(&writer.segment, &writer.me)
+}
+
+/// How a death leaves the closure of [`run_until_death`].
+struct Death;
+
+struct Doom {
+    /// Crash points that it still passes.
+    left: usize,
+    killer: Killer,
+}
+
+thread_local! {
+    /// Doomed processes of the model that this system thread runs, so that crash
+    /// points cost nothing where nobody dies.
+    static DOOMED: Cell<usize> = const { Cell::new(0) };
+}
+
+loom::thread_local! {
+    static DOOM: RefCell<Option<Doom>> = RefCell::new(None);
+}
+
+/// Runs `work` of the process `table`, which dies when it comes to its
+/// `point`th crash point (the first is 0); `None` if it did.
+///
+/// A dead process does nothing any more: its liveness bytes are let go of, and
+/// what unwinds finds `is_ours()` false. Nobody may use `table` after its death.
+pub fn run_until_death<R>(point: usize, table: &Table, work: impl FnOnce() -> R) -> Option<R> {
+    let killer = table.writer().unwrap().me.killer();
+    DOOM.with(|doom| {
+        *doom.borrow_mut() = Some(Doom {
+            left: point,
+            killer,
+        });
+    });
+    DOOMED.set(DOOMED.get() + 1);
+    let outcome = panic::catch_unwind(AssertUnwindSafe(work));
+    DOOMED.set(DOOMED.get() - 1);
+    DOOM.with(|doom| doom.borrow_mut().take());
+    match outcome {
+        Ok(result) => Some(result),
+        Err(payload) if payload.is::<Death>() => None,
+        Err(payload) => panic::resume_unwind(payload),
+    }
+}
+
+/// What `crash_point!` calls.
+pub(crate) fn crash_point(_name: &'static str) {
+    if DOOMED.get() == 0 {
+        return;
+    }
+    let now = DOOM.with(|doom| {
+        let mut doom = doom.borrow_mut();
+        match doom.as_mut() {
+            None => None,
+            Some(Doom { left: 0, .. }) => doom.take(),
+            Some(doomed) => {
+                doomed.left -= 1;
+                None
+            }
+        }
+    });
+    if let Some(doom) = now {
+        doom.killer.kill();
+        panic::resume_unwind(Box::new(Death));
+    }
+}
