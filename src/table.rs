@@ -667,7 +667,7 @@ impl Table {
     pub(crate) fn entries_of_bucket(&self, bucket: usize) -> Result<Vec<Entry>> {
         let stripe = bucket / self.segment().geometry.stripe_buckets;
         loop {
-            for _ in 0..BATCH {
+            for _ in 0..read::ATTEMPTS {
                 if let Some(entries) = iter::read_bucket(self.segment(), bucket)? {
                     return Ok(entries);
                 }

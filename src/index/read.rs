@@ -30,7 +30,7 @@ use crate::segment::Segment;
 use crate::sync::{self, AtomicU64, Ordering, fence};
 
 /// Attempts before a reader does something else than trying again.
-const ATTEMPTS: u32 = if cfg!(loom) { 2 } else { 64 };
+pub(crate) const ATTEMPTS: u32 = if cfg!(loom) { 2 } else { 64 };
 
 /// What a look-up came to.
 pub(crate) enum Found<R> {

@@ -28,7 +28,6 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 #[cfg(all(target_os = "linux", not(loom)))]
-#[cfg_attr(shmtable_portable, allow(dead_code))]
 pub(crate) mod descriptors;
 
 #[cfg(all(target_os = "linux", not(loom)))]

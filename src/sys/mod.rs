@@ -19,10 +19,11 @@
 //!   maps it if that returns `Ok`. Symbolic links and anything that is not a
 //!   plain segment are refused with [`std::io::ErrorKind::PermissionDenied`], files
 //!   too short for a header with [`std::io::ErrorKind::UnexpectedEof`].
-//! - `words()`: the segment. A trailing part of a word is not shown.
+//! - `words()`: the segment. A trailing part of a word is not shown. Words
+//!   mapped read-only may only be loaded: a store is a deadly signal.
 //! - `populate(range)`: makes the pages of these words present, so that no
-//!   later access to them can fail. [`std::io::ErrorKind::StorageFull`] when the
-//!   machine has no memory for them, and then none of them is kept.
+//!   later access to them can fail. [`io::ErrorKind::StorageFull`] when the
+//!   machine has no memory for them; pages that became present before that stay.
 //! - `sleep(word, low_half, timeout)`: sleeps while the low 32 bits of the word
 //!   equal `low_half`, until woken or timed out; may return early for no
 //!   reason. Works across processes, on read-only mappings too.
@@ -54,10 +55,13 @@ mod heap;
 #[cfg(loom)]
 pub(crate) use heap::*;
 
-#[cfg(all(not(loom), target_os = "linux", not(shmtable_portable)))]
+#[cfg(all(not(loom), target_os = "linux"))]
 mod linux;
-#[cfg(all(not(loom), target_os = "linux", not(shmtable_portable)))]
+#[cfg(all(not(loom), target_os = "linux"))]
 pub(crate) use linux::*;
+
+#[cfg(not(any(loom, target_os = "linux")))]
+compile_error!("shmtable has no back end for this system yet: it runs on Linux");
 
 #[cfg(shmtable_crash_points)]
 pub(crate) mod crash;

@@ -6,7 +6,7 @@
 use std::io;
 use std::ops::Range;
 
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
 use rustix::io::Errno;
 use rustix::mm::{Advice, madvise};
 
@@ -17,12 +17,16 @@ use crate::sys::Access;
 /// repeated from its start when a signal interrupts it.
 const POPULATE_STEP: usize = 16 << 20;
 
+/// A request of more bytes than this must not take all the machine's room first
+/// and fail then.
+const LARGE: usize = 4 << 20;
+
 impl Mapping {
     /// Makes the pages of these words present.
     ///
-    /// On failure the pages that lie wholly inside the range are given back
-    /// and read as zero from then on, so the range must hold nothing that is
-    /// still of use. Pages that it shares with its neighbours are left alone.
+    /// What became present before a failure stays so: another process may have
+    /// asked for the same pages and be using them already. A large request is
+    /// refused at once if the file system says that it has not so much room.
     pub(crate) fn populate(&self, words: Range<usize>) -> io::Result<()> {
         if words.start > words.end || words.end > self.bytes / size_of::<u64>() {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -32,22 +36,29 @@ impl Mapping {
         }
         let page = page_size();
         let (start, end) = (words.start * size_of::<u64>(), words.end * size_of::<u64>());
-        if start == end {
-            return Ok(());
+        if end - start > LARGE && self.room().is_some_and(|room| room < (end - start) as u64) {
+            return Err(io::ErrorKind::StorageFull.into());
         }
         let mut next = start / page * page;
         while next < end {
             let stop = end.min(next.saturating_add(POPULATE_STEP));
-            if let Err(error) = self.populate_bytes(next, stop - next) {
-                self.give_back(start.next_multiple_of(page), end / page * page);
-                return Err(match error {
-                    Errno::FAULT | Errno::NOMEM | Errno::NOSPC => io::ErrorKind::StorageFull.into(),
+            self.populate_bytes(next, stop - next)
+                .map_err(|error| match error {
+                    Errno::FAULT | Errno::NOMEM | Errno::NOSPC => {
+                        io::Error::from(io::ErrorKind::StorageFull)
+                    }
                     error => error.into(),
-                });
-            }
+                })?;
             next = stop;
         }
         Ok(())
+    }
+
+    /// Bytes that the file system has left; `None` if it has no limit or does not
+    /// tell.
+    fn room(&self) -> Option<u64> {
+        let stat = fstatvfs(self.descriptor.fd().ok()?).ok()?;
+        (stat.f_blocks > 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
     /// Makes `len` bytes present from `start` on, the start of a page.
@@ -82,31 +93,6 @@ impl Mapping {
     pub(super) fn populate_by_file(&self, start: usize, len: usize) -> Result<(), Errno> {
         let fd = self.descriptor.fd().map_err(|_| Errno::BADF)?;
         fallocate(fd, FallocateFlags::empty(), start as u64, len as u64)
-    }
-
-    /// Gives the pages between these bytes, both at the start of a page, back
-    /// to the machine. Best effort.
-    fn give_back(&self, start: usize, end: usize) {
-        if start >= end {
-            return;
-        }
-        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        let by_file = self.descriptor.fd().map(|fd| {
-            let len = (end - start) as u64;
-            loop {
-                match fallocate(fd, flags, start as u64, len) {
-                    Err(Errno::INTR) => {}
-                    done => break done,
-                }
-            }
-        });
-        if !matches!(by_file, Ok(Ok(()))) {
-            let address = self.base.as_ptr().wrapping_byte_add(start).cast();
-            // SAFETY: these whole pages are this mapping's. They read as zero
-            // afterwards, a change like any other process's to the shared
-            // words, and the caller of `populate` said that nobody needs them.
-            let _ = unsafe { madvise(address, end - start, Advice::LinuxRemove) };
-        }
     }
 }
 

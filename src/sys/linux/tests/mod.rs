@@ -1,0 +1,150 @@
+//! The contract, tried on the running kernel, with processes that are stopped
+//! and killed. A forked child does one small thing and leaves by `_exit`.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::sys::Access;
+
+mod processes;
+mod segments;
+
+const WORDS: usize = 1024;
+
+/// A name of this test process alone, removed at the end.
+struct Name(String);
+
+impl Name {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self(format!("sys-test-{}-{id}", std::process::id()))
+    }
+
+    fn path(&self) -> String {
+        path_of(&self.0).unwrap()
+    }
+
+    fn create(&self) -> Mapping {
+        Mapping::create(&self.0, WORDS, 0o600, |_| Ok::<_, io::Error>(())).unwrap()
+    }
+
+    fn open(&self, access: Access) -> io::Result<Mapping> {
+        Mapping::open(&self.0, access, |_| Ok::<_, io::Error>(()))
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.path());
+    }
+}
+
+/// A forked child; killed and reaped at the end.
+struct Child(libc::pid_t);
+
+impl Child {
+    /// Forks a child that leaves with 0 if `work` says `true`, with 1 if it says
+    /// `false` and with 2 if it panics.
+    fn fork(work: impl FnOnce() -> bool) -> Self {
+        // SAFETY: the child has one thread; it runs `work`, which does only
+        // small things (glibc's allocator works in such a child), and then
+        // leaves without unwinding into the test harness.
+        let id = unsafe { libc::fork() };
+        assert!(id >= 0);
+        if id == 0 {
+            let work = std::panic::AssertUnwindSafe(work);
+            let code = match std::panic::catch_unwind(work) {
+                Ok(true) => 0,
+                Ok(false) => 1,
+                Err(_) => 2,
+            };
+            // SAFETY: ends the process, nothing else.
+            unsafe { libc::_exit(code) };
+        }
+        Self(id)
+    }
+
+    /// Forks a child that does `work`, tells so, and then waits to be killed.
+    fn fork_and_stay(work: impl FnOnce() -> bool) -> Self {
+        let name = Name::new();
+        let flag = name.create();
+        let child = Self::fork(|| {
+            flag.words()[0].store(if work() { 1 } else { 2 }, Ordering::Release);
+            loop {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        });
+        eventually(|| flag.words()[0].load(Ordering::Acquire) != 0);
+        assert_eq!(flag.words()[0].load(Ordering::Acquire), 1);
+        child
+    }
+
+    fn signal(&self, signal: libc::c_int) {
+        // SAFETY: a signal to our own child, which was not reaped yet.
+        assert_eq!(unsafe { libc::kill(self.0, signal) }, 0);
+    }
+
+    fn wait(&self, options: libc::c_int) -> libc::c_int {
+        let mut status = 0;
+        // SAFETY: `status` is writable for the time of the call.
+        let id = unsafe { libc::waitpid(self.0, &raw mut status, options) };
+        assert_eq!(id, self.0);
+        status
+    }
+
+    fn succeeds(self) {
+        let status = self.wait(0);
+        std::mem::forget(self);
+        assert!(libc::WIFEXITED(status));
+        assert_eq!(libc::WEXITSTATUS(status), 0);
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.signal(libc::SIGKILL);
+        self.wait(0);
+    }
+}
+
+fn eventually(condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(20), "never happened");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn kind<T>(result: io::Result<T>) -> Option<io::ErrorKind> {
+    result.err().map(|error| error.kind())
+}
+
+/// The number of one of our descriptors, as an outsider could guess it.
+fn close_behind_its_back(mapping: &Mapping) -> i32 {
+    let wanted = std::fs::metadata(&mapping.paths[0]).unwrap();
+    for raw in 3..1024 {
+        let Ok(found) = std::fs::metadata(format!("/proc/self/fd/{raw}")) else {
+            continue;
+        };
+        if (found.dev(), found.ino()) == (wanted.dev(), wanted.ino()) {
+            // SAFETY: plays somebody who closes what is not theirs; our own
+            // code is to find out.
+            assert_eq!(unsafe { libc::close(raw) }, 0);
+            return raw;
+        }
+    }
+    panic!("not found");
+}
+
+/// How many descriptors of the segment's file this process has.
+fn open_descriptors_of(name: &Name) -> usize {
+    let wanted = std::fs::metadata(name.path()).unwrap();
+    (3..1024)
+        .filter_map(|raw| std::fs::metadata(format!("/proc/self/fd/{raw}")).ok())
+        .filter(|found| (found.dev(), found.ino()) == (wanted.dev(), wanted.ino()))
+        .count()
+}

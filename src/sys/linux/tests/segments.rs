@@ -1,0 +1,392 @@
+//! Segments in one process: names, files, pages, sleeping.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use super::super::staging::Staging;
+use super::*;
+use crate::sync::Mutex;
+use crate::sys::Owner;
+
+#[test]
+fn a_segment_is_created_opened_listed_and_unlinked() {
+    let name = Name::new();
+    let made = Mapping::create(&name.0, WORDS + 1, 0o666, |mapping| {
+        assert!(
+            mapping
+                .words()
+                .iter()
+                .all(|word| word.load(Ordering::Relaxed) == 0)
+        );
+        mapping.words()[WORDS].store(7, Ordering::Relaxed);
+        assert!(!list()?.contains(&name.0));
+        mapping.populate(0..WORDS + 1)?;
+        assert!(mapping.liveness()?.try_hold(3)?);
+        Ok::<_, io::Error>(())
+    })
+    .unwrap();
+    assert!(list().unwrap().contains(&name.0));
+    let bits = std::fs::metadata(name.path()).unwrap().permissions().mode();
+    assert_eq!(bits & 0o7777, 0o666, "the umask has no say");
+
+    let mut owner = None;
+    let opened = Mapping::open(&name.0, Access::ReadOnly, |seen| {
+        owner = Some(seen);
+        Ok::<_, io::Error>(())
+    })
+    .unwrap();
+    let expected = Owner {
+        user: current_user(),
+        mode: 0o666,
+    };
+    assert_eq!(owner, Some(expected));
+    assert_eq!(opened.words().len(), WORDS + 1);
+    assert_eq!(opened.words()[WORDS].load(Ordering::Relaxed), 7);
+    made.words()[0].store(8, Ordering::Relaxed);
+    assert_eq!(opened.words()[0].load(Ordering::Relaxed), 8);
+
+    let again = Mapping::create(&name.0, WORDS, 0o600, |_| {
+        unreachable!("no work for a name that is taken")
+    });
+    assert_eq!(kind::<Mapping>(again), Some(io::ErrorKind::AlreadyExists));
+
+    unlink(&name.0).unwrap();
+    assert_eq!(kind(unlink(&name.0)), Some(io::ErrorKind::NotFound));
+    assert!(!list().unwrap().contains(&name.0));
+    assert_eq!(
+        kind(name.open(Access::ReadOnly)),
+        Some(io::ErrorKind::NotFound)
+    );
+    made.words()[0].store(9, Ordering::Relaxed);
+    assert_eq!(opened.words()[0].load(Ordering::Relaxed), 9);
+}
+
+#[test]
+fn what_loses_the_race_for_a_name_leaves_nothing() {
+    for begin in [Staging::begin, Staging::begin_named] {
+        let name = Name::new();
+        let winner = Mutex::new(None);
+        let loser = Mapping::create_staged(&name.0, WORDS, 0o600, begin, |_| {
+            *winner.lock() = Some(name.create());
+            Ok::<_, io::Error>(())
+        });
+        assert_eq!(kind(loser), Some(io::ErrorKind::AlreadyExists));
+        let opened = name.open(Access::ReadWrite).unwrap();
+        assert!(
+            winner
+                .lock()
+                .as_ref()
+                .unwrap()
+                .unlink_if_same(&name.0)
+                .unwrap()
+        );
+        drop(opened);
+    }
+}
+
+#[test]
+fn a_failed_or_panicking_fill_leaves_nothing() {
+    for begin in [Staging::begin, Staging::begin_named] {
+        let name = Name::new();
+        let temporary = Mutex::new(None);
+        let fill = |mapping: &Mapping| {
+            *temporary.lock() = mapping.paths.get(1).cloned();
+            Err(io::Error::from(io::ErrorKind::Other))
+        };
+        let failed = Mapping::create_staged(&name.0, WORDS, 0o600, begin, fill);
+        assert_eq!(kind(failed), Some(io::ErrorKind::Other));
+        let panicked = std::panic::catch_unwind(|| {
+            Mapping::create_staged(&name.0, WORDS, 0o600, begin, |_| -> io::Result<()> {
+                std::panic::resume_unwind(Box::new(()))
+            })
+        });
+        assert!(panicked.is_err());
+        assert!(!std::fs::exists(name.path()).unwrap());
+        if let Some(path) = temporary.lock().take() {
+            assert!(!std::fs::exists(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_staged_name_is_as_good_as_an_unnamed_file() {
+    let name = Name::new();
+    let made = Mapping::create_staged(&name.0, WORDS, 0o640, Staging::begin_named, |mapping| {
+        assert!(mapping.liveness()?.try_hold(0)?);
+        assert!(!std::fs::exists(name.path())?);
+        Ok::<_, io::Error>(())
+    })
+    .unwrap();
+    let temporary = &made.paths[1];
+    assert!(!std::fs::exists(temporary).unwrap());
+    let bits = std::fs::metadata(name.path()).unwrap().permissions().mode();
+    assert_eq!(bits & 0o7777, 0o640);
+    made.words()[1].store(5, Ordering::Relaxed);
+    let opened = name.open(Access::ReadOnly).unwrap();
+    assert_eq!(opened.words()[1].load(Ordering::Relaxed), 5);
+}
+
+#[test]
+fn only_plain_files_of_a_length_are_opened() {
+    let target = Name::new();
+    let _segment = target.create();
+    let link = Name::new();
+    symlink(target.path(), link.path()).unwrap();
+    assert_eq!(
+        kind(link.open(Access::ReadWrite)),
+        Some(io::ErrorKind::PermissionDenied)
+    );
+    assert!(!list().unwrap().contains(&link.0));
+    let dangling = Name::new();
+    symlink("/nowhere", dangling.path()).unwrap();
+    let create = Mapping::create(&dangling.0, WORDS, 0o600, |_| Ok::<_, io::Error>(()));
+    assert_eq!(kind(create), Some(io::ErrorKind::AlreadyExists));
+
+    let directory = Name::new();
+    std::fs::create_dir(directory.path()).unwrap();
+    for access in [Access::ReadOnly, Access::ReadWrite] {
+        assert_eq!(
+            kind(directory.open(access)),
+            Some(io::ErrorKind::PermissionDenied)
+        );
+    }
+    std::fs::remove_dir(directory.path()).unwrap();
+
+    let pipe = Name::new();
+    let path = std::ffi::CString::new(pipe.path()).unwrap();
+    // SAFETY: the path is a C string for the time of the call.
+    assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+    for access in [Access::ReadOnly, Access::ReadWrite] {
+        assert_eq!(
+            kind(pipe.open(access)),
+            Some(io::ErrorKind::PermissionDenied)
+        );
+    }
+
+    let socket = Name::new();
+    let _listener = std::os::unix::net::UnixListener::bind(socket.path()).unwrap();
+    assert_eq!(
+        kind(socket.open(Access::ReadWrite)),
+        Some(io::ErrorKind::PermissionDenied)
+    );
+
+    let short = Name::new();
+    std::fs::write(short.path(), [0; 4095]).unwrap();
+    assert_eq!(
+        kind(short.open(Access::ReadWrite)),
+        Some(io::ErrorKind::UnexpectedEof)
+    );
+    std::fs::write(short.path(), [0; 4103]).unwrap();
+    assert_eq!(short.open(Access::ReadWrite).unwrap().words().len(), 512);
+}
+
+#[test]
+fn admission_comes_before_the_mapping() {
+    let name = Name::new();
+    let _segment = name.create();
+    let refused = Mapping::open(&name.0, Access::ReadWrite, |_| {
+        Err(io::Error::from(io::ErrorKind::Other))
+    });
+    assert_eq!(kind(refused), Some(io::ErrorKind::Other));
+}
+
+#[test]
+fn impossible_requests_are_errors() {
+    for name in ["", "a/b", "../x", "a\0b", &"x".repeat(MAX_NAME + 1)] {
+        let create = Mapping::create(name, WORDS, 0o600, |_| Ok::<_, io::Error>(()));
+        assert_eq!(kind(create), Some(io::ErrorKind::InvalidInput));
+        assert_eq!(kind(unlink(name)), Some(io::ErrorKind::InvalidInput));
+    }
+    let name = Name(format!(
+        "{}{}",
+        "y".repeat(MAX_NAME - 10),
+        std::process::id() % 100_000
+    ));
+    drop(name.create());
+    let name = Name::new();
+    for words in [0, usize::MAX, usize::MAX / 8, usize::MAX / 16] {
+        let create = Mapping::create(&name.0, words, 0o600, |_| Ok::<_, io::Error>(()));
+        assert!(create.is_err());
+    }
+    assert!(!std::fs::exists(name.path()).unwrap());
+}
+
+#[test]
+fn a_file_size_limit_is_an_error_and_no_signal() {
+    let name = Name::new();
+    Child::fork(|| {
+        let limit = libc::rlimit {
+            rlim_cur: 4096,
+            rlim_max: 4096,
+        };
+        // SAFETY: `limit` is readable for the time of the call.
+        let status = unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) };
+        let create = Mapping::create(&name.0, WORDS, 0o600, |_| Ok::<_, io::Error>(()));
+        status == 0 && kind(create) == Some(io::ErrorKind::FileTooLarge)
+    })
+    .succeeds();
+}
+
+#[test]
+fn pages_are_made_present() {
+    let name = Name::new();
+    let page = pages::page_size() / 8;
+    let words = 16 * page + 3;
+    let fill = |_: &Mapping| Ok::<_, io::Error>(());
+    let segment = Mapping::create(&name.0, words, 0o600, fill).unwrap();
+    let present = || std::fs::metadata(name.path()).unwrap().blocks() * 512 / 8 / page as u64;
+    assert_eq!(present(), 0);
+    segment.populate(page + 1..page + 2).unwrap();
+    assert_eq!(present(), 1);
+    segment.populate(2 * page - 1..2 * page + 1).unwrap();
+    assert_eq!(present(), 2);
+    segment.populate_by_file(8 * page * 8, 8).unwrap();
+    assert_eq!(present(), 3);
+    segment.words()[page].store(3, Ordering::Relaxed);
+    segment.populate(0..words).unwrap();
+    assert_eq!(present(), 17);
+    assert_eq!(segment.words()[page].load(Ordering::Relaxed), 3);
+    segment.populate(4..4).unwrap();
+    segment.populate(words..words).unwrap();
+
+    for range in [
+        0..words + 1,
+        words + 1..words + 1,
+        usize::MAX..usize::MAX,
+        0..usize::MAX,
+    ] {
+        assert_eq!(
+            kind(segment.populate(range)),
+            Some(io::ErrorKind::InvalidInput)
+        );
+    }
+    #[allow(clippy::reversed_empty_ranges)]
+    let reversed = segment.populate(2..1);
+    assert_eq!(kind(reversed), Some(io::ErrorKind::InvalidInput));
+    let reader = name.open(Access::ReadOnly).unwrap();
+    assert_eq!(
+        kind(reader.populate(0..1)),
+        Some(io::ErrorKind::PermissionDenied)
+    );
+}
+
+/// In a mount namespace with a small `/dev/shm` of its own, if this user may
+/// make one.
+#[test]
+fn a_full_file_system_is_an_error_and_loses_nothing() {
+    let page = pages::page_size();
+    Child::fork(|| {
+        let text = |text: &str| std::ffi::CString::new(text).unwrap();
+        let (none, tmpfs, root) = (text("none"), text("tmpfs"), text("/"));
+        let (directory, options) = (text(DIRECTORY), text(&format!("size={}", 32 * page)));
+        // SAFETY: gives this child a mount table of its own.
+        let namespace = unsafe { libc::unshare(libc::CLONE_NEWNS) };
+        if namespace != 0 {
+            eprintln!("not tried: no mount namespace for this user");
+            return true;
+        }
+        // SAFETY: the strings live for the time of the call.
+        let private = unsafe {
+            libc::mount(
+                none.as_ptr(),
+                root.as_ptr(),
+                none.as_ptr(),
+                libc::MS_REC | libc::MS_PRIVATE,
+                std::ptr::null(),
+            )
+        };
+        // SAFETY: the strings live for the time of the call.
+        let mounted = unsafe {
+            libc::mount(
+                tmpfs.as_ptr(),
+                directory.as_ptr(),
+                tmpfs.as_ptr(),
+                0,
+                options.as_ptr().cast(),
+            )
+        };
+        assert_eq!((private, mounted), (0, 0));
+        let words = page / 8;
+        let fill = |_: &Mapping| Ok::<_, io::Error>(());
+        let segment = Mapping::create("small", 64 * words, 0o600, fill).unwrap();
+        let large = Mapping::create("large", 1 << 20, 0o600, fill).unwrap();
+        let segment_blocks = |name| std::fs::metadata(path_of(name).unwrap()).unwrap().blocks();
+        let blocks = || segment_blocks("small");
+        segment.populate(0..8 * words).unwrap();
+        for word in &segment.words()[..8 * words] {
+            word.store(7, Ordering::Relaxed);
+        }
+        let before = blocks();
+        // Too large to be tried at all.
+        let refused = large.populate(0..large.words().len());
+        assert_eq!(kind(refused), Some(io::ErrorKind::StorageFull));
+        assert_eq!(segment_blocks("large"), 0);
+        // From the middle of a page that is in use to the middle of another.
+        let refused = segment.populate(8 * words - 1..63 * words + 1);
+        assert_eq!(kind(refused), Some(io::ErrorKind::StorageFull));
+        assert!(blocks() >= before);
+        let kept = |word: &crate::sync::AtomicU64| word.load(Ordering::Relaxed) == 7;
+        assert!(segment.words()[..8 * words].iter().all(kept));
+        segment.populate(8 * words..30 * words).unwrap();
+        true
+    })
+    .succeeds();
+}
+
+#[test]
+fn sleep_returns_at_once_when_there_is_nothing_to_wait_for() {
+    let name = Name::new();
+    let segment = name.create();
+    let long = Duration::from_mins(1);
+    let start = Instant::now();
+    segment.words()[1].store(0xffff_ffff_0000_0001, Ordering::Relaxed);
+    segment.sleep(1, 2, long);
+    segment.sleep(WORDS, 0, long);
+    segment.sleep(usize::MAX, 0, long);
+    segment.wake_all(usize::MAX);
+    segment.sleep(0, 0, Duration::ZERO);
+    assert!(start.elapsed() < long / 2);
+    let start = Instant::now();
+    segment.sleep(1, 1, Duration::from_millis(30));
+    assert!(
+        start.elapsed() >= Duration::from_millis(30),
+        "only the low half counts"
+    );
+}
+
+#[test]
+fn a_sleeper_in_another_process_is_woken() {
+    for access in [Access::ReadOnly, Access::ReadWrite] {
+        let name = Name::new();
+        let segment = name.create();
+        let sleeper = name.open(access).unwrap();
+        let child = Child::fork(|| {
+            let start = Instant::now();
+            sleeper.sleep(9, 0, Duration::MAX);
+            sleeper.sleep(8, 0, Duration::MAX);
+            start.elapsed() < Duration::from_secs(30)
+        });
+        std::thread::sleep(Duration::from_millis(20));
+        segment.words()[9].store(1, Ordering::Relaxed);
+        segment.wake_one(9);
+        segment.words()[8].store(1, Ordering::Relaxed);
+        segment.wake_all(8);
+        child.succeeds();
+    }
+}
+
+#[test]
+fn a_name_is_unlinked_only_if_it_still_is_the_segments() {
+    let name = Name::new();
+    let first = name.create();
+    assert!(first.unlink_if_same(&name.0).unwrap());
+    assert!(!first.unlink_if_same(&name.0).unwrap());
+    let second = name.create();
+    assert!(!first.unlink_if_same(&name.0).unwrap());
+    assert!(name.open(Access::ReadWrite).is_ok());
+    assert!(second.unlink_if_same(&name.0).unwrap());
+}
+
+#[test]
+fn random_words_differ() {
+    assert_ne!(random().unwrap(), random().unwrap());
+}
