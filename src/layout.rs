@@ -619,6 +619,43 @@ mod tests {
         assert_eq!(plan(1 << 35), 2);
     }
 
+    /// `docs/format.md` and the constants are the same, in both directions.
+    #[test]
+    fn the_document_has_the_same_numbers() {
+        macro_rules! named {
+            ($($name:ident)*) => { [$((stringify!($name), $name as u64)),*] };
+        }
+        let mut here: Vec<(&str, u64)> = named! {
+            WORD LINE PAGE HEADER_WORDS PARTICIPANT_WORDS STRIPE_WORDS BUCKET_WORDS BUCKET_SLOTS
+            CHUNK_WORDS RESERVED_CHUNKS MAX_PARTICIPANTS
+            HEADER_MAGIC HEADER_VERSION HEADER_FINGERPRINT HEADER_SEGMENT_BYTES HEADER_CAPACITY
+            HEADER_VALUE_SPACE HEADER_STRIPES HEADER_STRIPE_BUCKETS HEADER_PARTICIPANTS
+            HEADER_CHUNKS HEADER_CHUNK_BYTES HEADER_UNIT_BYTES HEADER_HASH_SEED HEADER_CODEC
+            HEADER_CREATED HEADER_FLAGS HEADER_CHECKSUM HEADER_POPULATED HEADER_TAKE_OVERS
+            HEADER_CLEANINGS FLAG_ANONYMOUS
+            PARTICIPANT_STATE PARTICIPANT_PID PARTICIPANT_SINCE READERS_BYTE
+            STRIPE_LOCK STRIPE_EVENT STRIPE_ENTRIES STRIPE_CONTENDED
+            CHUNK_CURSOR CHUNK_LIVE CHUNK_RUN
+        }
+        .into();
+        here.push(("KEY_SHIFT", record::KEY_SHIFT.into()));
+        here.push(("VALUE_SHIFT", record::VALUE_SHIFT.into()));
+        let mut there: Vec<(&str, u64)> = include_str!("../docs/format.md")
+            .lines()
+            .filter_map(|line| {
+                let mut cells = line.strip_prefix("| `")?.split('|').map(str::trim);
+                let name = cells.next()?.strip_suffix('`')?;
+                let number = cells.next()?.parse().ok()?;
+                // Fields, with a second number, and kinds are `tests/format.rs`'s.
+                let is_value = cells.next()?.parse::<u64>().is_err();
+                (is_value && !name.starts_with("KIND_")).then_some((name, number))
+            })
+            .collect();
+        here.sort_unstable();
+        there.sort_unstable();
+        assert_eq!(here, there);
+    }
+
     #[test]
     fn options_out_of_range_are_refused() {
         for bad in [

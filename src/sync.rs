@@ -5,7 +5,12 @@
 pub(crate) use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
+pub(crate) use loom::sync::atomic::{Ordering, fence};
+
+#[cfg(loom)]
+mod word;
+#[cfg(loom)]
+pub(crate) use word::AtomicU64;
 
 #[cfg(not(loom))]
 pub(crate) use parking_lot::Mutex;

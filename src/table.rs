@@ -341,7 +341,7 @@ impl Table {
     pub fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
         let writer = self.writer()?;
         let hash = Hash::of(self.segment(), key);
-        let staged = writer.stage_unless_in_place(key, value, || self.length_of(key))?;
+        let staged = writer.stage_if_large(key, value)?;
         let (new, _) = writer.modify(key, hash, staged, |current| {
             Ok((!current.is_present(), Change::Put(value)))
         })?;
@@ -360,8 +360,8 @@ impl Table {
             return Ok(false);
         }
         let hash = Hash::of(self.segment(), key);
-        let staged = writer.stage(key, value)?;
-        let (won, _) = writer.modify(key, hash, Some(staged), |current| {
+        let staged = writer.stage_if_large(key, value)?;
+        let (won, _) = writer.modify(key, hash, staged, |current| {
             Ok(if current.is_present() {
                 (false, Change::Keep)
             } else {
@@ -378,7 +378,7 @@ impl Table {
     pub fn replace(&self, key: &[u8], value: &[u8]) -> Result<Option<Vec<u8>>> {
         let writer = self.writer()?;
         let hash = Hash::of(self.segment(), key);
-        let staged = writer.stage_unless_in_place(key, value, || self.length_of(key))?;
+        let staged = writer.stage_if_large(key, value)?;
         let (old, _) = writer.modify(key, hash, staged, |current| {
             Ok((current.read()?, Change::Put(value)))
         })?;
@@ -486,9 +486,7 @@ impl Table {
         }
         let hash = Hash::of(self.segment(), key);
         let staged = match new {
-            Some(value) => {
-                writer.stage_unless_in_place(key, value, || Ok(now.as_ref().map(Vec::len)))?
-            }
+            Some(value) => writer.stage_if_large(key, value)?,
             None => None,
         };
         let (outcome, _) = writer.modify(key, hash, staged, |current| {

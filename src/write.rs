@@ -2,9 +2,9 @@
 //!
 //! A record whose value is known beforehand is staged (space taken, bytes
 //! written) before the lock is taken, so that the critical section does not grow
-//! with the value. One whose value depends on what is found is staged under the
-//! lock, in room that is there already; if there is none, the lock is let go of,
-//! room is made, and the whole decision is taken again.
+//! with the value. A small one, and one whose value depends on what is found, is
+//! staged under the lock, in room that is there already; if there is none, the
+//! lock is let go of, room is made, and the whole decision is taken again.
 
 use crate::arena::{Purpose, Space};
 use crate::clean::Effort;
@@ -15,6 +15,11 @@ use crate::layout::WORD;
 use crate::record::{self, Header, MAX_KEY};
 use crate::sync::{Ordering, crash_point};
 use crate::writer::Writer;
+
+/// Bytes of key and value up to which a record is staged under the lock: writing
+/// so little costs less than staging it in vain when it turns out that a value can
+/// be replaced in place.
+const SMALL: usize = 256;
 
 /// A record that is written and not yet published. Dropping it gives it up.
 pub(crate) struct Staged<'a> {
@@ -259,16 +264,10 @@ impl Writer {
         }
     }
 
-    /// Whether a record of this value must be staged before the lock is taken:
-    /// not if the value will likely be stored in place.
-    pub(crate) fn stage_unless_in_place(
-        &self,
-        key: &[u8],
-        value: &[u8],
-        length_now: impl FnOnce() -> Result<Option<usize>>,
-    ) -> Result<Option<Staged<'_>>> {
+    /// Writes a record before the lock is taken, unless it is small.
+    pub(crate) fn stage_if_large(&self, key: &[u8], value: &[u8]) -> Result<Option<Staged<'_>>> {
         self.check_sizes(key, value.len())?;
-        if (1..=WORD).contains(&value.len()) && length_now()? == Some(value.len()) {
+        if key.len() + value.len() <= SMALL {
             return Ok(None);
         }
         self.stage(key, value).map(Some)
