@@ -24,7 +24,7 @@ use common::work::{self, Key, Work};
 const WORKER: &str = "SHMTABLE_BENCH_WORKER";
 
 /// Replacing operations in a hundred.
-const MIXES: [(&str, usize); 3] = [("all gets", 0), ("95/5", 5), ("50/50", 50)];
+const MIXES: [(&str, u64); 3] = [("all gets", 0), ("95/5", 5), ("50/50", 50)];
 
 /// The seeds of the orders in which the two use the keys.
 const THIS_ONE: u64 = 10;
@@ -79,7 +79,7 @@ fn two(criterion: &mut Criterion, number: usize) {
 fn threads<S: Store>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     store: &S,
-    writes: usize,
+    writes: u64,
     [side, other]: [&mut Side; 2],
 ) {
     group.bench_function(format!("{}, two threads", S::NAME), |bencher| {
@@ -104,6 +104,8 @@ fn timed(act: impl FnOnce()) -> Duration {
 struct Side {
     keys: Vec<Key>,
     next: usize,
+    /// The last draw between writing and reading.
+    draw: u32,
     value: Vec<u8>,
 }
 
@@ -112,22 +114,24 @@ impl Side {
         Self {
             keys: work::shuffled(&work.keys, seed),
             next: 0,
+            draw: 0,
             value: work.value.clone(),
         }
     }
 
     /// Replaces `writes` values in a hundred operations, and gets the others.
-    fn run<S: Store>(&mut self, store: &S, writes: usize, operations: u64) {
+    fn run<S: Store>(&mut self, store: &S, writes: u64, operations: u64) {
         let mut found = Vec::new();
         for _ in 0..operations {
-            let key = &self.keys[self.next % self.keys.len()];
-            // 37 has no divisor in common with 100: writes are spread evenly.
-            if self.next * 37 % 100 < writes {
+            let key = &self.keys[self.next];
+            self.next = (self.next + 1) % self.keys.len();
+            // Steps of the golden section: evenly spread, and without a period.
+            self.draw = self.draw.wrapping_add(0x9e37_79b9);
+            if (u64::from(self.draw) * 100) >> 32 < writes {
                 store.replace(key, &self.value);
             } else {
                 black_box(store.get(key, &mut found));
             }
-            self.next += 1;
         }
     }
 }
@@ -161,7 +165,7 @@ impl Worker {
         worker
     }
 
-    fn begin(&mut self, writes: usize, operations: u64) {
+    fn begin(&mut self, writes: u64, operations: u64) {
         let orders = self.orders.as_mut().expect("the worker has not ended");
         writeln!(orders, "{writes} {operations}").expect("the worker listens");
     }

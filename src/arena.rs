@@ -414,31 +414,43 @@ fn close(segment: &Segment, me: &Participant, open: &Open) {
 
 /// Takes the lowest free chunk, if enough are left.
 fn take_free(segment: &Segment, me: &Participant, purpose: &Purpose) -> Option<usize> {
-    let populated = segment.populated();
-    let unpopulated = segment.geometry.chunks - populated;
-    let (need_present, need_all, avoid) = match purpose {
-        // One with pages must stay for a cleaner: there may be no memory for more.
-        Purpose::Write => (2, RESERVED_CHUNKS + 1, 0..0),
-        Purpose::Move { away_from } => (1, 1, away_from.clone()),
+    let avoid = match purpose {
+        Purpose::Write => 0..0,
+        Purpose::Move { away_from } => away_from.clone(),
     };
-    let mut first = None;
-    let mut free = 0;
-    for chunk in 0..populated {
-        if state(segment, chunk) != State::Free || avoid.contains(&chunk) {
-            continue;
-        }
-        free += 1;
-        first = first.or(Some(chunk));
-        if free >= need_present && free + unpopulated >= need_all {
-            break;
-        }
-    }
-    if free < need_present || free + unpopulated < need_all {
+    let mine = State::Open(me.id());
+    if !enough_free(segment, purpose, 1) {
         return None;
     }
-    (first?..populated).find(|&chunk| {
-        !avoid.contains(&chunk) && transit(segment, chunk, State::Free, State::Open(me.id()))
-    })
+    let taken = (0..segment.populated()).find(|chunk| {
+        !avoid.contains(chunk)
+            && state(segment, *chunk) == State::Free
+            && transit(segment, *chunk, State::Free, mine)
+    })?;
+    crash_point!("take: chunk taken");
+    // Others may have taken one on the strength of the same look.
+    if enough_free(segment, purpose, 0) {
+        return Some(taken);
+    }
+    transit(segment, taken, mine, State::Free);
+    None
+}
+
+/// Whether a cleaner still finds what it needs when `take` more chunks are gone.
+fn enough_free(segment: &Segment, purpose: &Purpose, take: usize) -> bool {
+    let (present, all) = match purpose {
+        // One with pages must stay: there may be no memory for more.
+        Purpose::Write => (take + 1, take + RESERVED_CHUNKS),
+        Purpose::Move { .. } => (take, take),
+    };
+    let populated = segment.populated();
+    let unpopulated = segment.geometry.chunks - populated;
+    let wanted = present.max(all.saturating_sub(unpopulated));
+    (0..populated)
+        .filter(|&chunk| state(segment, chunk) == State::Free)
+        .take(wanted)
+        .count()
+        == wanted
 }
 
 /// Takes a sealed chunk that has `words` words left.

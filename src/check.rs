@@ -16,6 +16,14 @@ impl Table {
     ///
     /// Locks one stripe at a time, for as long as it takes to read its keys.
     ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert!(table.check()?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// See [`Table`]. Damage is reported in the result, not as an error.
     pub fn check(&self) -> Result<Vec<String>> {

@@ -11,6 +11,7 @@
 //!
 //! Never called with a stripe lock held: a cleaner takes the locks of others.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::arena::{self, Purpose, State};
@@ -28,6 +29,8 @@ use crate::writer::Writer;
 const PAUSE: Duration = Duration::from_millis(1);
 /// Chunks that are cleaned for one record before memory is asked for instead.
 const PATIENCE: usize = 8;
+/// More looks at a table that seems full.
+const LOOKS: usize = if cfg!(loom) { 0 } else { 3 };
 /// Windows that are emptied for one run before it is given up.
 const WINDOWS: usize = 16;
 
@@ -35,6 +38,9 @@ const WINDOWS: usize = 16;
 #[derive(Default)]
 pub(crate) struct Effort {
     cleaned: usize,
+    looks: usize,
+    /// Chunks whose records found no place; there is no use in trying them again.
+    stuck: Vec<usize>,
     windows: usize,
     deadline: Option<Instant>,
     /// The system had no more pages to give.
@@ -67,6 +73,9 @@ struct Survey {
     victim: Option<(usize, usize)>,
     /// Chunks that somebody is cleaning.
     cleaning: usize,
+    /// Open chunks beside the one that each participant fills: they hold records
+    /// that threads have written and not yet published.
+    pending: usize,
 }
 
 impl Writer {
@@ -81,7 +90,7 @@ impl Writer {
         }
         let segment = &*self.segment;
         let geometry = &segment.geometry;
-        let survey = self.survey();
+        let survey = self.survey(&effort.stuck);
         let populated = segment.populated();
         let free = survey.present + (geometry.chunks - populated);
         if free > RESERVED_CHUNKS {
@@ -115,11 +124,24 @@ impl Writer {
         {
             effort.cleaned += 1;
             return match self.clean(victim, &Purpose::Move { away_from: 0..0 }) {
-                Ok(_) => Ok(()),
-                Err(error) => effort.refused(error),
+                Ok(true) => Ok(()),
+                Ok(false) => {
+                    effort.stuck.push(victim);
+                    Ok(())
+                }
+                Err(error) => {
+                    effort.stuck.push(victim);
+                    effort.refused(error)
+                }
             };
         }
-        if survey.cleaning > 0 && self.pause(effort) {
+        // What others hold in their hands they are about to give back.
+        if (survey.cleaning > 0 || survey.pending > 0) && self.pause(effort) {
+            return Ok(());
+        }
+        // The survey is of no one moment: they may have given it back meanwhile.
+        if effort.looks < LOOKS && self.pause(effort) {
+            effort.looks += 1;
             return Ok(());
         }
         Err(effort.no_memory.take().unwrap_or_else(|| self.full(words)))
@@ -165,7 +187,7 @@ impl Writer {
                 }
                 return Ok(());
             }
-            if self.survey().cleaning > 0 && self.pause(effort) {
+            if self.survey(&[]).cleaning > 0 && self.pause(effort) {
                 return Ok(());
             }
         }
@@ -262,10 +284,12 @@ impl Writer {
         Ok(true)
     }
 
-    fn survey(&self) -> Survey {
+    /// A look at the chunk table; `stuck` chunks are no victims.
+    fn survey(&self, stuck: &[usize]) -> Survey {
         let segment = &*self.segment;
         let chunk_words = segment.geometry.chunk_words;
         let mut survey = Survey::default();
+        let mut filling = HashSet::new();
         for chunk in 0..segment.populated() {
             match arena::state(segment, chunk) {
                 State::Free => survey.present += 1,
@@ -281,11 +305,17 @@ impl Writer {
                     } else {
                         live <= chunk_words / 2 || filled.saturating_sub(live) >= chunk_words / 8
                     };
-                    if gains && survey.victim.is_none_or(|(_, least)| live < least) {
+                    if gains
+                        && !stuck.contains(&chunk)
+                        && survey.victim.is_none_or(|(_, least)| live < least)
+                    {
                         survey.victim = Some((chunk, live));
                     }
                 }
-                State::Open(_) | State::Tail(_) | State::Damaged => {}
+                State::Open(owner) => {
+                    survey.pending += usize::from(!filling.insert(owner.to_bits()));
+                }
+                State::Tail(_) | State::Damaged => {}
             }
         }
         survey

@@ -117,6 +117,8 @@ const MAX_CHUNKS: u128 = 1 << 20;
 const MAX_SEGMENT_BYTES: u128 = 1 << 45;
 /// Slots are 32 bits wide.
 const MAX_UNITS: u128 = 1 << 32;
+/// Units are smaller than 2^16 words.
+const MAX_UNIT_BITS: u32 = 16;
 /// The mean share of a stripe's slots in use when the table is at its capacity.
 const MEAN_LOAD: f64 = 0.75;
 /// The chance, as a power of e, that some stripe is too small for a table's keys.
@@ -129,16 +131,32 @@ fn fingerprint() -> u64 {
         WORD,
         PAGE,
         HEADER_WORDS,
+        HEADER_SEGMENT_BYTES,
+        HEADER_CAPACITY,
+        HEADER_VALUE_SPACE,
+        HEADER_STRIPES,
+        HEADER_STRIPE_BUCKETS,
+        HEADER_PARTICIPANTS,
+        HEADER_CHUNKS,
+        HEADER_CHUNK_BYTES,
+        HEADER_UNIT_BYTES,
+        HEADER_HASH_SEED,
+        HEADER_CODEC,
+        HEADER_CREATED,
+        HEADER_FLAGS,
         HEADER_CHECKSUM,
         HEADER_POPULATED,
         HEADER_TAKE_OVERS,
         HEADER_CLEANINGS,
         PARTICIPANT_WORDS,
         PARTICIPANT_STATE,
+        PARTICIPANT_PID,
+        PARTICIPANT_SINCE,
         STRIPE_WORDS,
         STRIPE_LOCK,
         STRIPE_EVENT,
         STRIPE_ENTRIES,
+        STRIPE_CONTENDED,
         BUCKET_WORDS,
         BUCKET_SLOTS,
         CHUNK_WORDS,
@@ -198,6 +216,14 @@ fn invalid(option: &'static str, given: u128, allowed: &'static str) -> Error {
     }
 }
 
+fn too_large(capacity: usize) -> Error {
+    invalid(
+        "capacity",
+        capacity as u128,
+        "less, or a smaller value_space: a segment has at most 2^45 bytes",
+    )
+}
+
 impl Geometry {
     /// Sizes a table.
     pub(crate) fn plan(request: &Request) -> Result<Self> {
@@ -228,9 +254,8 @@ impl Geometry {
             None => default_stripes(capacity),
         };
         let slots = stripe_slots(capacity, stripes);
-        let payload = request.value_space as u128 + RECORD_OVERHEAD as u128 * capacity as u128;
         let chunk_bytes = match request.chunk_bytes {
-            Some(n) if n.is_power_of_two() && (4096..=1 << 30).contains(&n) => n,
+            Some(n) if n.is_power_of_two() && (4096..=1 << 30).contains(&n) => Some(n),
             Some(n) => {
                 return Err(invalid(
                     "chunk_size",
@@ -238,15 +263,27 @@ impl Geometry {
                     "a power of two from 4096 to 2^30 bytes",
                 ));
             }
-            None => default_chunk_bytes(payload),
+            None => None,
         };
-        // Twice the payload: chunks that are half full on the average always leave
-        // one that is worth cleaning, and no record is so awkward that next-fit
-        // wastes more than half. One chunk more for each participant to fill, and
-        // some for cleaning. All of it is address space; memory comes with use.
-        let chunks = (2 * payload).div_ceil(chunk_bytes as u128)
-            + participants as u128
-            + RESERVED_CHUNKS as u128;
+        // A larger arena counts in larger units, which waste more for each record.
+        let arena = (0..MAX_UNIT_BITS).find_map(|unit_bits| {
+            let overhead = RECORD_OVERHEAD + (WORD << unit_bits) - WORD;
+            let payload = request.value_space as u128 + overhead as u128 * capacity as u128;
+            let chunk_bytes = chunk_bytes.unwrap_or_else(|| default_chunk_bytes(payload));
+            // Twice the payload: chunks that are half full on the average always
+            // leave one that is worth cleaning, and no record is so awkward that
+            // next-fit wastes more than half. One chunk more for each participant
+            // to fill, and some for cleaning. All of it is address space; memory
+            // comes with use.
+            let chunks = (2 * payload).div_ceil(chunk_bytes as u128)
+                + participants as u128
+                + RESERVED_CHUNKS as u128;
+            let words = chunks * (chunk_bytes / WORD) as u128;
+            (words >> unit_bits <= MAX_UNITS).then_some((chunks, chunk_bytes))
+        });
+        let Some((chunks, chunk_bytes)) = arena else {
+            return Err(too_large(capacity));
+        };
         if chunks > MAX_CHUNKS {
             return Err(invalid(
                 "chunk_size",
@@ -263,13 +300,7 @@ impl Geometry {
             chunks as usize,
             chunk_bytes / WORD,
         )
-        .ok_or_else(|| {
-            invalid(
-                "capacity",
-                capacity as u128,
-                "less, or a smaller value_space: a segment has at most 2^45 bytes",
-            )
-        })
+        .ok_or_else(|| too_large(capacity))
     }
 
     /// A geometry given in full, for models that need a tiny one: one stripe, and
@@ -315,7 +346,7 @@ impl Geometry {
         if words * WORD as u128 > MAX_SEGMENT_BYTES {
             return None;
         }
-        let unit_bits = (0..16).find(|bits| arena >> bits <= MAX_UNITS)?;
+        let unit_bits = (0..MAX_UNIT_BITS).find(|bits| arena >> bits <= MAX_UNITS)?;
         Some(Self {
             capacity,
             value_space,
@@ -401,7 +432,7 @@ impl Geometry {
 
     /// Longest key and value together, in bytes.
     pub(crate) fn max_entry(&self) -> usize {
-        self.value_space
+        self.value_space.min(record::MAX_VALUE)
     }
 
     /// Writes the header of a new segment, all but what changes later.

@@ -32,7 +32,10 @@
 //!
 //! # Orderings
 //! Taking is an acquire, letting go a release exchange: what one owner did is
-//! visible to the next. A dead owner did not let go; what it stored before it
+//! visible to the next. Taking is a release too, and the look at the word before
+//! asking whether its owner lives an acquire: who sees the owner in the word sees
+//! the generation that the owner wrote to its slot before, and does not take an
+//! older one there for a sign of death. A dead owner did not let go; what it stored before it
 //! died is visible because the kernel's answer that it is dead came after. Setting
 //! a flag needs no ordering of its own for the lock; SLEEPERS' is told in `wait`.
 
@@ -82,27 +85,26 @@ pub(crate) fn acquire<'a>(
 ) -> Result<Acquired<'a>> {
     let word = &segment.words()[segment.geometry.stripe(stripe) + STRIPE_LOCK];
     let mine = me.id().to_bits();
+    let taken_over = if word
+        .compare_exchange(0, mine, Ordering::AcqRel, Ordering::Relaxed)
+        .is_ok()
+    {
+        crash_point!("lock: taken");
+        false
+    } else {
+        acquire_contended(segment, me, stripe, word, mine)?
+    };
+    // Not before the lock is held: its drop lets go.
     let guard = Guard {
         segment,
         me,
         stripe,
     };
-    if word
-        .compare_exchange(0, mine, Ordering::Acquire, Ordering::Relaxed)
-        .is_ok()
-    {
-        crash_point!("lock: taken");
-        return Ok(Acquired::Clean(guard));
-    }
-    match acquire_contended(segment, me, stripe, word, mine) {
-        Ok(true) => Ok(Acquired::TakenOver(guard)),
-        Ok(false) => Ok(Acquired::Clean(guard)),
-        Err(error) => {
-            // Never held, so it must not be let go of.
-            std::mem::forget(guard);
-            Err(error)
-        }
-    }
+    Ok(if taken_over {
+        Acquired::TakenOver(guard)
+    } else {
+        Acquired::Clean(guard)
+    })
 }
 
 /// `true`: taken over from a dead owner.
@@ -118,14 +120,14 @@ fn acquire_contended(
     let deadline = Instant::now() + segment.lock_timeout;
     let mut spins = 0;
     let mut flags = 0;
-    let mut slept = None;
+    let mut slept = false;
     let mut contended = false;
     loop {
-        let seen = word.load(Ordering::Relaxed);
+        let seen = word.load(Ordering::Acquire);
         let Some(owner) = OwnerId::from_bits(seen) else {
             let next = mine | (seen & SLEEPERS) | (seen & WAITERS) | flags;
             if word
-                .compare_exchange(seen, next, Ordering::Acquire, Ordering::Relaxed)
+                .compare_exchange(seen, next, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
             {
                 crash_point!("lock: taken after waiting");
@@ -142,10 +144,13 @@ fn acquire_contended(
             sync::spin_hint();
             continue;
         }
-        if slept.is_some() && !me.is_alive(segment.words(), &segment.geometry, owner) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // Asking costs a system call: not before the first sleep, but in any case
+        // before giving up.
+        if (slept || left.is_zero()) && !me.is_alive(segment.words(), &segment.geometry, owner) {
             let next = mine | (seen & !OWNER_BITS) | flags;
             if word
-                .compare_exchange(seen, next, Ordering::Acquire, Ordering::Relaxed)
+                .compare_exchange(seen, next, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
             {
                 crash_point!("lock: taken over");
@@ -154,7 +159,6 @@ fn acquire_contended(
             }
             continue;
         }
-        let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(Error::LockTimeout {
                 timeout: segment.lock_timeout,
@@ -170,11 +174,11 @@ fn acquire_contended(
         }
         // From here on others may sleep behind us without having set the flag.
         flags = WAITERS;
-        let slice = slept.map_or(FIRST_SLEEP, |()| SLEEP);
+        let slice = if slept { SLEEP } else { FIRST_SLEEP };
         segment
             .map
             .sleep(index, (seen | WAITERS) as u32, slice.min(left));
-        slept = Some(());
+        slept = true;
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::layout::{FLAG_ANONYMOUS, Geometry, HEADER_WORDS, READERS_BYTE, Request, WORD};
-use crate::participants;
+use crate::participants::{self, Participant};
 use crate::segment::{Segment, no_memory};
 use crate::sys::{self, Access, MAX_NAME, Mapping, Owner};
 use crate::table::Table;
@@ -100,8 +100,8 @@ impl Options {
     /// The number of entries that the table must take: any so many distinct keys
     /// fit (the chance that some do not is below 10^-12). A few more may fit.
     ///
-    /// Costs 7.8 bytes of memory for each entry at creation; the rest comes with
-    /// use.
+    /// Costs about 8 bytes of memory for each entry at creation (more in a small
+    /// table); the rest comes with use.
     pub fn capacity(mut self, entries: usize) -> Self {
         self.capacity = entries;
         self
@@ -119,7 +119,8 @@ impl Options {
     /// The segment's address space is more than twice this, because record headers,
     /// padding, replaced values that were not cleaned away yet, and a chunk for
     /// every participant come on top. Memory is taken as it fills: about as much
-    /// as there are live bytes, plus at most as much again in replaced ones.
+    /// as there are live bytes, and as much again, or somewhat more, in replaced
+    /// ones.
     pub fn value_space(mut self, bytes: usize) -> Self {
         self.value_space = Some(bytes);
         self
@@ -154,12 +155,34 @@ impl Options {
 
     /// How long an operation waits for a stripe that a living process keeps
     /// locked, before it fails with `LockTimeout`.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// # let created = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// # let name = created.name();
+    /// let table = shmtable::Options::new().lock_timeout(Duration::from_millis(200)).open(name)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = timeout.min(LONGEST_TIMEOUT);
         self
     }
 
     /// Whose segments are opened.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Options, Trust};
+    ///
+    /// # let created = Options::new().capacity(100).create_anonymous()?;
+    /// # let name = created.name();
+    /// let table = Options::new().trust(Trust::Users(vec![1000])).open(name)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn trust(mut self, trust: Trust) -> Self {
         self.trust = trust;
         self
@@ -187,6 +210,18 @@ impl Options {
     /// when the creating handle (with all its clones) is dropped in the process
     /// that created it. Others may open it by name meanwhile, and may go on using
     /// it after that.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Error, Options, Table};
+    ///
+    /// let table = Options::new().capacity(100).create_anonymous()?;
+    /// let name = table.name().to_owned();
+    /// drop(table);
+    /// assert!(matches!(Table::open(&name), Err(Error::NotFound { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`create`](Self::create).
@@ -225,6 +260,20 @@ impl Options {
     /// Opens the table of this name, or creates it. Of several processes that do
     /// this at once one creates, the others open.
     ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Options, Table};
+    ///
+    /// # let name = &format!("doc-open-or-create-{}", std::process::id());
+    /// let first = Options::new().capacity(100).open_or_create(name)?;
+    /// let second = Options::new().capacity(100).open_or_create(name)?;
+    /// first.insert(b"k", b"1")?;
+    /// assert_eq!(second.get(b"k")?, Some(b"1".to_vec()));
+    /// Table::unlink(name)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`create`](Self::create) and [`open`](Self::open).
     pub fn open_or_create(&self, name: &str) -> Result<Table> {
@@ -256,21 +305,22 @@ impl Options {
             source,
         })?;
         let codec = self.codec.unwrap_or(0);
+        // Attached before it has a name: there can be no rival for the slot, and
+        // nothing fails once the table can be seen.
+        let mut creator = None;
         let fill = |map: &Mapping| -> Result<(), Refusal> {
             let index = 0..geometry.arena_at;
             let asked = index.len() * WORD;
             map.populate(index)
                 .map_err(|source| no_memory(source, asked))?;
             geometry.write(map.words(), seed, codec, participants::now(), flags);
+            creator = Some(Participant::attach(map, &geometry)?);
             Ok(())
         };
         let map = Mapping::create(name, geometry.words, self.mode, fill)
             .map_err(|refusal| refusal.into_error(name, "create"))?;
         let segment = Segment::new(map, geometry, self.lock_timeout);
-        Table::attach(name, Arc::new(segment), flags & FLAG_ANONYMOUS != 0).inspect_err(|_| {
-            // Nobody can have opened it with success but by chance; leave nothing.
-            let _ = sys::unlink(name);
-        })
+        Table::attach(name, Arc::new(segment), creator)
     }
 
     fn open_with(&self, name: &str, access: Access) -> Result<Table> {
@@ -289,7 +339,7 @@ impl Options {
             });
         }
         match access {
-            Access::ReadWrite => Table::attach(name, Arc::new(segment), false),
+            Access::ReadWrite => Table::attach(name, Arc::new(segment), None),
             Access::ReadOnly => {
                 let presence = segment.map.liveness().ok();
                 if let Some(presence) = &presence {

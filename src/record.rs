@@ -22,6 +22,9 @@ pub(crate) const VALUE_SHIFT: u32 = 24;
 /// Longest key, in bytes: just under 1 MiB.
 pub(crate) const MAX_KEY: usize = (1 << (VALUE_SHIFT - KEY_SHIFT)) - 1;
 
+/// Longest value, in bytes: just under 1 TiB.
+pub(crate) const MAX_VALUE: usize = (1 << (u64::BITS - VALUE_SHIFT)) - 1;
+
 /// The lengths in a record's header word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {

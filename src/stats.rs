@@ -73,6 +73,17 @@ impl Table {
     /// Takes no lock. Costs a look at every bucket and chunk, and a system call
     /// for every participant slot that was ever used.
     ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"k", b"1")?;
+    /// let stats = table.stats()?;
+    /// assert_eq!((stats.entries, stats.participants), (1, 1));
+    /// assert_eq!(stats.value_bytes_live, 24);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `System` if the system does not tell who is alive.
     pub fn stats(&self) -> Result<Stats> {

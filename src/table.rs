@@ -11,6 +11,7 @@ use crate::index::read::{self, Found};
 use crate::iter::{self, Entry, Iter};
 use crate::layout::{FLAG_ANONYMOUS, WORD};
 use crate::options::{Options, check_name, system_error};
+use crate::participants::Participant;
 use crate::record;
 use crate::segment::Segment;
 use crate::sync::{self, AtomicU64};
@@ -45,9 +46,11 @@ const BATCH: usize = 32;
 /// [`contains_key`](Self::contains_key) and iteration take no lock and write
 /// nothing to shared memory; they take the key's stripe lock only after they were
 /// disturbed 64 times in a row. Everything that writes takes the stripe lock of
-/// its key for a time that does not depend on the value's size, but for
-/// [`update`](Self::update), [`fetch_add`](Self::fetch_add) on a new key and
-/// [`retain`](Self::retain), which write the new record under it.
+/// its key. A record of more than 256 bytes is written before the lock is taken;
+/// under the lock, one word is stored. [`update`](Self::update) and
+/// [`retain`](Self::retain) run a closure under it, [`replace`](Self::replace),
+/// [`take`](Self::take) and [`compare_exchange`](Self::compare_exchange) copy or
+/// compare the old value.
 ///
 /// # Errors of every method
 /// - `Corrupted`, if the segment's bytes are damaged.
@@ -95,8 +98,14 @@ impl std::fmt::Debug for Table {
 
 /// Life of a table.
 impl Table {
-    /// Attaches a new handle for writing.
-    pub(crate) fn attach(name: &str, segment: Arc<Segment>, anonymous: bool) -> Result<Self> {
+    /// A new handle for writing; `creator` is the participant that made the
+    /// segment, if this is its first handle.
+    pub(crate) fn attach(
+        name: &str,
+        segment: Arc<Segment>,
+        creator: Option<Participant>,
+    ) -> Result<Self> {
+        let anonymous = creator.is_some() && segment.flags & FLAG_ANONYMOUS != 0;
         let table = Self(Arc::new(Handle {
             writer: ForkCell::new(),
             segment,
@@ -105,7 +114,10 @@ impl Table {
             _presence: None,
             creator: anonymous.then(fork::generation),
         }));
-        table.writer()?;
+        table
+            .0
+            .writer
+            .get_or_try_init(|| Writer::new(&table.0.segment, creator))?;
         Ok(table)
     }
 
@@ -122,6 +134,16 @@ impl Table {
 
     /// Opens a table with default [`Options`].
     ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let created = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// # let name = created.name();
+    /// let table = shmtable::Table::open(name)?;
+    /// table.insert(b"k", b"1")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Options::open`].
     pub fn open(name: &str) -> Result<Self> {
@@ -129,6 +151,17 @@ impl Table {
     }
 
     /// Opens a table for reading with default [`Options`].
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let created = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// # let name = created.name();
+    /// let table = shmtable::Table::open_read_only(name)?;
+    /// assert_eq!(table.get(b"k")?, None);
+    /// assert!(matches!(table.insert(b"k", b"1"), Err(shmtable::Error::ReadOnly)));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Options::open_read_only`].
@@ -139,6 +172,19 @@ impl Table {
     /// Removes a table's name. Who has it open goes on using it; its memory is
     /// freed when the last of them ends.
     ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Error, Options, Table};
+    ///
+    /// # let name = &format!("doc-unlink-{}", std::process::id());
+    /// let table = Options::new().capacity(100).create(name)?;
+    /// Table::unlink(name)?;
+    /// assert!(matches!(Table::open(name), Err(Error::NotFound { .. })));
+    /// table.insert(b"still", b"usable")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `NotFound`, `PermissionDenied`, `InvalidName`, `System`.
     pub fn unlink(name: &str) -> Result<()> {
@@ -147,6 +193,14 @@ impl Table {
     }
 
     /// The names of all tables on this machine, in no order.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert!(shmtable::Table::list()?.iter().any(|name| name == table.name()));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `System` if they could not be listed.
@@ -194,7 +248,7 @@ impl Table {
         Held::check(self.segment())?;
         self.0
             .writer
-            .get_or_try_init(|| Writer::attach(&self.0.segment))
+            .get_or_try_init(|| Writer::new(&self.0.segment, None))
     }
 }
 
@@ -203,6 +257,16 @@ impl Table {
     /// The value of a key, or `None`.
     ///
     /// Takes no lock. Costs two cache misses in a large table, and the copy.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"k", b"1")?;
+    /// assert_eq!(table.get(b"k")?, Some(b"1".to_vec()));
+    /// assert_eq!(table.get(b"other")?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// See [`Table`].
@@ -213,6 +277,17 @@ impl Table {
 
     /// Replaces the content of `value` by the value of a key; `false`, and `value`
     /// empty, if there is none. Saves the allocation of [`get`](Self::get).
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"k", b"1")?;
+    /// let mut value = Vec::new();
+    /// assert!(table.get_into(b"k", &mut value)?);
+    /// assert_eq!(value, b"1");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// See [`Table`].
@@ -229,6 +304,15 @@ impl Table {
 
     /// Whether there is a value for a key. Takes no lock.
     ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"k", b"")?;
+    /// assert!(table.contains_key(b"k")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// See [`Table`].
     pub fn contains_key(&self, key: &[u8]) -> Result<bool> {
@@ -239,6 +323,15 @@ impl Table {
     ///
     /// Several times as fast as single gets in a large table: the memory accesses
     /// of many keys are under way at the same time.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"a", b"1")?;
+    /// assert_eq!(table.get_many(&["a", "b"])?, [Some(b"1".to_vec()), None]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// See [`Table`].
@@ -320,7 +413,11 @@ impl Table {
     /// The stripe, locked, unless this handle or this thread must not.
     fn lock_to_read(&self, stripe: usize) -> Result<Option<Locked<'_>>> {
         match self.writer() {
-            Ok(writer) => writer.lock(stripe).map(Some),
+            Ok(writer) => match writer.lock(stripe) {
+                // A stopped holder is no reason not to read.
+                Err(Error::LockTimeout { .. }) => Ok(None),
+                locked => locked.map(Some),
+            },
             Err(Error::ReadOnly | Error::Reentrant | Error::TooManyParticipants { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -334,6 +431,15 @@ impl Table {
     /// A value of 1 to 8 bytes that keeps its length is replaced in place. Any
     /// other takes new room, and what it replaces becomes garbage that is cleaned
     /// up when room is short.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert!(table.insert(b"k", b"1")?);
+    /// assert!(!table.insert(b"k", b"2")?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `TableFull`, `ValueSpaceFull`, `SharedMemoryFull`, `KeyTooLarge`,
@@ -350,6 +456,16 @@ impl Table {
 
     /// Stores a value if the key has none. Of all processes that try, exactly one
     /// gets `true`.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert!(table.try_insert(b"claim", b"process 1")?);
+    /// assert!(!table.try_insert(b"claim", b"process 2")?);
+    /// assert_eq!(table.get(b"claim")?, Some(b"process 1".to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`insert`](Self::insert).
@@ -373,6 +489,15 @@ impl Table {
 
     /// Stores a value and returns the one it replaced; `None`: the key was new.
     ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert_eq!(table.replace(b"k", b"1")?, None);
+    /// assert_eq!(table.replace(b"k", b"2")?, Some(b"1".to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`insert`](Self::insert).
     pub fn replace(&self, key: &[u8], value: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -387,6 +512,16 @@ impl Table {
 
     /// Removes a key. `true`: it was there.
     ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"k", b"1")?;
+    /// assert!(table.remove(b"k")?);
+    /// assert!(!table.remove(b"k")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// See [`Table`].
     pub fn remove(&self, key: &[u8]) -> Result<bool> {
@@ -400,6 +535,16 @@ impl Table {
 
     /// Removes a key and returns its value. Of all processes that try, exactly one
     /// gets it.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"job", b"sweep")?;
+    /// assert_eq!(table.take(b"job")?, Some(b"sweep".to_vec()));
+    /// assert_eq!(table.take(b"job")?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// See [`Table`].
@@ -421,6 +566,18 @@ impl Table {
     /// table; writing to it fails with `Reentrant`. If it panics, the lock is
     /// released and nothing has changed. It runs again if room must be made for
     /// what it returned. If it forks, the child's call returns `Reentrant`.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// let append = |old: Option<&[u8]>| Some([old.unwrap_or_default(), b"x"].concat());
+    /// assert_eq!(table.update(b"k", append)?, Some(b"x".to_vec()));
+    /// assert_eq!(table.update(b"k", append)?, Some(b"xx".to_vec()));
+    /// assert_eq!(table.update(b"k", |_| None)?, None);
+    /// assert!(!table.contains_key(b"k")?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`insert`](Self::insert).
@@ -502,6 +659,16 @@ impl Table {
     /// Adds to a counter and returns its value before; an absent key counts as 0.
     /// A counter is stored as 8 little-endian bytes.
     ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert_eq!(table.fetch_add(b"hits", 2)?, 0);
+    /// assert_eq!(table.fetch_add(b"hits", 1)?, 2);
+    /// assert_eq!(table.get(b"hits")?, Some(3_i64.to_le_bytes().to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `NotACounter` if the value has not 8 bytes, `CounterOverflow`; then as
     /// [`insert`](Self::insert).
@@ -525,6 +692,14 @@ impl Table {
     /// Stores many values; the number of keys that were new. Each is stored as if
     /// by [`insert`](Self::insert), one after the other.
     ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert_eq!(table.insert_many([("a", "1"), ("b", "2"), ("a", "3")])?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`insert`](Self::insert); the entries before the one that failed are
     /// stored.
@@ -545,22 +720,62 @@ impl Table {
     /// An entry that is there from beginning to end is seen exactly once, with a
     /// value that it had at some moment; one that comes or goes meanwhile may be
     /// seen or not. Takes no lock.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert_many([("a", "1"), ("b", "2")])?;
+    /// let mut entries = table.iter().collect::<shmtable::Result<Vec<_>>>()?;
+    /// entries.sort();
+    /// assert_eq!(entries[1], (b"b".to_vec(), b"2".to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn iter(&self) -> Iter<'_> {
         Iter::new(self)
     }
 
     /// The keys of [`iter`](Self::iter).
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"a", b"1")?;
+    /// assert_eq!(table.keys().next().transpose()?, Some(b"a".to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn keys(&self) -> impl Iterator<Item = Result<Vec<u8>>> + '_ {
         self.iter().map(|entry| entry.map(|(key, _)| key))
     }
 
     /// The values of [`iter`](Self::iter).
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"a", b"1")?;
+    /// assert_eq!(table.values().next().transpose()?, Some(b"1".to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn values(&self) -> impl Iterator<Item = Result<Vec<u8>>> + '_ {
         self.iter().map(|entry| entry.map(|(_, value)| value))
     }
 
     /// Calls a closure for each entry of [`iter`](Self::iter). No lock is held
     /// meanwhile; the closure may do anything.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert_many([("a", "1"), ("b", "22")])?;
+    /// let mut bytes = 0;
+    /// table.for_each(|_key, value| bytes += value.len())?;
+    /// assert_eq!(bytes, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// See [`Table`].
@@ -574,6 +789,16 @@ impl Table {
     /// under the stripe's lock, as in [`update`](Self::update): it may read this
     /// table and not write to it, and if it panics the entries that it saw before
     /// are gone or kept as it said.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert_many([("a", "1"), ("b", "22")])?;
+    /// assert_eq!(table.retain(|_key, value| value.len() > 1)?, 1);
+    /// assert!(!table.contains_key(b"a")?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// See [`Table`]. The entries before the failure are gone or kept.
@@ -606,6 +831,16 @@ impl Table {
     /// Removes all entries, stripe by stripe: what others insert meanwhile may
     /// stay.
     ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"k", b"1")?;
+    /// table.clear()?;
+    /// assert!(table.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// See [`Table`]. A part of the entries may be gone.
     pub fn clear(&self) -> Result<()> {
@@ -625,6 +860,15 @@ impl Table {
 
     /// The number of entries. Exact if nobody writes; else each stripe's count is
     /// exact at a moment of its own. Costs one load for each stripe.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert_many([("a", "1"), ("b", "2")])?;
+    /// assert_eq!(table.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn len(&self) -> usize {
         locked::entries(self.segment())
     }
@@ -638,6 +882,17 @@ impl Table {
     ///
     /// Takes the locks of all stripes and holds them while it copies: writers
     /// wait, readers do not.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"k", b"1")?;
+    /// let copy = table.snapshot()?;
+    /// table.insert(b"k", b"2")?;
+    /// assert_eq!(copy[&b"k"[..]], b"1");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// See [`Table`]; `ReadOnly` too, because it must lock.
@@ -718,6 +973,19 @@ impl Table {
     /// Waits until a key's value differs from what the caller saw (`None`: absent)
     /// and returns what it is then; the outer `None` after the timeout. A value
     /// that changed and changed back meanwhile may go unnoticed.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// use std::time::Duration;
+    ///
+    /// table.insert(b"state", b"running")?;
+    /// let changed = table.wait_change(b"state", Some(b"waiting"), Duration::from_secs(1))?;
+    /// assert_eq!(changed, Some(Some(b"running".to_vec())));
+    /// assert_eq!(table.wait_change(b"state", Some(b"running"), Duration::ZERO)?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`wait`](Self::wait).

@@ -18,8 +18,8 @@ use crate::writer::Writer;
 
 /// Bytes of key and value up to which a record is staged under the lock: writing
 /// so little costs less than staging it in vain when it turns out that a value can
-/// be replaced in place.
-const SMALL: usize = 256;
+/// be replaced in place. Models have both kinds.
+const SMALL: usize = if cfg!(loom) { 9 } else { 256 };
 
 /// A record that is written and not yet published. Dropping it gives it up.
 pub(crate) struct Staged<'a> {

@@ -19,10 +19,13 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Claims a participant slot.
-    pub(crate) fn attach(segment: &Arc<Segment>) -> Result<Self> {
+    /// As the participant `me`, or as a new one.
+    pub(crate) fn new(segment: &Arc<Segment>, me: Option<Participant>) -> Result<Self> {
         Ok(Self {
-            me: Participant::attach(&segment.map, &segment.geometry)?,
+            me: match me {
+                Some(me) => me,
+                None => Participant::attach(&segment.map, &segment.geometry)?,
+            },
             segment: Arc::clone(segment),
             arena: Arena::new(),
         })

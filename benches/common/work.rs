@@ -76,9 +76,11 @@ impl Work {
 
     fn random(name: &'static str, keys: usize, value: usize) -> Self {
         let mut random = SmallRng::seed_from_u64(1);
-        let mut some = || (0..keys).map(|_| Key::new(&random.random::<[u8; 16]>()));
-        let present = some().collect();
-        let absent = some().collect();
+        let mut some = || -> Vec<Key> {
+            let key = |_| Key::new(&random.random::<[u8; 16]>());
+            (0..keys).map(key).collect()
+        };
+        let (present, absent) = (some(), some());
         Self::new(name, present, absent, bytes(value))
     }
 

@@ -32,10 +32,11 @@ struct Target {
 
 impl Target {
     fn parse(text: &str) -> Self {
-        let (name, count) = match text.rsplit_once(':') {
-            Some((name, count)) => (name, count.parse().unwrap_or(1)),
-            None => (text, 1),
-        };
+        // Names have colons of their own: only a number is a count.
+        let count = text
+            .rsplit_once(':')
+            .and_then(|(name, count)| Some((name, count.parse().ok()?)));
+        let (name, count) = count.unwrap_or((text, 1));
         Self {
             name: name.to_owned(),
             count,
@@ -80,9 +81,9 @@ mod tests {
 
     #[test]
     fn a_target_is_a_name_and_perhaps_a_count() {
-        let target = Target::parse("insert.tag");
-        assert_eq!((target.name.as_str(), target.count), ("insert.tag", 1));
-        let target = Target::parse("insert.tag:12");
-        assert_eq!((target.name.as_str(), target.count), ("insert.tag", 12));
+        let target = Target::parse("lock: taken");
+        assert_eq!((target.name.as_str(), target.count), ("lock: taken", 1));
+        let target = Target::parse("lock: taken:12");
+        assert_eq!((target.name.as_str(), target.count), ("lock: taken", 12));
     }
 }

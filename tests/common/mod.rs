@@ -25,7 +25,7 @@
 )]
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Stdin, Stdout, Write};
 use std::ops::Deref;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,7 +38,7 @@ use shmtable::{Options, Table};
 /// Longer than anything takes on a very busy machine: who waits so long, hangs.
 pub const LIMIT: Duration = Duration::from_secs(100);
 /// The same for a whole child.
-const LIFETIME: Duration = Duration::from_secs(300);
+const LIFETIME: Duration = Duration::from_mins(5);
 
 const ROLE: &str = "SHMTABLE_TEST_ROLE";
 const ARGUMENTS: &str = "SHMTABLE_TEST_ARGUMENTS";
@@ -153,7 +153,7 @@ pub fn assert_sound(table: &Table) {
 #[track_caller]
 pub fn contents(table: &Table) -> HashMap<Vec<u8>, Vec<u8>> {
     let mut contents = HashMap::new();
-    for entry in table.iter() {
+    for entry in table {
         let (key, value) = entry.expect("iteration goes on");
         let twice = contents.insert(key, value);
         assert_eq!(twice, None, "a key is seen once");
@@ -189,7 +189,11 @@ pub fn whole(key: u64, version: u64, length: usize) -> Vec<u8> {
 /// The version of a value of [`whole`]; panics if it is torn or another key's.
 #[track_caller]
 pub fn version_of(key: u64, value: &[u8]) -> u64 {
-    assert!(value.len() >= 24, "{} bytes are no whole value", value.len());
+    assert!(
+        value.len() >= 24,
+        "{} bytes are no whole value",
+        value.len()
+    );
     let word = |at: usize| u64::from_le_bytes(value[at..at + 8].try_into().expect("8 bytes"));
     assert_eq!(word(0), key, "the value is another key's");
     let (version, length) = (word(8), word(16) as usize);
@@ -266,13 +270,18 @@ impl Child {
     ) -> Self {
         let program = std::env::current_exe().expect("the test program has a path");
         let mut command = Command::new(program);
+        configure(&mut command);
+        Self::run(command, test, role, arguments)
+    }
+
+    /// Runs a command that ends with this program's name.
+    fn run(mut command: Command, test: &str, role: &str, arguments: &[&str]) -> Self {
         command
             .args([test, "--exact", "--nocapture", "--test-threads=1"])
             .env(ROLE, role)
             .env(ARGUMENTS, arguments.join(SEPARATOR))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        configure(&mut command);
         let mut process = command.spawn().expect("a child is started");
         let input = process.stdin.take();
         let output = BufReader::new(process.stdout.take().expect("its output is piped"));
@@ -381,7 +390,8 @@ impl Child {
         let stat = format!("/proc/{}/stat", self.process.id());
         eventually("the child is a zombie", || {
             let stat = std::fs::read_to_string(&stat).expect("a zombie is listed");
-            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
+            stat.rsplit_once(") ")
+                .is_some_and(|(_, rest)| rest.starts_with('Z'))
         });
     }
 }
@@ -397,6 +407,8 @@ impl Drop for Child {
 pub struct Role {
     pub name: String,
     arguments: Vec<String>,
+    input: Stdin,
+    output: Stdout,
 }
 
 /// The role of this process, if it is a child.
@@ -412,6 +424,8 @@ pub fn role() -> Option<Role> {
     Some(Role {
         name,
         arguments: arguments.split(SEPARATOR).map(str::to_owned).collect(),
+        input: std::io::stdin(),
+        output: std::io::stdout(),
     })
 }
 
@@ -432,15 +446,16 @@ impl Role {
     /// Says a line to the parent.
     pub fn tell(&self, line: &str) {
         // The harness leaves the first line it writes without an end.
-        let mut output = std::io::stdout().lock();
+        let mut output = self.output.lock();
         let sent = output.write_all(format!("\n{MARK}{line}\n").as_bytes());
-        sent.and_then(|()| output.flush()).expect("the parent listens");
+        sent.and_then(|()| output.flush())
+            .expect("the parent listens");
     }
 
     /// The parent's next line; `None`: it will say no more.
     pub fn hear(&self) -> Option<String> {
         let mut line = String::new();
-        let length = std::io::stdin().read_line(&mut line).ok()?;
+        let length = self.input.read_line(&mut line).ok()?;
         (length > 0).then(|| line.trim_end().to_owned())
     }
 
@@ -481,4 +496,33 @@ pub fn start_together(test: &str, role: &str, arguments: &[Vec<String>]) -> Vec<
 #[track_caller]
 pub fn finish_all(children: Vec<Child>) -> Vec<Vec<String>> {
     children.into_iter().map(Child::finish).collect()
+}
+
+/// A child that sees a /dev/shm of its own, of this size (as `mount` takes it).
+///
+/// It needs root, or a system where users may make namespaces, and `unshare` and
+/// `mount` of util-linux.
+#[track_caller]
+pub fn small_shm(test: &str, role: &str, arguments: &[&str], size: &str) -> Child {
+    const SCRIPT: &str = "mount -t tmpfs -o size=$0 tmpfs /dev/shm && exec \"$@\"";
+    let program = std::env::current_exe().expect("the test program has a path");
+    let mut command = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.arg("--map-root-user");
+    }
+    command
+        .args(["--mount", "sh", "-c", SCRIPT, size])
+        .arg(program);
+    Child::run(command, test, role, arguments)
+}
+
+/// Whether [`small_shm`] can work here.
+pub fn may_make_namespaces() -> bool {
+    let mut command = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.arg("--map-root-user");
+    }
+    command.args(["--mount", "mount", "-t", "tmpfs", "tmpfs", "/dev/shm"]);
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
 }

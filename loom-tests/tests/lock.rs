@@ -1,0 +1,43 @@
+//! Is each wake-up delivered, so that everybody gets the lock in the end?
+//!
+//! In a model a sleep has no timeout: a lost wake-up is a deadlock.
+#![cfg(loom)]
+
+use loom::thread;
+use shmtable::model::Segment;
+
+fn contend(processes: usize, turns: i64) {
+    loom::model(move || {
+        let segment = Segment::new(1, processes, 5, 4);
+        let tables: Vec<_> = (0..processes).map(|_| segment.attach().unwrap()).collect();
+        tables[0].fetch_add(b"n", 0).unwrap();
+        let add = move |table: &shmtable::Table| {
+            for _ in 0..turns {
+                table.fetch_add(b"n", 1).unwrap();
+            }
+        };
+        let others: Vec<_> = tables[1..]
+            .iter()
+            .map(|table| {
+                let table = table.clone();
+                thread::spawn(move || add(&table))
+            })
+            .collect();
+        add(&tables[0]);
+        for other in others {
+            other.join().unwrap();
+        }
+        let sum = tables[0].fetch_add(b"n", 0).unwrap();
+        assert_eq!(sum, processes as i64 * turns);
+    });
+}
+
+#[test]
+fn two_take_turns() {
+    contend(2, 2);
+}
+
+#[test]
+fn three_sleep_and_wake() {
+    contend(3, 1);
+}

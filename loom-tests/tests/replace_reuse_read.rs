@@ -1,0 +1,85 @@
+//! Does a reader ever see a torn or a foreign value while the record that it
+//! reads is replaced, cleaned away and its memory written again?
+#![cfg(loom)]
+
+use loom::thread;
+use loom_tests::{clean, get, insert};
+use shmtable::model::{self, Segment};
+
+/// One process does all the writing.
+#[test]
+fn memory_reused_by_another_key() {
+    loom::model(|| {
+        let segment = Segment::new(1, 1, 3, 4);
+        let writer = segment.attach().unwrap();
+        let reader = segment.attach_read_only();
+        insert(&writer, "k", 1);
+        let writes = thread::spawn({
+            let writer = writer.clone();
+            move || {
+                insert(&writer, "k", 2);
+                clean(&writer, 0);
+                insert(&writer, "x", 3);
+            }
+        });
+        let seen = get(&reader, "k");
+        assert!(matches!(seen, Some(1 | 2)), "{seen:?}");
+        writes.join().unwrap();
+        assert!(!segment.is_free(0), "the memory was not used again");
+    });
+}
+
+/// The slot has the same offset again, too.
+#[test]
+fn memory_reused_by_the_same_key() {
+    loom::model(|| {
+        let segment = Segment::new(1, 1, 3, 4);
+        let writer = segment.attach().unwrap();
+        let reader = segment.attach_read_only();
+        insert(&writer, "k", 1);
+        let writes = thread::spawn({
+            let writer = writer.clone();
+            move || {
+                insert(&writer, "k", 2);
+                clean(&writer, 0);
+                insert(&writer, "k", 3);
+            }
+        });
+        let first = get(&reader, "k").unwrap();
+        let second = get(&reader, "k").unwrap();
+        assert!(first <= second && second <= 3, "{first} {second}");
+        writes.join().unwrap();
+        assert!(!segment.is_free(0), "the memory was not used again");
+    });
+}
+
+/// One process replaces, another one cleans and uses the memory: what orders the
+/// two is the stripe's lock and the chunk's state.
+#[test]
+fn memory_reused_by_another_process() {
+    loom::model(|| {
+        let segment = Segment::new(1, 2, 4, 4);
+        let writer = segment.attach().unwrap();
+        let cleaner = segment.attach().unwrap();
+        let reader = segment.attach_read_only();
+        insert(&writer, "k", 1);
+        // Seals chunk 0.
+        model::seal(&writer);
+        let replaces = thread::spawn({
+            let writer = writer.clone();
+            move || insert(&writer, "k", 2)
+        });
+        let cleans = thread::spawn({
+            let cleaner = cleaner.clone();
+            move || {
+                clean(&cleaner, 0);
+                insert(&cleaner, "x", 3);
+            }
+        });
+        let seen = get(&reader, "k");
+        assert!(matches!(seen, Some(1 | 2)), "{seen:?}");
+        replaces.join().unwrap();
+        cleans.join().unwrap();
+        assert_eq!(get(&reader, "k"), Some(2));
+    });
+}

@@ -1,0 +1,102 @@
+//! Do two processes that write the same key, or the same stripe, at the same time
+//! do so one after the other?
+#![cfg(loom)]
+
+use loom::thread;
+use loom_tests::{check, get, insert, value};
+use shmtable::Table;
+use shmtable::model::Segment;
+
+/// Two processes, and what `work` gives in each when they run side by side.
+fn side_by_side<R: 'static>(
+    prepare: impl Fn(&Table),
+    work: impl Fn(&Table, u8) -> R + Clone + 'static,
+) -> (Table, R, R) {
+    let segment = Segment::new(1, 2, 5, 4);
+    let one = segment.attach().unwrap();
+    let other = segment.attach().unwrap();
+    prepare(&one);
+    let theirs = thread::spawn({
+        let (other, work) = (other.clone(), work.clone());
+        move || work(&other, 2)
+    });
+    let ours = work(&one, 1);
+    let theirs = theirs.join().unwrap();
+    check(&other);
+    (one, ours, theirs)
+}
+
+#[test]
+fn one_of_two_wins() {
+    loom::model(|| {
+        let (table, ours, theirs) = side_by_side(
+            |_| (),
+            |table, number| table.try_insert(b"k", &value(number)).unwrap(),
+        );
+        assert!(ours != theirs, "{ours} {theirs}");
+        assert_eq!(get(&table, "k"), Some(if ours { 1 } else { 2 }));
+        assert_eq!(table.len(), 1);
+    });
+}
+
+#[test]
+fn one_of_two_inserts_and_the_other_replaces() {
+    loom::model(|| {
+        let (table, ours, theirs) =
+            side_by_side(|_| (), |table, number| insert(table, "k", number));
+        assert!(ours != theirs, "{ours} {theirs}");
+        assert_eq!(get(&table, "k"), Some(if ours { 2 } else { 1 }));
+        assert_eq!(table.len(), 1);
+    });
+}
+
+#[test]
+fn keys_of_one_bucket_are_both_there() {
+    loom::model(|| {
+        let (table, ours, theirs) = side_by_side(
+            |_| (),
+            |table, number| insert(table, if number == 1 { "a" } else { "b" }, number),
+        );
+        assert!(ours && theirs);
+        assert_eq!((get(&table, "a"), get(&table, "b")), (Some(1), Some(2)));
+        assert_eq!(table.len(), 2);
+    });
+}
+
+#[test]
+fn sums_are_exact() {
+    loom::model(|| {
+        let (table, ours, theirs) = side_by_side(
+            |table| assert_eq!(table.fetch_add(b"n", 1).unwrap(), 0),
+            |table, number| table.fetch_add(b"n", i64::from(number)).unwrap(),
+        );
+        assert!(matches!((ours, theirs), (1, 2) | (3, 1)), "{ours} {theirs}");
+        assert_eq!(table.fetch_add(b"n", 0).unwrap(), 4);
+    });
+}
+
+#[test]
+fn sums_are_exact_from_nothing() {
+    loom::model(|| {
+        let (table, ours, theirs) = side_by_side(
+            |_| (),
+            |table, number| table.fetch_add(b"n", i64::from(number)).unwrap(),
+        );
+        assert!(matches!((ours, theirs), (0, 1) | (2, 0)), "{ours} {theirs}");
+        assert_eq!(table.fetch_add(b"n", 0).unwrap(), 3);
+        assert_eq!(table.len(), 1);
+    });
+}
+
+#[test]
+fn one_of_two_removes() {
+    loom::model(|| {
+        let (table, ours, theirs) = side_by_side(
+            |table| assert!(insert(table, "k", 0)),
+            |table, _| table.take(b"k").unwrap(),
+        );
+        assert!(ours.is_some() != theirs.is_some());
+        assert_eq!(get(&table, "k"), None);
+        assert_eq!(table.len(), 0);
+    });
+}

@@ -1,0 +1,307 @@
+//! Does a table go on for ever in the space and the memory it was given?
+
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use common::{
+    Dice, Named, assert_sound, bytes, contents, finish_all, scaled, start_together, version_of,
+    whole,
+};
+use shmtable::{Options, Table};
+
+fn key(number: usize) -> [u8; 8] {
+    (number as u64).to_le_bytes()
+}
+
+#[test]
+fn one_key_overwritten_a_million_times() {
+    let table = Options::new()
+        .capacity(100)
+        .value_space(1 << 20)
+        .chunk_size(1 << 16)
+        .create_anonymous()
+        .unwrap();
+    let mut dice = Dice::new(1);
+    let source = bytes(1, 6000);
+    let times = scaled(1_000_000);
+    let begin = Instant::now();
+    let (mut early, mut most) = (0, 0);
+    for time in 0..times {
+        let length = if time % 64 == 0 {
+            dice.below(5000)
+        } else {
+            dice.below(120)
+        };
+        let value = &source[time % 1000..][..length];
+        assert_eq!(table.insert(b"key", value).unwrap(), time == 0);
+        if time % 997 == 0 {
+            assert_eq!(table.get(b"key").unwrap().as_deref(), Some(value));
+            let stats = table.stats().unwrap();
+            most = most.max(stats.value_bytes_reserved);
+            if time < times / 20 {
+                early = most;
+            }
+            assert!(stats.value_bytes_live <= 5032);
+        }
+    }
+    let stats = table.stats().unwrap();
+    println!(
+        "{times} times in {:?}: at most {most} bytes reserved, {} cleanings",
+        begin.elapsed(),
+        stats.cleanings
+    );
+    // A chunk to fill, those kept back, and what is dead before cleaning begins.
+    assert!(most <= 12 * stats.chunk_bytes, "{most} bytes for one entry");
+    assert_eq!(most, early, "memory grew after a twentieth of the time");
+    assert!(stats.cleanings > 100);
+    assert_sound(&table);
+}
+
+#[test]
+fn filled_and_emptied_again_and_again() {
+    const ENTRIES: usize = 1000;
+    const LENGTH: usize = 92;
+    // Exactly as many bytes as the table was created for.
+    let table = Options::new()
+        .capacity(ENTRIES)
+        .value_space(ENTRIES * (8 + LENGTH))
+        .chunk_size(4096)
+        .max_participants(2)
+        .create_anonymous()
+        .unwrap();
+    let mut reserved = 0;
+    for round in 0..scaled(50) {
+        let key = |number: usize| key(round * ENTRIES + number);
+        for number in 0..ENTRIES {
+            // Half of the rounds with equal, half with different lengths.
+            let length = if round % 2 == 0 {
+                LENGTH
+            } else {
+                number * 2 * LENGTH / ENTRIES
+            };
+            assert!(
+                table
+                    .insert(&key(number), &bytes(number as u64, length))
+                    .unwrap()
+            );
+        }
+        assert_eq!(table.len(), ENTRIES);
+        for number in 0..ENTRIES {
+            let length = if round % 2 == 0 {
+                LENGTH
+            } else {
+                number * 2 * LENGTH / ENTRIES
+            };
+            assert_eq!(
+                table.get(&key(number)).unwrap(),
+                Some(bytes(number as u64, length))
+            );
+        }
+        if round % 10 == 0 {
+            assert_sound(&table);
+        }
+        match round % 3 {
+            0 => table.clear().unwrap(),
+            1 => assert_eq!(table.retain(|_, _| false).unwrap(), ENTRIES),
+            _ => {
+                for number in 0..ENTRIES {
+                    assert!(table.remove(&key(number)).unwrap());
+                }
+            }
+        }
+        assert!(table.is_empty());
+        let stats = table.stats().unwrap();
+        assert_eq!((stats.value_bytes_live, stats.longest_probe), (0, 1));
+        if round == 10 {
+            reserved = stats.value_bytes_reserved;
+        }
+        if round > 10 {
+            assert!(stats.value_bytes_reserved <= reserved + 2 * stats.chunk_bytes);
+        }
+    }
+    assert_sound(&table);
+}
+
+#[test]
+fn short_lived_handles_leave_nothing_behind() {
+    let options = Options::new()
+        .capacity(100)
+        .value_space(20_000)
+        .chunk_size(4096);
+    let named = Named::create(&options.max_participants(3));
+    let mut model = HashMap::new();
+    let mut most_open = 0;
+    for time in 0..scaled(2000) {
+        let handle = named.open();
+        let entry = (key(time % 50).to_vec(), bytes(time as u64, time % 200));
+        handle.insert(&entry.0, &entry.1).unwrap();
+        model.insert(entry.0, entry.1);
+        let stats = named.stats().unwrap();
+        assert_eq!(stats.participants, 2);
+        most_open = most_open.max(stats.chunks_open);
+    }
+    assert!(most_open <= 2, "{most_open} chunks were open at once");
+    assert_eq!(contents(&named), model);
+    let stats = named.stats().unwrap();
+    assert_eq!((stats.participants, stats.take_overs), (1, 0));
+    assert!(
+        stats.value_bytes_reserved < 20 * 4096,
+        "{}",
+        stats.value_bytes_reserved
+    );
+    assert_sound(&named);
+}
+
+#[test]
+fn large_values_of_changing_sizes_in_a_tight_table() {
+    // A third of the value space at most is live when a value is replaced, so
+    // there is room for the old and the new.
+    const SPACE: usize = 240_000;
+    let table = Options::new()
+        .capacity(60)
+        .value_space(SPACE)
+        .chunk_size(4096)
+        .max_participants(2)
+        .create_anonymous()
+        .unwrap();
+    let mut dice = Dice::new(3);
+    let mut model: HashMap<usize, (u64, usize)> = HashMap::new();
+    for step in 0..scaled(3000) as u64 {
+        // One large value, some of two or three chunks, many small ones.
+        let (number, length) = match dice.below(10) {
+            0 => (0, dice.below(SPACE / 6)),
+            1 | 2 => (1 + dice.below(3), dice.below(3 * 4096)),
+            _ => (10 + dice.below(40), dice.below(200)),
+        };
+        let value = whole(number as u64, step, length);
+        table.insert(&key(number), &value).unwrap_or_else(|error| {
+            panic!(
+                "step {step}, {length} bytes: {error}; {:?}",
+                table.stats().unwrap()
+            )
+        });
+        model.insert(number, (step, length));
+        let looked_at = dice.below(50);
+        let found = table.get(&key(looked_at)).unwrap();
+        let expected = model.get(&looked_at);
+        assert_eq!(
+            found.map(|value| (version_of(looked_at as u64, &value), value.len() - 24)),
+            expected.copied()
+        );
+    }
+    let stats = table.stats().unwrap();
+    println!("{} cleanings", stats.cleanings);
+    assert!(stats.cleanings > 100);
+    assert_sound(&table);
+    // The same table takes a value of all its space when it is empty.
+    table.clear().unwrap();
+    table.insert(b"", &bytes(1, SPACE)).unwrap();
+    assert_eq!(table.get(b"").unwrap(), Some(bytes(1, SPACE)));
+}
+
+#[test]
+fn processes_that_overwrite_and_clean_at_once_never_run_out() {
+    const KEYS: usize = 60;
+    const PROCESSES: usize = 4;
+    let test = "processes_that_overwrite_and_clean_at_once_never_run_out";
+    if let Some(role) = common::role() {
+        let (table, me, milliseconds) = (role.open(), role.number(1), role.number(2));
+        role.wait_for_start();
+        let begin = Instant::now();
+        let mut dice = Dice::new(me as u64);
+        let mut step = 0_u64;
+        while begin.elapsed() < Duration::from_millis(milliseconds as u64) {
+            for _ in 0..100 {
+                step += 1;
+                let number = dice.below(KEYS);
+                let value = whole(number as u64, step, dice.below(450));
+                table.insert(&key(number), &value).unwrap_or_else(|error| {
+                    panic!("step {step}: {error}; {:?}", table.stats().unwrap())
+                });
+            }
+        }
+        return role.tell(&step.to_string());
+    }
+    // As many bytes as the keys may have at most.
+    let options = Options::new()
+        .capacity(KEYS)
+        .value_space(KEYS * (8 + 24 + 450));
+    let named = Named::create(&options.chunk_size(4096).max_participants(PROCESSES + 1));
+    let arguments: Vec<Vec<String>> = (0..PROCESSES)
+        .map(|me| {
+            vec![
+                named.name.to_string(),
+                me.to_string(),
+                scaled(3000).to_string(),
+            ]
+        })
+        .collect();
+    let said = finish_all(start_together(test, "writer", &arguments));
+    let stats = named.stats().unwrap();
+    println!("steps: {said:?}, {} cleanings", stats.cleanings);
+    assert!(stats.cleanings > 50);
+    assert_sound(&named);
+    for (key, value) in contents(&named) {
+        version_of(u64::from_le_bytes(key.try_into().unwrap()), &value);
+    }
+    let table: &Table = &named;
+    assert_eq!(table.len(), KEYS);
+}
+
+#[test]
+fn threads_and_processes_that_replace_at_once_in_a_full_table_are_not_refused() {
+    // A little more than half a chunk each: nothing wastes more.
+    const LENGTH: usize = 2040;
+    const KEYS: usize = 64;
+    const PROCESSES: usize = 3;
+    const THREADS: usize = 8;
+    let test = "threads_and_processes_that_replace_at_once_in_a_full_table_are_not_refused";
+    let replace = |table: &Table, me: usize, steps: usize| {
+        let mut dice = Dice::new(me as u64);
+        for step in 0..steps as u64 {
+            let number = dice.below(KEYS);
+            let value = whole(number as u64, step, LENGTH - 24);
+            let new = table.insert(&key(number), &value).unwrap_or_else(|error| {
+                panic!("step {step}: {error}; {:?}", table.stats().unwrap())
+            });
+            assert!(!new);
+        }
+    };
+    if let Some(role) = common::role() {
+        let table = role.open();
+        role.wait_for_start();
+        return replace(&table, role.number(1), role.number(2));
+    }
+    let options = Options::new()
+        .capacity(KEYS)
+        .value_space(KEYS * (8 + LENGTH));
+    let options = options.chunk_size(4096).max_participants(PROCESSES + 1);
+    let steps = scaled(2000);
+    for way in ["processes", "threads"] {
+        let named = Named::create(&options);
+        for number in 0..KEYS {
+            let value = whole(number as u64, 0, LENGTH - 24);
+            named.insert(&key(number), &value).unwrap();
+        }
+        if way == "processes" {
+            let arguments: Vec<Vec<String>> = (0..PROCESSES)
+                .map(|me| vec![named.name.to_string(), me.to_string(), steps.to_string()])
+                .collect();
+            finish_all(start_together(test, "replacer", &arguments));
+        } else {
+            std::thread::scope(|scope| {
+                for me in 0..THREADS {
+                    let table = &named.table;
+                    scope.spawn(move || replace(table, me, steps));
+                }
+            });
+        }
+        println!("{way}: {} cleanings", named.stats().unwrap().cleanings);
+        assert_eq!(named.len(), KEYS);
+        assert_sound(&named);
+    }
+}
