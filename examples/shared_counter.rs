@@ -52,7 +52,7 @@ fn parent() -> Result<(), Box<dyn Error>> {
         }
     }
 
-    for entry in table.iter() {
+    for entry in &table {
         let (key, value) = entry?;
         let count = i64::from_le_bytes(value.as_slice().try_into()?);
         println!("{:<12} {count}", str::from_utf8(&key)?);

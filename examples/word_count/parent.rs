@@ -97,7 +97,7 @@ fn kill_whoever_is_in(file: usize, table: &Table, workers: &mut Workers) -> Resu
 fn add_up(table: &Table, winners: &[String]) -> Result<(HashMap<String, u64>, u64)> {
     let mut counts = HashMap::new();
     let mut discarded = 0;
-    for entry in table.iter() {
+    for entry in table {
         let (key, value) = entry?;
         let key = String::from_utf8(key)?;
         let Some(attempt) = key.strip_prefix("count/") else {
