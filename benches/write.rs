@@ -1,7 +1,7 @@
 //! How fast is the table changed? One thread, keys in random order.
 //!
-//! shmtable's value space is twice what the entries need, so that replacing
-//! cleans as it goes.
+//! shmtable's value space is twice what the entries need: replacing leaves garbage
+//! and cleans it as it goes.
 
 mod common;
 
@@ -27,7 +27,7 @@ fn main() {
         insert(&mut criterion, &work);
         replace_and_remove(&mut criterion, &work);
     }
-    fetch_add(&mut criterion, &Work::decimal(keys));
+    fetch_add(&mut criterion, &Work::counters(keys));
     criterion.final_summary();
 }
 

@@ -412,7 +412,7 @@ impl Geometry {
 
     /// The chunk in which a word of the arena lies.
     pub(crate) fn chunk_of(&self, at: usize) -> usize {
-        (at - self.arena_at) / self.chunk_words
+        (at - self.arena_at) >> self.chunk_words.trailing_zeros()
     }
 
     /// The word that a slot's offset stands for.
@@ -427,7 +427,9 @@ impl Geometry {
 
     /// Words that a record of these lengths takes.
     pub(crate) fn record_words(&self, header: record::Header) -> usize {
-        header.words().next_multiple_of(1 << self.unit_bits)
+        // No division: the compiler does not know that the unit is a power of two.
+        let mask = (1 << self.unit_bits) - 1;
+        (header.words() + mask) & !mask
     }
 
     /// Longest key and value together, in bytes.

@@ -56,7 +56,7 @@ impl Segment {
     /// # Errors
     /// As [`Options::open`](crate::Options::open).
     pub fn attach(&self) -> Result<Table> {
-        Table::attach("model", self.mapped(), false)
+        Table::attach("model", self.mapped(), None)
     }
 
     /// A process that opens the segment for reading.

@@ -14,11 +14,12 @@
 //! | 24 to 63 | value length in bytes                     |
 
 use crate::error::{Error, Result};
-use crate::layout::WORD;
+use crate::layout::{LINE, WORD};
 use crate::sync::{AtomicU64, Ordering};
 
 pub(crate) const KEY_SHIFT: u32 = 4;
 pub(crate) const VALUE_SHIFT: u32 = 24;
+const LINE_BYTES: usize = LINE * WORD;
 /// Longest key, in bytes: just under 1 MiB.
 pub(crate) const MAX_KEY: usize = (1 << (VALUE_SHIFT - KEY_SHIFT)) - 1;
 
@@ -75,17 +76,22 @@ pub(crate) fn word_from(bytes: &[u8]) -> u64 {
 }
 
 /// Writes `bytes`, padded with zeros, to the beginning of `words`.
+///
+/// A line at a time: the compiler does not unroll loops of atomic accesses.
 pub(crate) fn store_bytes(words: &[AtomicU64], bytes: &[u8]) {
-    let whole = bytes.chunks_exact(WORD);
-    let rest = whole.remainder();
-    let mut words = words.iter();
-    for (chunk, word) in whole.zip(&mut words) {
-        word.store(word_from(chunk), Ordering::Relaxed);
+    let (lines, rest) = bytes.as_chunks::<LINE_BYTES>();
+    let (word_lines, _) = words.as_chunks::<LINE>();
+    for (line, words) in lines.iter().zip(word_lines) {
+        let (bytes, _) = line.as_chunks::<WORD>();
+        for (bytes, word) in bytes.iter().zip(words) {
+            word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+        }
     }
-    if !rest.is_empty()
-        && let Some(word) = words.next()
+    for (bytes, word) in rest
+        .chunks(WORD)
+        .zip(words.get(lines.len() * LINE..).unwrap_or_default())
     {
-        word.store(word_from(rest), Ordering::Relaxed);
+        word.store(word_from(bytes), Ordering::Relaxed);
     }
 }
 
@@ -109,12 +115,14 @@ pub(crate) fn equal_bytes(words: &[AtomicU64], bytes: &[u8]) -> bool {
 /// Replaces the content of `out` by `length` bytes from the beginning of `words`.
 #[inline]
 pub(crate) fn load_bytes(words: &[AtomicU64], length: usize, out: &mut Vec<u8>) -> Result<()> {
-    out.clear();
+    // Only what is new is filled with zeros first.
+    out.truncate(length);
     if out.capacity() < length {
-        out.try_reserve_exact(length).map_err(|_| Error::System {
-            action: "allocate memory for a value in this process",
-            source: std::io::ErrorKind::OutOfMemory.into(),
-        })?;
+        out.try_reserve_exact(length - out.len())
+            .map_err(|_| Error::System {
+                action: "allocate memory for a value in this process",
+                source: std::io::ErrorKind::OutOfMemory.into(),
+            })?;
     }
     out.resize(length, 0);
     copy_bytes(words, out);
@@ -124,15 +132,18 @@ pub(crate) fn load_bytes(words: &[AtomicU64], length: usize, out: &mut Vec<u8>) 
 /// Fills `out` from the beginning of `words`.
 #[inline]
 pub(crate) fn copy_bytes(words: &[AtomicU64], out: &mut [u8]) {
-    let mut words = words.iter();
-    let mut whole = out.chunks_exact_mut(WORD);
-    for (chunk, word) in (&mut whole).zip(&mut words) {
-        chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
+    let (lines, rest) = out.as_chunks_mut::<LINE_BYTES>();
+    let (word_lines, _) = words.as_chunks::<LINE>();
+    let words = words.get(lines.len() * LINE..).unwrap_or_default();
+    for (line, words) in lines.iter_mut().zip(word_lines) {
+        let (bytes, _) = line.as_chunks_mut::<WORD>();
+        for (bytes, word) in bytes.iter_mut().zip(words) {
+            *bytes = word.load(Ordering::Relaxed).to_le_bytes();
+        }
     }
-    let rest = whole.into_remainder();
-    if let Some(word) = words.next() {
-        let bytes = word.load(Ordering::Relaxed).to_le_bytes();
-        rest.copy_from_slice(&bytes[..rest.len()]);
+    for (bytes, word) in rest.chunks_mut(WORD).zip(words) {
+        let word = word.load(Ordering::Relaxed).to_le_bytes();
+        bytes.copy_from_slice(&word[..bytes.len()]);
     }
 }
 
@@ -142,9 +153,9 @@ mod tests {
 
     #[test]
     fn bytes_of_every_length_come_back() {
-        for length in 0..40 {
+        for length in 0..200 {
             let bytes: Vec<u8> = (1..=length as u8).collect();
-            let words: Vec<AtomicU64> = (0..8).map(|_| AtomicU64::new(u64::MAX)).collect();
+            let words: Vec<AtomicU64> = (0..25).map(|_| AtomicU64::new(u64::MAX)).collect();
             store_bytes(&words, &bytes);
             let mut out = vec![9; 3];
             load_bytes(&words, bytes.len(), &mut out).unwrap();

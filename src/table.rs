@@ -680,7 +680,7 @@ impl Table {
             let value = current.counter()?;
             let sum = value
                 .checked_add(add)
-                .ok_or(Error::CounterOverflow { value, add })?;
+                .ok_or_else(|| Error::CounterOverflow { value, add })?;
             Ok((value, Change::Counter(sum)))
         })?;
         Ok(before)

@@ -42,11 +42,15 @@ fn key_of(number: u64) -> Vec<u8> {
 
 impl Step {
     fn key(self) -> Vec<u8> {
-        match self {
-            Self::Insert(key, _) | Self::TryInsert(key, _) | Self::Replace(key, _) => key_of(key),
-            Self::Update(key, _) | Self::Exchange(key, _) | Self::FetchAdd(key, _) => key_of(key),
-            Self::Remove(key) | Self::Take(key) => key_of(key),
-        }
+        let (Self::Insert(key, _)
+        | Self::TryInsert(key, _)
+        | Self::Replace(key, _)
+        | Self::Update(key, _)
+        | Self::Exchange(key, _)
+        | Self::FetchAdd(key, _)
+        | Self::Remove(key)
+        | Self::Take(key)) = self;
+        key_of(key)
     }
 
     /// What it leaves under its key, which held `old`.
@@ -126,7 +130,7 @@ impl Scenario {
             .stripes(1)
             .chunk_size(CHUNK)
             .max_participants(3)
-            .lock_timeout(Duration::from_secs(60))
+            .lock_timeout(Duration::from_mins(1))
     }
 
     fn before(&self) -> Model {
@@ -275,7 +279,7 @@ fn act(role: &common::Role) {
         let scenario = scenarios().swap_remove(role.number(1));
         (scenario.steps, 1000)
     };
-    let options = Options::new().lock_timeout(Duration::from_secs(60));
+    let options = Options::new().lock_timeout(Duration::from_mins(1));
     let table = options.open(role.argument(0)).unwrap();
     for (at, step) in steps.iter().enumerate() {
         step.apply(&table, seed + at as u64);

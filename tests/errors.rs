@@ -674,14 +674,14 @@ fn records_that_are_none_are_corrupted_and_never_a_panic() {
         .open(named.name.path())
         .unwrap();
     let key = |number: u32| number.to_le_bytes();
-    let fill = || {
+    let insert_all = || {
         for number in 0..200 {
             named
                 .insert(&key(number), &bytes(1, number as usize))
                 .unwrap();
         }
     };
-    fill();
+    insert_all();
     let arena = arena_of(&named);
     let length = named.stats().unwrap().value_bytes_reserved;
     let mut good = vec![0; length];

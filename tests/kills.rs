@@ -209,7 +209,7 @@ fn a_killed_waiter_takes_nobodys_turn_away() {
             .unwrap();
         let begin = Instant::now();
         sleeper.take().unwrap().kill();
-        survivors.into_iter().for_each(|child| drop(child.finish()));
+        common::finish_all(survivors);
         named.insert(b"after", b"1").unwrap();
         assert!(begin.elapsed() < SOON);
     }
@@ -378,16 +378,16 @@ fn writers_killed_at_random_lose_nothing_that_was_acknowledged() {
         let survivor = scope.spawn(|| {
             let options = Options::new().lock_timeout(PATIENT);
             let table = options.open(&named.name).unwrap();
-            let (mut slowest, mut step) = (Duration::ZERO, 0);
+            let (mut slowest, mut version) = (Duration::ZERO, 0);
             while !stop.load(Ordering::Relaxed) {
-                step += 1;
+                version += 1;
                 let begin = Instant::now();
                 table
-                    .insert(b"survivor", &whole(99, step, (step % 300) as usize))
+                    .insert(b"survivor", &whole(99, version, (version % 300) as usize))
                     .unwrap();
                 slowest = slowest.max(begin.elapsed());
                 let value = table.get(b"survivor").unwrap().unwrap();
-                assert_eq!(version_of(99, &value), step);
+                assert_eq!(version_of(99, &value), version);
             }
             slowest
         });
@@ -420,9 +420,9 @@ fn writers_killed_at_random_lose_nothing_that_was_acknowledged() {
     };
     let deaths = (kills + WRITERS) as u64;
     let shared = named.fetch_add(b"shared counter", 0).unwrap() as u64;
-    let text = named.get(b"text counter").unwrap().unwrap();
-    let text: u64 = String::from_utf8(text).unwrap().parse().unwrap();
-    for (count, acknowledged) in [(shared, acknowledged(0)), (text, acknowledged(1))] {
+    let digits = named.get(b"text counter").unwrap().unwrap();
+    let as_text: u64 = String::from_utf8(digits).unwrap().parse().unwrap();
+    for (count, acknowledged) in [(shared, acknowledged(0)), (as_text, acknowledged(1))] {
         assert!(
             (acknowledged..=acknowledged + deaths).contains(&count),
             "{acknowledged} steps were acknowledged, {deaths} writers killed, the counter says {count}"
@@ -539,5 +539,53 @@ fn killed_participants_free_their_slots() {
         assert_eq!(named.stats().unwrap().participants, 1);
     }
     assert_eq!(contents(&named).len(), 2 * scaled(10));
+    assert_sound(&named);
+}
+
+#[test]
+fn equal_process_ids_of_two_namespaces_are_not_confused() {
+    let test = "equal_process_ids_of_two_namespaces_are_not_confused";
+    if let Some(role) = common::role() {
+        assert_eq!(std::process::id(), 1);
+        if role.name == "holder" {
+            return hold(&role);
+        }
+        let options = Options::new().lock_timeout(Duration::from_millis(200));
+        let table = options.open(role.argument(0)).unwrap();
+        role.tell("attached");
+        while role.hear().is_some() {
+            let answer = match table.insert(b"other", b"1") {
+                Ok(_) => "inserted",
+                Err(Error::LockTimeout { .. }) => "refused",
+                Err(error) => panic!("{error:?}"),
+            };
+            role.tell(answer);
+        }
+        return;
+    }
+    if !common::may_make_namespaces() {
+        println!("NO NAMESPACES: a zombie's test and others stand for this one");
+        return;
+    }
+    let named = Named::create(&one_stripe());
+    named.insert(b"held", b"old").unwrap();
+    let mut other = common::first_of_a_namespace(test, "other", &[&named.name]);
+    assert_eq!(other.hear(), "attached");
+    let holder = common::first_of_a_namespace(test, "holder", &[&named.name, "update"]);
+    assert_eq!(holder.hear(), "inside");
+    // Both are process 1 where they live, and neither sees the other.
+    for _ in 0..3 {
+        other.say("insert");
+        assert_eq!(other.hear(), "refused", "a living holder was robbed");
+    }
+    holder.kill();
+    common::eventually("the holder is gone", || {
+        named.stats().unwrap().participants == 2
+    });
+    other.say("insert");
+    assert_eq!(other.hear(), "inserted");
+    other.finish();
+    assert_eq!(named.get(b"held").unwrap().as_deref(), Some(&b"old"[..]));
+    assert_eq!(named.stats().unwrap().take_overs, 1);
     assert_sound(&named);
 }

@@ -64,6 +64,25 @@ enum Operation {
     Other,
 }
 
+impl Operation {
+    /// The number of its key.
+    fn key(&self) -> u8 {
+        match *self {
+            Self::Insert(key, _)
+            | Self::TryInsert(key, _)
+            | Self::Replace(key, _)
+            | Self::Update(key, _)
+            | Self::CompareExchange(key, _, _)
+            | Self::FetchAdd(key, _)
+            | Self::Remove(key)
+            | Self::Take(key)
+            | Self::Get(key)
+            | Self::Retain(key) => key,
+            Self::Clear | Self::Reopen | Self::Other => 0,
+        }
+    }
+}
+
 /// Lengths that need care: those of one word, about a half and a whole chunk, all
 /// sorts, and, if allowed, several chunks.
 fn length(most: usize) -> impl Strategy<Value = usize> {
@@ -210,16 +229,12 @@ impl Pair {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "an arm for each operation")]
     fn run(&mut self, operation: &Operation) {
         use Operation as Op;
         self.step += 1;
         let table = self.handles[self.at].clone();
-        let number = match operation {
-            Op::Insert(k, _) | Op::TryInsert(k, _) | Op::Replace(k, _) | Op::Update(k, _) => *k,
-            Op::CompareExchange(k, _, _) | Op::FetchAdd(k, _) => *k,
-            Op::Remove(k) | Op::Take(k) | Op::Get(k) | Op::Retain(k) => *k,
-            Op::Clear | Op::Reopen | Op::Other => 0,
-        };
+        let number = operation.key();
         let key = key_of(number);
         let old = self.model.get(&key).cloned();
         let value = |length: usize| bytes(self.step, length);

@@ -43,7 +43,7 @@ fn only_a_test() -> bool {
 pub(crate) fn criterion() -> Criterion {
     Criterion::default()
         .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(2))
+        .measurement_time(Duration::from_millis(1500))
         .sample_size(20)
         .without_plots()
         .configure_from_args()
@@ -61,7 +61,7 @@ pub(crate) fn question<'a>(
     group
 }
 
-/// A table that holds the work's entries, with room for as much again.
+/// A table that holds the work's entries.
 pub(crate) fn filled<S: Store>(work: &Work) -> S {
     let store = S::with_room(work);
     for key in &work.keys {

@@ -1,10 +1,11 @@
 //! shmtable and its rivals behind one trait.
 //!
-//! All are made with room for what comes, and all copy a value that they read
-//! into the same reused buffer. The rivals keep their default hasher, as most
-//! programs do, and the system's allocator; they replace a value in the way that
-//! is fastest for each, dashmap and the `RwLock` in the old value's memory.
-//! What they do costs no system call, and nothing of it survives the process.
+//! All are made with room for the keys that come, and all copy a value that they
+//! read, into a reused buffer in `get`. The rivals keep their default hasher
+//! (`SipHash`, which nobody can choose colliding keys for either) and the system's
+//! allocator. They replace a value in the way that is fastest for each: dashmap
+//! and the `RwLock` in the old value's memory, which shmtable, whose readers take
+//! no lock, cannot.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,7 +22,7 @@ type Bytes = Vec<u8>;
 pub(crate) trait Store: Sync {
     const NAME: &'static str;
 
-    /// An empty table with room for twice the work.
+    /// An empty table with room for the work's keys.
     fn with_room(work: &Work) -> Self;
 
     /// Copies a key's value.
@@ -50,7 +51,7 @@ impl Store for Table {
     const NAME: &'static str = "shmtable";
 
     fn with_room(work: &Work) -> Self {
-        let entry = work.hits[0].len() + work.value.len();
+        let entry = work.keys[0].len() + work.value.len();
         Options::new()
             .capacity(work.keys.len())
             .value_space(2 * work.keys.len() * entry)

@@ -64,6 +64,14 @@ impl Work {
         Self::new("decimal keys -> 1 B", present, absent, b"1".to_vec())
     }
 
+    /// Decimal numbers -> counters.
+    pub(crate) fn counters(keys: usize) -> Self {
+        Self {
+            name: "decimal keys -> i64",
+            ..Self::decimal(keys)
+        }
+    }
+
     /// 16 random bytes -> 100 bytes.
     pub(crate) fn hundred(keys: usize) -> Self {
         Self::random("16 B keys -> 100 B", keys, 100)

@@ -23,10 +23,12 @@ use shmtable::model;
 ///
 /// # Panics
 /// If no process died at all.
-pub fn at_each_crash_point(run: impl Fn(usize, &AtomicBool) + Copy + Send + Sync + 'static) {
+pub fn at_each_crash_point(run: impl Fn(usize, &AtomicBool) + Send + Sync + 'static) {
+    let run = Arc::new(run);
     for point in 0.. {
         let died = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&died);
+        let run = Arc::clone(&run);
         loom::model(move || run(point, &flag));
         if !died.load(Ordering::Relaxed) {
             assert!(point > 0, "there was no crash point");
@@ -41,13 +43,22 @@ pub fn value(number: u8) -> [u8; 9] {
     [number; 9]
 }
 
-/// The number of a [`value`]; panics if it is torn.
+/// A value that with its key needs a run of two chunks of four words.
+pub fn large(number: u8) -> [u8; 25] {
+    [number; 25]
+}
+
+/// The number of a [`value`] or of a [`large`] one.
 ///
 /// # Panics
-/// If it is none.
+/// If it is torn.
 pub fn number(found: &[u8]) -> u8 {
-    assert_eq!(found, value(found[0]), "a torn value");
-    found[0]
+    let number = found[0];
+    assert!(
+        found == value(number) || found == large(number),
+        "a torn value: {found:?}"
+    );
+    number
 }
 
 /// What a process finds under a key, as a [`number`].
@@ -68,6 +79,16 @@ pub fn get(table: &Table, key: &str) -> Option<u8> {
 pub fn insert(table: &Table, key: &str, number: u8) -> bool {
     table
         .insert(key.as_bytes(), &value(number))
+        .expect("there is room")
+}
+
+/// Stores the [`large`] value of a number; `true`: the key was new.
+///
+/// # Panics
+/// If it was refused.
+pub fn insert_large(table: &Table, key: &str, number: u8) -> bool {
+    table
+        .insert(key.as_bytes(), &large(number))
         .expect("there is room")
 }
 

@@ -118,3 +118,50 @@ fn no_count_is_lost() {
         check(&cleaner);
     });
 }
+
+/// As a writer cleans that finds no room, beside a reader.
+#[test]
+fn room_is_made_beside_a_reader() {
+    loom::model(|| {
+        let segment = Segment::new(1, 1, 4, 4);
+        let writer = segment.attach().unwrap();
+        let reader = segment.attach_read_only();
+        for number in 1..=3 {
+            insert(&writer, "k", number);
+        }
+        let writes = thread::spawn({
+            let writer = writer.clone();
+            move || insert(&writer, "k", 4)
+        });
+        let first = get(&reader, "k").unwrap();
+        let second = get(&reader, "k").unwrap();
+        assert!(3 <= first && first <= second && second <= 4);
+        writes.join().unwrap();
+        assert!(reader.stats().unwrap().cleanings > 0);
+        check(&writer);
+    });
+}
+
+/// Two processes that find no room, at the same time: there is some for both.
+#[test]
+fn two_make_room() {
+    loom::model(|| {
+        let segment = Segment::new(1, 2, 6, 4);
+        let one = segment.attach().unwrap();
+        let other = segment.attach().unwrap();
+        insert(&one, "a", 1);
+        insert(&other, "b", 1);
+        insert(&one, "a", 2);
+        insert(&other, "b", 2);
+        insert(&one, "a", 3);
+        let writes = thread::spawn({
+            let other = other.clone();
+            move || insert(&other, "b", 3)
+        });
+        insert(&one, "a", 4);
+        writes.join().unwrap();
+        assert!(one.stats().unwrap().cleanings > 0);
+        assert_eq!((get(&one, "a"), get(&one, "b")), (Some(4), Some(3)));
+        check(&one);
+    });
+}

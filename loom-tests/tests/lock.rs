@@ -3,8 +3,11 @@
 //! In a model a sleep has no timeout: a lost wake-up is a deadlock.
 #![cfg(loom)]
 
+use std::sync::atomic::Ordering;
+
 use loom::thread;
-use shmtable::model::Segment;
+use loom_tests::at_each_crash_point;
+use shmtable::model::{Segment, run_until_death};
 
 fn contend(processes: usize, turns: i64) {
     loom::model(move || {
@@ -40,4 +43,28 @@ fn two_take_turns() {
 #[test]
 fn three_sleep_and_wake() {
     contend(3, 1);
+}
+
+/// One of three dies, with the lock or with a wake-up that was meant for others.
+#[test]
+fn one_of_three_dies() {
+    at_each_crash_point(|point, died| {
+        let segment = Segment::new(1, 3, 5, 4);
+        let [one, two, dies] = [(); 3].map(|()| segment.attach().unwrap());
+        one.fetch_add(b"n", 0).unwrap();
+        let adds = thread::spawn({
+            let two = two.clone();
+            move || two.fetch_add(b"n", 1).unwrap()
+        });
+        let dying = thread::spawn(move || {
+            let done = run_until_death(point, &dies, || dies.fetch_add(b"n", 1).unwrap()).is_some();
+            (dies, done)
+        });
+        one.fetch_add(b"n", 1).unwrap();
+        adds.join().unwrap();
+        let (_dead, done) = dying.join().unwrap();
+        died.fetch_or(!done, Ordering::Relaxed);
+        let sum = one.fetch_add(b"n", 0).unwrap();
+        assert!(sum == 3 || (sum == 2 && !done), "{sum}");
+    });
 }

@@ -5,10 +5,11 @@
 //! `src/sys/heap.rs`.
 #![cfg(loom)]
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use loom::thread;
-use loom_tests::{at_each_crash_point, check, clean, get, insert};
+use loom_tests::{at_each_crash_point, check, clean, get, insert, insert_large};
 use shmtable::Table;
 use shmtable::model::{self, Segment, run_until_death};
 
@@ -140,32 +141,35 @@ fn in_cleaning() {
     });
 }
 
-/// The one who repairs dies too, at each store, and a third one comes.
-fn repairer_dies(work: fn(&Table, &str)) {
+/// The one who repairs dies too, at each of its stores, and a third one comes.
+/// `work` is about a fourth key where three fill a bucket; it is there before if
+/// `removes`.
+fn repairer_dies(work: fn(&Table, &[u8]), removes: bool) {
     for first in 0.. {
-        let first_died: &'static AtomicBool = Box::leak(Box::default());
-        at_each_crash_point_or_none(move |second, died| {
+        let first_died = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&first_died);
+        at_each_crash_point(move |second, died| {
             let segment = Segment::new(2, 3, 8, 8);
             let [one, two, three] = [(); 3].map(|()| segment.attach().unwrap());
             let keys = model::keys_of_bucket(&one, 0, 4);
-            for key in &keys {
+            for key in &keys[..if removes { 4 } else { 3 }] {
                 one.insert(key, b"1").unwrap();
             }
-            let key = keys[3];
-            let dies = thread::spawn(move || {
-                let key = std::str::from_utf8(&key).unwrap();
-                let done = run_until_death(first, &one, || work(&one, key)).is_some();
+            let fourth = keys[3];
+            let die = thread::spawn(move || {
+                let done = run_until_death(first, &one, || work(&one, &fourth)).is_some();
                 let repaired = run_until_death(second, &two, || check(&two)).is_some();
                 (one, two, done, repaired)
             });
             three.insert(&keys[0], b"2").unwrap();
-            let (_one, _two, done, repaired) = dies.join().unwrap();
-            first_died.fetch_or(!done, Ordering::Relaxed);
+            let (_one, _two, done, repaired) = die.join().unwrap();
+            flag.fetch_or(!done, Ordering::Relaxed);
             died.fetch_or(!repaired, Ordering::Relaxed);
             check(&three);
             assert_eq!(three.get(&keys[0]).unwrap().unwrap(), b"2");
             assert_eq!(three.get(&keys[1]).unwrap().unwrap(), b"1");
-            assert!(!done || three.get(&keys[3]).unwrap().is_none());
+            let there = three.contains_key(&fourth).unwrap();
+            assert!(!done || there != removes);
         });
         if !first_died.load(Ordering::Relaxed) {
             return;
@@ -173,13 +177,43 @@ fn repairer_dies(work: fn(&Table, &str)) {
     }
 }
 
-fn at_each_crash_point_or_none(run: impl Fn(usize, &AtomicBool) + Copy + Send + Sync + 'static) {
-    at_each_crash_point(run);
+#[test]
+fn in_the_repair_of_a_removal() {
+    repairer_dies(|table, key| assert!(table.remove(key).unwrap()), true);
 }
 
 #[test]
-fn in_the_repair_of_a_removal() {
-    repairer_dies(|table, key| assert!(table.remove(key.as_bytes()).unwrap()));
+fn in_the_repair_of_an_insertion() {
+    repairer_dies(
+        |table, key| assert!(table.insert(key, b"1").unwrap()),
+        false,
+    );
+}
+
+/// In a replacement of a value that has several chunks: taking the new ones,
+/// giving back the old ones. In the end all that are not in use can be used again.
+#[test]
+fn in_a_large_replacement() {
+    at_each_crash_point(|point, died| {
+        let segment = Segment::new(1, 2, 7, 4);
+        let dies = segment.attach().unwrap();
+        let lives = segment.attach().unwrap();
+        insert_large(&dies, "k", 1);
+        let works = thread::spawn(move || {
+            let done = run_until_death(point, &dies, || insert_large(&dies, "k", 2)).is_some();
+            (dies, done)
+        });
+        insert(&lives, "c", 3);
+        let (_dead, done) = works.join().unwrap();
+        died.fetch_or(!done, Ordering::Relaxed);
+        check(&lives);
+        let found = get(&lives, "k");
+        assert!(found == Some(2) || (found == Some(1) && !done), "{found:?}");
+        insert_large(&lives, "k", 4);
+        insert_large(&lives, "k", 5);
+        assert_eq!((get(&lives, "k"), get(&lives, "c")), (Some(5), Some(3)));
+        check(&lives);
+    });
 }
 
 /// Sleeps end before the owner does, again and again; it lives, and is not robbed.

@@ -1,11 +1,13 @@
 //! Is a participant slot one process's at a time, and is a name for good?
 #![cfg(loom)]
 
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
 use loom::thread;
-use loom_tests::{check, get, insert};
+use loom_tests::{at_each_crash_point, check, get, insert};
 use shmtable::Error;
 use shmtable::model::{self, Segment, run_until_death};
-use std::rc::Rc;
 
 #[test]
 fn two_claim_two_slots() {
@@ -62,18 +64,16 @@ fn a_slot_that_is_used_again_has_a_new_generation() {
 /// the slot's generation alone tells it of the death.
 #[test]
 fn a_lock_is_not_held_by_who_has_the_slot_now() {
-    loom_tests::at_each_crash_point(|point, died| {
+    at_each_crash_point(|point, died| {
         let segment = Rc::new(Segment::new(1, 2, 6, 4));
         let dies = segment.attach().unwrap();
         let waits = segment.attach().unwrap();
         insert(&dies, "a", 1);
         let inserted = thread::spawn({
             let segment = segment.clone();
-            let died = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
             move || {
                 let outcome = run_until_death(point, &dies, || insert(&dies, "b", 2));
                 if outcome.is_none() {
-                    died.store(true, std::sync::atomic::Ordering::Relaxed);
                     let comes = segment.attach().unwrap();
                     assert_eq!(model::slot(&comes), (0, 2));
                 }
@@ -82,10 +82,38 @@ fn a_lock_is_not_held_by_who_has_the_slot_now() {
         });
         insert(&waits, "c", 3);
         let (_dead, outcome) = inserted.join().unwrap();
-        died.fetch_or(outcome.is_none(), std::sync::atomic::Ordering::Relaxed);
+        died.fetch_or(outcome.is_none(), Ordering::Relaxed);
         assert_eq!((get(&waits, "a"), get(&waits, "c")), (Some(1), Some(3)));
         let unknown = get(&waits, "b");
         assert!(unknown == Some(2) || (unknown.is_none() && outcome.is_none()));
         check(&waits);
+    });
+}
+
+/// A newcomer takes the lock in the slot of one who left. Who waits for the lock
+/// must not take the generation of the one who left, still seen in the slot, for a
+/// sign that the newcomer is dead.
+#[test]
+fn a_newcomer_in_an_old_slot_is_not_robbed() {
+    loom::model(|| {
+        let segment = Rc::new(Segment::new(1, 2, 5, 4));
+        let leaves = segment.attach().unwrap();
+        let waits = segment.attach().unwrap();
+        waits.fetch_add(b"n", 0).unwrap();
+        drop(leaves);
+        segment.let_time_pass();
+        let comes = thread::spawn({
+            let segment = segment.clone();
+            move || {
+                let comes = segment.attach().unwrap();
+                assert_eq!(model::slot(&comes), (0, 2));
+                comes.fetch_add(b"n", 1).unwrap();
+                comes
+            }
+        });
+        waits.fetch_add(b"n", 1).unwrap();
+        let comes = comes.join().unwrap();
+        assert_eq!(comes.fetch_add(b"n", 0).unwrap(), 2);
+        assert_eq!(comes.stats().unwrap().take_overs, 0);
     });
 }

@@ -36,6 +36,54 @@ fn a_removed_key_is_whole_or_gone() {
     }
 }
 
+/// The stores of a removal write words anew that hold what was published before:
+/// who sees them must see that too.
+#[test]
+fn a_removal_hides_no_insertion() {
+    loom::model(|| {
+        let segment = Segment::new(1, 1, 5, 4);
+        let writer = segment.attach().unwrap();
+        let reader = segment.attach_read_only();
+        insert(&writer, "a", 1);
+        let writes = thread::spawn({
+            let writer = writer.clone();
+            move || {
+                insert(&writer, "k", 2);
+                assert!(writer.remove(b"a").unwrap());
+            }
+        });
+        let seen = get(&reader, "k");
+        assert!(matches!(seen, None | Some(2)), "{seen:?}");
+        writes.join().unwrap();
+    });
+}
+
+/// The same for a version: who sees the later one sees what the earlier one told.
+#[test]
+fn a_removal_hides_no_replacement() {
+    loom::model(|| {
+        let segment = Segment::new(1, 1, 6, 4);
+        let writer = segment.attach().unwrap();
+        let reader = segment.attach_read_only();
+        for key in ["k", "b", "c"] {
+            insert(&writer, key, 1);
+        }
+        let writes = thread::spawn({
+            let writer = writer.clone();
+            move || {
+                insert(&writer, "k", 2);
+                assert!(writer.remove(b"c").unwrap());
+                clean(&writer, 0);
+                insert(&writer, "x", 3);
+            }
+        });
+        let seen = get(&reader, "k");
+        assert!(matches!(seen, Some(1 | 2)), "{seen:?}");
+        writes.join().unwrap();
+        assert!(!segment.is_free(0), "the memory was not used again");
+    });
+}
+
 /// Three keys fill a bucket; those that passed over it come and go.
 #[test]
 fn a_key_beyond_its_bucket_is_never_missed() {

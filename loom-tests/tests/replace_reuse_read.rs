@@ -3,7 +3,7 @@
 #![cfg(loom)]
 
 use loom::thread;
-use loom_tests::{clean, get, insert};
+use loom_tests::{clean, get, insert, insert_large, number};
 use shmtable::model::{self, Segment};
 
 /// One process does all the writing.
@@ -81,5 +81,60 @@ fn memory_reused_by_another_process() {
         replaces.join().unwrap();
         cleans.join().unwrap();
         assert_eq!(get(&reader, "k"), Some(2));
+    });
+}
+
+/// A value larger than a chunk: its chunks are given back as soon as it is
+/// replaced, and the next one gets them.
+#[test]
+fn a_run_reused_at_once() {
+    loom::model(|| {
+        let segment = Segment::new(1, 1, 6, 4);
+        let writer = segment.attach().unwrap();
+        let reader = segment.attach_read_only();
+        insert_large(&writer, "k", 1);
+        let writes = thread::spawn({
+            let writer = writer.clone();
+            move || {
+                insert_large(&writer, "k", 2);
+                insert_large(&writer, "k", 3);
+            }
+        });
+        let first = get(&reader, "k").unwrap();
+        let second = get(&reader, "k").unwrap();
+        assert!(first <= second && second <= 3, "{first} {second}");
+        writes.join().unwrap();
+        assert!(!segment.is_free(0), "the memory was not used again");
+    });
+}
+
+/// The other way to read: a whole bucket at a time.
+#[test]
+fn an_iteration_meets_each_key_once() {
+    loom::model(|| {
+        let segment = Segment::new(1, 1, 4, 4);
+        let writer = segment.attach().unwrap();
+        let reader = segment.attach_read_only();
+        insert(&writer, "a", 1);
+        insert(&writer, "k", 1);
+        let writes = thread::spawn({
+            let writer = writer.clone();
+            move || {
+                insert(&writer, "k", 2);
+                clean(&writer, 1);
+                insert(&writer, "x", 3);
+            }
+        });
+        let mut seen: Vec<_> = reader
+            .iter()
+            .map(|entry| entry.unwrap())
+            .map(|(key, value)| (key[0], number(&value)))
+            .collect();
+        seen.sort_unstable();
+        assert_eq!(seen[0], (b'a', 1));
+        assert!(matches!(seen[1], (b'k', 1 | 2)));
+        assert!(matches!(seen[2..], [] | [(b'x', 3)]));
+        writes.join().unwrap();
+        assert!(!segment.is_free(1), "the memory was not used again");
     });
 }

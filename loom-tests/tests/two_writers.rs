@@ -3,7 +3,7 @@
 #![cfg(loom)]
 
 use loom::thread;
-use loom_tests::{check, get, insert, value};
+use loom_tests::{check, get, insert, insert_large, value};
 use shmtable::Table;
 use shmtable::model::Segment;
 
@@ -12,7 +12,7 @@ fn side_by_side<R: 'static>(
     prepare: impl Fn(&Table),
     work: impl Fn(&Table, u8) -> R + Clone + 'static,
 ) -> (Table, R, R) {
-    let segment = Segment::new(1, 2, 5, 4);
+    let segment = Segment::new(1, 2, 6, 4);
     let one = segment.attach().unwrap();
     let other = segment.attach().unwrap();
     prepare(&one);
@@ -98,5 +98,18 @@ fn one_of_two_removes() {
         assert!(ours.is_some() != theirs.is_some());
         assert_eq!(get(&table, "k"), None);
         assert_eq!(table.len(), 0);
+    });
+}
+
+/// Both look for two neighbouring chunks, and find the same two.
+#[test]
+fn large_values_do_not_overlap() {
+    loom::model(|| {
+        let (table, ours, theirs) = side_by_side(
+            |_| (),
+            |table, number| insert_large(table, if number == 1 { "a" } else { "b" }, number),
+        );
+        assert!(ours && theirs);
+        assert_eq!((get(&table, "a"), get(&table, "b")), (Some(1), Some(2)));
     });
 }

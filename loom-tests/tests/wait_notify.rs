@@ -3,12 +3,13 @@
 //! In a model a sleep has no timeout: a lost wake-up is a deadlock.
 #![cfg(loom)]
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use loom::thread;
-use loom_tests::{insert, number};
+use loom_tests::{at_each_crash_point, insert, number};
 use shmtable::Table;
-use shmtable::model::Segment;
+use shmtable::model::{Segment, run_until_death};
 
 fn wait(table: &Table, key: &str) -> u8 {
     let found = table.wait(key.as_bytes(), Duration::MAX).unwrap();
@@ -80,5 +81,30 @@ fn one_waits_for_a_removal() {
         let change = waiter.wait_change(b"k", Some(&seen), Duration::MAX);
         assert_eq!(change.unwrap(), Some(None));
         removes.join().unwrap();
+    });
+}
+
+/// The process that publishes the key dies at each of its stores, perhaps before
+/// it wakes anybody; then another one publishes it if it is not there. (Sleeps end
+/// after the death, as by their timeout.)
+#[test]
+fn one_waits_for_a_key_whose_writer_dies() {
+    at_each_crash_point(|point, died| {
+        let segment = Segment::new(1, 3, 6, 4);
+        let dies = segment.attach().unwrap();
+        let lives = segment.attach().unwrap();
+        let waiter = segment.attach().unwrap();
+        let inserts = thread::spawn({
+            let lives = lives.clone();
+            move || {
+                let done = run_until_death(point, &dies, || insert(&dies, "k", 1)).is_some();
+                lives.try_insert(b"k", &loom_tests::value(2)).unwrap();
+                (dies, done)
+            }
+        });
+        let found = wait(&waiter, "k");
+        let (_dead, done) = inserts.join().unwrap();
+        died.fetch_or(!done, Ordering::Relaxed);
+        assert!(found == 1 || !done);
     });
 }

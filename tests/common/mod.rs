@@ -336,9 +336,11 @@ impl Child {
         kill_process(self.pid(), signal).expect("the child is there");
     }
 
-    /// Waits for an orderly end: all that the child still said.
+    /// Says no more and waits for an orderly end: all that the child still said.
     #[track_caller]
     pub fn finish(mut self) -> Vec<String> {
+        // Whoever waits for more input sees its end.
+        self.input = None;
         let mut said = Vec::new();
         loop {
             let line = self.hear();
@@ -347,8 +349,6 @@ impl Child {
             }
             said.push(line);
         }
-        // Whoever waits for more input sees its end.
-        self.input = None;
         assert!(self.wait(), "the child '{}' failed", self.role);
         said
     }
@@ -525,4 +525,19 @@ pub fn may_make_namespaces() -> bool {
     command.args(["--mount", "mount", "-t", "tmpfs", "tmpfs", "/dev/shm"]);
     let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
+}
+
+/// A child that is the first process of a PID namespace of its own; needs what
+/// [`small_shm`] needs.
+#[track_caller]
+pub fn first_of_a_namespace(test: &str, role: &str, arguments: &[&str]) -> Child {
+    let program = std::env::current_exe().expect("the test program has a path");
+    let mut command = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.arg("--map-root-user");
+    }
+    command
+        .args(["--pid", "--fork", "--kill-child"])
+        .arg(program);
+    Child::run(command, test, role, arguments)
 }
