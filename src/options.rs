@@ -111,8 +111,8 @@ impl Options {
     ///
     /// The promise: any set of at most `capacity` entries whose keys and values
     /// together have at most so many bytes fits, whatever was stored, replaced and
-    /// removed before, if no entry is larger than a chunk. An entry larger than a
-    /// chunk needs neighbouring chunks; a table that holds nothing takes one of
+    /// removed before, if no entry is larger than a chunk less 24 bytes. A larger
+    /// entry needs neighbouring chunks; a table that holds nothing takes one of
     /// any size up to all of the value space, and one with little room to spare
     /// may answer `ValueSpaceFull` for want of neighbours.
     ///

@@ -678,9 +678,9 @@ impl Table {
         let hash = Hash::of(self.segment(), key);
         let (before, _) = writer.modify(key, hash, None, |current| {
             let value = current.counter()?;
-            let sum = value
-                .checked_add(add)
-                .ok_or_else(|| Error::CounterOverflow { value, add })?;
+            let Some(sum) = value.checked_add(add) else {
+                return Err(Error::CounterOverflow { value, add });
+            };
             Ok((value, Change::Counter(sum)))
         })?;
         Ok(before)

@@ -141,7 +141,9 @@ impl Scenario {
 fn scenarios() -> Vec<Scenario> {
     use Step::{Exchange, FetchAdd, Insert, Remove, Replace, Take, TryInsert, Update};
     let thirty: Vec<Step> = (1..=30).map(|key| Insert(key, 20 + key as usize)).collect();
-    let full: Vec<Step> = (1..=40).map(|key| Insert(key, 20)).collect();
+    // A table of 40 has 5 buckets of 11 slots in one stripe: with 52 entries some
+    // stand behind their own bucket, whatever the seed.
+    let full: Vec<Step> = (1..=52).map(|key| Insert(key, 20)).collect();
     let plain = |name, setup: &[Step], steps: &[Step]| Scenario {
         name,
         capacity: 40,
@@ -165,7 +167,7 @@ fn scenarios() -> Vec<Scenario> {
             }
         })
         .collect();
-    let removals: Vec<Step> = (1..=40)
+    let removals: Vec<Step> = (1..=52)
         .map(|key| if key % 3 == 0 { Take(key) } else { Remove(key) })
         .collect();
     let runs: Vec<Step> = (0..60)
@@ -177,7 +179,7 @@ fn scenarios() -> Vec<Scenario> {
         .collect();
     vec![
         plain("insert", &thirty, &[Insert(100, 50), TryInsert(101, 8)]),
-        plain("insert past full buckets", &full[..32], &full[32..]),
+        plain("insert past full buckets", &full[..44], &full[44..]),
         plain(
             "replace",
             &thirty,

@@ -513,42 +513,54 @@ fn iteration_sees_what_stays_exactly_once() {
 
 #[test]
 fn wait_wakes_when_another_process_publishes() {
+    const BATCH: usize = 50;
     let test = "wait_wakes_when_another_process_publishes";
-    let rounds = scaled(200);
+    let question = |number| [b"question ", &key(number)[..]].concat();
+    let answer = |number| [b"answer ", &key(number)[..]].concat();
     if let Some(role) = common::role() {
-        // Answers each question.
-        let (table, rounds) = (role.open(), role.number(1));
-        for round in 0..rounds {
-            let question = [b"question ", &key(round)[..]].concat();
-            let asked = table.wait(&question, LIMIT).unwrap().expect("it is asked");
-            let answer = [b"answer ", &key(round)[..]].concat();
-            table.insert(&answer, &asked.repeat(2)).unwrap();
+        let table = role.open();
+        for number in 0.. {
+            let asked = table.wait(&question(number), LIMIT).unwrap();
+            let asked = asked.expect("it is asked");
+            table.insert(&answer(number), &asked.repeat(2)).unwrap();
+            if asked == b"stop" {
+                break;
+            }
         }
         return;
     }
-    let named = Named::create(&Options::new().capacity(2 * rounds));
-    let child = Child::start(test, "answers", &[&named.name, &rounds.to_string()]);
-    let mut times = Vec::new();
-    for round in 0..rounds {
-        let value = bytes(round as u64, round % 60);
-        named
-            .insert(&[b"question ", &key(round)[..]].concat(), &value)
-            .unwrap();
+    let named = Named::create(&Options::new().capacity(200_000));
+    let child = Child::start(test, "answers", &[&named.name]);
+    let mut number = 0;
+    let mut ask = |value: &[u8]| {
+        named.insert(&question(number), value).unwrap();
         let begin = Instant::now();
-        let answer = [b"answer ", &key(round)[..]].concat();
-        let answer = named.wait(&answer, LIMIT).unwrap();
-        assert_eq!(answer, Some(value.repeat(2)));
-        times.push(begin.elapsed());
+        let answered = named.wait(&answer(number), LIMIT).unwrap();
+        assert_eq!(answered, Some(value.repeat(2)));
+        number += 1;
+        begin.elapsed()
+    };
+    // Whoever is not woken looks again after 50 ms, so half of the answers come
+    // sooner than that, unless the machine is too busy with other tests. Then a
+    // later batch shows it.
+    let begin = Instant::now();
+    for batch in 0_usize.. {
+        let mut times: Vec<Duration> = (0..BATCH)
+            .map(|time| ask(&bytes(time as u64, time)))
+            .collect();
+        times.sort_unstable();
+        println!(
+            "batch {batch}: half within {:?}, all within {:?}",
+            times[BATCH / 2],
+            times[BATCH - 1]
+        );
+        if times[BATCH / 2] < Duration::from_millis(20) && batch + 1 >= scaled(4) {
+            break;
+        }
+        assert!(begin.elapsed() < LIMIT, "nobody is woken");
     }
+    ask(b"stop");
     child.finish();
-    times.sort_unstable();
-    let (quick, slowest) = (times[rounds / 4], times[rounds - 1]);
-    println!("a quarter of the answers took {quick:?} at most, the slowest {slowest:?}");
-    // Whoever is not woken looks again after 50 ms.
-    assert!(
-        quick < Duration::from_millis(20),
-        "nobody is woken: {quick:?}"
-    );
     assert_sound(&named);
 }
 

@@ -3,6 +3,7 @@
 
 use loom::thread;
 use loom_tests::{get, insert};
+use shmtable::Table;
 use shmtable::model::Segment;
 
 const KEYS: [&str; 3] = ["a", "b", "c"];
@@ -52,4 +53,66 @@ fn a_key_that_comes_back_has_not_its_old_value() {
         assert!(second == Some(2) || first.is_none());
         inserts.join().unwrap();
     });
+}
+
+/// A process writes `k` and then does `flag`: who finds `flag` done finds `k`.
+fn one_before_the_other(flag: fn(&Table), is_done: fn(&Table) -> bool) {
+    loom::model(move || {
+        let segment = Segment::new(2, 1, 8, 4);
+        let writer = segment.attach().unwrap();
+        let reader = segment.attach_read_only();
+        for key in ["a", "b", "c", "d"] {
+            insert(&writer, key, 0);
+        }
+        writer.fetch_add(b"n", 1).unwrap();
+        let writes = thread::spawn({
+            let writer = writer.clone();
+            move || {
+                insert(&writer, "k", 1);
+                flag(&writer);
+            }
+        });
+        if is_done(&reader) {
+            assert_eq!(get(&reader, "k"), Some(1));
+        }
+        writes.join().unwrap();
+        assert!(is_done(&reader));
+    });
+}
+
+#[test]
+fn a_write_is_seen_with_a_later_count() {
+    one_before_the_other(
+        |table| assert_eq!(table.fetch_add(b"n", 1).unwrap(), 1),
+        |table| table.get(b"n").unwrap().unwrap()[0] == 2,
+    );
+}
+
+#[test]
+fn a_write_is_seen_with_a_later_replacement() {
+    one_before_the_other(
+        |table| assert!(!insert(table, "a", 1)),
+        |table| get(table, "a") == Some(1),
+    );
+}
+
+/// Each of four keys in turn: tags of both words are cleared.
+#[test]
+fn a_write_is_seen_with_a_later_removal() {
+    one_before_the_other(
+        |table| assert!(table.remove(b"a").unwrap()),
+        |table| get(table, "a").is_none(),
+    );
+    one_before_the_other(
+        |table| assert!(table.remove(b"b").unwrap()),
+        |table| get(table, "b").is_none(),
+    );
+    one_before_the_other(
+        |table| assert!(table.remove(b"c").unwrap()),
+        |table| get(table, "c").is_none(),
+    );
+    one_before_the_other(
+        |table| assert!(table.remove(b"d").unwrap()),
+        |table| get(table, "d").is_none(),
+    );
 }

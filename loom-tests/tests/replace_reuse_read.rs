@@ -58,13 +58,17 @@ fn memory_reused_by_the_same_key() {
 #[test]
 fn memory_reused_by_another_process() {
     loom::model(|| {
-        let segment = Segment::new(1, 2, 4, 4);
+        let segment = Segment::new(1, 2, 5, 8);
         let writer = segment.attach().unwrap();
         let cleaner = segment.attach().unwrap();
         let reader = segment.attach_read_only();
         insert(&writer, "k", 1);
-        // Seals chunk 0.
+        // The cleaner's chunk is full, the writer's next one is not: only the
+        // cleaner will look for a chunk, and finds chunk 0 again.
+        insert(&cleaner, "b", 0);
+        insert(&cleaner, "b", 1);
         model::seal(&writer);
+        insert(&writer, "a", 0);
         let replaces = thread::spawn({
             let writer = writer.clone();
             move || insert(&writer, "k", 2)
@@ -73,14 +77,47 @@ fn memory_reused_by_another_process() {
             let cleaner = cleaner.clone();
             move || {
                 clean(&cleaner, 0);
-                insert(&cleaner, "x", 3);
+                insert(&cleaner, "b", 3);
             }
         });
         let seen = get(&reader, "k");
         assert!(matches!(seen, Some(1 | 2)), "{seen:?}");
         replaces.join().unwrap();
         cleans.join().unwrap();
-        assert_eq!(get(&reader, "k"), Some(2));
+        assert_eq!((get(&reader, "k"), get(&reader, "b")), (Some(2), Some(3)));
+    });
+}
+
+/// One process replaces and cleans, another one takes the chunk: what orders the
+/// two is the chunk's state alone.
+#[test]
+fn memory_freed_by_another_process() {
+    loom::model(|| {
+        let segment = Segment::new(1, 2, 5, 8);
+        let cleaner = segment.attach().unwrap();
+        let writer = segment.attach().unwrap();
+        let reader = segment.attach_read_only();
+        insert(&cleaner, "k", 1);
+        insert(&writer, "b", 0);
+        insert(&writer, "b", 1);
+        model::seal(&cleaner);
+        insert(&cleaner, "a", 0);
+        let cleans = thread::spawn({
+            let cleaner = cleaner.clone();
+            move || {
+                insert(&cleaner, "k", 2);
+                clean(&cleaner, 0);
+            }
+        });
+        let writes = thread::spawn({
+            let writer = writer.clone();
+            move || insert(&writer, "b", 3)
+        });
+        let seen = get(&reader, "k");
+        assert!(matches!(seen, Some(1 | 2)), "{seen:?}");
+        cleans.join().unwrap();
+        writes.join().unwrap();
+        assert_eq!((get(&reader, "k"), get(&reader, "b")), (Some(2), Some(3)));
     });
 }
 

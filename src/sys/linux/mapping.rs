@@ -75,6 +75,9 @@ impl Mapping {
             return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());
         }
         let (staging, fd) = begin()?;
+        // A umask may have taken the owner's own bits away, and `fill` opens the file
+        // again.
+        fchmod(&fd, Mode::RUSR | Mode::WUSR).map_err(io::Error::from)?;
         let mut paths = vec![path.clone()];
         paths.extend(staging.path().map(str::to_owned));
         resize(&fd, bytes)?;
