@@ -1,0 +1,263 @@
+//! Methods over many keys.
+
+use std::collections::HashMap;
+
+use super::Table;
+use crate::error::{Error, Result};
+use crate::index::locked::{self, Locked};
+use crate::index::read;
+use crate::iter::{self, Entry, Iter};
+use crate::sync;
+use crate::writer::Held;
+
+/// Many keys.
+impl Table {
+    /// Stores many values; the number of keys that were new. Each is stored as if
+    /// by [`insert`](Self::insert), one after the other.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert_eq!(table.insert_many([("a", "1"), ("b", "2"), ("a", "3")])?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert); the entries before the one that failed are
+    /// stored.
+    pub fn insert_many<K, V>(&self, entries: impl IntoIterator<Item = (K, V)>) -> Result<usize>
+    where
+        K: AsRef<[u8]>,
+        V: AsRef<[u8]>,
+    {
+        let mut new = 0;
+        for (key, value) in entries {
+            new += usize::from(self.insert(key.as_ref(), value.as_ref())?);
+        }
+        Ok(new)
+    }
+
+    /// All entries, in no order, while others read and write.
+    ///
+    /// An entry that is there from beginning to end is seen exactly once, with a
+    /// value that it had at some moment; one that comes or goes meanwhile may be
+    /// seen or not. Takes no lock.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert_many([("a", "1"), ("b", "2")])?;
+    /// let mut entries = table.iter().collect::<shmtable::Result<Vec<_>>>()?;
+    /// entries.sort();
+    /// assert_eq!(entries[1], (b"b".to_vec(), b"2".to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn iter(&self) -> Iter<'_> {
+        Iter::new(self)
+    }
+
+    /// The keys of [`iter`](Self::iter).
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"a", b"1")?;
+    /// assert_eq!(table.keys().next().transpose()?, Some(b"a".to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn keys(&self) -> impl Iterator<Item = Result<Vec<u8>>> + '_ {
+        self.iter().map(|entry| entry.map(|(key, _)| key))
+    }
+
+    /// The values of [`iter`](Self::iter).
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"a", b"1")?;
+    /// assert_eq!(table.values().next().transpose()?, Some(b"1".to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn values(&self) -> impl Iterator<Item = Result<Vec<u8>>> + '_ {
+        self.iter().map(|entry| entry.map(|(_, value)| value))
+    }
+
+    /// Calls a closure for each entry of [`iter`](Self::iter). No lock is held
+    /// meanwhile; the closure may do anything.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert_many([("a", "1"), ("b", "22")])?;
+    /// let mut bytes = 0;
+    /// table.for_each(|_key, value| bytes += value.len())?;
+    /// assert_eq!(bytes, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`].
+    pub fn for_each(&self, visit: impl FnMut(&[u8], &[u8])) -> Result<()> {
+        iter::for_each(self, visit)
+    }
+
+    /// Removes the entries for which a closure returns `false`; the number removed.
+    ///
+    /// For each entry, the decision and the removal are one step. The closure runs
+    /// under the stripe's lock, as in [`update`](Self::update): it may read this
+    /// table and not write to it, and if it panics the entries that it saw before
+    /// are gone or kept as it said.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert_many([("a", "1"), ("b", "22")])?;
+    /// assert_eq!(table.retain(|_key, value| value.len() > 1)?, 1);
+    /// assert!(!table.contains_key(b"a")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`]. The entries before the failure are gone or kept.
+    pub fn retain(&self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
+        let writer = self.writer()?;
+        let mut removed = 0;
+        for stripe in 0..self.segment().geometry.stripes() {
+            for bucket in self.segment().geometry.buckets_of(stripe) {
+                let locked = writer.lock(stripe)?;
+                locked.for_each_in(bucket, |place| {
+                    let (key, hash) = locked.hash_of(place)?;
+                    let value = locked::value_of(place)?;
+                    let held = Held::new(self.segment());
+                    let kept = keep(&key, &value);
+                    drop(held);
+                    if !locked.is_ours() {
+                        return Err(Error::Reentrant);
+                    }
+                    if !kept {
+                        locked.remove(place, hash);
+                        removed += 1;
+                    }
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Removes all entries, stripe by stripe: what others insert meanwhile may
+    /// stay.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"k", b"1")?;
+    /// table.clear()?;
+    /// assert!(table.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`]. A part of the entries may be gone.
+    pub fn clear(&self) -> Result<()> {
+        let writer = self.writer()?;
+        for stripe in 0..self.segment().geometry.stripes() {
+            let locked = writer.lock(stripe)?;
+            for bucket in self.segment().geometry.buckets_of(stripe) {
+                locked.for_each_in(bucket, |place| {
+                    let (_, hash) = locked.hash_of(place)?;
+                    locked.remove(place, hash);
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of entries. Exact if nobody writes; else each stripe's count is
+    /// exact at a moment of its own. Costs one load for each stripe.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert_many([("a", "1"), ("b", "2")])?;
+    /// assert_eq!(table.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn len(&self) -> usize {
+        locked::entries(self.segment())
+    }
+
+    /// Whether there is no entry; as exact as [`len`](Self::len).
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A copy of the whole table at one moment.
+    ///
+    /// Takes the locks of all stripes and holds them while it copies: writers
+    /// wait, readers do not.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"k", b"1")?;
+    /// let copy = table.snapshot()?;
+    /// table.insert(b"k", b"2")?;
+    /// assert_eq!(copy[&b"k"[..]], b"1");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`]; `ReadOnly` too, because it must lock.
+    pub fn snapshot(&self) -> Result<HashMap<Vec<u8>, Vec<u8>>> {
+        let writer = self.writer()?;
+        let geometry = &self.segment().geometry;
+        // In ascending order, and nobody else holds one while waiting for another
+        // but in the same order: no deadlock.
+        let stripes: Vec<Locked<'_>> = (0..geometry.stripes())
+            .map(|stripe| writer.lock(stripe))
+            .collect::<Result<_>>()?;
+        let mut copy = HashMap::with_capacity(self.len());
+        for (stripe, locked) in stripes.iter().enumerate() {
+            for bucket in geometry.buckets_of(stripe) {
+                locked.for_each_in(bucket, |place| {
+                    let (key, _) = locked.hash_of(place)?;
+                    copy.insert(key, locked::value_of(place)?);
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(copy)
+    }
+
+    pub(crate) fn entries_of_bucket(&self, bucket: usize) -> Result<Vec<Entry>> {
+        let stripe = bucket / self.segment().geometry.stripe_buckets;
+        loop {
+            for _ in 0..read::ATTEMPTS {
+                if let Some(entries) = iter::read_bucket(self.segment(), bucket)? {
+                    return Ok(entries);
+                }
+                sync::spin_hint();
+            }
+            if let Some(locked) = self.lock_to_read(stripe)? {
+                let mut entries = Vec::new();
+                locked.for_each_in(bucket, |place| {
+                    entries.push((locked.hash_of(place)?.0, locked::value_of(place)?));
+                    Ok(())
+                })?;
+                return Ok(entries);
+            }
+            sync::yield_now();
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The public table: the handle and its life; the methods by what they do.
+
+mod many;
+mod reading;
+mod waiting;
+mod writing;
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::layout::FLAG_ANONYMOUS;
+use crate::options::{Options, check_name, system_error};
+use crate::participants::Participant;
+use crate::segment::Segment;
+use crate::sys::fork::{self, ForkCell};
+use crate::sys::{self, Liveness};
+use crate::writer::{Held, Writer};
+
+/// A hash table in a named shared-memory segment.
+///
+/// Keys and values are bytes. A key has 0 to 1 048 575 bytes; a key and its value
+/// together have at most as many as the table's
+/// [`value_space`](crate::Options::value_space).
+///
+/// A `Table` is a handle: cloning it is cheap, threads share it, and a forked
+/// child goes on using it as a participant of its own. Other processes open the
+/// same segment by its name. The segment lives until [`Table::unlink`] or a
+/// reboot, and as long as somebody has it open.
+///
+/// # What is atomic
+/// Every method that takes one key is linearizable, among all threads of all
+/// processes. Methods over many keys are not one moment of the table, except
+/// [`snapshot`](Self::snapshot).
+///
+/// # What is locked
+/// [`get`](Self::get), [`get_into`](Self::get_into), [`get_many`](Self::get_many),
+/// [`contains_key`](Self::contains_key) and iteration take no lock and write
+/// nothing to shared memory; they take the key's stripe lock only after they were
+/// disturbed 64 times in a row. Everything that writes takes the stripe lock of
+/// its key. A record of more than 256 bytes is written before the lock is taken;
+/// under the lock, one word is stored. [`update`](Self::update) and
+/// [`retain`](Self::retain) run a closure under it, [`replace`](Self::replace),
+/// [`take`](Self::take) and [`compare_exchange`](Self::compare_exchange) copy or
+/// compare the old value.
+///
+/// # Errors of every method
+/// - `Corrupted`, if the segment's bytes are damaged.
+///
+/// and of every method that writes, besides:
+/// - `ReadOnly` on a handle opened read-only,
+/// - `LockTimeout` if a living process, stopped perhaps, kept the lock,
+/// - `Reentrant` if called from a closure that runs under a lock of this table,
+/// - `TooManyParticipants`, in the first write of a forked child.
+///
+/// A call that returns an error has not changed the table, unless its own text
+/// says otherwise. No method panics on account of what the segment holds.
+#[derive(Clone)]
+pub struct Table(Arc<Handle>);
+
+struct Handle {
+    segment: Arc<Segment>,
+    writer: ForkCell<Writer>,
+    name: String,
+    read_only: bool,
+    /// Holds the readers' byte while a read-only handle is open.
+    _presence: Option<Liveness>,
+    /// The process that removes the segment when it drops the handle.
+    creator: Option<u64>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.creator == Some(fork::generation()) {
+            // Somebody may have unlinked it already and made another.
+            let _ = self.segment.map.unlink_if_same(&self.name);
+        }
+    }
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Table")
+            .field("name", &self.0.name)
+            .field("capacity", &self.capacity())
+            .field("read_only", &self.0.read_only)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Life of a table.
+impl Table {
+    /// A new handle for writing; `creator` is the participant that made the
+    /// segment, if this is its first handle.
+    pub(crate) fn attach(
+        name: &str,
+        segment: Arc<Segment>,
+        creator: Option<Participant>,
+    ) -> Result<Self> {
+        let anonymous = creator.is_some() && segment.flags & FLAG_ANONYMOUS != 0;
+        let table = Self(Arc::new(Handle {
+            writer: ForkCell::new(),
+            segment,
+            name: name.to_owned(),
+            read_only: false,
+            _presence: None,
+            creator: anonymous.then(fork::generation),
+        }));
+        table
+            .0
+            .writer
+            .get_or_try_init(|| Writer::new(&table.0.segment, creator))?;
+        Ok(table)
+    }
+
+    pub(crate) fn read_only(name: &str, segment: Arc<Segment>, presence: Option<Liveness>) -> Self {
+        Self(Arc::new(Handle {
+            writer: ForkCell::new(),
+            segment,
+            name: name.to_owned(),
+            read_only: true,
+            _presence: presence,
+            creator: None,
+        }))
+    }
+
+    /// Opens a table with default [`Options`].
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let created = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// # let name = created.name();
+    /// let table = shmtable::Table::open(name)?;
+    /// table.insert(b"k", b"1")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn open(name: &str) -> Result<Self> {
+        Options::new().open(name)
+    }
+
+    /// Opens a table for reading with default [`Options`].
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let created = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// # let name = created.name();
+    /// let table = shmtable::Table::open_read_only(name)?;
+    /// assert_eq!(table.get(b"k")?, None);
+    /// assert!(matches!(table.insert(b"k", b"1"), Err(shmtable::Error::ReadOnly)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Options::open_read_only`].
+    pub fn open_read_only(name: &str) -> Result<Self> {
+        Options::new().open_read_only(name)
+    }
+
+    /// Removes a table's name. Who has it open goes on using it; its memory is
+    /// freed when the last of them ends.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Error, Options, Table};
+    ///
+    /// # let name = &format!("doc-unlink-{}", std::process::id());
+    /// let table = Options::new().capacity(100).create(name)?;
+    /// Table::unlink(name)?;
+    /// assert!(matches!(Table::open(name), Err(Error::NotFound { .. })));
+    /// table.insert(b"still", b"usable")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `NotFound`, `PermissionDenied`, `InvalidName`, `System`.
+    pub fn unlink(name: &str) -> Result<()> {
+        check_name(name)?;
+        sys::unlink(name).map_err(|source| system_error(source, name, "unlink"))
+    }
+
+    /// The names of all tables on this machine, in no order.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert!(shmtable::Table::list()?.iter().any(|name| name == table.name()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `System` if they could not be listed.
+    pub fn list() -> Result<Vec<String>> {
+        sys::list().map_err(|source| Error::System {
+            action: "list the segments",
+            source,
+        })
+    }
+
+    /// The name it was created or opened with.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Whether the handle was opened read-only.
+    pub fn is_read_only(&self) -> bool {
+        self.0.read_only
+    }
+
+    /// The number of entries the table was created for.
+    pub fn capacity(&self) -> usize {
+        self.segment().geometry.capacity
+    }
+
+    /// The id of the codec the table was created with; 0 is plain bytes.
+    pub fn codec_id(&self) -> u64 {
+        self.segment().codec
+    }
+
+    /// Whether the table is removed with its creator.
+    pub fn is_anonymous(&self) -> bool {
+        self.segment().flags & FLAG_ANONYMOUS != 0
+    }
+
+    pub(crate) fn segment(&self) -> &Segment {
+        &self.0.segment
+    }
+
+    /// This process's part of the handle, if it may write now.
+    pub(crate) fn writer(&self) -> Result<&Writer> {
+        if self.0.read_only {
+            return Err(Error::ReadOnly);
+        }
+        Held::check(self.segment())?;
+        self.0
+            .writer
+            .get_or_try_init(|| Writer::new(&self.0.segment, None))
+    }
+}

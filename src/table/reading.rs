@@ -1,0 +1,187 @@
+//! Reading one key, or a batch of them, without a lock.
+
+use super::Table;
+use crate::error::{Error, Result};
+use crate::index::locked::Locked;
+use crate::index::probe::{self, Hash};
+use crate::index::read::{self, Found};
+use crate::layout::WORD;
+use crate::record;
+use crate::sync::{self, AtomicU64};
+use crate::sys::simd;
+
+/// Keys that [`Table::get_many`] has under way at once: enough to keep the memory
+/// busy, few enough to stay in the first cache.
+const BATCH: usize = 32;
+
+/// Reading.
+impl Table {
+    /// The value of a key, or `None`.
+    ///
+    /// Takes no lock. Costs two cache misses in a large table, and the copy.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"k", b"1")?;
+    /// assert_eq!(table.get(b"k")?, Some(b"1".to_vec()));
+    /// assert_eq!(table.get(b"other")?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`].
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let mut value = Vec::new();
+        Ok(self.get_into(key, &mut value)?.then_some(value))
+    }
+
+    /// Replaces the content of `value` by the value of a key; `false`, and `value`
+    /// empty, if there is none. Saves the allocation of [`get`](Self::get).
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"k", b"1")?;
+    /// let mut value = Vec::new();
+    /// assert!(table.get_into(b"k", &mut value)?);
+    /// assert_eq!(value, b"1");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`].
+    pub fn get_into(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
+        let hash = Hash::of(self.segment(), key);
+        let found = self.lookup(key, hash, |words, length| {
+            record::load_bytes(words, length, value)
+        })?;
+        if found.is_none() {
+            value.clear();
+        }
+        Ok(found.is_some())
+    }
+
+    /// Whether there is a value for a key. Takes no lock.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"k", b"")?;
+    /// assert!(table.contains_key(b"k")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`].
+    pub fn contains_key(&self, key: &[u8]) -> Result<bool> {
+        Ok(self.length_of(key)?.is_some())
+    }
+
+    /// The values of many keys, in their order; each as if by [`get`](Self::get).
+    ///
+    /// Several times as fast as single gets in a large table: the memory accesses
+    /// of many keys are under way at the same time.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"a", b"1")?;
+    /// assert_eq!(table.get_many(&["a", "b"])?, [Some(b"1".to_vec()), None]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`].
+    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
+        let segment = self.segment();
+        let mut values = Vec::with_capacity(keys.len());
+        let mut hashes = Vec::with_capacity(BATCH);
+        for batch in keys.chunks(BATCH) {
+            hashes.clear();
+            for key in batch {
+                let hash = Hash::of(segment, key.as_ref());
+                let at = segment.geometry.bucket(hash.home(segment));
+                simd::prefetch(segment.words(), at);
+                hashes.push(hash);
+            }
+            for hash in &hashes {
+                let bucket = probe::bucket(segment, hash.home(segment));
+                let matches = bucket.tags().matching(hash.tag());
+                if matches != 0 {
+                    let slot = bucket.slot(matches.trailing_zeros() as usize);
+                    simd::prefetch(segment.words(), segment.geometry.word_of(slot));
+                }
+            }
+            for (key, hash) in batch.iter().zip(&hashes) {
+                let mut value = Vec::new();
+                let found = self.lookup(key.as_ref(), *hash, |words, length| {
+                    record::load_bytes(words, length, &mut value)
+                })?;
+                values.push(found.map(|()| value));
+            }
+        }
+        Ok(values)
+    }
+
+    /// Copies a value, as far as it fits, and tells its full length.
+    pub(crate) fn read_fixed(&self, key: &[u8], buffer: &mut [u8]) -> Result<Option<usize>> {
+        let hash = Hash::of(self.segment(), key);
+        self.lookup(key, hash, |words, length| {
+            let fits = length.min(buffer.len());
+            record::copy_bytes(words, &mut buffer[..fits]);
+            Ok(length)
+        })
+    }
+
+    fn length_of(&self, key: &[u8]) -> Result<Option<usize>> {
+        let hash = Hash::of(self.segment(), key);
+        self.lookup(key, hash, |_, length| Ok(length))
+    }
+
+    /// Looks a key up without a lock, or, after too many disturbances, with one.
+    #[inline]
+    fn lookup<R>(
+        &self,
+        key: &[u8],
+        hash: Hash,
+        mut copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
+    ) -> Result<Option<R>> {
+        loop {
+            match read::lookup(self.segment(), key, hash, &mut copy)? {
+                Found::Present(result) => return Ok(Some(result)),
+                Found::Absent => return Ok(None),
+                Found::Disturbed => {}
+            }
+            let Some(locked) = self.lock_to_read(hash.stripe(self.segment()))? else {
+                sync::yield_now();
+                continue;
+            };
+            return locked
+                .find(key, hash)?
+                .found
+                .map(|place| {
+                    let words = place.header.value.div_ceil(WORD);
+                    copy(&place.value()[..words], place.header.value)
+                })
+                .transpose();
+        }
+    }
+
+    /// The stripe, locked, unless this handle or this thread must not.
+    pub(super) fn lock_to_read(&self, stripe: usize) -> Result<Option<Locked<'_>>> {
+        match self.writer() {
+            Ok(writer) => match writer.lock(stripe) {
+                // A stopped holder is no reason not to read.
+                Err(Error::LockTimeout { .. }) => Ok(None),
+                locked => locked.map(Some),
+            },
+            Err(Error::ReadOnly | Error::Reentrant | Error::TooManyParticipants { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Waiting for one key.
+
+use std::time::Duration;
+
+use super::Table;
+use crate::error::Result;
+use crate::index::probe::Hash;
+use crate::wait;
+
+/// Waiting.
+impl Table {
+    /// Waits until a key has a value and returns it; `None` after the timeout.
+    ///
+    /// Sleeps without using the processor; the process that publishes the key
+    /// wakes it. A read-only handle cannot ask to be woken and looks every 5 ms at
+    /// the latest.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> shmtable::Result<()> {
+    /// let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// let worker = table.clone();
+    /// let handle = std::thread::spawn(move || worker.insert(b"result", b"42"));
+    /// let value = table.wait(b"result", Duration::from_secs(10))?;
+    /// assert_eq!(value.as_deref(), Some(&b"42"[..]));
+    /// # handle.join().unwrap()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`]; never `LockTimeout`.
+    pub fn wait(&self, key: &[u8], timeout: Duration) -> Result<Option<Vec<u8>>> {
+        let stripe = Hash::of(self.segment(), key).stripe(self.segment());
+        wait::until(self.segment(), stripe, self.0.read_only, timeout, || {
+            self.get(key)
+        })
+    }
+
+    /// Waits until a key's value differs from what the caller saw (`None`: absent)
+    /// and returns what it is then; the outer `None` after the timeout. A value
+    /// that changed and changed back meanwhile may go unnoticed.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// use std::time::Duration;
+    ///
+    /// table.insert(b"state", b"running")?;
+    /// let changed = table.wait_change(b"state", Some(b"waiting"), Duration::from_secs(1))?;
+    /// assert_eq!(changed, Some(Some(b"running".to_vec())));
+    /// assert_eq!(table.wait_change(b"state", Some(b"running"), Duration::ZERO)?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn wait_change(
+        &self,
+        key: &[u8],
+        seen: Option<&[u8]>,
+        timeout: Duration,
+    ) -> Result<Option<Option<Vec<u8>>>> {
+        let stripe = Hash::of(self.segment(), key).stripe(self.segment());
+        wait::until(self.segment(), stripe, self.0.read_only, timeout, || {
+            let now = self.get(key)?;
+            Ok((now.as_deref() != seen).then_some(now))
+        })
+    }
+}

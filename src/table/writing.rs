@@ -1,0 +1,271 @@
+//! Writing one key.
+
+use super::Table;
+use crate::error::{Error, Result};
+use crate::index::probe::Hash;
+use crate::layout::WORD;
+use crate::write::Change;
+use crate::writer::Held;
+
+/// Writing one key.
+impl Table {
+    /// Stores a value. `true`: the key was new; `false`: its value was replaced.
+    ///
+    /// A value of 1 to 8 bytes that keeps its length is replaced in place. Any
+    /// other takes new room, and what it replaces becomes garbage that is cleaned
+    /// up when room is short.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert!(table.insert(b"k", b"1")?);
+    /// assert!(!table.insert(b"k", b"2")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `TableFull`, `ValueSpaceFull`, `SharedMemoryFull`, `KeyTooLarge`,
+    /// `ValueTooLarge`; see [`Table`] for the rest.
+    pub fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
+        let writer = self.writer()?;
+        let hash = Hash::of(self.segment(), key);
+        let staged = writer.stage_if_large(key, value)?;
+        let (new, _) = writer.modify(key, hash, staged, |current| {
+            Ok((!current.is_present(), Change::Put(value)))
+        })?;
+        Ok(new)
+    }
+
+    /// Stores a value if the key has none. Of all processes that try, exactly one
+    /// gets `true`.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert!(table.try_insert(b"claim", b"process 1")?);
+    /// assert!(!table.try_insert(b"claim", b"process 2")?);
+    /// assert_eq!(table.get(b"claim")?, Some(b"process 1".to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub fn try_insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
+        let writer = self.writer()?;
+        writer.check_sizes(key, value.len())?;
+        if self.contains_key(key)? {
+            return Ok(false);
+        }
+        let hash = Hash::of(self.segment(), key);
+        let staged = writer.stage_if_large(key, value)?;
+        let (won, _) = writer.modify(key, hash, staged, |current| {
+            Ok(if current.is_present() {
+                (false, Change::Keep)
+            } else {
+                (true, Change::Put(value))
+            })
+        })?;
+        Ok(won)
+    }
+
+    /// Stores a value and returns the one it replaced; `None`: the key was new.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert_eq!(table.replace(b"k", b"1")?, None);
+    /// assert_eq!(table.replace(b"k", b"2")?, Some(b"1".to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub fn replace(&self, key: &[u8], value: &[u8]) -> Result<Option<Vec<u8>>> {
+        let writer = self.writer()?;
+        let hash = Hash::of(self.segment(), key);
+        let staged = writer.stage_if_large(key, value)?;
+        let (old, _) = writer.modify(key, hash, staged, |current| {
+            Ok((current.read()?, Change::Put(value)))
+        })?;
+        Ok(old)
+    }
+
+    /// Removes a key. `true`: it was there.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"k", b"1")?;
+    /// assert!(table.remove(b"k")?);
+    /// assert!(!table.remove(b"k")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`].
+    pub fn remove(&self, key: &[u8]) -> Result<bool> {
+        let writer = self.writer()?;
+        let hash = Hash::of(self.segment(), key);
+        let (removed, _) = writer.modify(key, hash, None, |current| {
+            Ok((current.is_present(), Change::Remove))
+        })?;
+        Ok(removed)
+    }
+
+    /// Removes a key and returns its value. Of all processes that try, exactly one
+    /// gets it.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"job", b"sweep")?;
+    /// assert_eq!(table.take(b"job")?, Some(b"sweep".to_vec()));
+    /// assert_eq!(table.take(b"job")?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`].
+    pub fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let writer = self.writer()?;
+        let hash = Hash::of(self.segment(), key);
+        let (value, _) = writer.modify(key, hash, None, |current| {
+            Ok((current.read()?, Change::Remove))
+        })?;
+        Ok(value)
+    }
+
+    /// Replaces a value by what a closure makes of it, atomically: read, modify and
+    /// write are one step for all processes. The closure gets `None` for an absent
+    /// key; what it returns is stored, and returned; `None` removes the key or
+    /// leaves it absent.
+    ///
+    /// The closure runs under the stripe's lock: keep it short. It may read this
+    /// table; writing to it fails with `Reentrant`. If it panics, the lock is
+    /// released and nothing has changed. It runs again if room must be made for
+    /// what it returned. If it forks, the child's call returns `Reentrant`.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// let append = |old: Option<&[u8]>| Some([old.unwrap_or_default(), b"x"].concat());
+    /// assert_eq!(table.update(b"k", append)?, Some(b"x".to_vec()));
+    /// assert_eq!(table.update(b"k", append)?, Some(b"xx".to_vec()));
+    /// assert_eq!(table.update(b"k", |_| None)?, None);
+    /// assert!(!table.contains_key(b"k")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub fn update<F>(&self, key: &[u8], mut change: F) -> Result<Option<Vec<u8>>>
+    where
+        F: FnMut(Option<&[u8]>) -> Option<Vec<u8>>,
+    {
+        self.try_update(key, |old| Ok(change(old)))
+    }
+
+    /// [`update`](Self::update) with a closure that may fail, which changes nothing.
+    pub(crate) fn try_update<F>(&self, key: &[u8], mut change: F) -> Result<Option<Vec<u8>>>
+    where
+        F: FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>>,
+    {
+        let writer = self.writer()?;
+        writer.check_sizes(key, 0)?;
+        let hash = Hash::of(self.segment(), key);
+        let ((), change) = writer.modify(key, hash, None, |current| {
+            let old = current.read()?;
+            let held = Held::new(self.segment());
+            let new = change(old.as_deref())?;
+            drop(held);
+            Ok(((), new.map_or(Change::Remove, Change::Computed)))
+        })?;
+        Ok(match change {
+            Change::Computed(value) => Some(value),
+            _ => None,
+        })
+    }
+
+    /// Stores `new` if the value is `expected`; `None` stands for an absent key in
+    /// both. The inner error is the value that was found instead.
+    ///
+    /// Takes no lock if the value is not the expected one.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert_eq!(table.compare_exchange(b"k", None, Some(b"1"))?, Ok(()));
+    /// assert_eq!(
+    ///     table.compare_exchange(b"k", Some(b"0"), Some(b"2"))?,
+    ///     Err(Some(b"1".to_vec()))
+    /// );
+    /// assert_eq!(table.compare_exchange(b"k", Some(b"1"), None)?, Ok(()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub fn compare_exchange(
+        &self,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<std::result::Result<(), Option<Vec<u8>>>> {
+        let writer = self.writer()?;
+        writer.check_sizes(key, new.map_or(0, <[u8]>::len))?;
+        let now = self.get(key)?;
+        if now.as_deref() != expected {
+            return Ok(Err(now));
+        }
+        let hash = Hash::of(self.segment(), key);
+        let staged = match new {
+            Some(value) => writer.stage_if_large(key, value)?,
+            None => None,
+        };
+        let (outcome, _) = writer.modify(key, hash, staged, |current| {
+            Ok(if current.is(expected) {
+                (Ok(()), new.map_or(Change::Remove, Change::Put))
+            } else {
+                (Err(current.read()?), Change::Keep)
+            })
+        })?;
+        Ok(outcome)
+    }
+
+    /// Adds to a counter and returns its value before; an absent key counts as 0.
+    /// A counter is stored as 8 little-endian bytes.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert_eq!(table.fetch_add(b"hits", 2)?, 0);
+    /// assert_eq!(table.fetch_add(b"hits", 1)?, 2);
+    /// assert_eq!(table.get(b"hits")?, Some(3_i64.to_le_bytes().to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `NotACounter` if the value has not 8 bytes, `CounterOverflow`; then as
+    /// [`insert`](Self::insert).
+    pub fn fetch_add(&self, key: &[u8], add: i64) -> Result<i64> {
+        let writer = self.writer()?;
+        writer.check_sizes(key, WORD)?;
+        let hash = Hash::of(self.segment(), key);
+        let (before, _) = writer.modify(key, hash, None, |current| {
+            let value = current.counter()?;
+            let Some(sum) = value.checked_add(add) else {
+                return Err(Error::CounterOverflow { value, add });
+            };
+            Ok((value, Change::Counter(sum)))
+        })?;
+        Ok(before)
+    }
+}
