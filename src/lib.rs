@@ -227,6 +227,7 @@ mod arena;
 mod check;
 mod clean;
 mod error;
+mod geometry;
 mod index;
 mod iter;
 mod layout;

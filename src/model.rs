@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use crate::arena::{self, Purpose, State};
 use crate::error::Result;
+use crate::geometry::Geometry;
 use crate::index::probe::Hash;
-use crate::layout::{Geometry, HEADER_HASH_SEED, HEADER_POPULATED};
+use crate::layout::{HEADER_HASH_SEED, HEADER_POPULATED};
 use crate::segment;
 use crate::sync::Ordering;
 use crate::sys::{self, Killer, Mapping};

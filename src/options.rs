@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::layout::{FLAG_ANONYMOUS, Geometry, HEADER_WORDS, READERS_BYTE, Request, WORD};
+use crate::geometry::{Geometry, Request};
+use crate::layout::{FLAG_ANONYMOUS, HEADER_WORDS, READERS_BYTE, WORD};
 use crate::participants::{self, Participant};
 use crate::segment::{Segment, no_memory};
 use crate::sys::{self, Access, MAX_NAME, Mapping, Owner};

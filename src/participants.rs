@@ -23,8 +23,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
+use crate::geometry::Geometry;
 use crate::layout::{
-    Geometry, HEADER_TAKE_OVERS, PARTICIPANT_PID, PARTICIPANT_SINCE, PARTICIPANT_STATE, WORD,
+    HEADER_TAKE_OVERS, PARTICIPANT_PID, PARTICIPANT_SINCE, PARTICIPANT_STATE, WORD,
 };
 use crate::sync::{AtomicU64, Ordering, crash_point};
 use crate::sys::{self, Liveness, Mapping};

@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering as LocalOrdering};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::layout::{
-    Geometry, HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED, WORD,
-};
+use crate::geometry::Geometry;
+use crate::layout::{HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED, WORD};
 use crate::sync::{AtomicU64, Ordering, crash_point};
 use crate::sys::Mapping;
 

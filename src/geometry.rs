@@ -1,0 +1,538 @@
+//! The shape of a segment: how large its parts are, where they begin, and the
+//! checks a segment must pass before anything else looks at it.
+
+use std::ops::Range;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::error::{Error, Result};
+use crate::layout::{
+    BUCKET_SLOTS, BUCKET_WORDS, CHUNK_WORDS, FORMAT_VERSION, HEADER_CAPACITY, HEADER_CHECKSUM,
+    HEADER_CHUNK_BYTES, HEADER_CHUNKS, HEADER_CODEC, HEADER_CREATED, HEADER_FINGERPRINT,
+    HEADER_FLAGS, HEADER_HASH_SEED, HEADER_MAGIC, HEADER_PARTICIPANTS, HEADER_SEGMENT_BYTES,
+    HEADER_STRIPE_BUCKETS, HEADER_STRIPES, HEADER_UNIT_BYTES, HEADER_VALUE_SPACE, HEADER_VERSION,
+    HEADER_WORDS, LINE, MAGIC, MAX_PARTICIPANTS, PAGE, PARTICIPANT_WORDS, RECORD_OVERHEAD,
+    RESERVED_CHUNKS, STRIPE_WORDS, WORD, fingerprint,
+};
+use crate::record;
+use crate::sync::{AtomicU64, Ordering};
+
+/// Most chunks; their states are scanned.
+const MAX_CHUNKS: u128 = 1 << 20;
+/// Most bytes of a segment: what a 47-bit address space can well map.
+const MAX_SEGMENT_BYTES: u128 = 1 << 45;
+/// Slots are 32 bits wide.
+const MAX_UNITS: u128 = 1 << 32;
+/// Units are smaller than 2^16 words.
+const MAX_UNIT_BITS: u32 = 16;
+/// The mean share of a stripe's slots in use when the table is at its capacity.
+const MEAN_LOAD: f64 = 0.75;
+/// The chance, as a power of e, that some stripe is too small for a table's keys.
+const REFUSAL_LOG: f64 = -27.6; // 1e-12
+
+/// The shape of a segment: everything that follows from the options it was
+/// created with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    pub(crate) capacity: usize,
+    pub(crate) value_space: usize,
+    /// log2 of the number of stripes.
+    pub(crate) stripe_bits: u32,
+    pub(crate) stripe_buckets: usize,
+    pub(crate) participants: usize,
+    pub(crate) chunks: usize,
+    pub(crate) chunk_words: usize,
+    /// log2 of the words that a slot's offset counts in.
+    pub(crate) unit_bits: u32,
+
+    // Derived, so that no hot path adds them up.
+    pub(crate) stripes_at: usize,
+    pub(crate) buckets_at: usize,
+    pub(crate) states_at: usize,
+    pub(crate) details_at: usize,
+    pub(crate) arena_at: usize,
+    pub(crate) words: usize,
+}
+
+/// What a geometry is computed from; `None` is a default.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Request {
+    pub(crate) capacity: usize,
+    pub(crate) value_space: usize,
+    pub(crate) stripes: Option<usize>,
+    pub(crate) chunk_bytes: Option<usize>,
+    pub(crate) participants: usize,
+}
+
+fn invalid(option: &'static str, given: u128, allowed: &'static str) -> Error {
+    Error::InvalidOption {
+        option,
+        given,
+        allowed,
+    }
+}
+
+fn too_large(capacity: usize) -> Error {
+    invalid(
+        "capacity",
+        capacity as u128,
+        "less, or a smaller value_space: a segment has at most 2^45 bytes",
+    )
+}
+
+impl Geometry {
+    /// Sizes a table.
+    pub(crate) fn plan(request: &Request) -> Result<Self> {
+        let capacity = request.capacity;
+        if capacity == 0 || capacity > 1 << 40 {
+            return Err(invalid("capacity", capacity as u128, "1 to 2^40 entries"));
+        }
+        if request.value_space == 0 || request.value_space > 1 << 43 {
+            return Err(invalid(
+                "value_space",
+                request.value_space as u128,
+                "1 to 2^43 bytes",
+            ));
+        }
+        let participants = request.participants;
+        if participants == 0 || participants > MAX_PARTICIPANTS {
+            return Err(invalid(
+                "max_participants",
+                participants as u128,
+                "1 to 4096",
+            ));
+        }
+        let stripes = match request.stripes {
+            Some(n) if n.is_power_of_two() && n <= 1 << 16 => n,
+            Some(n) => {
+                return Err(invalid("stripes", n as u128, "a power of two up to 65536"));
+            }
+            None => default_stripes(capacity),
+        };
+        let slots = stripe_slots(capacity, stripes);
+        let chunk_bytes = match request.chunk_bytes {
+            Some(n) if n.is_power_of_two() && (4096..=1 << 30).contains(&n) => Some(n),
+            Some(n) => {
+                return Err(invalid(
+                    "chunk_size",
+                    n as u128,
+                    "a power of two from 4096 to 2^30 bytes",
+                ));
+            }
+            None => None,
+        };
+        // A larger arena counts in larger units, which waste more for each record.
+        let arena = (0..MAX_UNIT_BITS).find_map(|unit_bits| {
+            let overhead = RECORD_OVERHEAD + (WORD << unit_bits) - WORD;
+            let payload = request.value_space as u128 + overhead as u128 * capacity as u128;
+            let chunk_bytes = chunk_bytes.unwrap_or_else(|| default_chunk_bytes(payload));
+            // Twice the payload: chunks that are half full on the average always
+            // leave one that is worth cleaning, and no record is so awkward that
+            // next-fit wastes more than half. One chunk more for each participant
+            // to fill, and some for cleaning. All of it is address space; memory
+            // comes with use.
+            let chunks = (2 * payload).div_ceil(chunk_bytes as u128)
+                + participants as u128
+                + RESERVED_CHUNKS as u128;
+            let words = chunks * (chunk_bytes / WORD) as u128;
+            (words >> unit_bits <= MAX_UNITS).then_some((chunks, chunk_bytes))
+        });
+        let Some((chunks, chunk_bytes)) = arena else {
+            return Err(too_large(capacity));
+        };
+        if chunks > MAX_CHUNKS {
+            return Err(invalid(
+                "chunk_size",
+                chunk_bytes as u128,
+                "more: the value space needs at most 2^20 chunks",
+            ));
+        }
+        Self::derive(
+            capacity,
+            request.value_space,
+            stripes,
+            slots.div_ceil(BUCKET_SLOTS),
+            participants,
+            chunks as usize,
+            chunk_bytes / WORD,
+        )
+        .ok_or_else(|| too_large(capacity))
+    }
+
+    /// A geometry given in full, for models that need a tiny one: one stripe, and
+    /// chunks of `chunk_words`.
+    #[cfg(loom)]
+    pub(crate) fn tiny(
+        stripe_buckets: usize,
+        participants: usize,
+        chunks: usize,
+        chunk_words: usize,
+    ) -> Self {
+        Self::derive(
+            8,
+            1 << 10,
+            1,
+            stripe_buckets,
+            participants,
+            chunks,
+            chunk_words,
+        )
+        .unwrap()
+    }
+
+    /// Adds up the offsets; `None` if the segment would be too large.
+    fn derive(
+        capacity: usize,
+        value_space: usize,
+        stripes: usize,
+        stripe_buckets: usize,
+        participants: usize,
+        chunks: usize,
+        chunk_words: usize,
+    ) -> Option<Self> {
+        let (wide_stripes, wide_chunks) = (stripes as u128, chunks as u128);
+        let stripes_at = HEADER_WORDS as u128 + (participants * PARTICIPANT_WORDS) as u128;
+        let buckets_at = stripes_at + wide_stripes * STRIPE_WORDS as u128;
+        let states_at = buckets_at + wide_stripes * stripe_buckets as u128 * BUCKET_WORDS as u128;
+        let details_at = states_at + wide_chunks.next_multiple_of(LINE as u128);
+        let arena_at =
+            (details_at + wide_chunks * CHUNK_WORDS as u128).next_multiple_of(PAGE as u128);
+        let arena = wide_chunks * chunk_words as u128;
+        let words = arena_at + arena;
+        if words * WORD as u128 > MAX_SEGMENT_BYTES {
+            return None;
+        }
+        let unit_bits = (0..MAX_UNIT_BITS).find(|bits| arena >> bits <= MAX_UNITS)?;
+        Some(Self {
+            capacity,
+            value_space,
+            stripe_bits: stripes.trailing_zeros(),
+            stripe_buckets,
+            participants,
+            chunks,
+            chunk_words,
+            unit_bits,
+            stripes_at: stripes_at as usize,
+            buckets_at: buckets_at as usize,
+            states_at: states_at as usize,
+            details_at: details_at as usize,
+            arena_at: arena_at as usize,
+            words: words as usize,
+        })
+    }
+
+    /// Number of stripes.
+    pub(crate) fn stripes(&self) -> usize {
+        1 << self.stripe_bits
+    }
+
+    /// Index of a participant slot's first word.
+    #[expect(
+        clippy::unused_self,
+        reason = "asked like its neighbours, which need it"
+    )]
+    pub(crate) fn participant(&self, slot: usize) -> usize {
+        HEADER_WORDS + slot * PARTICIPANT_WORDS
+    }
+
+    /// Index of a stripe header's first word.
+    pub(crate) fn stripe(&self, stripe: usize) -> usize {
+        self.stripes_at + stripe * STRIPE_WORDS
+    }
+
+    /// Index of a bucket's first word.
+    pub(crate) fn bucket(&self, bucket: usize) -> usize {
+        self.buckets_at + bucket * BUCKET_WORDS
+    }
+
+    /// The buckets of a stripe.
+    pub(crate) fn buckets_of(&self, stripe: usize) -> Range<usize> {
+        let first = stripe * self.stripe_buckets;
+        first..first + self.stripe_buckets
+    }
+
+    /// Index of a chunk's state word.
+    pub(crate) fn state(&self, chunk: usize) -> usize {
+        self.states_at + chunk
+    }
+
+    /// Index of a chunk's details.
+    pub(crate) fn details(&self, chunk: usize) -> usize {
+        self.details_at + chunk * CHUNK_WORDS
+    }
+
+    /// Index of a chunk's first word.
+    pub(crate) fn chunk(&self, chunk: usize) -> usize {
+        self.arena_at + chunk * self.chunk_words
+    }
+
+    /// The chunk in which a word of the arena lies.
+    pub(crate) fn chunk_of(&self, at: usize) -> usize {
+        (at - self.arena_at) >> self.chunk_words.trailing_zeros()
+    }
+
+    /// The word that a slot's offset stands for.
+    pub(crate) fn word_of(&self, slot: u32) -> usize {
+        self.arena_at + ((slot as usize) << self.unit_bits)
+    }
+
+    /// The offset that stands for a word of the arena.
+    pub(crate) fn slot_of(&self, at: usize) -> u32 {
+        ((at - self.arena_at) >> self.unit_bits) as u32
+    }
+
+    /// Words that a record of these lengths takes.
+    pub(crate) fn record_words(&self, header: record::Header) -> usize {
+        // No division: the compiler does not know that the unit is a power of two.
+        let mask = (1 << self.unit_bits) - 1;
+        (header.words() + mask) & !mask
+    }
+
+    /// Longest key and value together, in bytes.
+    pub(crate) fn max_entry(&self) -> usize {
+        self.value_space.min(record::MAX_VALUE)
+    }
+
+    /// Writes the header of a new segment, all but what changes later.
+    pub(crate) fn write(
+        &self,
+        words: &[AtomicU64],
+        seed: u64,
+        codec: u64,
+        created: u64,
+        flags: u64,
+    ) {
+        let put = |at: usize, value: u64| words[at].store(value, Ordering::Relaxed);
+        put(HEADER_MAGIC, MAGIC);
+        put(HEADER_VERSION, FORMAT_VERSION);
+        put(HEADER_FINGERPRINT, fingerprint());
+        put(HEADER_SEGMENT_BYTES, (self.words * WORD) as u64);
+        put(HEADER_CAPACITY, self.capacity as u64);
+        put(HEADER_VALUE_SPACE, self.value_space as u64);
+        put(HEADER_STRIPES, self.stripes() as u64);
+        put(HEADER_STRIPE_BUCKETS, self.stripe_buckets as u64);
+        put(HEADER_PARTICIPANTS, self.participants as u64);
+        put(HEADER_CHUNKS, self.chunks as u64);
+        put(HEADER_CHUNK_BYTES, (self.chunk_words * WORD) as u64);
+        put(HEADER_UNIT_BYTES, (WORD << self.unit_bits) as u64);
+        put(HEADER_HASH_SEED, seed);
+        put(HEADER_CODEC, codec);
+        put(HEADER_CREATED, created);
+        put(HEADER_FLAGS, flags);
+        put(HEADER_CHECKSUM, checksum(words));
+    }
+
+    /// Validates a segment's header in full and gives its geometry.
+    pub(crate) fn read(name: &str, words: &[AtomicU64]) -> Result<Self> {
+        let differs = |what, found, expected| Error::IncompatibleFormat {
+            name: name.to_owned(),
+            what,
+            found,
+            expected,
+        };
+        let damaged = |what, at: usize| Error::Corrupted {
+            what,
+            offset: at * WORD,
+        };
+        if words.len() < HEADER_WORDS {
+            return Err(differs(
+                "the length in bytes",
+                (words.len() * WORD) as u64,
+                (HEADER_WORDS * WORD) as u64,
+            ));
+        }
+        let get = |at: usize| words[at].load(Ordering::Relaxed);
+        for (what, at, expected) in [
+            ("the magic number", HEADER_MAGIC, MAGIC),
+            ("the format version", HEADER_VERSION, FORMAT_VERSION),
+            ("the layout fingerprint", HEADER_FINGERPRINT, fingerprint()),
+        ] {
+            if get(at) != expected {
+                return Err(differs(what, get(at), expected));
+            }
+        }
+        if get(HEADER_CHECKSUM) != checksum(words) {
+            return Err(damaged("the header's checksum is wrong", HEADER_CHECKSUM));
+        }
+        // The checksum holds, so these are what a writer of this format wrote; the
+        // ranges are checked all the same, before any arithmetic with them.
+        let stripes = get(HEADER_STRIPES);
+        let chunk_bytes = get(HEADER_CHUNK_BYTES);
+        let in_range = stripes.is_power_of_two()
+            && stripes <= 1 << 16
+            && (1..=1 << 40).contains(&get(HEADER_CAPACITY))
+            && (1..=1 << 43).contains(&get(HEADER_VALUE_SPACE))
+            && (1..=1 << 40).contains(&get(HEADER_STRIPE_BUCKETS))
+            && (1..=MAX_PARTICIPANTS as u64).contains(&get(HEADER_PARTICIPANTS))
+            && (1..=MAX_CHUNKS as u64).contains(&get(HEADER_CHUNKS))
+            && chunk_bytes.is_power_of_two()
+            && (4096..=1 << 30).contains(&chunk_bytes);
+        if !in_range {
+            return Err(damaged("the geometry is out of range", HEADER_CAPACITY));
+        }
+        let geometry = Self::derive(
+            get(HEADER_CAPACITY) as usize,
+            get(HEADER_VALUE_SPACE) as usize,
+            stripes as usize,
+            get(HEADER_STRIPE_BUCKETS) as usize,
+            get(HEADER_PARTICIPANTS) as usize,
+            get(HEADER_CHUNKS) as usize,
+            chunk_bytes as usize / WORD,
+        )
+        .ok_or_else(|| damaged("the geometry is out of range", HEADER_CAPACITY))?;
+        if get(HEADER_SEGMENT_BYTES) != (geometry.words * WORD) as u64
+            || get(HEADER_UNIT_BYTES) != (WORD << geometry.unit_bits) as u64
+        {
+            return Err(damaged(
+                "the geometry contradicts itself",
+                HEADER_SEGMENT_BYTES,
+            ));
+        }
+        if words.len() < geometry.words {
+            return Err(damaged(
+                "the segment is shorter than its header says",
+                words.len(),
+            ));
+        }
+        Ok(geometry)
+    }
+}
+
+fn checksum(words: &[AtomicU64]) -> u64 {
+    let bytes: Vec<u8> = words[..HEADER_CHECKSUM]
+        .iter()
+        .flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes())
+        .collect();
+    xxh3_64(&bytes)
+}
+
+/// About a thousand entries a stripe, between 16 stripes, so that small tables
+/// have little contention too, and 1024, past which nothing is gained.
+fn default_stripes(capacity: usize) -> usize {
+    (capacity / 1024).next_power_of_two().clamp(16, 1024)
+}
+
+/// A chunk is large enough that taking one is rare and small enough that one
+/// for each participant is little.
+fn default_chunk_bytes(payload: u128) -> usize {
+    let wanted = usize::try_from(payload / 256).unwrap_or(usize::MAX / 2);
+    wanted.next_power_of_two().clamp(1 << 16, 1 << 20)
+}
+
+/// Slots a stripe needs so that any `capacity` keys fit the table.
+///
+/// Keys fall on stripes at random (the hash seed is the table's own secret), so
+/// the load of a stripe is binomial with mean `m`; Chernoff's bound on more than
+/// `k` of them is `exp(k - m - k ln(k/m))`. The smallest `k` for which that,
+/// times the number of stripes, is below 1e-12; never more than the capacity,
+/// never less than what [`MEAN_LOAD`] asks.
+fn stripe_slots(capacity: usize, stripes: usize) -> usize {
+    let mean = capacity as f64 / stripes as f64;
+    let limit = REFUSAL_LOG - (stripes as f64).ln();
+    let mut slots = (mean / MEAN_LOAD).ceil() as usize;
+    while slots < capacity {
+        let k = slots as f64;
+        if k - mean - k * (k / mean).ln() <= limit {
+            break;
+        }
+        slots += 1 + slots / 64;
+    }
+    slots.max(1)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn request(capacity: usize) -> Request {
+        Request {
+            capacity,
+            value_space: capacity * 64,
+            participants: 128,
+            ..Request::default()
+        }
+    }
+
+    #[test]
+    fn a_stripe_of_a_large_table_is_loaded_to_three_quarters() {
+        let geometry = Geometry::plan(&request(1 << 20)).unwrap();
+        let slots = geometry.stripes() * geometry.stripe_buckets * BUCKET_SLOTS;
+        let load = geometry.capacity as f64 / slots as f64;
+        assert!((0.73..=0.75).contains(&load), "{load}");
+    }
+
+    #[test]
+    fn a_tiny_table_has_room_for_all_its_keys_in_one_stripe() {
+        for capacity in [1, 2, 10, 11, 12] {
+            let geometry = Geometry::plan(&request(capacity)).unwrap();
+            assert!(geometry.stripe_buckets * BUCKET_SLOTS >= capacity);
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        let geometry = Geometry::plan(&request(1000)).unwrap();
+        let words: Vec<AtomicU64> = (0..geometry.words).map(|_| AtomicU64::new(0)).collect();
+        geometry.write(&words, 1, 2, 3, 0);
+        assert_eq!(Geometry::read("x", &words).unwrap(), geometry);
+    }
+
+    #[test]
+    fn every_flipped_bit_of_the_header_is_noticed() {
+        let geometry = Geometry::plan(&request(10)).unwrap();
+        let words: Vec<AtomicU64> = (0..geometry.words).map(|_| AtomicU64::new(0)).collect();
+        geometry.write(&words, 1, 2, 3, 0);
+        for word in 0..=HEADER_CHECKSUM {
+            for bit in 0..64 {
+                let good = words[word].fetch_xor(1 << bit, Ordering::Relaxed);
+                assert!(
+                    Geometry::read("x", &words).is_err(),
+                    "word {word} bit {bit}"
+                );
+                words[word].store(good, Ordering::Relaxed);
+            }
+        }
+    }
+
+    #[test]
+    fn an_arena_past_32_gib_counts_in_larger_units() {
+        let plan = |value_space| {
+            Geometry::plan(&Request {
+                value_space,
+                ..request(1000)
+            })
+            .unwrap()
+            .unit_bits
+        };
+        assert_eq!(plan(1 << 33), 0);
+        assert_eq!(plan(1 << 35), 2);
+    }
+
+    #[test]
+    fn options_out_of_range_are_refused() {
+        for bad in [
+            request(0),
+            Request {
+                value_space: 0,
+                ..request(1)
+            },
+            Request {
+                stripes: Some(3),
+                ..request(1)
+            },
+            Request {
+                chunk_bytes: Some(100),
+                ..request(1)
+            },
+            Request {
+                participants: 0,
+                ..request(1)
+            },
+        ] {
+            assert!(matches!(
+                Geometry::plan(&bad),
+                Err(Error::InvalidOption { .. })
+            ));
+        }
+    }
+}
