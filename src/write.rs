@@ -166,7 +166,8 @@ impl Writer {
     }
 
     /// Finds `key` under its stripe's lock, lets `decide` say what to do, and does
-    /// it. `decide` runs again if room had to be made for what it wanted.
+    /// it. If room must be made for what it wanted, `decide` runs again and gets
+    /// what it said the time before.
     ///
     /// What was decided comes back with the result, so that a computed value is
     /// not copied.
@@ -175,12 +176,13 @@ impl Writer {
         key: &[u8],
         hash: Hash,
         mut staged: Option<Staged<'a>>,
-        mut decide: impl FnMut(Current<'_>) -> Result<(R, Change<'v>)>,
+        mut decide: impl FnMut(Current<'_>, Option<Change<'v>>) -> Result<(R, Change<'v>)>,
     ) -> Result<(R, Change<'v>)> {
+        let mut undone = None;
         loop {
             let locked = self.lock(hash.stripe(&self.segment))?;
             let lookup = locked.find(key, hash)?;
-            let (result, change) = decide(Current(lookup.found.as_ref()))?;
+            let (result, change) = decide(Current(lookup.found.as_ref()), undone.take())?;
             if !locked.is_ours() {
                 // The closure forked, and this is the child: the lock is the
                 // parent's, and so is the change.
@@ -220,6 +222,7 @@ impl Writer {
             }
             drop(locked);
             staged = Some(self.stage(key, value)?);
+            undone = Some(change);
         }
     }
 

@@ -981,3 +981,21 @@ fn options_say_who_is_trusted() {
         0o600
     );
 }
+
+#[test]
+fn an_update_runs_its_closure_once_although_room_must_be_made() {
+    let table = Options::new().capacity(100).create_anonymous().unwrap();
+    // A new handle fills no chunk yet: there is no room without making some.
+    let handle = Table::open(table.name()).unwrap();
+    let mut calls = 0;
+    let stored = handle
+        .update(b"key", |old| {
+            calls += 1;
+            assert_eq!(old, None);
+            Some(vec![7; 100])
+        })
+        .unwrap();
+    assert_eq!(stored, Some(vec![7; 100]));
+    assert_eq!(table.get(b"key").unwrap(), stored);
+    assert_eq!(calls, 1);
+}

@@ -31,7 +31,7 @@ impl Table {
         let writer = self.writer()?;
         let hash = Hash::of(self.segment(), key);
         let staged = writer.stage_if_large(key, value)?;
-        let (new, _) = writer.modify(key, hash, staged, |current| {
+        let (new, _) = writer.modify(key, hash, staged, |current, _| {
             Ok((!current.is_present(), Change::Put(value)))
         })?;
         Ok(new)
@@ -60,7 +60,7 @@ impl Table {
         }
         let hash = Hash::of(self.segment(), key);
         let staged = writer.stage_if_large(key, value)?;
-        let (won, _) = writer.modify(key, hash, staged, |current| {
+        let (won, _) = writer.modify(key, hash, staged, |current, _| {
             Ok(if current.is_present() {
                 (false, Change::Keep)
             } else {
@@ -87,7 +87,7 @@ impl Table {
         let writer = self.writer()?;
         let hash = Hash::of(self.segment(), key);
         let staged = writer.stage_if_large(key, value)?;
-        let (old, _) = writer.modify(key, hash, staged, |current| {
+        let (old, _) = writer.modify(key, hash, staged, |current, _| {
             Ok((current.read()?, Change::Put(value)))
         })?;
         Ok(old)
@@ -110,7 +110,7 @@ impl Table {
     pub fn remove(&self, key: &[u8]) -> Result<bool> {
         let writer = self.writer()?;
         let hash = Hash::of(self.segment(), key);
-        let (removed, _) = writer.modify(key, hash, None, |current| {
+        let (removed, _) = writer.modify(key, hash, None, |current, _| {
             Ok((current.is_present(), Change::Remove))
         })?;
         Ok(removed)
@@ -134,7 +134,7 @@ impl Table {
     pub fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let writer = self.writer()?;
         let hash = Hash::of(self.segment(), key);
-        let (value, _) = writer.modify(key, hash, None, |current| {
+        let (value, _) = writer.modify(key, hash, None, |current, _| {
             Ok((current.read()?, Change::Remove))
         })?;
         Ok(value)
@@ -147,8 +147,9 @@ impl Table {
     ///
     /// The closure runs under the stripe's lock: keep it short. It may read this
     /// table; writing to it fails with `Reentrant`. If it panics, the lock is
-    /// released and nothing has changed. It runs again if room must be made for
-    /// what it returned. If it forks, the child's call returns `Reentrant`.
+    /// released and nothing has changed. It runs again only if room had
+    /// to be made for what it returned and the value changed meanwhile. If it forks,
+    /// the child's call returns `Reentrant`.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -179,11 +180,19 @@ impl Table {
         let writer = self.writer()?;
         writer.check_sizes(key, 0)?;
         let hash = Hash::of(self.segment(), key);
-        let ((), change) = writer.modify(key, hash, None, |current| {
+        let mut seen = None;
+        let ((), change) = writer.modify(key, hash, None, |current, undone| {
+            if let (Some(computed), Some(old)) = (undone, &seen)
+                && current.is(Option::as_deref(old))
+            {
+                // Room was made meanwhile, and the value is what it was.
+                return Ok(((), computed));
+            }
             let old = current.read()?;
             let held = Held::new(self.segment());
             let new = change(old.as_deref())?;
             drop(held);
+            seen = Some(old);
             Ok(((), new.map_or(Change::Remove, Change::Computed)))
         })?;
         Ok(match change {
@@ -229,7 +238,7 @@ impl Table {
             Some(value) => writer.stage_if_large(key, value)?,
             None => None,
         };
-        let (outcome, _) = writer.modify(key, hash, staged, |current| {
+        let (outcome, _) = writer.modify(key, hash, staged, |current, _| {
             Ok(if current.is(expected) {
                 (Ok(()), new.map_or(Change::Remove, Change::Put))
             } else {
@@ -259,7 +268,7 @@ impl Table {
         let writer = self.writer()?;
         writer.check_sizes(key, WORD)?;
         let hash = Hash::of(self.segment(), key);
-        let (before, _) = writer.modify(key, hash, None, |current| {
+        let (before, _) = writer.modify(key, hash, None, |current, _| {
             let value = current.counter()?;
             let Some(sum) = value.checked_add(add) else {
                 return Err(Error::CounterOverflow { value, add });
