@@ -117,13 +117,13 @@ fn detail(segment: &Segment, chunk: usize, word: usize) -> &AtomicU64 {
 /// Words of the chunk that records fill, as far as it can be true.
 pub(crate) fn cursor(segment: &Segment, chunk: usize) -> usize {
     let limit = run(segment, chunk) * segment.geometry.chunk_words;
-    let cursor = detail(segment, chunk, CHUNK_CURSOR).load(Ordering::Acquire);
+    let cursor = detail(segment, chunk, CHUNK_CURSOR).load(Ordering::Relaxed);
     usize::try_from(cursor).map_or(limit, |cursor| cursor.min(limit))
 }
 
 /// Chunks of the run that begins here, 1 for a plain chunk.
 pub(crate) fn run(segment: &Segment, chunk: usize) -> usize {
-    let run = detail(segment, chunk, CHUNK_RUN).load(Ordering::Acquire) as usize;
+    let run = detail(segment, chunk, CHUNK_RUN).load(Ordering::Relaxed) as usize;
     run.clamp(1, segment.geometry.chunks - chunk)
 }
 
@@ -397,7 +397,7 @@ fn place(
     fence(Ordering::Release);
     segment.words()[at].store(header.pack(), Ordering::Relaxed);
     crash_point!("allocate: header written, cursor not");
-    detail(segment, chunk, CHUNK_CURSOR).store(cursor as u64, Ordering::Release);
+    detail(segment, chunk, CHUNK_CURSOR).store(cursor as u64, Ordering::Relaxed);
     crash_point!("allocate: cursor moved");
     Space { at, words, chunk }
 }
@@ -547,7 +547,7 @@ pub(crate) fn claim_window(
     }
     crash_point!("run: head taken");
     // Before the first tail is taken: whoever takes over knows which are ours.
-    detail(segment, head, CHUNK_RUN).store(length as u64, Ordering::Release);
+    detail(segment, head, CHUNK_RUN).store(length as u64, Ordering::Relaxed);
     crash_point!("run: length written");
     for distance in 1..length {
         if !transit(segment, head + distance, State::Free, State::Tail(distance)) {

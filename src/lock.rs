@@ -214,7 +214,7 @@ impl Drop for Guard<'_> {
             self.segment.map.wake_one(header + STRIPE_LOCK);
         }
         if seen & SLEEPERS != 0 {
-            words[header + STRIPE_EVENT].fetch_add(1, Ordering::Release);
+            words[header + STRIPE_EVENT].fetch_add(1, Ordering::Relaxed);
             crash_point!("unlock: event raised");
             self.segment.map.wake_all(header + STRIPE_EVENT);
         }

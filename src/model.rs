@@ -24,7 +24,7 @@ use crate::sys::{self, Killer, Mapping};
 use crate::table::Table;
 
 /// No model takes so long.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+const LOCK_TIMEOUT: Duration = Duration::from_hours(365 * 24);
 
 /// A segment before anybody attaches to it: one stripe, all chunks free.
 pub struct Segment {

@@ -1,6 +1,13 @@
 //! Is each wake-up delivered, so that everybody gets the lock in the end?
 //!
 //! In a model a sleep has no timeout: a lost wake-up is a deadlock.
+//!
+//! # Planted, and seen to deadlock
+//! - who was woken takes the lock without WAITERS (`flags = 0`): three sleep and wake;
+//! - waking before letting go; letting go by a load and a store;
+//! - sleeping without setting WAITERS: the execution never ends.
+//!
+//! And to lose counts: a lock taken over without a look at its owner's life.
 #![cfg(loom)]
 
 use std::sync::atomic::Ordering;

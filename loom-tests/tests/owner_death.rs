@@ -3,6 +3,14 @@
 //!
 //! From the first death on, sleeps end at once, as if by their timeout: see
 //! `src/sys/heap.rs`.
+//!
+//! # Planted, and seen to fail
+//! - take-over without repair; a repair that bumps no version (readers are misled),
+//!   counts no entries, sets no overflow (the repairs of a key beyond its bucket);
+//! - no look at the owner's life: a slow owner is robbed;
+//! - the cursor stored before the record's header: what a dead process wrote cannot be
+//!   walked;
+//! - a cleaner that skips dead records without taking their locks.
 #![cfg(loom)]
 
 use std::sync::Arc;

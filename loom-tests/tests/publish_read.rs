@@ -1,4 +1,11 @@
 //! Does a reader that runs beside an insertion see nothing or all of it?
+//!
+//! # Planted, and seen to fail
+//! - the tag stored before the slot (`Bucket::publish`): a key that comes back has
+//!   its old value;
+//! - the look at the version after the copy left out (`read::attempt`): a write is
+//!   missed by who saw a later one (it was the acquire fence there that ordered them);
+//! - orderings: the table in `README.md`.
 #![cfg(loom)]
 
 use loom::thread;

@@ -1,5 +1,11 @@
 //! Does a reader beside a removal see the old value or nothing, and never miss a
 //! key that is there all the time?
+//!
+//! # Planted, and seen to fail
+//! - the version not bumped in `Bucket::remove`, for a tag in word 1 and for one in
+//!   word 0: a torn value;
+//! - the check after a key that does not match left out: a key that is there all the
+//!   time is missed.
 #![cfg(loom)]
 
 use loom::thread;

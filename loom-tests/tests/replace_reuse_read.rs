@@ -1,5 +1,17 @@
 //! Does a reader ever see a torn or a foreign value while the record that it
 //! reads is replaced, cleaned away and its memory written again?
+//!
+//! # Planted, and seen to fail, with a value of both records mixed if nothing is said
+//! - `republish` without `bump_version`, and with the bump before the slot's store;
+//! - the release fence of `arena::place` left out;
+//! - the acquire fence of `read::still` left out;
+//! - the check after the copy left out; that after a key that does not match left
+//!   out: a key that is there all the time is missed;
+//! - a cleaner that frees a chunk without live words without the locks of its records:
+//!   memory reused by another process.
+//!
+//! The check *before* the copy can go without any model failing: it keeps a damaged
+//! length from being allocated, and decides nothing.
 #![cfg(loom)]
 
 use loom::thread;

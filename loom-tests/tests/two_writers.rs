@@ -1,5 +1,12 @@
 //! Do two processes that write the same key, or the same stripe, at the same time
 //! do so one after the other?
+//!
+//! # Planted, and seen to fail
+//! - the lock taken without acquire, let go of without release: two winners, lost
+//!   counts;
+//! - let go of by a load and a store, sleeping without WAITERS, waking before letting
+//!   go: deadlocks or endless executions;
+//! - a chunk's state changed without release: large values overlap.
 #![cfg(loom)]
 
 use loom::thread;

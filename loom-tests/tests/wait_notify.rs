@@ -1,6 +1,12 @@
 //! Is each who waits for a key woken when it comes?
 //!
 //! In a model a sleep has no timeout: a lost wake-up is a deadlock.
+//!
+//! # Planted, and seen to deadlock
+//! - the look at the key before SLEEPERS is set;
+//! - SLEEPERS set without acquire;
+//! - nobody woken; the event not raised;
+//! - the lock taken without keeping SLEEPERS.
 #![cfg(loom)]
 
 use std::sync::atomic::Ordering;

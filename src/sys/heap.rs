@@ -8,7 +8,9 @@
 //!
 //! A death is the one thing that no wake-up tells of. From the first one on, or
 //! when a model asks for it by [`Mapping::let_time_pass`], every sleep in the
-//! segment ends at once, as if its timeout had come.
+//! segment ends at once, as if its timeout had come. A process's first one ends
+//! without a word to loom: after a yield loom lets others do at least one step, and
+//! the sleeper would never look while its owner still has the lock.
 
 // Models panic where something is amiss: that is how loom hears of it.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
@@ -30,6 +32,8 @@ pub(crate) const MAX_NAME: usize = 246;
 /// A segment as one process has it mapped.
 pub(crate) struct Mapping {
     segment: Arc<Segment>,
+    /// Whether a sleep of this process ended by its timeout.
+    timed_out: AtomicBool,
 }
 
 struct Segment {
@@ -63,6 +67,7 @@ impl Mapping {
                 queues: Mutex::new(Queues::default()),
                 locks: Mutex::new(Locks::default()),
             }),
+            timed_out: AtomicBool::new(false),
         }
     }
 
@@ -70,6 +75,7 @@ impl Mapping {
     pub(crate) fn share(&self) -> Mapping {
         Mapping {
             segment: self.segment.clone(),
+            timed_out: AtomicBool::new(false),
         }
     }
 
@@ -114,7 +120,9 @@ impl Mapping {
         }
         if queues.time_passes {
             drop(queues);
-            sync::yield_now();
+            if self.timed_out.swap(true, LocalOrdering::Relaxed) {
+                sync::yield_now();
+            }
             return;
         }
         let queue = queues
