@@ -306,14 +306,11 @@ impl Arena {
     }
 
     /// Seals the chunk that is being filled, if no record in it is pending.
-    /// Returns whether there was one.
-    pub(crate) fn seal_current(&self, segment: &Segment, me: &Participant) -> bool {
+    pub(crate) fn seal_current(&self, segment: &Segment, me: &Participant) {
         let mut bump = self.bump.lock();
-        let Some(open) = bump.current.take() else {
-            return false;
-        };
-        bump.leave(segment, me, open);
-        true
+        if let Some(open) = bump.current.take() {
+            bump.leave(segment, me, open);
+        }
     }
 
     /// Makes a sealed chunk with at least `words` words left the one to fill.

@@ -80,8 +80,7 @@ impl std::fmt::Debug for Iter<'_> {
     }
 }
 
-/// Reads all entries of a bucket as they were at one moment; `None` if records
-/// were unlinked meanwhile.
+/// Reads all entries of a bucket; `None` if records were unlinked meanwhile.
 pub(crate) fn read_bucket(segment: &Segment, number: usize) -> Result<Option<Vec<Entry>>> {
     let bucket = probe::bucket(segment, number);
     let tags = bucket.tags();

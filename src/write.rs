@@ -9,7 +9,7 @@
 use crate::arena::{Purpose, Space};
 use crate::clean::Effort;
 use crate::error::{Error, Result};
-use crate::index::locked::{Locked, Lookup, Place};
+use crate::index::locked::{self, Locked, Lookup, Place};
 use crate::index::probe::Hash;
 use crate::layout::WORD;
 use crate::record::{self, Header, MAX_KEY};
@@ -81,12 +81,7 @@ impl Current<'_> {
 
     /// A copy of the value.
     pub(crate) fn read(&self) -> Result<Option<Vec<u8>>> {
-        let Some(place) = self.0 else {
-            return Ok(None);
-        };
-        let mut value = Vec::new();
-        record::load_bytes(place.value(), place.header.value, &mut value)?;
-        Ok(Some(value))
+        self.0.map(locked::value_of).transpose()
     }
 
     /// Whether this is the value; `None` is absence.

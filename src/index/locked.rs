@@ -250,10 +250,9 @@ impl<'a> Locked<'a> {
         Ok(())
     }
 
-    /// The hash of a record's key.
+    /// A record's key and its hash.
     pub(crate) fn hash_of(&self, place: &Place<'_>) -> Result<(Vec<u8>, Hash)> {
-        let mut key = Vec::new();
-        record::load_bytes(place.key(), place.header.key, &mut key)?;
+        let key = key_of(place)?;
         let hash = Hash::of(self.segment, &key);
         Ok((key, hash))
     }
@@ -328,6 +327,13 @@ pub(crate) fn entries(segment: &Segment) -> usize {
 /// Bytes of a record that takes `words` words.
 pub(crate) fn bytes(words: usize) -> usize {
     words * WORD
+}
+
+/// A copy of the key found.
+pub(crate) fn key_of(place: &Place<'_>) -> Result<Vec<u8>> {
+    let mut key = Vec::new();
+    record::load_bytes(place.key(), place.header.key, &mut key)?;
+    Ok(key)
 }
 
 /// A copy of the value found.

@@ -231,8 +231,7 @@ impl Table {
         for (stripe, locked) in stripes.iter().enumerate() {
             for bucket in geometry.buckets_of(stripe) {
                 locked.for_each_in(bucket, |place| {
-                    let (key, _) = locked.hash_of(place)?;
-                    copy.insert(key, locked::value_of(place)?);
+                    copy.insert(locked::key_of(place)?, locked::value_of(place)?);
                     Ok(())
                 })?;
             }
@@ -252,7 +251,7 @@ impl Table {
             if let Some(locked) = self.lock_to_read(stripe)? {
                 let mut entries = Vec::new();
                 locked.for_each_in(bucket, |place| {
-                    entries.push((locked.hash_of(place)?.0, locked::value_of(place)?));
+                    entries.push((locked::key_of(place)?, locked::value_of(place)?));
                     Ok(())
                 })?;
                 return Ok(entries);
