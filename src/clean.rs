@@ -136,11 +136,11 @@ impl Writer {
             };
         }
         // What others hold in their hands they are about to give back.
-        if (survey.cleaning > 0 || survey.pending > 0) && self.pause(effort) {
+        if (survey.cleaning > 0 || survey.pending > 0) && self.pause(effort)? {
             return Ok(());
         }
         // The survey is of no one moment: they may have given it back meanwhile.
-        if effort.looks < LOOKS && self.pause(effort) {
+        if effort.looks < LOOKS && self.pause(effort)? {
             effort.looks += 1;
             return Ok(());
         }
@@ -187,7 +187,7 @@ impl Writer {
                 }
                 return Ok(());
             }
-            if self.survey(&[]).cleaning > 0 && self.pause(effort) {
+            if self.survey(&[]).cleaning > 0 && self.pause(effort)? {
                 return Ok(());
             }
         }
@@ -322,13 +322,13 @@ impl Writer {
     }
 
     /// Lets other cleaners work; `false` when that took too long already.
-    fn pause(&self, effort: &mut Effort) -> bool {
+    fn pause(&self, effort: &mut Effort) -> Result<bool> {
         let timeout = self.segment.lock_timeout;
         let deadline = *effort
             .deadline
             .get_or_insert_with(|| Instant::now() + timeout);
-        sync::pause(PAUSE);
-        Instant::now() < deadline
+        self.segment.waiting.sleep(|| sync::pause(PAUSE))?;
+        Ok(Instant::now() < deadline)
     }
 
     fn full(&self, words: usize) -> Error {

@@ -164,6 +164,10 @@ pub enum Error {
         participant: usize,
     },
 
+    /// What [`Options::waiting`](crate::Options::waiting) was given told a wait to end.
+    #[error("the wait was interrupted; nothing has changed, try again if you like")]
+    Interrupted,
+
     /// A closure that runs under a lock of a table called a method that writes to it.
     #[error(
         "the table was written to from inside a closure that runs under its lock; \

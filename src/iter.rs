@@ -14,18 +14,20 @@ pub(crate) type Entry = (Vec<u8>, Vec<u8>);
 
 /// Entries of a table; see [`Table::iter`].
 ///
-/// Reads a bucket at a time, without a lock.
-pub struct Iter<'a> {
-    table: &'a Table,
+/// Reads a bucket at a time, without a lock. Holds a clone of the handle.
+pub struct Iter {
+    table: Table,
+    part: Part,
     bucket: usize,
     read: VecDeque<Entry>,
     failed: bool,
 }
 
-impl<'a> Iter<'a> {
-    pub(crate) fn new(table: &'a Table) -> Self {
+impl Iter {
+    pub(crate) fn new(table: &Table, part: Part) -> Self {
         Self {
-            table,
+            table: table.clone(),
+            part,
             bucket: 0,
             read: VecDeque::new(),
             failed: false,
@@ -36,14 +38,14 @@ impl<'a> Iter<'a> {
         let geometry = &self.table.segment().geometry;
         let buckets = geometry.stripes() * geometry.stripe_buckets;
         while self.read.is_empty() && self.bucket < buckets {
-            self.read = self.table.entries_of_bucket(self.bucket)?.into();
+            self.read = self.table.entries_of_bucket(self.bucket, self.part)?.into();
             self.bucket += 1;
         }
         Ok(!self.read.is_empty())
     }
 }
 
-impl Iterator for Iter<'_> {
+impl Iterator for Iter {
     type Item = Result<(Vec<u8>, Vec<u8>)>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -61,27 +63,53 @@ impl Iterator for Iter<'_> {
     }
 }
 
-impl FusedIterator for Iter<'_> {}
+impl FusedIterator for Iter {}
 
-impl<'a> IntoIterator for &'a Table {
+impl IntoIterator for &Table {
     type Item = Result<(Vec<u8>, Vec<u8>)>;
-    type IntoIter = Iter<'a>;
+    type IntoIter = Iter;
 
-    fn into_iter(self) -> Iter<'a> {
+    fn into_iter(self) -> Iter {
         self.iter()
     }
 }
 
-impl std::fmt::Debug for Iter<'_> {
+impl std::fmt::Debug for Iter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Iter")
-            .field("table", self.table)
+            .field("table", &self.table)
             .finish_non_exhaustive()
     }
 }
 
+/// Keys of a table; see [`Table::keys`]. Values are not read.
+#[derive(Debug)]
+pub struct Keys(pub(crate) Iter);
+
+impl Iterator for Keys {
+    type Item = Result<Vec<u8>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.0.next()?.map(|(key, _)| key))
+    }
+}
+
+impl FusedIterator for Keys {}
+
+/// What is copied of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Whole,
+    /// The key; the value stays empty.
+    Key,
+}
+
 /// Reads all entries of a bucket; `None` if records were unlinked meanwhile.
-pub(crate) fn read_bucket(segment: &Segment, number: usize) -> Result<Option<Vec<Entry>>> {
+pub(crate) fn read_bucket(
+    segment: &Segment,
+    number: usize,
+    part: Part,
+) -> Result<Option<Vec<Entry>>> {
     let bucket = probe::bucket(segment, number);
     let tags = bucket.tags();
     let mut occupied = tags.occupied();
@@ -106,7 +134,9 @@ pub(crate) fn read_bucket(segment: &Segment, number: usize) -> Result<Option<Vec
         }
         let (mut key, mut value) = (Vec::new(), Vec::new());
         record::load_bytes(&words[1..], header.key, &mut key)?;
-        record::load_bytes(&words[header.value_at()..], header.value, &mut value)?;
+        if part == Part::Whole {
+            record::load_bytes(&words[header.value_at()..], header.value, &mut value)?;
+        }
         entries.push((key, value));
     }
     Ok(read::still(bucket, tags).then_some(entries))

@@ -99,6 +99,10 @@ pub(crate) const CHUNK_RUN: usize = 2;
 /// The byte whose shared lock says that a read-only handle is open.
 pub(crate) const READERS_BYTE: u64 = 0;
 
+/// The first of the bytes whose lock is a claim to compute a key's value: this
+/// plus the upper 62 bits of the key's hash.
+pub(crate) const CLAIM_BYTES: u64 = 1 << 62;
+
 /// Chunks kept back for cleaning.
 pub(crate) const RESERVED_CHUNKS: usize = if cfg!(loom) { 1 } else { 4 };
 /// Bytes a record may need above its key and its value: its header and two
@@ -174,7 +178,7 @@ mod tests {
             HEADER_CHUNKS HEADER_CHUNK_BYTES HEADER_UNIT_BYTES HEADER_HASH_SEED HEADER_CODEC
             HEADER_CREATED HEADER_FLAGS HEADER_CHECKSUM HEADER_POPULATED HEADER_TAKE_OVERS
             HEADER_CLEANINGS FLAG_ANONYMOUS
-            PARTICIPANT_STATE PARTICIPANT_PID PARTICIPANT_SINCE READERS_BYTE
+            PARTICIPANT_STATE PARTICIPANT_PID PARTICIPANT_SINCE READERS_BYTE CLAIM_BYTES
             STRIPE_LOCK STRIPE_EVENT STRIPE_ENTRIES STRIPE_CONTENDED
             CHUNK_CURSOR CHUNK_LIVE CHUNK_RUN
         }

@@ -245,17 +245,18 @@ mod sys;
 mod table;
 mod typed;
 mod wait;
+mod waiting;
 mod write;
 mod writer;
 
 pub use error::{Error, Result};
-pub use iter::Iter;
+pub use iter::{Iter, Keys};
 pub use options::{Options, Trust};
 pub use stats::Stats;
-pub use table::Table;
+pub use table::{Claim, Claimed, Table};
 #[cfg(feature = "serde")]
 pub use typed::MessagePack;
-pub use typed::{BoxedError, Codec, TypedTable};
+pub use typed::{BoxedError, Codec, TypedTable, codec_id};
 
 /// The programs of the README run as tests.
 #[cfg(doctest)]

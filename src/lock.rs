@@ -175,9 +175,11 @@ fn acquire_contended(
         // From here on others may sleep behind us without having set the flag.
         flags = WAITERS;
         let slice = if slept { SLEEP } else { FIRST_SLEEP };
-        segment
-            .map
-            .sleep(index, (seen | WAITERS) as u32, slice.min(left));
+        segment.waiting.sleep(|| {
+            segment
+                .map
+                .sleep(index, (seen | WAITERS) as u32, slice.min(left));
+        })?;
         slept = true;
     }
 }

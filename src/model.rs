@@ -22,6 +22,7 @@ use crate::segment;
 use crate::sync::Ordering;
 use crate::sys::{self, Killer, Mapping};
 use crate::table::Table;
+use crate::waiting::Waiting;
 
 /// No model takes so long.
 const LOCK_TIMEOUT: Duration = Duration::from_hours(365 * 24);
@@ -49,6 +50,7 @@ impl Segment {
             self.map.share(),
             self.geometry.clone(),
             LOCK_TIMEOUT,
+            Waiting::default(),
         ))
     }
 

@@ -1,6 +1,7 @@
 //! How a table is created and opened.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::participants::{self, Participant};
 use crate::segment::{Segment, no_memory};
 use crate::sys::{self, Access, MAX_NAME, Mapping, Owner};
 use crate::table::Table;
+use crate::waiting::Waiting;
 
 /// Whose segments are opened.
 ///
@@ -40,7 +42,9 @@ pub enum Trust {
 /// | `chunk_size`       | 64 KiB to 1 MiB, by the value space  | create          |
 /// | `max_participants` | 128                                  | create          |
 /// | `lock_timeout`     | 5 s                                  | create and open |
+/// | `waiting`          | sleep, and go on                     | create and open |
 /// | `trust`            | [`Trust::SameUser`]                  | open            |
+/// | `codec`            | plain bytes                          | create and open |
 ///
 /// Opening a table takes its shape from the segment; what is said here of
 /// capacity and the like is then without effect.
@@ -69,8 +73,10 @@ pub struct Options {
     chunk_bytes: Option<usize>,
     participants: usize,
     lock_timeout: Duration,
+    waiting: Waiting,
     trust: Trust,
-    codec: Option<u64>,
+    /// The first for what is created, any for what is opened.
+    codecs: Vec<u64>,
 }
 
 impl Default for Options {
@@ -93,8 +99,9 @@ impl Options {
             chunk_bytes: None,
             participants: 128,
             lock_timeout: Duration::from_secs(5),
+            waiting: Waiting::default(),
             trust: Trust::default(),
-            codec: None,
+            codecs: Vec::new(),
         }
     }
 
@@ -172,6 +179,48 @@ impl Options {
         self
     }
 
+    /// What to do around each sleep of an operation that waits, for a lock, for
+    /// room or for a key: a closure that gets the sleep, calls it, and says
+    /// whether to go on. After [`ControlFlow::Break`] the operation returns
+    /// `Interrupted` and has changed nothing.
+    ///
+    /// No sleep is longer than 50 ms, so this is where to ask whether the user
+    /// has pressed Ctrl-C, and where an interpreter lets its other threads run. The
+    /// closure may be called while this thread holds locks of stripes
+    /// ([`Table::snapshot`]): it must not wait for anybody who needs this table.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    /// use std::time::Duration;
+    /// use shmtable::{Error, Options};
+    ///
+    /// # fn main() -> shmtable::Result<()> {
+    /// let stop = Arc::new(AtomicBool::new(false));
+    /// let seen = Arc::clone(&stop);
+    /// let options = Options::new().capacity(100).waiting(move |sleep| {
+    ///     sleep();
+    ///     match seen.load(Ordering::Relaxed) {
+    ///         true => ControlFlow::Break(()),
+    ///         false => ControlFlow::Continue(()),
+    ///     }
+    /// });
+    /// let table = options.create_anonymous()?;
+    /// stop.store(true, Ordering::Relaxed);
+    /// let waited = table.wait(b"never", Duration::from_secs(60));
+    /// assert!(matches!(waited, Err(Error::Interrupted)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn waiting(
+        mut self,
+        around: impl Fn(&mut (dyn FnMut() + Send)) -> ControlFlow<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.waiting = Waiting::around(around);
+        self
+    }
+
     /// Whose segments are opened.
     ///
     /// ```
@@ -189,9 +238,33 @@ impl Options {
         self
     }
 
-    /// The codec that a created table gets and an opened one must have.
-    pub(crate) fn codec(mut self, id: u64) -> Self {
-        self.codec = Some(id);
+    /// The codec id that a created table gets and an opened one must have: what
+    /// its bytes are encoded in, see [`codec_id`](crate::codec_id). Without it,
+    /// a created table is one of plain bytes (0), and any is opened.
+    ///
+    /// For programs that bring codecs of their own, such as bindings to other
+    /// languages; [`TypedTable`](crate::TypedTable) does it by itself.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Error, Options, codec_id};
+    ///
+    /// let texts = codec_id("str", "json");
+    /// let table = Options::new().capacity(100).codec(texts).create_anonymous()?;
+    /// assert_eq!(table.codec_id(), texts);
+    /// let other = Options::new().codec(codec_id("str", "u64")).open(table.name());
+    /// assert!(matches!(other, Err(Error::CodecMismatch { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn codec(self, id: u64) -> Self {
+        self.codecs(vec![id])
+    }
+
+    /// The codec that a created table gets, and behind it others that an opened
+    /// one may have as well.
+    pub(crate) fn codecs(mut self, ids: Vec<u64>) -> Self {
+        self.codecs = ids;
         self
     }
 
@@ -305,7 +378,7 @@ impl Options {
             action: "get a random hash seed",
             source,
         })?;
-        let codec = self.codec.unwrap_or(0);
+        let codec = self.codecs.first().copied().unwrap_or(0);
         // Attached before it has a name: there can be no rival for the slot, and
         // nothing fails once the table can be seen.
         let mut creator = None;
@@ -320,7 +393,7 @@ impl Options {
         };
         let map = Mapping::create(name, geometry.words, self.mode, fill)
             .map_err(|refusal| refusal.into_error(name, "create"))?;
-        let segment = Segment::new(map, geometry, self.lock_timeout);
+        let segment = Segment::new(map, geometry, self.lock_timeout, self.waiting.clone());
         Table::attach(name, Arc::new(segment), creator)
     }
 
@@ -330,9 +403,9 @@ impl Options {
         let map = Mapping::open(name, access, admit)
             .map_err(|refusal| refusal.into_error(name, "open"))?;
         let geometry = Geometry::read(name, map.words())?;
-        let segment = Segment::new(map, geometry, self.lock_timeout);
-        if let Some(expected) = self.codec
-            && expected != segment.codec
+        let segment = Segment::new(map, geometry, self.lock_timeout, self.waiting.clone());
+        if let Some(&expected) = self.codecs.first()
+            && !self.codecs.contains(&segment.codec)
         {
             return Err(Error::CodecMismatch {
                 found: segment.codec,

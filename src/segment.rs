@@ -8,6 +8,7 @@ use crate::geometry::Geometry;
 use crate::layout::{HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED, WORD};
 use crate::sync::{AtomicU64, Ordering, crash_point};
 use crate::sys::Mapping;
+use crate::waiting::Waiting;
 
 pub(crate) struct Segment {
     pub(crate) map: Mapping,
@@ -17,6 +18,8 @@ pub(crate) struct Segment {
     pub(crate) codec: u64,
     pub(crate) flags: u64,
     pub(crate) lock_timeout: Duration,
+    /// What the caller does around each sleep.
+    pub(crate) waiting: Waiting,
     /// The end of the arena's pages, in words, as last seen: see
     /// [`Segment::record`].
     readable: AtomicUsize,
@@ -24,7 +27,12 @@ pub(crate) struct Segment {
 
 impl Segment {
     /// Takes a mapping whose header `geometry` was read from.
-    pub(crate) fn new(map: Mapping, geometry: Geometry, lock_timeout: Duration) -> Self {
+    pub(crate) fn new(
+        map: Mapping,
+        geometry: Geometry,
+        lock_timeout: Duration,
+        waiting: Waiting,
+    ) -> Self {
         let get = |at: usize| map.words()[at].load(Ordering::Relaxed);
         Self {
             seed: get(HEADER_HASH_SEED),
@@ -32,6 +40,7 @@ impl Segment {
             flags: get(HEADER_FLAGS),
             readable: AtomicUsize::new(geometry.arena_at),
             lock_timeout,
+            waiting,
             map,
             geometry,
         }

@@ -54,12 +54,14 @@ pub(crate) fn until<T>(
             return Ok(None);
         }
         if read_only {
-            sync::pause(poll.min(left));
+            segment.waiting.sleep(|| sync::pause(poll.min(left)))?;
             poll = (poll * 2).min(POLL.1);
         } else {
-            segment
-                .map
-                .sleep(header + STRIPE_EVENT, event as u32, SLICE.min(left));
+            segment.waiting.sleep(|| {
+                segment
+                    .map
+                    .sleep(header + STRIPE_EVENT, event as u32, SLICE.min(left));
+            })?;
         }
     }
 }

@@ -8,7 +8,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::index::bucket::Bucket;
-use crate::layout::BUCKET_WORDS;
+use crate::layout::{BUCKET_WORDS, CLAIM_BYTES};
 use crate::segment::Segment;
 
 #[derive(Clone, Copy)]
@@ -32,6 +32,12 @@ impl Hash {
     pub(crate) fn stripe(self, segment: &Segment) -> usize {
         // Two shifts: one stripe has no bits, and a shift by 64 is none.
         ((self.0 >> 1) >> (63 - segment.geometry.stripe_bits)) as usize
+    }
+
+    /// The byte, far behind any segment's end, whose lock is the claim to compute
+    /// a value for such keys.
+    pub(crate) fn claim_byte(self) -> u64 {
+        CLAIM_BYTES | (self.0 >> 2)
     }
 
     /// The bucket where probing begins.

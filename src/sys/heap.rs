@@ -153,6 +153,13 @@ impl Mapping {
     }
 
     #[allow(clippy::unnecessary_wraps)]
+    pub(crate) fn owner(&self) -> io::Result<Owner> {
+        Ok(Owner {
+            user: current_user(),
+            mode: 0o600,
+        })
+    }
+
     pub(crate) fn liveness(&self) -> io::Result<Liveness> {
         let mut locks = self.segment.locks.lock().unwrap();
         locks.holders += 1;

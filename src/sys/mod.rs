@@ -28,6 +28,7 @@
 //!   equal `low_half`, until woken or timed out; may return early for no
 //!   reason. Works across processes, on read-only mappings too.
 //! - `wake_one(word)`, `wake_all(word)`.
+//! - `owner()`: the segment's [`Owner`] now.
 //! - `liveness()`: a new [`Liveness`] of this segment.
 //! - `unlink_if_same(name)`: removes the name if it still names this segment;
 //!   tells whether it did.

@@ -6,7 +6,7 @@ use super::Table;
 use crate::error::{Error, Result};
 use crate::index::locked::{self, Locked};
 use crate::index::read;
-use crate::iter::{self, Entry, Iter};
+use crate::iter::{self, Entry, Iter, Keys, Part};
 use crate::sync;
 use crate::writer::Held;
 
@@ -54,11 +54,11 @@ impl Table {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn iter(&self) -> Iter<'_> {
-        Iter::new(self)
+    pub fn iter(&self) -> Iter {
+        Iter::new(self, Part::Whole)
     }
 
-    /// The keys of [`iter`](Self::iter).
+    /// The keys of [`iter`](Self::iter), without reading the values.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -68,8 +68,8 @@ impl Table {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn keys(&self) -> impl Iterator<Item = Result<Vec<u8>>> + '_ {
-        self.iter().map(|entry| entry.map(|(key, _)| key))
+    pub fn keys(&self) -> Keys {
+        Keys(Iter::new(self, Part::Key))
     }
 
     /// The values of [`iter`](Self::iter).
@@ -239,11 +239,11 @@ impl Table {
         Ok(copy)
     }
 
-    pub(crate) fn entries_of_bucket(&self, bucket: usize) -> Result<Vec<Entry>> {
+    pub(crate) fn entries_of_bucket(&self, bucket: usize, part: Part) -> Result<Vec<Entry>> {
         let stripe = bucket / self.segment().geometry.stripe_buckets;
         loop {
             for _ in 0..read::ATTEMPTS {
-                if let Some(entries) = iter::read_bucket(self.segment(), bucket)? {
+                if let Some(entries) = iter::read_bucket(self.segment(), bucket, part)? {
                     return Ok(entries);
                 }
                 sync::spin_hint();
@@ -251,7 +251,11 @@ impl Table {
             if let Some(locked) = self.lock_to_read(stripe)? {
                 let mut entries = Vec::new();
                 locked.for_each_in(bucket, |place| {
-                    entries.push((locked::key_of(place)?, locked::value_of(place)?));
+                    let value = match part {
+                        Part::Whole => locked::value_of(place)?,
+                        Part::Key => Vec::new(),
+                    };
+                    entries.push((locked::key_of(place)?, value));
                     Ok(())
                 })?;
                 return Ok(entries);

@@ -1,5 +1,6 @@
 //! The public table: the handle and its life; the methods by what they do.
 
+mod claiming;
 mod many;
 mod reading;
 mod waiting;
@@ -15,6 +16,8 @@ use crate::segment::Segment;
 use crate::sys::fork::{self, ForkCell};
 use crate::sys::{self, Liveness};
 use crate::writer::{Held, Writer};
+
+pub use claiming::{Claim, Claimed};
 
 /// A hash table in a named shared-memory segment.
 ///
@@ -49,6 +52,7 @@ use crate::writer::{Held, Writer};
 /// and of every method that writes, besides:
 /// - `ReadOnly` on a handle opened read-only,
 /// - `LockTimeout` if a living process, stopped perhaps, kept the lock,
+/// - `Interrupted` if [`Options::waiting`](crate::Options::waiting) ended a wait,
 /// - `Reentrant` if called from a closure that runs under a lock of this table,
 /// - `TooManyParticipants`, in the first write of a forked child.
 ///
@@ -220,6 +224,32 @@ impl Table {
     /// The id of the codec the table was created with; 0 is plain bytes.
     pub fn codec_id(&self) -> u64 {
         self.segment().codec
+    }
+
+    /// Whether no other user may write to the segment: it belongs to this process's
+    /// effective user, and its mode lets nobody else write. (A system's
+    /// administrator may do anything.)
+    ///
+    /// Whoever may write can store any bytes. Ask before you do more than look at
+    /// them, such as running them.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// let options = shmtable::Options::new().capacity(100);
+    /// assert!(options.create_anonymous()?.is_private()?);
+    /// assert!(!options.mode(0o666).create_anonymous()?.is_private()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `System` if the system does not tell.
+    pub fn is_private(&self) -> Result<bool> {
+        let owner = self.segment().map.owner().map_err(|source| Error::System {
+            action: "ask for the segment's owner",
+            source,
+        })?;
+        Ok(owner.user == sys::current_user() && owner.mode & 0o022 == 0)
     }
 
     /// Whether the table is removed with its creator.

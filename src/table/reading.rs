@@ -98,9 +98,36 @@ impl Table {
     /// # Errors
     /// See [`Table`].
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
-        let segment = self.segment();
         let mut values = Vec::with_capacity(keys.len());
-        let mut hashes = Vec::with_capacity(BATCH);
+        self.get_many_with(keys, |value| values.push(value.map(<[u8]>::to_vec)))?;
+        Ok(values)
+    }
+
+    /// Shows the values of many keys to a closure, in their order; each as if by
+    /// [`get`](Self::get). Saves the allocations of [`get_many`](Self::get_many):
+    /// what the closure sees lies in a buffer that is used again.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"a", b"1")?;
+    /// let mut bytes = 0;
+    /// table.get_many_with(&["a", "b"], |value| bytes += value.map_or(0, <[u8]>::len))?;
+    /// assert_eq!(bytes, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`]. The closure has seen the values before the one that failed.
+    pub fn get_many_with<K: AsRef<[u8]>>(
+        &self,
+        keys: &[K],
+        mut visit: impl FnMut(Option<&[u8]>),
+    ) -> Result<()> {
+        let segment = self.segment();
+        let mut hashes = Vec::with_capacity(BATCH.min(keys.len()));
+        let mut value = Vec::new();
         for batch in keys.chunks(BATCH) {
             hashes.clear();
             for key in batch {
@@ -118,18 +145,33 @@ impl Table {
                 }
             }
             for (key, hash) in batch.iter().zip(&hashes) {
-                let mut value = Vec::new();
                 let found = self.lookup(key.as_ref(), *hash, |words, length| {
                     record::load_bytes(words, length, &mut value)
                 })?;
-                values.push(found.map(|()| value));
+                visit(found.map(|()| value.as_slice()));
             }
         }
-        Ok(values)
+        Ok(())
     }
 
-    /// Copies a value, as far as it fits, and tells its full length.
-    pub(crate) fn read_fixed(&self, key: &[u8], buffer: &mut [u8]) -> Result<Option<usize>> {
+    /// Copies the value of a key to the beginning of `buffer`, as far as it fits,
+    /// and returns its whole length; `None` if there is none. Never allocates.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"k", b"value")?;
+    /// let mut buffer = [0; 4];
+    /// assert_eq!(table.get_into_slice(b"k", &mut buffer)?, Some(5));
+    /// assert_eq!(&buffer, b"valu");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`].
+    #[inline]
+    pub fn get_into_slice(&self, key: &[u8], buffer: &mut [u8]) -> Result<Option<usize>> {
         let hash = Hash::of(self.segment(), key);
         self.lookup(key, hash, |words, length| {
             let fits = length.min(buffer.len());

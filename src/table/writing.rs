@@ -172,8 +172,32 @@ impl Table {
         self.try_update(key, |old| Ok(change(old)))
     }
 
-    /// [`update`](Self::update) with a closure that may fail, which changes nothing.
-    pub(crate) fn try_update<F>(&self, key: &[u8], mut change: F) -> Result<Option<Vec<u8>>>
+    /// [`update`](Self::update) with a closure that may fail: then nothing has
+    /// changed, and its error is returned.
+    ///
+    /// ```
+    /// use shmtable::{Error, Options};
+    ///
+    /// # fn main() -> shmtable::Result<()> {
+    /// let table = Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"k", b"x")?;
+    /// let refused = table.try_update(b"k", |old| match old {
+    ///     Some(b"1") => Ok(Some(b"2".to_vec())),
+    ///     _ => Err(Error::Codec {
+    ///         action: "decode",
+    ///         codec: "digit".into(),
+    ///         reason: "only 1 is known".into(),
+    ///     }),
+    /// });
+    /// assert!(refused.is_err());
+    /// assert_eq!(table.get(b"k")?, Some(b"x".to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The closure's; then as [`insert`](Self::insert).
+    pub fn try_update<F>(&self, key: &[u8], mut change: F) -> Result<Option<Vec<u8>>>
     where
         F: FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>>,
     {

@@ -80,6 +80,10 @@ pub trait Codec {
     /// something that is yours.
     const NAME: &'static str;
 
+    /// Names of other encodings whose tables a view by this codec opens too,
+    /// because it can read what they have in common and refuse the rest.
+    const ALSO_READS: &'static [&'static str] = &[];
+
     /// The length of every encoding, if they all have the same.
     ///
     /// [`get`](crate::TypedTable::get) reads a value whose length is known

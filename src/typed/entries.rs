@@ -83,7 +83,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
             Some(length) if length <= STACK => {
                 let mut buffer = [0; STACK];
                 let value = &mut buffer[..length];
-                let Some(found) = self.table.read_fixed(key.as_ref(), value)? else {
+                let Some(found) = self.table.get_into_slice(key.as_ref(), value)? else {
                     return Ok(None);
                 };
                 check_length::<V>("decode", found)?;

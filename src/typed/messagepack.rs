@@ -7,6 +7,10 @@ use serde::de::DeserializeOwned;
 
 use super::codec::{BoxedError, Codec};
 
+/// The name of the encoding of Python's tables: `MessagePack`, and an extension
+/// type holding a pickle for what `MessagePack` cannot say.
+const WITH_PICKLES: &str = "messagepack+pickle";
+
 /// The codec of a serde type: [MessagePack](https://msgpack.org) with structs
 /// as maps from field names to values, so that programs in other languages can
 /// read it and fields may be added (with `#[serde(default)]`) and reordered.
@@ -16,6 +20,13 @@ use super::codec::{BoxedError, Codec};
 /// [`Error::Codec`](crate::Error::Codec) when it is read. So is one with bytes
 /// left over at its end, and one that is nested more than 128 deep; neither is
 /// ever written.
+///
+/// # Together with Python
+///
+/// A table that Python's `SharedDict` created, with its default codec or with
+/// `codec="msgpack"`, is opened by a view of `MessagePack` keys and values, and
+/// the other way round. What Python had to pickle is an error here. Python finds
+/// a float key without a fraction as the integer: use integers for such keys.
 ///
 /// The format writes `None` and `()` alike, as nil: what was put in as
 /// `Some(None)` or `Some(())` comes back as `None`.
@@ -56,6 +67,7 @@ pub struct MessagePack<T>(PhantomData<fn(&T)>);
 
 impl<T: Serialize + DeserializeOwned> Codec for MessagePack<T> {
     const NAME: &'static str = "messagepack";
+    const ALSO_READS: &'static [&'static str] = &[WITH_PICKLES];
     type Item = T;
     type Owned = T;
     type Encoded<'a>

@@ -80,7 +80,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// # Errors
     /// Those of [`Options::create`].
     pub fn create(options: Options, name: &str) -> Result<Self> {
-        Self::from_table(options.codec(Self::codec_id()).create(name)?)
+        Self::from_table(options.codecs(Self::codec_ids()).create(name)?)
     }
 
     /// Opens the table `name`, or creates it, as [`Options::open_or_create`]
@@ -90,7 +90,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// Those of [`Options::open_or_create`], and [`Error::CodecMismatch`] if
     /// the table was there and was created with other types.
     pub fn open_or_create(options: Options, name: &str) -> Result<Self> {
-        Self::from_table(options.codec(Self::codec_id()).open_or_create(name)?)
+        Self::from_table(options.codecs(Self::codec_ids()).open_or_create(name)?)
     }
 
     /// Opens the table `name` for reading and writing, as [`Options::open`]
@@ -100,7 +100,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// Those of [`Options::open`], and [`Error::CodecMismatch`] if the table
     /// was created with other types.
     pub fn open(options: Options, name: &str) -> Result<Self> {
-        Self::from_table(options.codec(Self::codec_id()).open(name)?)
+        Self::from_table(options.codecs(Self::codec_ids()).open(name)?)
     }
 
     /// Opens the table `name` for reading alone, as
@@ -111,7 +111,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// Those of [`Options::open_read_only`], and [`Error::CodecMismatch`] if
     /// the table was created with other types.
     pub fn open_read_only(options: Options, name: &str) -> Result<Self> {
-        Self::from_table(options.codec(Self::codec_id()).open_read_only(name)?)
+        Self::from_table(options.codecs(Self::codec_ids()).open_read_only(name)?)
     }
 
     /// Creates a table with a generated name that is removed with its creator,
@@ -120,7 +120,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// # Errors
     /// Those of [`Options::create_anonymous`].
     pub fn create_anonymous(options: Options) -> Result<Self> {
-        Self::from_table(options.codec(Self::codec_id()).create_anonymous()?)
+        Self::from_table(options.codecs(Self::codec_ids()).create_anonymous()?)
     }
 
     /// Views an open table by these types. Nothing is read but its codec id.
@@ -139,14 +139,17 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn from_table(table: Table) -> Result<Self> {
-        let (found, expected) = (table.codec_id(), Self::codec_id());
-        if found == expected {
+        let found = table.codec_id();
+        if Self::codec_ids().contains(&found) {
             Ok(Self {
                 table,
                 types: PhantomData,
             })
         } else {
-            Err(Error::CodecMismatch { found, expected })
+            Err(Error::CodecMismatch {
+                found,
+                expected: Self::codec_id(),
+            })
         }
     }
 
@@ -163,26 +166,26 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table
     }
 
-    /// What the segment of such a table says of its types.
-    ///
-    /// It is the XXH3-64 hash (seed 0) of the key codec's
-    /// [`NAME`](Codec::NAME), a zero byte and the value codec's `NAME`. Two
-    /// exceptions: it is 0 for `<[u8], [u8]>`, which is what a table created
-    /// through [`Options`] holds, and 1 where the hash is 0.
+    /// What the segment of such a table says of its types: [`codec_id`] of the
+    /// two codecs' [`NAME`](Codec::NAME)s.
     ///
     /// ```
-    /// use shmtable::TypedTable;
+    /// use shmtable::{TypedTable, codec_id};
     ///
     /// assert_eq!(TypedTable::<[u8], [u8]>::codec_id(), 0);
-    /// assert_eq!(TypedTable::<str, u64>::codec_id(), xxhash_rust::xxh3::xxh3_64(b"str\0u64"));
+    /// assert_eq!(TypedTable::<str, u64>::codec_id(), codec_id("str", "u64"));
     /// ```
     pub fn codec_id() -> u64 {
-        const PLAIN: &str = <[u8] as Codec>::NAME;
-        if K::NAME == PLAIN && V::NAME == PLAIN {
-            0
-        } else {
-            xxh3_64([K::NAME, "\0", V::NAME].concat().as_bytes()).max(1)
-        }
+        codec_id(K::NAME, V::NAME)
+    }
+
+    /// The id of what it creates, and those of what else it opens.
+    fn codec_ids() -> Vec<u64> {
+        let keys = || [K::NAME].into_iter().chain(K::ALSO_READS.iter().copied());
+        let values = || [V::NAME].into_iter().chain(V::ALSO_READS.iter().copied());
+        keys()
+            .flat_map(|key| values().map(move |value| codec_id(key, value)))
+            .collect()
     }
 
     /// The number of entries, as [`Table::len`] counts them.
@@ -211,6 +214,27 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// Those of [`Table::clear`].
     pub fn clear(&self) -> Result<()> {
         self.table.clear()
+    }
+}
+
+/// What a segment says of the encodings of its keys and values: the XXH3-64 hash
+/// (seed 0) of the key codec's name, a zero byte and the value codec's name.
+///
+/// Two exceptions: it is 0 for plain bytes (`bytes`, `bytes`), which is what a
+/// table created through [`Options`] holds, and 1 where the hash is 0.
+///
+/// ```
+/// use shmtable::codec_id;
+///
+/// assert_eq!(codec_id("bytes", "bytes"), 0);
+/// assert_eq!(codec_id("str", "u64"), xxhash_rust::xxh3::xxh3_64(b"str\0u64"));
+/// ```
+pub fn codec_id(key: &str, value: &str) -> u64 {
+    const PLAIN: &str = <[u8] as Codec>::NAME;
+    if key == PLAIN && value == PLAIN {
+        0
+    } else {
+        xxh3_64([key, "\0", value].concat().as_bytes()).max(1)
     }
 }
 

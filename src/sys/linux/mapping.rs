@@ -104,10 +104,7 @@ impl Mapping {
         if (bytes as u64) < MIN_BYTES {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
-        admit(Owner {
-            user: stat.st_uid,
-            mode: stat.st_mode & 0o7777,
-        })?;
+        admit(owner_of(&stat))?;
         Ok(Self::map(fd, bytes, access, vec![path])?)
     }
 
@@ -149,6 +146,11 @@ impl Mapping {
         // aligned for words; any bits are a valid word. Other threads and
         // processes change the words at any time, which atomics allow.
         unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.bytes / size_of::<u64>()) }
+    }
+
+    /// The segment's owner now.
+    pub(crate) fn owner(&self) -> io::Result<Owner> {
+        Ok(owner_of(&fstat(self.descriptor.fd()?)?))
     }
 
     /// A new `Liveness` of this segment.
@@ -223,6 +225,13 @@ fn resize(fd: &OwnedFd, bytes: usize) -> io::Result<()> {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     Ok(ftruncate(fd, bytes as u64)?)
+}
+
+fn owner_of(stat: &Stat) -> Owner {
+    Owner {
+        user: stat.st_uid,
+        mode: stat.st_mode & 0o7777,
+    }
 }
 
 fn access_flags(access: Access) -> OFlags {

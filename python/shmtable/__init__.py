@@ -1,0 +1,76 @@
+"""A dict that processes on one machine share, in shared memory, without a server.
+
+>>> from shmtable import SharedDict
+>>> results = SharedDict()
+>>> results['answer'] = 42
+>>> results['answer']
+42
+
+Pass it to `multiprocessing.Process`, a pool or a queue, or open it by name from
+any program; see `SharedDict`.
+"""
+
+from shmtable._dict import SharedDict, tables
+from shmtable._errors import (
+    AccessDeniedError,
+    AlreadyExistsError,
+    ClosedError,
+    CodecError,
+    CodecMismatchError,
+    CorruptedError,
+    Error,
+    IncompatibleFormatError,
+    InvalidNameError,
+    InvalidOptionError,
+    KeyTooLargeError,
+    KeyTypeError,
+    LockTimeoutError,
+    MissingKeyError,
+    NotANumberError,
+    NotFoundError,
+    PickleRefusedError,
+    ReadOnlyError,
+    SharedMemoryFullError,
+    SystemCallError,
+    TableFullError,
+    TooManyParticipantsError,
+    ValueSpaceFullError,
+    ValueTooLargeError,
+    ValueTypeError,
+    WaitTimeoutError,
+    WrongOwnerError,
+)
+from shmtable._missing import MISSING
+
+__all__ = [
+    "MISSING",
+    "AccessDeniedError",
+    "AlreadyExistsError",
+    "ClosedError",
+    "CodecError",
+    "CodecMismatchError",
+    "CorruptedError",
+    "Error",
+    "IncompatibleFormatError",
+    "InvalidNameError",
+    "InvalidOptionError",
+    "KeyTooLargeError",
+    "KeyTypeError",
+    "LockTimeoutError",
+    "MissingKeyError",
+    "NotANumberError",
+    "NotFoundError",
+    "PickleRefusedError",
+    "ReadOnlyError",
+    "SharedDict",
+    "SharedMemoryFullError",
+    "SystemCallError",
+    "TableFullError",
+    "TooManyParticipantsError",
+    "ValueSpaceFullError",
+    "ValueTooLargeError",
+    "ValueTypeError",
+    "WaitTimeoutError",
+    "WrongOwnerError",
+    "tables",
+]

@@ -1,0 +1,314 @@
+//! Operations on one key that read and write in one step.
+//!
+//! No Python code runs under a lock. `add` of plain numbers is done under it by
+//! Rust code alone; all else reads, computes, and stores by compare and exchange,
+//! again if somebody else was faster.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyFloat, PyInt};
+use shmtable::{Claimed, Error};
+
+use crate::codec::Codec;
+use crate::errors::{self, OrRaise};
+use crate::handle::{Open, SharedDictBase};
+use crate::imports::MISSING;
+use crate::pack::{Buffer, Number};
+use crate::writing::Given;
+
+/// How long to sleep before looking whether a computing process has died.
+const LOOK: Duration = Duration::from_millis(50);
+
+thread_local! {
+    /// What this thread computes: the names of tables, and keys.
+    static COMPUTING: RefCell<Vec<(String, Buffer)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// While it lives, this thread computes a key's value.
+struct Computing;
+
+impl Computing {
+    fn begin(open: &Open, key: &Buffer) -> PyResult<Self> {
+        COMPUTING.with_borrow_mut(|computing| {
+            let name = open.table.name();
+            if computing
+                .iter()
+                .any(|(table, of)| table == name && of == key)
+            {
+                return Err(PyRuntimeError::new_err(
+                    "get_or_compute() was called for a key from inside its own computation",
+                ));
+            }
+            computing.push((name.to_owned(), key.clone()));
+            Ok(Self)
+        })
+    }
+}
+
+impl Drop for Computing {
+    fn drop(&mut self) {
+        COMPUTING.with_borrow_mut(Vec::pop);
+    }
+}
+
+/// Why `add` did not add under the lock.
+enum Refused {
+    /// The numbers are beyond what Rust code adds, or no numbers it knows.
+    ForPython,
+}
+
+#[pymethods]
+impl SharedDictBase {
+    /// Adds to a number and returns the sum; a missing key counts as 0. Atomic,
+    /// unlike `d[key] += n`: of many processes that add, none is lost.
+    ///
+    /// Takes ints and floats, and so must the value be; with `codec="raw"` it is a
+    /// counter of 8 little-endian bytes.
+    ///
+    /// >>> d = SharedDict()
+    /// >>> d.add('hits'), d.add('hits', 2), d.add('hits', 0.5)
+    /// (1, 3, 3.5)
+    #[pyo3(signature = (key, n=Given(None)))]
+    fn add<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        n: Given<'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let open = self.open(py)?;
+        let key = open.key(key)?;
+        let n = match n.0 {
+            Some(n) => n,
+            None => 1_i64.into_pyobject(py)?.into_any(),
+        };
+        check_number(&n)?;
+        match open.codec {
+            Codec::Raw => {
+                let n = n.extract::<i64>().map_err(|_| {
+                    let what = "a counter of a table with codec=\"raw\" takes integers of 64 bits";
+                    errors::not_a_number(py, what.to_owned())
+                })?;
+                let before = open.table.fetch_add(&key, n).or_raise(py)?;
+                Ok((before + n).into_pyobject(py)?.into_any())
+            }
+            Codec::Pickle | Codec::MessagePack => {
+                let plain = Number::of(&n);
+                match plain.map(|n| add_plain(py, &open, &key, n)).transpose()? {
+                    Some(Ok(sum)) => sum.into_object(py),
+                    Some(Err(Refused::ForPython)) | None => add_any(py, &open, &key, &n),
+                }
+            }
+            Codec::Json => add_any(py, &open, &key, &n),
+        }
+    }
+
+    /// Stores `new` if the value equals `expected`, and tells whether it did.
+    /// Atomic. `MISSING` stands for no value, on both sides: expected, it
+    /// inserts; new, it removes.
+    ///
+    /// >>> d = SharedDict({'state': 'waiting'})
+    /// >>> d.compare_exchange('state', 'waiting', 'running')
+    /// True
+    /// >>> d.compare_exchange('state', 'waiting', 'running')
+    /// False
+    fn compare_exchange<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        expected: &Bound<'py, PyAny>,
+        new: &Bound<'py, PyAny>,
+    ) -> PyResult<bool> {
+        let open = self.open_long(py)?;
+        let key = open.key(key)?;
+        let missing = MISSING.get(py)?;
+        let new = stored(py, &open, new)?;
+        loop {
+            let now = open.table.get(&key).or_raise(py)?;
+            let equal = match &now {
+                None => expected.is(missing),
+                Some(_) if expected.is(missing) => false,
+                Some(now) => open.to_value(py, now)?.eq(expected)?,
+            };
+            if !equal {
+                return Ok(false);
+            }
+            if exchange(py, &open, &key, now.as_deref(), new.as_deref())? {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Replaces a value by what a function makes of it, and returns that. Atomic:
+    /// if somebody else stores meanwhile, the function is called again with what
+    /// is there then. No lock is held while it runs.
+    ///
+    /// A missing key's value is the default; without one it is a `KeyError`. A
+    /// function that returns `MISSING` removes the key.
+    ///
+    /// >>> d = SharedDict()
+    /// >>> d.update_value('seen', lambda seen: seen + ['a'], [])
+    /// ['a']
+    #[pyo3(signature = (key, function, default=Given(None)))]
+    fn update_value<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        function: &Bound<'py, PyAny>,
+        default: Given<'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let open = self.open_long(py)?;
+        let encoded = open.key(key)?;
+        let default = default
+            .0
+            .filter(|value| MISSING.get(py).is_ok_and(|m| !value.is(m)));
+        replace(py, &open, &encoded, |old| {
+            match old.or_else(|| default.clone()) {
+                Some(old) => function.call1((old,)),
+                None => Err(errors::missing(key)),
+            }
+        })
+    }
+
+    /// The value of a key; if there is none, what a function returns, which is
+    /// stored. Of all processes and threads that ask at the same time, one calls
+    /// its function, and the others wait. If the function raises, or its process
+    /// dies, another one takes its place.
+    ///
+    /// >>> d = SharedDict()
+    /// >>> d.get_or_compute('6 * 7', lambda: 6 * 7)
+    /// 42
+    /// >>> d.get_or_compute('6 * 7', lambda: 'not called')
+    /// 42
+    fn get_or_compute<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        function: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let encoded = self.open(py)?.key(key)?;
+        loop {
+            let open = self.open_long(py)?;
+            if let Some(value) = open.read(py, &encoded)? {
+                return Ok(value);
+            }
+            let computing = Computing::begin(&open, &encoded)?;
+            match py
+                .detach(|| open.table.get_or_claim(&encoded))
+                .or_raise(py)?
+            {
+                Claimed::Present(value) => return open.to_value(py, &value),
+                Claimed::Mine(claim) => {
+                    let value = function.call0()?;
+                    let stored = open.value(&value)?;
+                    open.write(py, stored.len(), |table| table.insert(&encoded, &stored))?;
+                    drop(claim);
+                    return Ok(value);
+                }
+                Claimed::Others => {
+                    drop(computing);
+                    open.table.wait(&encoded, LOOK).or_raise(py)?;
+                }
+            }
+        }
+    }
+}
+
+/// Adds under the lock what Rust code can add.
+fn add_plain(
+    py: Python<'_>,
+    open: &Open,
+    key: &Buffer,
+    n: Number,
+) -> PyResult<Result<Number, Refused>> {
+    let mut sum = None;
+    let refuse = || Error::NotACounter { length: 0 };
+    let added = open.table.try_update(key, |old| {
+        sum = None;
+        let old = match old {
+            Some(old) => Number::read(old).ok_or_else(refuse)?,
+            None => Number::Integer(0),
+        };
+        let new = old.plus(n).ok_or_else(refuse)?;
+        sum = Some(new);
+        let mut out = Buffer::new();
+        new.write(&mut out);
+        Ok(Some(out.into_vec()))
+    });
+    match (added, sum) {
+        (Ok(_), Some(sum)) => Ok(Ok(sum)),
+        (Ok(_), None) | (Err(Error::NotACounter { .. }), _) => Ok(Err(Refused::ForPython)),
+        (Err(error), _) => Err(errors::raised(py, error)),
+    }
+}
+
+/// Adds by Python's own `+`.
+fn add_any<'py>(
+    py: Python<'py>,
+    open: &Open,
+    key: &Buffer,
+    n: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    replace(py, open, key, |old| match old {
+        None => Ok(n.clone()),
+        Some(old) => {
+            check_number(&old)?;
+            old.add(n)
+        }
+    })
+}
+
+/// Refuses what is no int and no float.
+fn check_number(value: &Bound<'_, PyAny>) -> PyResult<()> {
+    if value.is_instance_of::<PyInt>() || value.is_instance_of::<PyFloat>() {
+        return Ok(());
+    }
+    let name = value.get_type().fully_qualified_name()?;
+    let what = format!("add() takes ints and floats, and this is a {name}");
+    Err(errors::not_a_number(value.py(), what))
+}
+
+/// Replaces a value by what a function makes of it, until nobody comes between.
+fn replace<'py>(
+    py: Python<'py>,
+    open: &Open,
+    key: &Buffer,
+    mut function: impl FnMut(Option<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    loop {
+        let now = open.table.get(key).or_raise(py)?;
+        let old = now
+            .as_deref()
+            .map(|now| open.to_value(py, now))
+            .transpose()?;
+        let new = function(old)?;
+        let encoded = stored(py, open, &new)?;
+        if exchange(py, open, key, now.as_deref(), encoded.as_deref())? {
+            return Ok(new);
+        }
+    }
+}
+
+/// What is to be stored for a value; nothing for `MISSING`.
+fn stored(py: Python<'_>, open: &Open, value: &Bound<'_, PyAny>) -> PyResult<Option<Buffer>> {
+    if value.is(MISSING.get(py)?) {
+        Ok(None)
+    } else {
+        open.value(value).map(Some)
+    }
+}
+
+fn exchange(
+    py: Python<'_>,
+    open: &Open,
+    key: &Buffer,
+    expected: Option<&[u8]>,
+    new: Option<&[u8]>,
+) -> PyResult<bool> {
+    let outcome = open.write(py, new.map_or(0, <[u8]>::len), |table| {
+        table.compare_exchange(key, expected, new)
+    })?;
+    Ok(outcome.is_ok())
+}

@@ -1,0 +1,55 @@
+//! What a table's values are encoded in: chosen when it is created, and kept in
+//! the segment.
+
+use shmtable::codec_id;
+
+/// An encoding of values. Keys are canonical `MessagePack`, but for `Raw`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Codec {
+    /// `MessagePack`, and pickles for what it cannot say.
+    Pickle,
+    /// `MessagePack` alone.
+    MessagePack,
+    /// JSON text.
+    Json,
+    /// Keys and values are bytes, and stored as they are.
+    Raw,
+}
+
+impl Codec {
+    pub(crate) const ALL: [Self; 4] = [Self::Pickle, Self::MessagePack, Self::Json, Self::Raw];
+
+    /// What it is called in Python.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Pickle => "pickle",
+            Self::MessagePack => "msgpack",
+            Self::Json => "json",
+            Self::Raw => "raw",
+        }
+    }
+
+    /// The names of its keys' and its values' encodings, in all languages.
+    fn encodings(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Pickle => ("messagepack", "messagepack+pickle"),
+            Self::MessagePack => ("messagepack", "messagepack"),
+            Self::Json => ("messagepack", "json"),
+            Self::Raw => ("bytes", "bytes"),
+        }
+    }
+
+    /// What the segment says.
+    pub(crate) fn id(self) -> u64 {
+        let (key, value) = self.encodings();
+        codec_id(key, value)
+    }
+
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|codec| codec.name() == name)
+    }
+
+    pub(crate) fn of_id(id: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|codec| codec.id() == id)
+    }
+}

@@ -1,0 +1,170 @@
+//! The crate's errors as Python exceptions.
+//!
+//! The classes are Python's (`shmtable/_errors.py`), because each of them is a
+//! builtin exception too, and only Python code can derive from two.
+
+use std::cell::Cell;
+
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+use shmtable::Error;
+
+thread_local! {
+    /// What a signal handler raised while this thread waited.
+    static RAISED: Cell<Option<PyErr>> = const { Cell::new(None) };
+}
+
+/// Keeps what a signal handler raised until the wait it ends has returned.
+pub(crate) fn keep(error: PyErr) {
+    RAISED.set(Some(error));
+}
+
+/// A class of `shmtable._errors`.
+fn class<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyType>> {
+    Ok(py
+        .import("shmtable._errors")?
+        .getattr(name)?
+        .cast_into::<PyType>()?)
+}
+
+/// An exception of a class of `shmtable._errors`.
+fn exception<A>(py: Python<'_>, name: &str, arguments: A) -> PyErr
+where
+    A: pyo3::PyErrArguments + Send + Sync + 'static,
+{
+    match class(py, name) {
+        Ok(class) => PyErr::from_type(class, arguments),
+        Err(error) => error,
+    }
+}
+
+/// The Python exception for an error of the crate.
+#[cold]
+pub(crate) fn raised(py: Python<'_>, error: Error) -> PyErr {
+    // What OSError calls errno, for the classes that are one.
+    const ENOENT: i32 = 2;
+    const EACCES: i32 = 13;
+    const EEXIST: i32 = 17;
+    let message = error.to_string();
+    let (name, number) = match error {
+        Error::TableFull { .. } => ("TableFullError", None),
+        Error::ValueSpaceFull { .. } => ("ValueSpaceFullError", None),
+        Error::SharedMemoryFull { .. } => ("SharedMemoryFullError", None),
+        Error::KeyTooLarge { .. } => ("KeyTooLargeError", None),
+        Error::ValueTooLarge { .. } => ("ValueTooLargeError", None),
+        Error::InvalidName { .. } => ("InvalidNameError", None),
+        Error::InvalidOption { .. } => ("InvalidOptionError", None),
+        Error::NotFound { .. } => ("NotFoundError", Some(ENOENT)),
+        Error::AlreadyExists { .. } => ("AlreadyExistsError", Some(EEXIST)),
+        Error::WrongOwner { .. } => ("WrongOwnerError", Some(EACCES)),
+        Error::PermissionDenied { ref source, .. } => (
+            "AccessDeniedError",
+            Some(source.raw_os_error().unwrap_or(EACCES)),
+        ),
+        Error::ReadOnly => ("ReadOnlyError", Some(EACCES)),
+        Error::IncompatibleFormat { .. } => ("IncompatibleFormatError", None),
+        Error::CodecMismatch { .. } => ("CodecMismatchError", None),
+        Error::Corrupted { .. } => ("CorruptedError", None),
+        Error::LockTimeout { .. } => ("LockTimeoutError", None),
+        Error::TooManyParticipants { .. } => ("TooManyParticipantsError", None),
+        Error::NotACounter { .. } | Error::CounterOverflow { .. } => ("NotANumberError", None),
+        Error::Codec { .. } => ("CodecError", None),
+        Error::System { ref source, .. } => (
+            "SystemCallError",
+            Some(source.raw_os_error().unwrap_or_default()),
+        ),
+        Error::Interrupted => {
+            return RAISED
+                .take()
+                .unwrap_or_else(|| PyKeyboardInterrupt::new_err(()));
+        }
+        other => return PyRuntimeError::new_err(other.to_string()),
+    };
+    match number {
+        Some(number) => exception(py, name, (number, message)),
+        None => exception(py, name, (message,)),
+    }
+}
+
+/// For `map_err` of a call of the crate.
+pub(crate) trait OrRaise<T> {
+    /// The result, with the error as a Python exception.
+    fn or_raise(self, py: Python<'_>) -> PyResult<T>;
+}
+
+impl<T> OrRaise<T> for shmtable::Result<T> {
+    #[inline]
+    fn or_raise(self, py: Python<'_>) -> PyResult<T> {
+        self.map_err(|error| raised(py, error))
+    }
+}
+
+/// `KeyError` of a key.
+#[cold]
+pub(crate) fn missing(key: &Bound<'_, PyAny>) -> PyErr {
+    exception(key.py(), "MissingKeyError", (key.clone().unbind(),))
+}
+
+#[cold]
+pub(crate) fn closed(py: Python<'_>) -> PyErr {
+    let message = "this SharedDict is closed; open the table again by its name";
+    exception(py, "ClosedError", (message,))
+}
+
+#[cold]
+pub(crate) fn wait_timeout(key: &Bound<'_, PyAny>, seconds: f64) -> PyErr {
+    let message = match key.repr() {
+        Ok(key) => format!("waited {seconds} s for the key {key}, and it has no value yet"),
+        Err(error) => return error,
+    };
+    exception(key.py(), "WaitTimeoutError", (message,))
+}
+
+#[cold]
+pub(crate) fn bad_key(py: Python<'_>, message: String) -> PyErr {
+    exception(py, "KeyTypeError", (message,))
+}
+
+#[cold]
+pub(crate) fn bad_value(py: Python<'_>, message: String) -> PyErr {
+    exception(py, "ValueTypeError", (message,))
+}
+
+#[cold]
+pub(crate) fn bad_option(py: Python<'_>, message: String) -> PyErr {
+    exception(py, "InvalidOptionError", (message,))
+}
+
+/// Bytes that the table's codec cannot decode.
+#[cold]
+pub(crate) fn undecodable(py: Python<'_>, what: &str, reason: &str) -> PyErr {
+    let message = format!(
+        "cannot decode a {what}: {reason}; whoever wrote it used another encoding, \
+         and codec=\"raw\" opens the table as plain bytes"
+    );
+    exception(py, "CodecError", (message,))
+}
+
+#[cold]
+pub(crate) fn foreign_codec(py: Python<'_>, found: u64) -> PyErr {
+    let message = format!(
+        "the table was created with a codec that Python does not know (id {found:#x}); \
+         codec=\"raw\" opens it as plain bytes"
+    );
+    exception(py, "CodecMismatchError", (message,))
+}
+
+#[cold]
+pub(crate) fn pickle_refused(py: Python<'_>, action: &str) -> PyErr {
+    let message = format!(
+        "refused to {action} a pickle: other users may write to this table, and loading a pickle \
+         runs what its writer wants; pass allow_pickle=True if you trust all of them"
+    );
+    exception(py, "PickleRefusedError", (message,))
+}
+
+#[cold]
+pub(crate) fn not_a_number(py: Python<'_>, what: String) -> PyErr {
+    exception(py, "NotANumberError", (what,))
+}

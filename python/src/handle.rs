@@ -1,0 +1,376 @@
+//! The handle: opening, closing, and what every method goes through.
+
+use std::ops::{ControlFlow, Deref};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::{ArcSwapOption, Guard};
+use pyo3::prelude::*;
+use shmtable::{Keys, Options, Table, Trust};
+
+use crate::codec::Codec;
+use crate::errors::{self, OrRaise};
+use crate::pack::Buffer;
+use crate::{key, value};
+
+/// Values up to this length are read on the stack.
+const STACK: usize = 128;
+/// Bytes from which on copying is long enough to let other threads run.
+const LONG: usize = 1 << 16;
+
+/// What a `SharedDict` is made of; use `shmtable.SharedDict`.
+#[pyclass(frozen, subclass, generic, mapping, module = "shmtable._native")]
+pub(crate) struct SharedDictBase {
+    /// `None` before it is opened and after it is closed.
+    open: ArcSwapOption<Open>,
+}
+
+/// An open table.
+pub(crate) struct Open {
+    pub(crate) table: Table,
+    pub(crate) codec: Codec,
+    /// Whether pickles are stored and loaded.
+    pub(crate) pickles: bool,
+    /// Where `popitem` goes on. Locked while others of this process may run, so it
+    /// is only ever waited for detached.
+    pub(crate) draining: Mutex<Option<Keys>>,
+}
+
+/// The use of an open table by one method.
+pub(crate) struct Use(Guard<Option<Arc<Open>>>);
+
+impl Deref for Use {
+    type Target = Open;
+
+    #[inline]
+    fn deref(&self) -> &Open {
+        // Looked at by `SharedDictBase::open`, the only one who makes one.
+        self.0.as_deref().expect("an open table")
+    }
+}
+
+impl SharedDictBase {
+    #[inline]
+    pub(crate) fn open(&self, py: Python<'_>) -> PyResult<Use> {
+        let guard = self.open.load();
+        if guard.is_some() {
+            Ok(Use(guard))
+        } else {
+            Err(errors::closed(py))
+        }
+    }
+
+    /// As [`open`](Self::open), for longer than one call: iterators, waits.
+    pub(crate) fn open_long(&self, py: Python<'_>) -> PyResult<Arc<Open>> {
+        self.open.load_full().ok_or_else(|| errors::closed(py))
+    }
+}
+
+impl Open {
+    #[inline]
+    pub(crate) fn key(&self, key: &Bound<'_, PyAny>) -> PyResult<Buffer> {
+        key::encode(self.codec, key)
+    }
+
+    #[inline]
+    pub(crate) fn value(&self, value: &Bound<'_, PyAny>) -> PyResult<Buffer> {
+        value::encode(self.codec, self.pickles, value)
+    }
+
+    pub(crate) fn to_key<'py>(&self, py: Python<'py>, key: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        key::decode(py, self.codec, key)
+    }
+
+    #[inline]
+    pub(crate) fn to_value<'py>(
+        &self,
+        py: Python<'py>,
+        value: &[u8],
+    ) -> PyResult<Bound<'py, PyAny>> {
+        value::decode(py, self.codec, self.pickles, value)
+    }
+
+    /// The value of an encoded key.
+    #[inline]
+    pub(crate) fn read<'py>(
+        &self,
+        py: Python<'py>,
+        key: &[u8],
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let mut stack = [0; STACK];
+        let Some(length) = self.table.get_into_slice(key, &mut stack).or_raise(py)? else {
+            return Ok(None);
+        };
+        match stack.get(..length) {
+            Some(value) => self.to_value(py, value).map(Some),
+            None => self.read_long(py, key, length),
+        }
+    }
+
+    #[cold]
+    fn read_long<'py>(
+        &self,
+        py: Python<'py>,
+        key: &[u8],
+        length: usize,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let value = detached_if(py, length >= LONG, || self.table.get(key)).or_raise(py)?;
+        value.map(|value| self.to_value(py, &value)).transpose()
+    }
+
+    /// Writes to the table, letting other threads run if so many bytes take long.
+    #[inline]
+    pub(crate) fn write<R: Send>(
+        &self,
+        py: Python<'_>,
+        bytes: usize,
+        write: impl FnOnce(&Table) -> shmtable::Result<R> + Send,
+    ) -> PyResult<R> {
+        detached_if(py, bytes >= LONG, || write(&self.table)).or_raise(py)
+    }
+}
+
+#[inline]
+fn detached_if<R: Send>(py: Python<'_>, detached: bool, act: impl FnOnce() -> R + Send) -> R {
+    if detached { py.detach(act) } else { act() }
+}
+
+/// Around each sleep of the crate: lets other threads run, and listens to signals.
+///
+/// The crate holds no mutex of this process meanwhile; a thread that we let run
+/// and that wants the same stripe's lock sleeps in the same way.
+fn around_sleep(sleep: &mut (dyn FnMut() + Send)) -> ControlFlow<()> {
+    let attached = Python::try_attach(|py| {
+        py.detach(&mut *sleep);
+        py.check_signals()
+    });
+    match attached {
+        Some(Ok(())) => ControlFlow::Continue(()),
+        Some(Err(raised)) => {
+            errors::keep(raised);
+            ControlFlow::Break(())
+        }
+        // The interpreter is going away, and nobody is there to be let run.
+        None => {
+            sleep();
+            ControlFlow::Continue(())
+        }
+    }
+}
+
+/// What a table is created with; opening one takes its shape from the segment.
+#[derive(FromPyObject)]
+pub(crate) struct Settings {
+    capacity: Option<usize>,
+    value_space: Option<usize>,
+    mode: Option<u32>,
+    chunk_size: Option<usize>,
+    max_participants: Option<usize>,
+    lock_timeout: Option<f64>,
+    trust: Option<Users>,
+    codec: Option<String>,
+    allow_pickle: Option<bool>,
+}
+
+/// Whose tables are opened.
+#[derive(FromPyObject)]
+enum Users {
+    Ids(Vec<u32>),
+    Word(String),
+}
+
+impl Settings {
+    fn options(&self, py: Python<'_>) -> PyResult<Options> {
+        let mut options = Options::new().waiting(around_sleep);
+        if let Some(capacity) = self.capacity {
+            options = options.capacity(capacity);
+        }
+        if let Some(bytes) = self.value_space {
+            options = options.value_space(bytes);
+        }
+        if let Some(mode) = self.mode {
+            options = options.mode(mode);
+        }
+        if let Some(bytes) = self.chunk_size {
+            options = options.chunk_size(bytes);
+        }
+        if let Some(participants) = self.max_participants {
+            options = options.max_participants(participants);
+        }
+        if let Some(seconds) = self.lock_timeout {
+            options = options.lock_timeout(seconds_of(py, "lock_timeout", seconds)?);
+        }
+        match &self.trust {
+            None => {}
+            Some(Users::Ids(users)) => options = options.trust(Trust::Users(users.clone())),
+            Some(Users::Word(word)) if word == "anyone" => options = options.trust(Trust::Anyone),
+            Some(Users::Word(word)) => {
+                let message = format!(
+                    "the option trust is {word:?}, allowed is \"anyone\" or a list of user ids"
+                );
+                return Err(errors::bad_option(py, message));
+            }
+        }
+        Ok(options)
+    }
+
+    fn codec(&self, py: Python<'_>) -> PyResult<Option<Codec>> {
+        let Some(name) = &self.codec else {
+            return Ok(None);
+        };
+        match Codec::of_name(name) {
+            Some(codec) => Ok(Some(codec)),
+            None => Err(errors::bad_option(
+                py,
+                format!(
+                    "the option codec is {name:?}, allowed is one of {}",
+                    Codec::ALL.map(Codec::name).join(", ")
+                ),
+            )),
+        }
+    }
+}
+
+/// A number of seconds as a duration: not negative, and no NaN.
+pub(crate) fn seconds_of(py: Python<'_>, option: &str, seconds: f64) -> PyResult<Duration> {
+    if seconds >= 0.0 {
+        // What is too long for a duration is as good as endless.
+        Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+    } else {
+        let message = format!("{option} is {seconds}, allowed is a number of seconds from 0 on");
+        Err(errors::bad_option(py, message))
+    }
+}
+
+#[pymethods]
+impl SharedDictBase {
+    /// A handle that is not open yet.
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(
+        _args: &Bound<'_, pyo3::types::PyTuple>,
+        _kwargs: Option<&Bound<'_, pyo3::types::PyDict>>,
+    ) -> Self {
+        Self {
+            open: ArcSwapOption::empty(),
+        }
+    }
+
+    /// Creates or opens a table; `how` is "create", "open", "open_or_create" or
+    /// "open_read_only", and no name stands for an anonymous table.
+    #[pyo3(name = "_open")]
+    #[allow(clippy::needless_pass_by_value)]
+    fn attach(
+        &self,
+        py: Python<'_>,
+        how: &str,
+        name: Option<&str>,
+        settings: Settings,
+    ) -> PyResult<()> {
+        let asked = settings.codec(py)?;
+        // "raw" looks at the bytes of any table; other codecs must be the table's.
+        let created = asked.unwrap_or(Codec::Pickle);
+        let options = settings.options(py)?;
+        let create = options.clone().codec(created.id());
+        let open = match asked {
+            None | Some(Codec::Raw) => options,
+            Some(codec) => options.codec(codec.id()),
+        };
+        let table = py.detach(|| match (how, name) {
+            (_, None) => create.create_anonymous(),
+            ("create", Some(name)) => create.create(name),
+            ("open", Some(name)) => open.open(name),
+            ("open_read_only", Some(name)) => open.open_read_only(name),
+            (_, Some(name)) => loop {
+                match open.open(name) {
+                    Err(shmtable::Error::NotFound { .. }) => {}
+                    other => return other,
+                }
+                match create.create(name) {
+                    Err(shmtable::Error::AlreadyExists { .. }) => {}
+                    other => return other,
+                }
+            },
+        });
+        let table = table.or_raise(py)?;
+        let codec = match asked {
+            Some(Codec::Raw) => Codec::Raw,
+            _ => Codec::of_id(table.codec_id())
+                .ok_or_else(|| errors::foreign_codec(py, table.codec_id()))?,
+        };
+        let pickles = match settings.allow_pickle {
+            Some(allowed) => allowed,
+            None => table.is_private().or_raise(py)?,
+        };
+        self.open.store(Some(Arc::new(Open {
+            table,
+            codec,
+            pickles,
+            draining: Mutex::new(None),
+        })));
+        Ok(())
+    }
+
+    /// Closes the handle; the others, in this process and elsewhere, stay open.
+    #[pyo3(name = "_close")]
+    fn close(&self, py: Python<'_>) {
+        let open = self.open.swap(None);
+        // Unmapping a large table takes a while.
+        py.detach(|| drop(open));
+    }
+
+    /// Whether the handle is closed.
+    #[getter]
+    pub(crate) fn closed(&self) -> bool {
+        self.open.load().is_none()
+    }
+
+    /// The table's name, for `SharedDict.open` in another process.
+    #[getter]
+    fn name(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(self.open(py)?.table.name().to_owned())
+    }
+
+    /// The number of entries the table was created for.
+    #[getter]
+    fn capacity(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.open(py)?.table.capacity())
+    }
+
+    /// What values are encoded in: "pickle", "msgpack", "json" or "raw".
+    #[getter]
+    fn codec(&self, py: Python<'_>) -> PyResult<&'static str> {
+        Ok(self.open(py)?.codec.name())
+    }
+
+    /// Whether the handle was opened for reading alone.
+    #[getter]
+    fn read_only(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.open(py)?.table.is_read_only())
+    }
+
+    /// Whether the table is removed with its creator.
+    #[getter]
+    fn anonymous(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.open(py)?.table.is_anonymous())
+    }
+
+    /// Whether this handle stores and loads pickles.
+    #[getter]
+    fn allow_pickle(&self, py: Python<'_>) -> PyResult<bool> {
+        let open = self.open(py)?;
+        Ok(open.pickles && open.codec == Codec::Pickle)
+    }
+}
+
+/// Removes a table's name.
+#[pyfunction]
+pub(crate) fn unlink_name(py: Python<'_>, name: &str) -> PyResult<()> {
+    Table::unlink(name).or_raise(py)
+}
+
+/// The names of all tables on this machine.
+#[pyfunction]
+pub(crate) fn list_names(py: Python<'_>) -> PyResult<Vec<String>> {
+    Table::list().or_raise(py)
+}

@@ -1,0 +1,34 @@
+//! What is Python's and looked up once.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+/// An attribute of a module.
+pub(crate) struct Import {
+    module: &'static str,
+    name: &'static str,
+    found: PyOnceLock<Py<PyAny>>,
+}
+
+impl Import {
+    const fn new(module: &'static str, name: &'static str) -> Self {
+        Self {
+            module,
+            name,
+            found: PyOnceLock::new(),
+        }
+    }
+
+    pub(crate) fn get<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, PyAny>> {
+        self.found.import(py, self.module, self.name)
+    }
+}
+
+pub(crate) static DUMPS: Import = Import::new("pickle", "dumps");
+pub(crate) static LOADS: Import = Import::new("pickle", "loads");
+pub(crate) static PICKLING_ERROR: Import = Import::new("pickle", "PicklingError");
+pub(crate) static INTEGRAL: Import = Import::new("numbers", "Integral");
+pub(crate) static REAL: Import = Import::new("numbers", "Real");
+pub(crate) static TO_JSON: Import = Import::new("shmtable._json", "dumps");
+pub(crate) static FROM_JSON: Import = Import::new("shmtable._json", "loads");
+pub(crate) static MISSING: Import = Import::new("shmtable._missing", "MISSING");

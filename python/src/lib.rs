@@ -1,0 +1,43 @@
+//! The native half of the Python package `shmtable`.
+//!
+//! | module | does |
+//! |---|---|
+//! | `handle` | opens and closes; what every method goes through |
+//! | `reading`, `writing`, `atomic`, `many` | the methods, by what they do |
+//! | `iterators` | iteration while others write |
+//! | `codec` | what a table's values are encoded in |
+//! | `key`, `value`, `pack` | Python objects to bytes and back |
+//! | `imports` | what is Python's and looked up once |
+//! | `errors` | the crate's errors as Python exceptions |
+//!
+//! Every method works on the public interface of the crate `shmtable`, on bytes.
+//! No Python code runs while a lock of a table is held: what needs both is done
+//! by compare and exchange. Waits let other threads run and listen to signals
+//! (`handle::around_sleep`).
+
+// The comments of methods are Python docstrings.
+#![allow(clippy::doc_markdown, clippy::doc_link_with_quotes)]
+
+mod atomic;
+mod codec;
+mod errors;
+mod handle;
+mod imports;
+mod iterators;
+mod key;
+mod many;
+mod pack;
+mod reading;
+mod value;
+mod writing;
+
+use pyo3::prelude::*;
+
+/// The native half of the package.
+#[pymodule(gil_used = false)]
+mod _native {
+    #[pymodule_export]
+    use super::handle::SharedDictBase;
+    #[pymodule_export]
+    use super::handle::{list_names, unlink_name};
+}

@@ -1,0 +1,243 @@
+//! Many keys at once. Other threads run while the table is at work.
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+
+use crate::errors::OrRaise;
+use crate::handle::{Open, SharedDictBase};
+use crate::pack::Buffer;
+
+/// Keys, or entries, of one turn.
+const TURN: usize = 1024;
+/// Bytes that end a turn early.
+const TURN_BYTES: usize = 1 << 20;
+
+#[pymethods]
+impl SharedDictBase {
+    /// The values of many keys, as a list in their order, with the default for
+    /// missing ones; each as if by `get`. Several times as fast as that: the
+    /// accesses to memory of many keys are under way at the same time.
+    ///
+    /// >>> d = SharedDict({'a': 1, 'b': 2})
+    /// >>> d.get_many(['b', 'c', 'a'])
+    /// [2, None, 1]
+    #[pyo3(signature = (keys, default=None))]
+    fn get_many<'py>(
+        &self,
+        py: Python<'py>,
+        keys: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let open = self.open_long(py)?;
+        let default = default.unwrap_or_else(|| py.None().into_bound(py));
+        let values = PyList::empty(py);
+        let mut keys = keys.try_iter()?;
+        let mut turn = Vec::with_capacity(TURN);
+        loop {
+            turn.clear();
+            for key in keys.by_ref().take(TURN) {
+                turn.push(open.key(&key?)?);
+            }
+            if turn.is_empty() {
+                return Ok(values);
+            }
+            get_turn(py, &open, &turn, &default, &values)?;
+        }
+    }
+
+    /// Stores many values, from a mapping or from pairs, one after the other; each
+    /// as if by `d[key] = value`. `update` is the same, and takes keywords too.
+    ///
+    /// >>> d = SharedDict()
+    /// >>> d.set_many({'a': 1, 'b': 2})
+    /// >>> sorted(d.items())
+    /// [('a', 1), ('b', 2)]
+    fn set_many(&self, py: Python<'_>, entries: &Bound<'_, PyAny>) -> PyResult<()> {
+        let open = self.open_long(py)?;
+        if entries.is_exact_instance_of::<PyDict>() {
+            return set_dict(py, &open, entries);
+        }
+        let mut stored = 0_usize;
+        let mut store = |key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>| {
+            let (key, value) = (open.key(key)?, open.value(value)?);
+            open.write(py, value.len(), |table| table.insert(&key, &value))?;
+            stored += 1;
+            if stored.is_multiple_of(TURN) {
+                py.detach(|| ());
+            }
+            Ok::<(), PyErr>(())
+        };
+        if entries.hasattr("keys")? {
+            for key in entries.call_method0("keys")?.try_iter()? {
+                let key = key?;
+                store(&key, &entries.get_item(&key)?)?;
+            }
+        } else {
+            for (number, pair) in entries.try_iter()?.enumerate() {
+                let (key, value) = pair_of(number, &pair?)?;
+                store(&key, &value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A plain dict with all entries, read while others write: each value is one
+    /// that it had meanwhile. See `snapshot` for one moment of them all.
+    ///
+    /// >>> SharedDict({'a': 1}).copy()
+    /// {'a': 1}
+    fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let open = self.open_long(py)?;
+        let copy = PyDict::new(py);
+        let mut entries = open.table.iter();
+        loop {
+            let turn = py.detach(|| {
+                let mut bytes = 0;
+                let mut turn = Vec::with_capacity(TURN);
+                while turn.len() < TURN
+                    && bytes < TURN_BYTES
+                    && let Some(entry) = entries.next()
+                {
+                    let entry = entry?;
+                    bytes += entry.1.len();
+                    turn.push(entry);
+                }
+                Ok(turn)
+            });
+            let turn = turn.or_raise(py)?;
+            if turn.is_empty() {
+                return Ok(copy);
+            }
+            for (key, value) in turn {
+                copy.set_item(open.to_key(py, &key)?, open.to_value(py, &value)?)?;
+            }
+        }
+    }
+
+    /// A plain dict with all entries at one moment. Takes all locks of the table:
+    /// who wants to write meanwhile waits, and readers do not.
+    ///
+    /// >>> SharedDict({'a': 1}).snapshot()
+    /// {'a': 1}
+    fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let open = self.open_long(py)?;
+        let entries = py.detach(|| open.table.snapshot()).or_raise(py)?;
+        let copy = PyDict::new(py);
+        for (key, value) in entries {
+            copy.set_item(open.to_key(py, &key)?, open.to_value(py, &value)?)?;
+        }
+        Ok(copy)
+    }
+
+    /// Figures of the table, as a dict: how full it is, who is attached, what
+    /// happened. The crate's documentation tells each.
+    ///
+    /// >>> stats = SharedDict({'a': 1}).stats()
+    /// >>> stats['entries'], stats['participants']
+    /// (1, 1)
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let open = self.open_long(py)?;
+        let stats = py.detach(|| open.table.stats()).or_raise(py)?;
+        let figures = PyDict::new(py);
+        macro_rules! copy {
+            ($($name:ident)*) => { $(figures.set_item(stringify!($name), stats.$name)?;)* };
+        }
+        copy! {
+            entries capacity value_space value_bytes_live value_bytes_dead value_bytes_free
+            value_bytes_reserved segment_bytes index_bytes chunk_bytes chunks_free chunks_open
+            chunks_sealed chunks_cleaning chunks_in_runs stripes participants max_participants
+            contended take_overs cleanings longest_probe created
+        }
+        Ok(figures)
+    }
+}
+
+fn get_turn(
+    py: Python<'_>,
+    open: &Open,
+    keys: &[Buffer],
+    default: &Bound<'_, PyAny>,
+    values: &Bound<'_, PyList>,
+) -> PyResult<()> {
+    // All values behind one another, and where each ends.
+    let (bytes, ends) = py
+        .detach(|| {
+            let mut bytes = Vec::new();
+            let mut ends = Vec::with_capacity(keys.len());
+            open.table.get_many_with(keys, |value| {
+                ends.push(value.map(|value| {
+                    bytes.extend_from_slice(value);
+                    bytes.len()
+                }));
+            })?;
+            Ok((bytes, ends))
+        })
+        .or_raise(py)?;
+    let mut begin = 0;
+    for end in ends {
+        match end {
+            Some(end) => {
+                values.append(open.to_value(py, &bytes[begin..end])?)?;
+                begin = end;
+            }
+            None => values.append(default)?,
+        }
+    }
+    Ok(())
+}
+
+/// Stores a dict's entries, turn by turn.
+fn set_dict(py: Python<'_>, open: &Open, entries: &Bound<'_, PyAny>) -> PyResult<()> {
+    let store = |turn: &mut Vec<(Buffer, Buffer)>| {
+        let entries = &*turn;
+        let stored = py.detach(|| {
+            open.table
+                .insert_many(entries.iter().map(|(key, value)| (key, value)))
+        });
+        turn.clear();
+        stored.or_raise(py)
+    };
+    let mut turn = Vec::with_capacity(TURN);
+    let mut bytes = 0;
+    // Python's iterator, which notices when the dict changes its size.
+    for pair in entries.call_method0("items")?.try_iter()? {
+        let (key, value) = pair?.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
+        let value = open.value(&value)?;
+        bytes += value.len();
+        turn.push((open.key(&key)?, value));
+        if turn.len() == TURN || bytes >= TURN_BYTES {
+            store(&mut turn)?;
+            bytes = 0;
+        }
+    }
+    store(&mut turn)?;
+    Ok(())
+}
+
+/// A key and a value, with dict's own errors.
+fn pair_of<'py>(
+    number: usize,
+    pair: &Bound<'py, PyAny>,
+) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    let py = pair.py();
+    let pair = match pair.cast::<PyTuple>() {
+        Ok(pair) => pair.clone(),
+        Err(_) => match py.get_type::<PyTuple>().call1((pair,)) {
+            Ok(pair) => pair.cast_into()?,
+            Err(error) if error.is_instance_of::<PyTypeError>(py) => {
+                return Err(PyTypeError::new_err(format!(
+                    "cannot convert dictionary update sequence element #{number} to a sequence"
+                )));
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    if pair.len() != 2 {
+        return Err(PyValueError::new_err(format!(
+            "dictionary update sequence element #{number} has length {}; 2 is required",
+            pair.len()
+        )));
+    }
+    Ok((pair.get_item(0)?, pair.get_item(1)?))
+}

@@ -1,0 +1,234 @@
+//! Values: Python objects to a table's encoding and back.
+
+use std::collections::HashSet;
+
+use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+
+use crate::codec::Codec;
+use crate::errors;
+use crate::imports::{DUMPS, FROM_JSON, LOADS, PICKLING_ERROR, TO_JSON};
+use crate::pack::{self, Arrays, Buffer, NESTING, Reader};
+
+/// The protocol that pickles are written in.
+const PROTOCOL: u8 = 5;
+
+/// The bytes of a value.
+#[inline]
+pub(crate) fn encode(codec: Codec, pickles: bool, value: &Bound<'_, PyAny>) -> PyResult<Buffer> {
+    let mut out = Buffer::new();
+    match codec {
+        Codec::Pickle | Codec::MessagePack => {
+            let mut writer = Writer {
+                out: &mut out,
+                exact: codec == Codec::Pickle,
+                seen: HashSet::new(),
+            };
+            if !writer.value(value, NESTING)? {
+                if codec == Codec::MessagePack {
+                    return Err(unspeakable(value, "MessagePack"));
+                }
+                out.clear();
+                pickle(&mut out, pickles, value)?;
+            }
+        }
+        Codec::Json => {
+            let text = TO_JSON.get(value.py())?.call1((value,));
+            let text = text.map_err(|error| wrapped(value, "JSON", error))?;
+            out.extend_from_slice(text.cast::<PyBytes>()?.as_bytes());
+        }
+        Codec::Raw => match value.cast::<PyBytes>() {
+            Ok(bytes) => out.extend_from_slice(bytes.as_bytes()),
+            Err(_) => return Err(unspeakable(value, "bytes, as codec=\"raw\" takes them")),
+        },
+    }
+    Ok(out)
+}
+
+/// The value that bytes stand for.
+#[inline]
+pub(crate) fn decode<'py>(
+    py: Python<'py>,
+    codec: Codec,
+    pickles: bool,
+    bytes: &[u8],
+) -> PyResult<Bound<'py, PyAny>> {
+    match codec {
+        Codec::Pickle | Codec::MessagePack => Reader {
+            bytes,
+            arrays: Arrays::Lists,
+            pickles: pickles && codec == Codec::Pickle,
+            what: "value",
+        }
+        .whole(py),
+        Codec::Json => {
+            let value = FROM_JSON.get(py)?.call1((PyBytes::new(py, bytes),));
+            value.map_err(|error| {
+                if error.is_instance_of::<PyValueError>(py) {
+                    errors::undecodable(py, "value", &error.value(py).to_string())
+                } else {
+                    error
+                }
+            })
+        }
+        Codec::Raw => Ok(PyBytes::new(py, bytes).into_any()),
+    }
+}
+
+/// Loads a pickle.
+#[cold]
+pub(crate) fn loads<'py>(py: Python<'py>, pickle: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    LOADS.get(py)?.call1((PyBytes::new(py, pickle),))
+}
+
+fn pickle(out: &mut Buffer, allowed: bool, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = value.py();
+    if !allowed {
+        return Err(errors::pickle_refused(py, "store"));
+    }
+    let pickle = DUMPS.get(py)?.call1((value, PROTOCOL));
+    let pickle = pickle.map_err(|error| wrapped(value, "a pickle", error))?;
+    if pack::extension(out, pack::PICKLE, pickle.cast::<PyBytes>()?.as_bytes()) {
+        Ok(())
+    } else {
+        Err(unspeakable(value, "a pickle of less than 4 GiB"))
+    }
+}
+
+/// A value that an encoding has no form for.
+#[cold]
+fn unspeakable(value: &Bound<'_, PyAny>, encoding: &str) -> PyErr {
+    match value.get_type().fully_qualified_name() {
+        Ok(name) => errors::bad_value(
+            value.py(),
+            format!("cannot store a value of type {name} as {encoding}"),
+        ),
+        Err(error) => error,
+    }
+}
+
+/// An encoder's refusal as our exception, caused by it; other errors as they are.
+#[cold]
+fn wrapped(value: &Bound<'_, PyAny>, encoding: &str, error: PyErr) -> PyErr {
+    let py = value.py();
+    let refused = error.is_instance_of::<PyTypeError>(py)
+        || error.is_instance_of::<PyValueError>(py)
+        || error.is_instance_of::<PyAttributeError>(py)
+        || PICKLING_ERROR
+            .get(py)
+            .is_ok_and(|class| error.is_instance(py, class));
+    if !refused {
+        return error;
+    }
+    let ours = unspeakable(value, encoding);
+    ours.set_cause(py, Some(error));
+    ours
+}
+
+/// Writes what `MessagePack` can say.
+struct Writer<'o> {
+    out: &'o mut Buffer,
+    /// Whether what is read back must be the very same type: then tuples and
+    /// subclasses cannot be said, nor one list in two places.
+    exact: bool,
+    /// The lists and dicts on the way, by their addresses.
+    seen: HashSet<usize>,
+}
+
+impl Writer<'_> {
+    /// `false`: it cannot be said, and a part of it may have been written.
+    #[inline]
+    fn value(&mut self, value: &Bound<'_, PyAny>, depth: usize) -> PyResult<bool> {
+        if let Ok(value) = value.cast_exact::<PyString>() {
+            pack::string(self.out, value)?;
+        } else if let Ok(value) = value.cast_exact::<PyInt>() {
+            pack::integer(self.out, value)?;
+        } else if let Ok(value) = value.cast_exact::<PyFloat>() {
+            pack::float(self.out, value.value());
+        } else if let Ok(value) = value.cast_exact::<PyBytes>() {
+            pack::bytes(self.out, value.as_bytes());
+        } else if let Ok(value) = value.cast_exact::<PyBool>() {
+            pack::boolean(self.out, value.is_true());
+        } else if value.is_none() {
+            pack::nil(self.out);
+        } else if let Ok(value) = value.cast_exact::<PyList>() {
+            return self.array(value.as_any(), || value.iter().collect(), depth);
+        } else if let Ok(value) = value.cast_exact::<PyDict>() {
+            return self.map(value, depth);
+        } else if !self.exact {
+            return self.kin(value, depth);
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Of another type, where one that is near enough will do.
+    fn kin(&mut self, value: &Bound<'_, PyAny>, depth: usize) -> PyResult<bool> {
+        if let Ok(value) = value.cast::<PyString>() {
+            pack::string(self.out, value)?;
+        } else if let Ok(value) = value.cast::<PyInt>() {
+            pack::integer(self.out, value)?;
+        } else if let Ok(value) = value.cast::<PyFloat>() {
+            pack::float(self.out, value.value());
+        } else if let Ok(value) = value.cast::<PyBytes>() {
+            pack::bytes(self.out, value.as_bytes());
+        } else if let Ok(value) = value.cast::<PyTuple>() {
+            return self.array(value.as_any(), || value.iter().collect(), depth);
+        } else if let Ok(value) = value.cast::<PyList>() {
+            return self.array(value.as_any(), || value.iter().collect(), depth);
+        } else if let Ok(value) = value.cast::<PyDict>() {
+            return self.map(value, depth);
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// One level down, unless that is too deep or it was there before.
+    fn enter(&mut self, container: &Bound<'_, PyAny>, depth: usize) -> Option<usize> {
+        let first = self.seen.insert(container.as_ptr() as usize);
+        (first || !self.exact).then(|| depth.checked_sub(1))?
+    }
+
+    fn array<'py>(
+        &mut self,
+        container: &Bound<'py, PyAny>,
+        items: impl FnOnce() -> Vec<Bound<'py, PyAny>>,
+        depth: usize,
+    ) -> PyResult<bool> {
+        let Some(depth) = self.enter(container, depth) else {
+            return Ok(false);
+        };
+        // Collected first: another thread may change the list meanwhile.
+        let items = items();
+        if !pack::array(self.out, items.len()) {
+            return Ok(false);
+        }
+        for item in items {
+            if !self.value(&item, depth)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn map(&mut self, map: &Bound<'_, PyDict>, depth: usize) -> PyResult<bool> {
+        let Some(depth) = self.enter(map.as_any(), depth) else {
+            return Ok(false);
+        };
+        // A copy, because another thread may change the dict meanwhile.
+        let items = map.items();
+        if !pack::map(self.out, items.len()) {
+            return Ok(false);
+        }
+        for item in items.iter() {
+            let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
+            if !self.value(&key, depth)? || !self.value(&value, depth)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,136 @@
+//! Writing one key.
+
+use std::sync::PoisonError;
+
+use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
+use pyo3::types::PyString;
+
+use crate::errors::{self, OrRaise};
+use crate::handle::SharedDictBase;
+
+/// An argument that may be left out, where `None` is something else.
+pub(crate) struct Given<'py>(pub(crate) Option<Bound<'py, PyAny>>);
+
+impl<'py> FromPyObject<'_, 'py> for Given<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        Ok(Self(Some(object.to_owned())))
+    }
+}
+
+#[pymethods]
+impl SharedDictBase {
+    fn __setitem__(
+        &self,
+        py: Python<'_>,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let open = self.open(py)?;
+        let (key, value) = (open.key(key)?, open.value(value)?);
+        open.write(py, value.len(), |table| table.insert(&key, &value))?;
+        Ok(())
+    }
+
+    fn __delitem__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        let open = self.open(py)?;
+        let encoded = open.key(key)?;
+        if open.table.remove(&encoded).or_raise(py)? {
+            Ok(())
+        } else {
+            Err(errors::missing(key))
+        }
+    }
+
+    /// Removes a key and returns its value, or the default; without one, a missing
+    /// key is a `KeyError`. Of all processes that pop it, exactly one gets the value.
+    ///
+    /// >>> d = SharedDict({'a': 1})
+    /// >>> d.pop('a'), d.pop('a', None)
+    /// (1, None)
+    #[pyo3(signature = (key, default=Given(None), /))]
+    fn pop<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        default: Given<'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let open = self.open(py)?;
+        let encoded = open.key(key)?;
+        match open.table.take(&encoded).or_raise(py)? {
+            Some(value) => open.to_value(py, &value),
+            None => default.0.ok_or_else(|| errors::missing(key)),
+        }
+    }
+
+    /// Removes an entry and returns it, in no order; an empty table is a
+    /// `KeyError`. Of all processes that pop, exactly one gets each entry.
+    ///
+    /// >>> d = SharedDict({'a': 1})
+    /// >>> d.popitem()
+    /// ('a', 1)
+    fn popitem<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let open = self.open_long(py)?;
+        let mut draining = open
+            .draining
+            .lock_py_attached(py)
+            .unwrap_or_else(PoisonError::into_inner);
+        // Where the last one stopped; once more from the beginning before giving up.
+        let mut fresh = draining.is_none();
+        loop {
+            let keys = draining.get_or_insert_with(|| open.table.keys());
+            if let Some(key) = keys.next() {
+                let key = key.or_raise(py)?;
+                if let Some(value) = open.table.take(&key).or_raise(py)? {
+                    return Ok((open.to_key(py, &key)?, open.to_value(py, &value)?));
+                }
+                continue;
+            }
+            *draining = None;
+            if fresh {
+                let message = "popitem(): the SharedDict is empty";
+                return Err(errors::missing(PyString::new(py, message).as_any()));
+            }
+            fresh = true;
+        }
+    }
+
+    /// The value of a key, which is stored first if there is none. Atomic: of all
+    /// processes that do it at once, one stores its value, and all get that one.
+    ///
+    /// >>> d = SharedDict()
+    /// >>> d.setdefault('a', 1), d.setdefault('a', 2)
+    /// (1, 1)
+    #[pyo3(signature = (key, default=None, /))]
+    fn setdefault<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let open = self.open(py)?;
+        let key = open.key(key)?;
+        let default = default.unwrap_or_else(|| py.None().into_bound(py));
+        let mut encoded = None;
+        loop {
+            if let Some(value) = open.read(py, &key)? {
+                return Ok(value);
+            }
+            let new = match &encoded {
+                Some(new) => new,
+                None => encoded.insert(open.value(&default)?),
+            };
+            if open.write(py, new.len(), |table| table.try_insert(&key, new))? {
+                return Ok(default);
+            }
+        }
+    }
+
+    /// Removes all entries. What others store meanwhile may stay.
+    fn clear(&self, py: Python<'_>) -> PyResult<()> {
+        let open = self.open_long(py)?;
+        py.detach(|| open.table.clear()).or_raise(py)
+    }
+}
