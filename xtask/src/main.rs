@@ -4,6 +4,7 @@ mod demo;
 mod full_tmpfs;
 mod loom;
 mod process;
+mod python;
 mod test;
 
 use std::env;
@@ -19,10 +20,17 @@ Usage: cargo xtask COMMAND
 
 Commands:
   test [--quick]   every check: format, lints, tests, crash points, loom models,
-                   documents, benches, demo; --quick stops after the tests
+                   documents, benches, demo, Python; --quick stops after the
+                   tests of the crate
   loom [MODEL]     the loom models, or those of one file of loom-tests/tests
   demo [FOLDER]    counts the words of a folder (this project's own tree) with four
                    processes, kills one of them and compares every count
+  python           leaves an interpreter with the Python package at
+                   target/venv/bin/python
+  test-python      the tests of the Python package, with every interpreter from
+                   Python 3.10 on that is installed
+  bench-python     the benchmark of the Python package against its rivals; writes the
+                   table of the README (--quick: a tenth of the size, writes nothing)
   full-tmpfs       the tests of a full /dev/shm, in a mount namespace of their own
                    (Linux; as root, or where users may make namespaces)
 ";
@@ -43,6 +51,10 @@ fn main() -> ExitCode {
         ["demo", folder] if !folder.starts_with('-') => {
             demo::run(folder.as_ref(), demo::Profile::Release)
         }
+        ["python"] => python::install(),
+        ["test-python"] => python::test(),
+        ["bench-python"] => python::bench(&[]),
+        ["bench-python", "--quick"] => python::bench(&["--quick"]),
         ["full-tmpfs"] => full_tmpfs::run(),
         _ => {
             eprintln!("no such command: {}\n\n{USAGE}", arguments.join(" "));

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::process::{cargo, cargo_with_cfg, root, run as run_command};
-use crate::{Result, demo, loom};
+use crate::{Result, demo, loom, python};
 
 /// How much of the list is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +82,11 @@ const LANES: &[Lane] = &[
         extent: Extent::Full,
         // The build for development is there already, from the tests.
         run: || demo::run(&root(), demo::Profile::Dev),
+    },
+    Lane {
+        name: "python",
+        extent: Extent::Full,
+        run: python::test,
     },
 ];
 
