@@ -54,12 +54,6 @@ impl Drop for Computing {
     }
 }
 
-/// Why `add` did not add under the lock.
-enum Refused {
-    /// The numbers are beyond what Rust code adds, or no numbers it knows.
-    ForPython,
-}
-
 #[pymethods]
 impl SharedDictBase {
     /// Adds to a number and returns the sum; a missing key counts as 0. Atomic,
@@ -95,10 +89,10 @@ impl SharedDictBase {
                 Ok((before + n).into_pyobject(py)?.into_any())
             }
             Codec::Pickle | Codec::MessagePack => {
-                let plain = Number::of(&n);
-                match plain.map(|n| add_plain(py, &open, &key, n)).transpose()? {
-                    Some(Ok(sum)) => sum.into_object(py),
-                    Some(Err(Refused::ForPython)) | None => add_any(py, &open, &key, &n),
+                let plain = Number::of(&n).map(|n| add_plain(py, &open, &key, n));
+                match plain.transpose()?.flatten() {
+                    Some(sum) => sum.into_object(py),
+                    None => add_any(py, &open, &key, &n),
                 }
             }
             Codec::Json => add_any(py, &open, &key, &n),
@@ -138,6 +132,7 @@ impl SharedDictBase {
             if exchange(py, &open, &key, now.as_deref(), new.as_deref())? {
                 return Ok(true);
             }
+            py.check_signals()?;
         }
     }
 
@@ -216,17 +211,12 @@ impl SharedDictBase {
     }
 }
 
-/// Adds under the lock what Rust code can add.
-fn add_plain(
-    py: Python<'_>,
-    open: &Open,
-    key: &Buffer,
-    n: Number,
-) -> PyResult<Result<Number, Refused>> {
+/// Adds under the lock; `None`, and nothing is changed, if the numbers are beyond
+/// what Rust code adds, or no numbers.
+fn add_plain(py: Python<'_>, open: &Open, key: &Buffer, n: Number) -> PyResult<Option<Number>> {
     let mut sum = None;
     let refuse = || Error::NotACounter { length: 0 };
     let added = open.table.try_update(key, |old| {
-        sum = None;
         let old = match old {
             Some(old) => Number::read(old).ok_or_else(refuse)?,
             None => Number::Integer(0),
@@ -237,10 +227,10 @@ fn add_plain(
         new.write(&mut out);
         Ok(Some(out.into_vec()))
     });
-    match (added, sum) {
-        (Ok(_), Some(sum)) => Ok(Ok(sum)),
-        (Ok(_), None) | (Err(Error::NotACounter { .. }), _) => Ok(Err(Refused::ForPython)),
-        (Err(error), _) => Err(errors::raised(py, error)),
+    match added {
+        Ok(_) => Ok(sum),
+        Err(Error::NotACounter { .. }) => Ok(None),
+        Err(error) => Err(errors::raised(py, error)),
     }
 }
 
@@ -288,6 +278,7 @@ fn replace<'py>(
         if exchange(py, open, key, now.as_deref(), encoded.as_deref())? {
             return Ok(new);
         }
+        py.check_signals()?;
     }
 }
 

@@ -1,4 +1,5 @@
-//! Many keys at once. Other threads run while the table is at work.
+//! Many keys at once: turn by turn, between which signals are listened to, and with
+//! other threads running while the table is at work.
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -42,6 +43,7 @@ impl SharedDictBase {
             if turn.is_empty() {
                 return Ok(values);
             }
+            py.check_signals()?;
             get_turn(py, &open, &turn, &default, &values)?;
         }
     }
@@ -65,6 +67,7 @@ impl SharedDictBase {
             stored += 1;
             if stored.is_multiple_of(TURN) {
                 py.detach(|| ());
+                py.check_signals()?;
             }
             Ok::<(), PyErr>(())
         };
@@ -109,6 +112,7 @@ impl SharedDictBase {
             if turn.is_empty() {
                 return Ok(copy);
             }
+            py.check_signals()?;
             for (key, value) in turn {
                 copy.set_item(open.to_key(py, &key)?, open.to_value(py, &value)?)?;
             }
@@ -196,6 +200,7 @@ fn set_dict(py: Python<'_>, open: &Open, entries: &Bound<'_, PyAny>) -> PyResult
                 .insert_many(entries.iter().map(|(key, value)| (key, value)))
         });
         turn.clear();
+        py.check_signals()?;
         stored.or_raise(py)
     };
     let mut turn = Vec::with_capacity(TURN);

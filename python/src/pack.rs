@@ -77,6 +77,11 @@ pub(crate) fn extension(out: &mut Buffer, kind: i8, content: &[u8]) -> bool {
 #[inline]
 pub(crate) fn string(out: &mut Buffer, value: &Bound<'_, PyString>) -> PyResult<()> {
     match value.to_str() {
+        // The shortest form, without the detours of a writer: most keys are short.
+        Ok(text) if text.len() < 32 => {
+            out.push(Marker::FixStr(text.len() as u8).to_u8());
+            out.extend_from_slice(text.as_bytes());
+        }
         Ok(text) => written(rmp::encode::write_str(out, text)),
         Err(_) => surrogates(out, value)?,
     }
