@@ -1,0 +1,521 @@
+"""Is each operation that reads and writes one step, whatever others do meanwhile?"""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import sys
+import time
+from collections import Counter
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shmtable import MISSING, SharedDict
+
+sys.path.insert(0, str(Path(__file__).parent))
+import workers
+
+ANYTHING = SharedDict[Any, Any]
+CODECS = ["pickle", "msgpack", "json"]
+
+
+def forked(d: ANYTHING, *functions: Any) -> None:
+    """Calls functions in forked children, which begin together and must end well."""
+    children = [workers.fork(function) for function in functions]
+    d["go"] = True
+    workers.all_well(children)
+
+
+# add
+
+
+@pytest.mark.parametrize("method", workers.METHODS)
+def test_two_processes_that_add_100_000_times_each_add_200_000(name: str, method: str) -> None:
+    with SharedDict.create(name, capacity=100) as d:
+        arguments = (d, "k", 1, 100_000)
+        children = [
+            workers.context(method).Process(target=workers.adds, args=arguments) for _ in range(2)
+        ]
+        for child in children:
+            child.start()
+        d["go"] = True
+        workers.joined(*children)
+        assert d["k"] == 200_000
+        assert type(d["k"]) is int
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize(
+    "start",
+    [0, -40_000, -(2**31) - 5000, 2**32 - 5000, 2**63 - 5000, 2**64 - 5000, -(2**63) - 5000],
+)
+def test_every_sum_is_given_out_once_while_the_encoding_grows(
+    name: str, codec: Any, start: int, tmp_path: Path
+) -> None:
+    each = 25_000 if abs(start) < 2**33 else 5000
+    with SharedDict.create(name, capacity=100, codec=codec) as d:
+        d["k"] = start
+
+        def add(me: int) -> None:
+            d.wait("go", workers.GUARD)
+            sums = [d.add("k") - start for _ in range(each)]
+            assert sums == sorted(sums)
+            (tmp_path / str(me)).write_bytes(struct.pack(f"<{each}q", *sums))
+
+        forked(d, lambda: add(0), lambda: add(1))
+        assert d["k"] == start + 2 * each
+        assert type(d["k"]) is int
+        sums = [
+            number
+            for me in range(2)
+            for (number,) in struct.iter_unpack("<q", (tmp_path / str(me)).read_bytes())
+        ]
+        assert sorted(sums) == list(range(1, 2 * each + 1))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_floats_are_added_exactly_once(name: str, codec: Any) -> None:
+    with SharedDict.create(name, capacity=100, codec=codec) as d:
+        forked(d, *[lambda: workers.adds(d, "k", 0.25, 20_000)] * 2)
+        assert d["k"] == 10_000.0
+        assert type(d["k"]) is float
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_ints_and_floats_are_added_to_one_value(name: str, codec: Any) -> None:
+    with SharedDict.create(name, capacity=100, codec=codec) as d:
+        forked(
+            d,
+            lambda: workers.adds(d, "k", 3, 20_000),
+            lambda: workers.adds(d, "k", -0.5, 20_000),
+        )
+        assert d["k"] == 50_000.0
+        assert type(d["k"]) is float
+
+
+def test_large_and_small_numbers_are_added_to_one_value(name: str) -> None:
+    # Those that Rust code adds under the lock, and those that Python adds.
+    with SharedDict.create(name, capacity=100) as d:
+        forked(
+            d,
+            lambda: workers.adds(d, "k", 2**70, 5000),
+            lambda: workers.adds(d, "k", -(2**70), 5000),
+            lambda: workers.adds(d, "k", 1, 5000),
+        )
+        assert d["k"] == 5000
+
+
+def test_adding_and_subtracting_cancel_out_around_every_width(name: str) -> None:
+    with SharedDict.create(name, capacity=100) as d:
+        edges = [0, -32, -128, 128, 256, -(2**15), 2**16, -(2**31), 2**32, -(2**63), 2**63, 2**64]
+        d.update((edge, edge) for edge in edges)
+
+        def add(step: int) -> None:
+            d.wait("go", workers.GUARD)
+            for _ in range(500):
+                for edge in edges:
+                    d.add(edge, step)
+
+        forked(d, lambda: add(7), lambda: add(-7), lambda: add(1))
+        assert {edge: d[edge] for edge in edges} == {edge: edge + 500 for edge in edges}
+
+
+def test_raw_counters_are_added_to_exactly(name: str) -> None:
+    with SharedDict.create(name, capacity=100, codec="raw") as d:
+
+        def add(n: int) -> None:
+            d.wait(b"go", workers.GUARD)
+            for _ in range(50_000):
+                d.add(b"k", n)
+
+        children = [workers.fork(add, n) for n in (3, -1)]
+        d[b"go"] = b""
+        workers.all_well(children)
+        assert d[b"k"] == (100_000).to_bytes(8, "little")
+
+
+# setdefault
+
+
+def test_setdefault_has_one_winner_whom_all_see(name: str) -> None:
+    keys = range(1000)
+    with SharedDict.create(name, capacity=20_000) as d:
+
+        def claim(me: int) -> None:
+            d.wait("go", workers.GUARD)
+            got = [d.setdefault(key, me) for key in keys]
+            d["got", me] = got
+
+        forked(d, *[lambda me=me: claim(me) for me in range(8)])
+        seen = [d["got", me] for me in range(8)]
+        assert seen == [seen[0]] * 8
+        assert seen[0] == [d[key] for key in keys]
+        assert set(seen[0]) <= set(range(8))
+
+
+def test_setdefault_gives_the_winners_large_value(name: str) -> None:
+    # Values long enough for other threads to run while they are written.
+    with SharedDict.create(name, capacity=100, value_space=64 << 20) as d:
+
+        def claim(me: int) -> None:
+            d.wait("go", workers.GUARD)
+            for key in range(20):
+                got = d.setdefault(key, bytes([me]) * 200_000)
+                assert got == bytes([got[0]]) * 200_000
+                d["got", key, me] = got[0]
+
+        forked(d, *[lambda me=me: claim(me) for me in range(4)])
+        for key in range(20):
+            assert {d["got", key, me] for me in range(4)} == {d[key][0]}
+
+
+# compare_exchange
+
+
+def test_a_lock_made_of_compare_exchange_excludes(name: str) -> None:
+    with SharedDict.create(name, capacity=100) as d:
+        d["count"] = 0
+        forked(d, *[lambda me=me: workers.lock_by_exchange(d, me, 1000) for me in range(4)])
+        assert d["count"] == 4000
+        assert "lock" not in d
+
+
+def test_of_many_exchanges_of_one_value_one_succeeds(name: str) -> None:
+    with SharedDict.create(name, capacity=100) as d:
+        d["turn"] = 0
+
+        def take_turns(me: int) -> None:
+            d.wait("go", workers.GUARD)
+            mine = 0
+            while (turn := d["turn"]) < 2000:
+                mine += d.compare_exchange("turn", turn, turn + 1)
+            d["turns of", me] = mine
+
+        forked(d, *[lambda me=me: take_turns(me) for me in range(4)])
+        assert d["turn"] == 2000
+        assert sum(d["turns of", me] for me in range(4)) == 2000
+
+
+def test_of_many_exchanges_for_missing_one_removes(name: str) -> None:
+    with SharedDict.create(name, capacity=5000) as d:
+        d.update(((key, "there") for key in range(1000)))
+
+        def remove(me: int) -> None:
+            d.wait("go", workers.GUARD)
+            d["removed by", me] = [
+                key for key in range(1000) if d.compare_exchange(key, "there", MISSING)
+            ]
+
+        forked(d, *[lambda me=me: remove(me) for me in range(4)])
+        removed = [key for me in range(4) for key in d["removed by", me]]
+        assert sorted(removed) == list(range(1000))
+
+
+# update_value
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_update_value_loses_no_append(name: str, codec: Any) -> None:
+    with SharedDict.create(name, capacity=100, codec=codec) as d:
+
+        def append(me: int) -> None:
+            d.wait("go", workers.GUARD)
+            for number in range(100):
+                made = d.update_value("list", lambda now: [*now, [me, number]], [])  # noqa: B023
+                assert made[-1] == [me, number]
+
+        forked(d, *[lambda me=me: append(me) for me in range(4)])
+        appended = d["list"]
+        for me in range(4):
+            assert [entry for entry in appended if entry[0] == me] == [[me, n] for n in range(100)]
+        assert len(appended) == 400
+
+
+def test_update_value_that_removes_and_makes_loses_nothing(name: str) -> None:
+    with SharedDict.create(name, capacity=100) as d:
+
+        def toggle(me: int) -> None:
+            """Makes 1 of nothing, and nothing of 1."""
+            d.wait("go", workers.GUARD)
+            made = 0
+            for _ in range(1000):
+                now = d.update_value("k", lambda now: 1 if now == 0 else MISSING, 0)
+                made += 1 if now == 1 else -1
+            d["made", me] = made
+
+        forked(d, *[lambda me=me: toggle(me) for me in range(4)])
+        assert sum(d["made", me] for me in range(4)) == d.get("k", 0)
+        assert "k" not in d
+
+
+# pop, popitem
+
+
+def test_pop_gives_each_value_to_one_process(name: str) -> None:
+    with SharedDict.create(name, capacity=10_000) as d:
+        d.update((key, [key]) for key in range(4000))
+
+        def pop(me: int) -> None:
+            d.wait("go", workers.GUARD)
+            popped = [d.pop(key, None) for key in range(4000)]
+            d["popped", me] = [value for value in popped if value is not None]
+
+        forked(d, *[lambda me=me: pop(me) for me in range(4)])
+        popped = [value for me in range(4) for value in d["popped", me]]
+        assert sorted(popped) == [[key] for key in range(4000)]
+        assert len(d) == 4 + 1
+
+
+def test_popitem_gives_each_entry_to_one_process(name: str) -> None:
+    with (
+        SharedDict.create(name, capacity=10_000) as d,
+        SharedDict(capacity=100, value_space=1 << 20) as results,
+    ):
+        d.update((key, -key) for key in range(4000))
+
+        def pop(me: int) -> None:
+            results.wait("go", workers.GUARD)
+            popped = []
+            while True:
+                try:
+                    popped.append(d.popitem())
+                except KeyError:
+                    break
+            results["popped", me] = popped
+
+        forked(results, *[lambda me=me: pop(me) for me in range(4)])
+        popped = [entry for me in range(4) for entry in results["popped", me]]
+        assert sorted(popped) == [(key, -key) for key in range(4000)]
+        assert not d
+
+
+def test_popitem_empties_a_queue_that_others_fill(name: str) -> None:
+    with (
+        SharedDict.create(name, capacity=1000) as d,
+        SharedDict(capacity=100, value_space=1 << 20) as results,
+    ):
+
+        def fill(me: int) -> None:
+            results.wait("go", workers.GUARD)
+            for number in range(2000):
+                while len(d) > 500:
+                    time.sleep(0.001)
+                d[me, number] = number
+            results.add("filled")
+
+        def drain(me: int) -> None:
+            popped = Counter[Any]()
+            while True:
+                filled = results.get("filled", 0)
+                try:
+                    key, value = d.popitem()
+                except KeyError:
+                    if filled == 2:
+                        break
+                    os.sched_yield()
+                else:
+                    assert key[1] == value
+                    popped[key] += 1
+            results["popped", me] = dict(popped)
+
+        functions = [lambda: fill(0), lambda: fill(1), lambda: drain(2), lambda: drain(3)]
+        forked(results, *functions)
+        popped = Counter(results["popped", 2]) + Counter(results["popped", 3])
+        assert popped == Counter((me, number) for me in range(2) for number in range(2000))
+
+
+# get_or_compute
+
+
+def test_get_or_compute_calls_one_function_per_key(name: str) -> None:
+    keys = range(60)
+    with SharedDict.create(name, capacity=10_000) as d:
+
+        def ask(me: int) -> None:
+            d.wait("go", workers.GUARD)
+            # Half of them in the other order, so that both wait for one another.
+            for key in keys if me % 2 else reversed(keys):
+
+                def compute(key: int = key) -> list[int]:
+                    d.add(("calls", key))
+                    os.sched_yield()
+                    return [key, me]
+
+                d["got", key, me] = d.get_or_compute(("value", key), compute)
+
+        forked(d, *[lambda me=me: ask(me) for me in range(8)])
+        for key in keys:
+            assert d["calls", key] == 1
+            value = d["value", key]
+            assert value[0] == key
+            assert [d["got", key, me] for me in range(8)] == [value] * 8
+
+
+def test_get_or_compute_calls_one_function_of_8_threads(name: str) -> None:
+    with SharedDict.create(name, capacity=1000) as d:
+        for key in range(30):
+            numbers = count()
+            got: list[int] = []
+
+            def ask() -> None:
+                got.append(d.get_or_compute(key, lambda: [time.sleep(0.002), next(numbers)][1]))  # noqa: B023
+
+            workers.together(*[ask] * 8)
+            assert got == [0] * 8
+            assert next(numbers) == 1
+
+
+def test_get_or_compute_calls_nothing_if_there_is_a_value() -> None:
+    def never() -> None:
+        raise AssertionError("it was called")
+
+    with SharedDict({"none": None, "a": 1}, capacity=10) as d:
+        assert d.get_or_compute("a", never) == 1
+        assert d.get_or_compute("none", never) is None
+
+
+def compute_slowly(d: ANYTHING, then: Any) -> None:
+    """Begins to compute "k", and ends as told once the others wait."""
+
+    def compute() -> str:
+        d["computing"] = os.getpid()
+        d.wait("waiting", workers.GUARD)
+        # They said so right before they began to.
+        time.sleep(0.1)
+        return then()
+
+    assert d.get_or_compute("k", compute) == "slow"
+
+
+def wait_for_it(d: ANYTHING, me: int) -> None:
+    def compute() -> str:
+        d.add("calls")
+        return f"by {me}"
+
+    d.wait("computing", workers.GUARD)
+    d["waiting"] = True
+    d["got", me] = d.get_or_compute("k", compute)
+
+
+def test_others_get_the_value_that_one_computes_slowly(name: str) -> None:
+    with SharedDict.create(name, capacity=100) as d:
+        children = [workers.fork(compute_slowly, d, lambda: "slow")]
+        children += [workers.fork(wait_for_it, d, me) for me in range(2)]
+        workers.all_well(children)
+        assert d["k"] == d["got", 0] == d["got", 1] == "slow"
+        assert "calls" not in d
+
+
+def test_an_exception_of_the_function_propagates_and_another_process_computes(name: str) -> None:
+    def fail() -> str:
+        raise ZeroDivisionError("deliberate")
+
+    def expect_it(d: ANYTHING) -> None:
+        with pytest.raises(ZeroDivisionError, match="deliberate"):
+            compute_slowly(d, fail)
+
+    with SharedDict.create(name, capacity=100) as d:
+        children = [workers.fork(expect_it, d)]
+        children += [workers.fork(wait_for_it, d, me) for me in range(2)]
+        workers.all_well(children)
+        assert d["calls"] == 1
+        assert d["k"] == d["got", 0] == d["got", 1]
+
+
+def test_a_value_that_cannot_be_stored_leaves_the_key_to_others(name: str) -> None:
+    with SharedDict.create(name, capacity=100, codec="msgpack") as d:
+        with pytest.raises(TypeError):
+            d.get_or_compute("k", object)
+        assert "k" not in d
+        assert d.get_or_compute("k", lambda: 1) == 1
+
+
+def test_a_computing_process_that_is_killed_is_replaced(name: str) -> None:
+    with SharedDict.create(name, capacity=100) as d:
+        victim = workers.fork(compute_slowly, d, lambda: d.wait("never"))
+        others = [workers.fork(wait_for_it, d, me) for me in range(3)]
+        assert d.wait("computing", workers.GUARD) == victim
+        d.wait("waiting", workers.GUARD)
+        time.sleep(0.1)
+        assert "calls" not in d
+        workers.kill(victim)
+        workers.all_well(others)
+        assert d["calls"] == 1
+        assert {d["got", me] for me in range(3)} == {d["k"]}
+
+
+def test_a_stopped_process_keeps_its_claim_until_it_goes_on(name: str) -> None:
+    with SharedDict.create(name, capacity=100) as d:
+        victim = workers.fork(compute_slowly, d, lambda: [d.wait("go on", workers.GUARD), "slow"][1])
+        assert d.wait("computing", workers.GUARD) == victim
+        os.kill(victim, signal.SIGSTOP)
+        other = workers.fork(wait_for_it, d, 0)
+        d.wait("waiting", workers.GUARD)
+        time.sleep(0.3)
+        d["go on"] = True
+        assert "calls" not in d
+        os.kill(victim, signal.SIGCONT)
+        workers.all_well([victim, other])
+        assert d["got", 0] == d["k"] == "slow"
+
+
+def test_asking_for_the_key_that_is_being_computed_is_a_runtime_error() -> None:
+    with SharedDict(capacity=10) as d, SharedDict.open(d.name) as other:
+        for handle in (d, other):
+            with pytest.raises(RuntimeError, match="inside its own computation"):
+                d.get_or_compute("k", lambda: handle.get_or_compute("k", lambda: 1))  # noqa: B023
+            assert "k" not in d
+        # And it can be computed afterwards.
+        assert d.get_or_compute("k", lambda: 1) == 1
+
+
+def test_a_computation_may_ask_for_another_key_or_another_table() -> None:
+    with SharedDict(capacity=10) as d, SharedDict(capacity=10) as other:
+
+        def fibonacci(n: int) -> int:
+            if n < 2:
+                return n
+            return d.get_or_compute(n, lambda: fibonacci(n - 1) + fibonacci(n - 2))
+
+        assert fibonacci(8) == 21
+        assert d.get_or_compute("k", lambda: other.get_or_compute("k", lambda: 1) + 1) == 2
+        assert other["k"] == 1
+
+
+def test_a_key_that_a_computation_stored_itself_is_overwritten_by_its_result() -> None:
+    with SharedDict(capacity=10) as d:
+
+        def compute() -> int:
+            d["k"] = 1
+            return 2
+
+        assert d.get_or_compute("k", compute) == 2
+        assert d["k"] == 2
+
+
+def test_each_of_many_nested_computations_keeps_its_key(name: str) -> None:
+    depth = 50
+    with SharedDict.create(name, capacity=1000) as d:
+
+        def nested(key: int) -> int:
+            if key == depth:
+                d["deep"] = True
+                d.wait("asked", workers.GUARD)
+                time.sleep(0.1)
+                return depth
+            return d.get_or_compute(key, lambda: nested(key + 1) - 1)
+
+        def ask() -> None:
+            d.wait("deep", workers.GUARD)
+            d["asked"] = True
+            assert d.get_or_compute(depth // 2, lambda: d.add("stolen")) == depth // 2
+
+        child = workers.fork(ask)
+        assert nested(0) == 0
+        workers.all_well([child])
+        assert "stolen" not in d
+        assert [d[key] for key in range(depth)] == list(range(depth))
