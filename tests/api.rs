@@ -4,9 +4,13 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::os::unix::fs::MetadataExt;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fs::Permissions;
+use std::ops::ControlFlow;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use common::{Dice, LIMIT, Name, Named, assert_sound, bytes, contents, eventually, scaled, shapes};
@@ -306,6 +310,41 @@ fn update_inserts_changes_and_removes() {
 }
 
 #[test]
+fn an_update_whose_closure_fails_changes_nothing() {
+    on_each_shape(100, 1 << 16, |table| {
+        let refusal = || Error::Codec {
+            action: "decode",
+            codec: "nothing".into(),
+            reason: "it is a test".into(),
+        };
+        table.insert(b"short", b"v").unwrap();
+        table.insert(b"long", &bytes(1, 1000)).unwrap();
+        let before = contents(table);
+        for key in [&b"short"[..], b"long", b"absent"] {
+            let mut calls = 0;
+            let result = table.try_update(key, |old| {
+                calls += 1;
+                assert_eq!(old.map(<[u8]>::to_vec), before.get(key).cloned());
+                Err(refusal())
+            });
+            assert!(
+                matches!(&result, Err(Error::Codec { codec, .. }) if codec == "nothing"),
+                "{result:?}"
+            );
+            assert_eq!(calls, 1);
+        }
+        assert_eq!(contents(table), before);
+        assert_eq!(table.len(), 2);
+        // The lock was let go of, and a closure that does not fail is as in update.
+        let append = |old: Option<&[u8]>| Ok(Some([old.unwrap_or_default(), b"!"].concat()));
+        assert_eq!(table.try_update(b"short", append).unwrap(), some(b"v!"));
+        assert_eq!(table.try_update(b"absent", append).unwrap(), some(b"!"));
+        assert_eq!(table.try_update(b"absent", |_| Ok(None)).unwrap(), None);
+        assert_eq!(get(table, b"absent"), None);
+    });
+}
+
+#[test]
 fn a_closure_that_panics_changes_nothing_and_lets_go_of_the_lock() {
     on_each_shape(100, 1 << 16, |table| {
         table.insert(b"k", b"value").unwrap();
@@ -548,6 +587,116 @@ fn many_keys_at_once_are_as_one_at_a_time() {
             assert_eq!(singly, expected);
         }
     });
+}
+
+#[test]
+fn what_get_many_with_shows_is_what_get_many_returns() {
+    on_each_shape(1000, 1 << 20, |table| {
+        let entry = |number: usize| (bytes(number as u64, 1 + number % 20), bytes(9, number));
+        table.insert_many((0..400).map(entry)).unwrap();
+        // A value of several chunks before ever shorter ones, in the one buffer.
+        table.insert(b"large", &bytes(3, 150_000)).unwrap();
+        for count in [0, 1, 32, 33, 64, 700] {
+            let mut keys: Vec<Vec<u8>> = (0..count).rev().map(|n| entry(n).0).collect();
+            keys.insert(0, b"large".to_vec());
+            let mut shown = Vec::new();
+            table
+                .get_many_with(&keys, |value| shown.push(value.map(<[u8]>::to_vec)))
+                .unwrap();
+            let singly: Vec<_> = keys.iter().map(|key| get(table, key)).collect();
+            assert_eq!(shown, singly);
+            assert_eq!(table.get_many(&keys).unwrap(), singly);
+            let absent = shown.iter().filter(|value| value.is_none()).count();
+            assert_eq!(absent, count.saturating_sub(400));
+        }
+    });
+}
+
+#[test]
+fn get_into_slice_copies_what_fits_and_tells_the_length() {
+    on_each_shape(100, 1 << 20, |table| {
+        for length in [0, 1, 7, 8, 9, 100, 5000, 150_000] {
+            let value = bytes(length as u64, length);
+            table.insert(b"k", &value).unwrap();
+            for room in [
+                0,
+                1,
+                5,
+                8,
+                9,
+                16,
+                length.saturating_sub(1),
+                length,
+                length + 9,
+            ] {
+                let mut buffer = vec![0xa5; room];
+                assert_eq!(
+                    table.get_into_slice(b"k", &mut buffer).unwrap(),
+                    Some(length)
+                );
+                let fits = length.min(room);
+                assert_eq!(buffer[..fits], value[..fits], "{length} bytes in {room}");
+                assert!(buffer[fits..].iter().all(|byte| *byte == 0xa5));
+            }
+            let mut buffer = [0xa5; 4];
+            assert_eq!(table.get_into_slice(b"absent", &mut buffer).unwrap(), None);
+            assert_eq!(buffer, [0xa5; 4], "an absent key leaves the buffer alone");
+        }
+    });
+}
+
+#[test]
+fn keys_are_those_of_the_entries() {
+    on_each_shape(200, 8 << 20, |table| {
+        assert_eq!(table.keys().count(), 0);
+        for number in 0..100_u64 {
+            let length = if number % 20 == 0 {
+                300_000
+            } else {
+                number as usize
+            };
+            table
+                .insert(&bytes(number, number as usize), &bytes(number, length))
+                .unwrap();
+        }
+        let of_entries: BTreeSet<Vec<u8>> = contents(table).into_keys().collect();
+        let keys: Vec<Vec<u8>> = table.keys().map(Result::unwrap).collect();
+        assert_eq!(keys.len(), 100, "each once");
+        assert_eq!(keys.into_iter().collect::<BTreeSet<_>>(), of_entries);
+        let mut keys = table.keys();
+        assert_eq!(keys.by_ref().count(), 100);
+        assert!(keys.next().is_none(), "an end is an end");
+    });
+}
+
+#[test]
+fn an_iterator_outlives_the_handle_it_came_from() {
+    let named = Named::create(&Options::new().capacity(100));
+    for number in 0..100_u8 {
+        named.insert(&[number], &[number; 20]).unwrap();
+    }
+    let model = contents(&named);
+    let other = named.open();
+    let (entries, keys) = (other.iter(), other.keys());
+    drop(other);
+    assert_eq!(
+        named.stats().unwrap().participants,
+        2,
+        "it holds the handle"
+    );
+    let seen: HashMap<_, _> = entries.map(Result::unwrap).collect();
+    assert_eq!(seen, model);
+    let seen: HashSet<_> = std::thread::spawn(move || keys.map(Result::unwrap).collect())
+        .join()
+        .unwrap();
+    assert_eq!(seen, model.into_keys().collect());
+    assert_eq!(named.stats().unwrap().participants, 1);
+    // Of a table whose last handle and name are gone, too.
+    let name = named.name.to_string();
+    let entries = named.iter();
+    drop(named);
+    assert!(matches!(Table::open(&name), Err(Error::NotFound { .. })));
+    assert_eq!(entries.count(), 100);
 }
 
 #[test]
@@ -998,4 +1147,157 @@ fn an_update_runs_its_closure_once_although_room_must_be_made() {
     assert_eq!(stored, Some(vec![7; 100]));
     assert_eq!(table.get(b"key").unwrap(), stored);
     assert_eq!(calls, 1);
+}
+
+#[test]
+fn a_wait_goes_on_as_long_as_it_is_told_to() {
+    let named = Named::create(&Options::new().capacity(20).stripes(1));
+    named.insert(b"k", b"v").unwrap();
+    let sleeps = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sleeps);
+    let options = Options::new().lock_timeout(LIMIT).waiting(move |sleep| {
+        sleep();
+        counted.fetch_add(1, Ordering::Relaxed);
+        ControlFlow::Continue(())
+    });
+    let patient = options.open(&named.name).unwrap();
+    let reader = options.open_read_only(&named.name).unwrap();
+    // Twice, for it to be told twice.
+    let is_asleep = || {
+        let begin = sleeps.load(Ordering::Relaxed);
+        eventually("it sleeps", || sleeps.load(Ordering::Relaxed) > begin + 1);
+    };
+    std::thread::scope(|scope| {
+        let mut inserts = None;
+        named
+            .update(b"k", |old| {
+                inserts = Some(scope.spawn(|| patient.insert(b"k", b"patient").unwrap()));
+                is_asleep();
+                old.map(<[u8]>::to_vec)
+            })
+            .unwrap();
+        assert!(!inserts.unwrap().join().unwrap(), "it was there");
+        assert_eq!(get(&named, b"k"), some(b"patient"));
+    });
+    for (handle, key) in [(&patient, b"a"), (&reader, b"b")] {
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| handle.wait(key, LIMIT).unwrap());
+            is_asleep();
+            named.insert(key, b"1").unwrap();
+            assert_eq!(waits.join().unwrap(), some(b"1"));
+        });
+    }
+}
+
+/// As an interpreter does that lets its other threads run while one sleeps.
+#[test]
+fn other_threads_use_the_handle_while_one_of_them_sleeps() {
+    const THEIRS: &[u8] = b"another thread's";
+    static TABLE: OnceLock<Table> = OnceLock::new();
+    static SLEEPS: AtomicUsize = AtomicUsize::new(0);
+    let options = Options::new()
+        .capacity(1000)
+        .value_space(50_000)
+        .chunk_size(4096)
+        .stripes(16)
+        .max_participants(3)
+        .lock_timeout(LIMIT);
+    let named = Named::create(&options);
+    let waiting = options.waiting(|_| {
+        let other = std::thread::spawn(|| {
+            let table = TABLE.get().unwrap();
+            // Gives room back, and takes some of it.
+            table.remove(b"in the way").unwrap();
+            table.insert(THEIRS, &bytes(1, 1000)).unwrap();
+            table.get(THEIRS).unwrap();
+        });
+        other.join().unwrap();
+        SLEEPS.fetch_add(1, Ordering::Relaxed);
+        ControlFlow::Continue(())
+    });
+    let table = TABLE.get_or_init(|| waiting.open(&named.name).unwrap());
+
+    // A wait for room.
+    table.insert(THEIRS, &bytes(1, 1000)).unwrap();
+    table.insert(b"in the way", &bytes(2, 20_000)).unwrap();
+    for key in 0_u32.. {
+        table.insert(&key.to_le_bytes(), &bytes(3, 1000)).unwrap();
+        if SLEEPS.load(Ordering::Relaxed) > 0 {
+            break;
+        }
+    }
+    assert!(!table.contains_key(b"in the way").unwrap());
+
+    // A wait for a key.
+    let sleeps = SLEEPS.load(Ordering::Relaxed);
+    eventually("it sleeps", || {
+        let found = table.wait(b"never", Duration::from_millis(1));
+        assert_eq!(found.unwrap(), None);
+        SLEEPS.load(Ordering::Relaxed) > sleeps
+    });
+
+    // A wait for a lock: of another stripe, or the other thread would need it too.
+    let impatient = Options::new().lock_timeout(Duration::ZERO);
+    let impatient = impatient.open(&named.name).unwrap();
+    let mut lone = None;
+    named.clear().unwrap();
+    for key in (0_u32..).map(u32::to_le_bytes) {
+        named
+            .update(&key, |_| {
+                std::thread::scope(|scope| {
+                    let tries = scope.spawn(|| impatient.remove(THEIRS));
+                    lone = tries.join().unwrap().is_ok().then_some(key);
+                });
+                None
+            })
+            .unwrap();
+        if lone.is_some() {
+            break;
+        }
+    }
+    let key = lone.unwrap();
+    let sleeps = SLEEPS.load(Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        let mut inserts = None;
+        named
+            .update(&key, |_| {
+                inserts = Some(scope.spawn(|| table.insert(&key, b"2").unwrap()));
+                eventually("it sleeps", || SLEEPS.load(Ordering::Relaxed) > sleeps);
+                Some(b"1".to_vec())
+            })
+            .unwrap();
+        assert!(!inserts.unwrap().join().unwrap());
+    });
+    assert_eq!(get(table, &key), some(b"2"));
+    assert_eq!(get(table, THEIRS), Some(bytes(1, 1000)));
+    assert_sound(table);
+}
+
+#[test]
+fn a_table_is_private_if_no_other_user_may_write_to_it() {
+    for (mode, private) in [
+        (0o600, true),
+        (0o644, true),
+        (0o640, true),
+        (0o622, false),
+        (0o602, false),
+        (0o660, false),
+        (0o666, false),
+    ] {
+        let named = Named::create(&Options::new().capacity(10).mode(mode));
+        let reader = Table::open_read_only(&named.name).unwrap();
+        assert_eq!(named.is_private().unwrap(), private, "{mode:o}");
+        assert_eq!(reader.is_private().unwrap(), private, "{mode:o}");
+        // It tells what is, not what was.
+        let path = named.name.path();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o620)).unwrap();
+        assert!(!named.is_private().unwrap());
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        assert!(reader.is_private().unwrap());
+        if chown(&path, Some(54_321), None).is_ok() {
+            assert!(!named.is_private().unwrap(), "another user's");
+        } else {
+            println!("NOT ROOT: the segment of another user was not asked about");
+        }
+    }
 }

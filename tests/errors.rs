@@ -11,14 +11,17 @@ mod common;
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
+use std::ops::ControlFlow;
 use std::os::unix::fs::{FileExt, MetadataExt, chown, symlink};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{Child, Name, Named, assert_sound, bytes, contents, files_named};
+use common::{Child, LIMIT, Name, Named, assert_sound, bytes, contents, files_named};
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit, umask};
 use rustix::thread::{Uid, set_thread_res_uid};
-use shmtable::{Error, Options, Result, Table, Trust, TypedTable};
+use shmtable::{Claimed, Error, Options, Result, Table, Trust, TypedTable};
 
 const STRANGER: u32 = 54_321;
 
@@ -862,6 +865,135 @@ fn lock_timeout() {
     assert!(!impatient.insert(b"k", b"other").unwrap());
 }
 
+/// Options for a handle whose waits end at their first sleep, or go on, and the
+/// number of sleeps so far.
+fn waiting(then: ControlFlow<()>) -> (Options, Arc<AtomicUsize>) {
+    let sleeps = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sleeps);
+    // So long that no wait of a test ends by itself.
+    let options = Options::new().lock_timeout(LIMIT).waiting(move |sleep| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        sleep();
+        then
+    });
+    (options, sleeps)
+}
+
+#[track_caller]
+fn interrupted<T>(method: &str, result: Result<T>) {
+    println!("{method}");
+    let error = refused(result, &["interrupted", "nothing has changed", "try again"]);
+    assert!(matches!(error, Error::Interrupted), "{method}: {error:?}");
+}
+
+#[test]
+fn a_wait_for_a_lock_is_interrupted_and_nothing_has_changed() {
+    let named = Named::create(&Options::new().capacity(20).stripes(1));
+    named.insert(b"k", b"v").unwrap();
+    named.insert(b"n", &7_i64.to_le_bytes()).unwrap();
+    let (options, sleeps) = waiting(ControlFlow::Break(()));
+    let table = options.open(&named.name).unwrap();
+    let before = all(&named);
+    let attempts = || {
+        let mut attempts = Vec::new();
+        // What is written under the lock, and what is written before.
+        for value in [&b"other"[..], &bytes(1, 1000)] {
+            for key in [&b"k"[..], b"new"] {
+                attempts.extend(stores(&table, key, value));
+            }
+            attempts.push(("try_insert", table.try_insert(b"new", value).err()));
+        }
+        let removal = table.compare_exchange(b"k", Some(b"v"), None);
+        attempts.extend([
+            ("remove", table.remove(b"k").err()),
+            ("take", table.take(b"k").err()),
+            ("removing update", table.update(b"k", |_| None).err()),
+            ("removing compare_exchange", removal.err()),
+            ("fetch_add", table.fetch_add(b"n", 1).err()),
+            ("fetch_add to a new key", table.fetch_add(b"m", 1).err()),
+            ("retain", table.retain(|_, _| false).err()),
+            ("clear", table.clear().err()),
+            ("snapshot", table.snapshot().err()),
+            ("check", table.check().err()),
+        ]);
+        attempts
+    };
+    named
+        .update(b"k", |old| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let attempts = attempts();
+                    assert_eq!(sleeps.load(Ordering::Relaxed), attempts.len());
+                    for (method, error) in attempts {
+                        interrupted::<()>(method, Err(error.expect("it waits for the lock")));
+                    }
+                    // Readers do not wait.
+                    assert_eq!(table.get(b"k").unwrap().as_deref(), Some(&b"v"[..]));
+                });
+            });
+            old.map(<[u8]>::to_vec)
+        })
+        .unwrap();
+    assert_eq!(all(&named), before);
+    // What need not wait is not interrupted.
+    assert!(!table.insert(b"k", b"other").unwrap());
+}
+
+#[test]
+fn a_wait_for_a_key_is_interrupted() {
+    let named = Named::create(&Options::new().capacity(10));
+    named.insert(b"k", b"v").unwrap();
+    let before = all(&named);
+    let (options, sleeps) = waiting(ControlFlow::Break(()));
+    let handles = [
+        options.open(&named.name).unwrap(),
+        options.open_read_only(&named.name).unwrap(),
+    ];
+    for table in handles {
+        let begin = sleeps.load(Ordering::Relaxed);
+        interrupted("wait", table.wait(b"never", LIMIT));
+        interrupted("wait_change", table.wait_change(b"k", Some(b"v"), LIMIT));
+        interrupted("wait_change", table.wait_change(b"never", None, LIMIT));
+        assert_eq!(sleeps.load(Ordering::Relaxed), begin + 3);
+        // What is there already, and what may not sleep, is not.
+        assert!(table.wait(b"k", LIMIT).unwrap().is_some());
+        assert!(table.wait_change(b"k", None, LIMIT).unwrap().is_some());
+        assert_eq!(table.wait(b"never", Duration::ZERO).unwrap(), None);
+    }
+    assert_eq!(all(&named), before);
+}
+
+#[test]
+fn a_wait_for_room_is_interrupted_and_nothing_has_changed() {
+    let options = Options::new()
+        .capacity(100)
+        .value_space(50_000)
+        .chunk_size(4096)
+        .max_participants(2);
+    let named = Named::create(&options);
+    let mut key = 0_u32;
+    while named.insert(&key.to_le_bytes(), &bytes(1, 2000)).is_ok() {
+        key += 1;
+    }
+    let before = all(&named);
+    // Who finds no room waits a moment for others who clean, before it says so.
+    let (options, _) = waiting(ControlFlow::Break(()));
+    let table = options.open(&named.name).unwrap();
+    for key in [key, 0] {
+        for (method, error) in stores(&table, &key.to_le_bytes(), &bytes(2, 3000)) {
+            interrupted::<()>(method, Err(error.expect("there is no room")));
+        }
+    }
+    assert_eq!(all(&named), before);
+    drop(table);
+    let (options, sleeps) = waiting(ControlFlow::Continue(()));
+    let table = options.open(&named.name).unwrap();
+    let error = table.insert(&key.to_le_bytes(), &bytes(2, 3000));
+    assert!(matches!(error, Err(Error::ValueSpaceFull { .. })));
+    assert!(sleeps.load(Ordering::Relaxed) > 0);
+    assert_eq!(all(&named), before);
+}
+
 #[test]
 fn reentrant() {
     let table = Options::new().capacity(10).create_anonymous().unwrap();
@@ -922,6 +1054,10 @@ fn read_only() {
         reader.clear().err(),
         reader.snapshot().err(),
         reader.check().err(),
+        reader.get_or_claim(b"new").err(),
+        reader
+            .get_or_insert_with(b"new", || unreachable!("not called"))
+            .err(),
     ];
     for error in refusals {
         let error = refused::<()>(Err(error.expect("refused")), &["read-only", "Table::open"]);
@@ -1112,8 +1248,17 @@ fn system() {
             }
             files.pop();
         }
-        // The open handle goes on.
+        // The open handle goes on, but for what takes a descriptor of its own.
         table.insert(b"l", &bytes(1, 1000)).unwrap();
+        while let Ok(file) = File::open("/dev/null") {
+            files.push(file);
+        }
+        let error = refused(table.get_or_claim(b"new"), &["cannot claim"]);
+        assert!(matches!(error, Error::System { .. }), "{error:?}");
+        assert!(matches!(
+            table.get_or_claim(b"k").unwrap(),
+            Claimed::Present(_)
+        ));
         drop(files);
         assert_eq!(all(&table).len(), 2);
         assert_eq!(Table::open(limited).unwrap().len(), 2);

@@ -15,7 +15,7 @@ use common::{
     Child, LIMIT, Named, assert_sound, bytes, contents, eventually, scaled, version_of, whole,
 };
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
-use shmtable::{Error, Options, Table};
+use shmtable::{Claimed, Error, Options, Table};
 
 fn key(number: usize) -> [u8; 8] {
     (number as u64).to_le_bytes()
@@ -496,5 +496,66 @@ fn many_children_count_together() {
         Some(300)
     );
     assert_eq!(named.stats().unwrap().participants, 1);
+    assert_sound(&named);
+}
+
+#[test]
+fn a_forked_child_does_not_keep_its_parents_claim() {
+    let named = Named::create(&Options::new().capacity(10));
+    let Claimed::Mine(claim) = named.get_or_claim(b"k").unwrap() else {
+        panic!("nobody else claims");
+    };
+    let table = &named.table;
+    let mut child = match fork() {
+        Side::Parent(child) => child,
+        Side::Child => {
+            let well = catch_unwind(AssertUnwindSafe(|| {
+                // It is the parent's, and this drop does nothing.
+                drop(claim);
+                assert!(matches!(table.get_or_claim(b"k").unwrap(), Claimed::Others));
+                table.insert(b"tried", b"").unwrap();
+                // Until it is killed.
+                std::thread::sleep(LIMIT);
+            }));
+            leave(well.is_ok());
+        }
+    };
+    eventually("the child tried", || named.contains_key(b"tried").unwrap());
+    assert!(matches!(named.get_or_claim(b"k").unwrap(), Claimed::Others));
+    drop(claim);
+    // While the child lives.
+    assert!(matches!(
+        named.get_or_claim(b"k").unwrap(),
+        Claimed::Mine(_)
+    ));
+    assert!(
+        waitpid(Some(child.pid), WaitOptions::NOHANG)
+            .unwrap()
+            .is_none()
+    );
+    kill_process(child.pid, Signal::KILL).unwrap();
+    child.status();
+}
+
+#[test]
+fn a_forked_child_claims_for_itself() {
+    let named = Named::create(&Options::new().capacity(10));
+    let table = &named.table;
+    forked(|| {
+        let found = table.get_or_insert_with(b"k", || Ok(b"by the child".to_vec()));
+        let Claimed::Mine(claim) = table.get_or_claim(b"left behind").unwrap() else {
+            return false;
+        };
+        // It ends with the process, which drops nothing.
+        std::mem::forget(claim);
+        found.unwrap() == b"by the child"
+    })
+    .succeeds();
+    let found = table.get_or_insert_with(b"k", || unreachable!("it is there"));
+    assert_eq!(found.unwrap(), b"by the child");
+    assert!(matches!(
+        table.get_or_claim(b"left behind").unwrap(),
+        Claimed::Mine(_)
+    ));
     assert_sound(&named);
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
-use shmtable::{BoxedError, Codec, Error, Options, Result, Table, TypedTable};
+use shmtable::{BoxedError, Codec, Error, Options, Result, Table, TypedTable, codec_id};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -157,6 +157,29 @@ fn codec_ids_are_those_another_xxh3_computes() {
         0xc37d_a661_e95e_e31e
     );
     assert_eq!(TypedTable::<[u8], [u8]>::codec_id(), 0);
+}
+
+#[test]
+fn an_id_is_that_of_two_names() {
+    // Python's xxhash, as above.
+    for (key, value, id) in [
+        ("messagepack", "messagepack+pickle", 0xc8d4_5403_5cc2_028c),
+        ("messagepack", "messagepack", 0x172d_d4d1_7166_10e9),
+        ("messagepack", "json", 0xb8c7_a3d2_2692_45bd),
+        ("bytes", "bytes", 0),
+    ] {
+        assert_eq!(codec_id(key, value), id, "{key}, {value}");
+        let table = options().codec(id).create_anonymous().unwrap();
+        assert_eq!(table.codec_id(), id);
+    }
+    assert_eq!(
+        codec_id(str::NAME, u64::NAME),
+        TypedTable::<str, u64>::codec_id()
+    );
+    assert_ne!(codec_id("a", "b"), codec_id("b", "a"));
+    assert_ne!(codec_id("bytes", "b"), 0);
+    // Without an id, a table is one of plain bytes.
+    assert_eq!(options().create_anonymous().unwrap().codec_id(), 0);
 }
 
 #[test]
@@ -674,9 +697,11 @@ mod message_pack {
     use std::collections::BTreeMap;
 
     use serde::{Deserialize, Serialize};
-    use shmtable::MessagePack;
+    use shmtable::{MessagePack, codec_id};
 
-    use super::{Codec, TypedTable, anonymous, assert_codec_error, round_trips};
+    use super::{
+        Codec, Error, Name, Options, Table, TypedTable, anonymous, assert_codec_error, round_trips,
+    };
 
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     struct Job {
@@ -754,6 +779,111 @@ mod message_pack {
         assert_eq!(
             TypedTable::<u32, MessagePack<Job>>::codec_id(),
             0xb67b_ed82_6100_1a9b
+        );
+    }
+
+    type Scores = TypedTable<MessagePack<String>, MessagePack<i64>>;
+
+    /// A table as Python's `SharedDict` creates it by default.
+    fn of_python(question: &str) -> (Table, Name) {
+        let name = Name::new(question);
+        let codec = codec_id("messagepack", "messagepack+pickle");
+        let table = super::options().codec(codec).create(&name.0).unwrap();
+        (table, name)
+    }
+
+    #[test]
+    fn a_table_that_may_hold_pickles_is_opened_read_and_written() {
+        let (python, name) = of_python("pickles");
+        // {'a': 1, 'b': -300}
+        python.insert(b"\xa1a", b"\x01").unwrap();
+        python.insert(b"\xa1b", b"\xd1\xfe\xd4").unwrap();
+        let scores = Scores::open(Options::new(), &name.0).unwrap();
+        assert_eq!(scores.get(&"a".into()).unwrap(), Some(1));
+        assert_eq!(scores.get(&"b".into()).unwrap(), Some(-300));
+        scores.insert(&"c".into(), &7).unwrap();
+        assert_eq!(python.get(b"\xa1c").unwrap().as_deref(), Some(&b"\x07"[..]));
+        scores
+            .update(&"a".into(), |score| score.map(|score| score + 1))
+            .unwrap();
+        assert_eq!(python.get(b"\xa1a").unwrap().as_deref(), Some(&b"\x02"[..]));
+        // By every way to a view, and none of them changes what the segment says.
+        let reader = Scores::open_read_only(Options::new(), &name.0).unwrap();
+        assert_eq!(reader.get(&"b".into()).unwrap(), Some(-300));
+        assert!(Scores::open_or_create(super::options(), &name.0).is_ok());
+        assert!(Scores::from_table(python.clone()).is_ok());
+        assert_eq!(
+            scores.as_table().codec_id(),
+            codec_id("messagepack", "messagepack+pickle")
+        );
+        // What this view creates is its own.
+        assert_eq!(
+            Scores::create_anonymous(super::options())
+                .unwrap()
+                .as_table()
+                .codec_id(),
+            codec_id("messagepack", "messagepack")
+        );
+    }
+
+    #[test]
+    fn a_pickle_is_an_error_and_stays() {
+        let (python, name) = of_python("pickle");
+        let scores = Scores::open(Options::new(), &name.0).unwrap();
+        // Extension type 80, in each of its lengths.
+        for pickle in [
+            &b"\xd4\x50N"[..],
+            b"\xd5\x50N.",
+            b"\xd8\x50\x80\x05K\x01.............",
+            b"\xc7\x05\x50\x80\x05K\x01.",
+            b"\xc8\x00\x05\x50\x80\x05K\x01.",
+            b"\xc9\x00\x00\x00\x05\x50\x80\x05K\x01.",
+        ] {
+            python.insert(b"\xa1a", pickle).unwrap();
+            assert_codec_error(scores.get(&"a".into()), "decode a messagepack");
+            assert_codec_error(scores.update(&"a".into(), |_| None), "decode a messagepack");
+            let told = scores.as_table().get(b"\xa1a").unwrap();
+            assert_eq!(told.as_deref(), Some(pickle));
+        }
+        // It is in nobody's way.
+        scores.insert(&"b".into(), &1).unwrap();
+        assert_eq!(scores.get(&"b".into()).unwrap(), Some(1));
+        assert!(!scores.insert(&"a".into(), &2).unwrap());
+        assert_eq!(scores.get(&"a".into()).unwrap(), Some(2));
+    }
+
+    #[test]
+    fn only_messagepack_reads_what_may_hold_pickles() {
+        let (python, name) = of_python("others");
+        let found_id = codec_id("messagepack", "messagepack+pickle");
+        let refused = TypedTable::<str, u64>::open(Options::new(), &name.0).map(drop);
+        assert!(
+            matches!(refused, Err(Error::CodecMismatch { found, expected })
+                if found == found_id && expected == codec_id("str", "u64")),
+            "{refused:?}"
+        );
+        for refused in [
+            TypedTable::<MessagePack<String>, str>::from_table(python.clone()).map(drop),
+            TypedTable::<str, MessagePack<i64>>::from_table(python.clone()).map(drop),
+            TypedTable::<[u8], [u8]>::from_table(python.clone()).map(drop),
+        ] {
+            assert!(
+                matches!(refused, Err(Error::CodecMismatch { found, .. }) if found == found_id),
+                "{refused:?}"
+            );
+        }
+        // Nor does an id that was asked for stand for others.
+        let plain = codec_id("messagepack", "messagepack");
+        let refused = Options::new().codec(plain).open(&name.0).map(drop);
+        assert!(
+            matches!(refused, Err(Error::CodecMismatch { found, expected })
+                if found == found_id && expected == plain),
+            "{refused:?}"
+        );
+        assert!(Options::new().codec(found_id).open(&name.0).is_ok());
+        assert!(
+            Options::new().open(&name.0).is_ok(),
+            "by its bytes, anybody"
         );
     }
 

@@ -3,8 +3,8 @@
 //! What is modelled is what the contract promises and no more: words are loom's
 //! atomics; a sleeper that finds its word unchanged sleeps until it is woken
 //! **and never times out**, so a lost wake-up is a deadlock that loom reports;
-//! a process dies when its [`Liveness`] is dropped or [killed](Killer::kill).
-//! There are no names.
+//! a process dies when it is [killed](Killer::kill), or, without a trace in its
+//! own threads, when its [`Liveness`] is dropped. There are no names.
 //!
 //! A death is the one thing that no wake-up tells of. From the first one on, or
 //! when a model asks for it by [`Mapping::let_time_pass`], every sleep in the
@@ -32,6 +32,7 @@ pub(crate) const MAX_NAME: usize = 246;
 /// A segment as one process has it mapped.
 pub(crate) struct Mapping {
     segment: Arc<Segment>,
+    process: Process,
     /// Whether a sleep of this process ended by its timeout.
     timed_out: AtomicBool,
 }
@@ -53,28 +54,53 @@ struct Queues {
 
 #[derive(Default)]
 struct Locks {
+    processes: usize,
     holders: usize,
     /// For each byte its holders, and whether they hold it alone.
-    bytes: BTreeMap<u64, Vec<(usize, bool)>>,
+    bytes: BTreeMap<u64, Vec<(Holder, bool)>>,
+}
+
+/// A [`Liveness`], and the process that it ends with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Holder {
+    process: usize,
+    number: usize,
+}
+
+#[derive(Clone)]
+struct Process {
+    number: usize,
+    /// Not one of loom's: only the process itself asks.
+    dead: std::sync::Arc<AtomicBool>,
 }
 
 impl Mapping {
     /// A new segment of zero words.
     pub(crate) fn in_heap(words: usize) -> Mapping {
-        Mapping {
-            segment: Arc::new(Segment {
-                words: (0..words).map(|_| AtomicU64::new(0)).collect(),
-                queues: Mutex::new(Queues::default()),
-                locks: Mutex::new(Locks::default()),
-            }),
-            timed_out: AtomicBool::new(false),
-        }
+        Self::of_a_process(Arc::new(Segment {
+            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            queues: Mutex::new(Queues::default()),
+            locks: Mutex::new(Locks::default()),
+        }))
     }
 
     /// The same segment as another process has it mapped.
     pub(crate) fn share(&self) -> Mapping {
+        Self::of_a_process(self.segment.clone())
+    }
+
+    /// The segment as a new process has it mapped.
+    fn of_a_process(segment: Arc<Segment>) -> Mapping {
+        let mut locks = segment.locks.lock().unwrap();
+        locks.processes += 1;
+        let process = Process {
+            number: locks.processes,
+            dead: std::sync::Arc::default(),
+        };
+        drop(locks);
         Mapping {
-            segment: self.segment.clone(),
+            segment,
+            process,
             timed_out: AtomicBool::new(false),
         }
     }
@@ -165,8 +191,8 @@ impl Mapping {
         locks.holders += 1;
         Ok(Liveness {
             segment: self.segment.clone(),
-            holder: locks.holders,
-            dead: std::sync::Arc::default(),
+            process: self.process.clone(),
+            number: locks.holders,
         })
     }
 
@@ -176,13 +202,12 @@ impl Mapping {
     }
 }
 
-/// Liveness bytes as one process holds them; the process dies when this is
-/// dropped.
+/// Liveness bytes as one process holds them; they are let go of when this is
+/// dropped or the process is killed.
 pub(crate) struct Liveness {
     segment: Arc<Segment>,
-    holder: usize,
-    /// Not one of loom's: only the process itself asks.
-    dead: std::sync::Arc<AtomicBool>,
+    process: Process,
+    number: usize,
 }
 
 impl Segment {
@@ -194,10 +219,10 @@ impl Segment {
         }
     }
 
-    fn release(&self, holder: usize) {
+    fn release(&self, ends: impl Fn(Holder) -> bool) {
         if let Ok(mut locks) = self.locks.lock() {
             for holders in locks.bytes.values_mut() {
-                holders.retain(|(other, _)| *other != holder);
+                holders.retain(|(holder, _)| !ends(*holder));
             }
         }
     }
@@ -206,16 +231,16 @@ impl Segment {
 /// Ends a process that is at work.
 pub(crate) struct Killer {
     segment: Arc<Segment>,
-    holder: usize,
-    dead: std::sync::Arc<AtomicBool>,
+    process: Process,
 }
 
 impl Killer {
-    /// Lets go of the process's bytes, as the kernel does. The caller must see to
+    /// Lets go of all the process's bytes, as the kernel does. The caller must see to
     /// it that the process does nothing from here on.
     pub(crate) fn kill(self) {
-        self.dead.store(true, LocalOrdering::Relaxed);
-        self.segment.release(self.holder);
+        self.process.dead.store(true, LocalOrdering::Relaxed);
+        let number = self.process.number;
+        self.segment.release(|holder| holder.process == number);
         self.segment.let_time_pass();
     }
 }
@@ -224,14 +249,20 @@ impl Liveness {
     pub(crate) fn killer(&self) -> Killer {
         Killer {
             segment: self.segment.clone(),
-            holder: self.holder,
-            dead: self.dead.clone(),
+            process: self.process.clone(),
+        }
+    }
+
+    fn holder(&self) -> Holder {
+        Holder {
+            process: self.process.number,
+            number: self.number,
         }
     }
 
     /// Whether the process was killed.
     pub(crate) fn is_dead(&self) -> bool {
-        self.dead.load(LocalOrdering::Relaxed)
+        self.process.dead.load(LocalOrdering::Relaxed)
     }
 
     pub(crate) fn try_hold(&self, byte: u64) -> io::Result<bool> {
@@ -245,7 +276,7 @@ impl Liveness {
     pub(crate) fn is_held_by_others(&self, byte: u64) -> bool {
         let locks = self.segment.locks.lock().unwrap();
         let holders = locks.bytes.get(&byte).map_or(&[][..], Vec::as_slice);
-        holders.iter().any(|(holder, _)| *holder != self.holder)
+        holders.iter().any(|(holder, _)| *holder != self.holder())
     }
 
     #[allow(clippy::unnecessary_wraps)]
@@ -254,10 +285,10 @@ impl Liveness {
         let holders = locks.bytes.entry(byte).or_default();
         let conflict = holders
             .iter()
-            .any(|(holder, other_alone)| *holder != self.holder && (alone || *other_alone));
+            .any(|(holder, other_alone)| *holder != self.holder() && (alone || *other_alone));
         if !conflict {
-            holders.retain(|(holder, _)| *holder != self.holder);
-            holders.push((self.holder, alone));
+            holders.retain(|(holder, _)| *holder != self.holder());
+            holders.push((self.holder(), alone));
         }
         Ok(!conflict)
     }
@@ -270,7 +301,7 @@ impl Drop for Liveness {
             return;
         }
         if !self.is_dead() {
-            self.segment.release(self.holder);
+            self.segment.release(|holder| holder == self.holder());
         }
     }
 }

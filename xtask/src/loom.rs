@@ -75,6 +75,10 @@ const MODELS: &[(&str, &str, u32, u32, u32)] = &[
     ("wait_notify", "two_wait", 3, 20000, 1),
     ("wait_notify", "one_waits_for_a_removal", 4, 20000, 1),
     ("wait_notify", "one_waits_for_a_key_whose_writer_dies", 2, 20000, 1),
+    ("single_flight", "one_of_two_computes", 8, 20000, 1),
+    ("single_flight", "one_computes_beside_one_who_does_not_ask", 5, 20000, 1),
+    ("single_flight", "both_get_what_one_computes", 6, 20000, 1),
+    ("single_flight", "one_of_two_dies", 5, 20000, 1),
 ];
 
 /// One row of the table.

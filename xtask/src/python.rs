@@ -67,11 +67,30 @@ impl Interpreter {
         let python = folder.join("bin/python");
         let made = Self::at(python.clone()).is_some_and(|made| made.version == self.version);
         if !made {
-            run(Command::new(&self.program)
-                .args(["-m", "venv", "--clear"])
-                .arg(&folder))?;
+            let venv = run(self.python(&["-m", "venv", "--clear"]).arg(&folder));
+            // Some systems part it from the interpreter, but not pip.
+            venv.or_else(|_| self.virtualenv(&folder))?;
         }
         Ok(Environment { python })
+    }
+
+    /// A virtual environment made by a package that serves for the module `venv`.
+    fn virtualenv(&self, folder: &Path) -> Result {
+        let package = target_dir("virtualenv");
+        run(self
+            .python(&["-m", "pip", "install", "--quiet", "--upgrade", "--target"])
+            .arg(&package)
+            .arg("virtualenv"))?;
+        run(self
+            .python(&["-m", "virtualenv", "--quiet", "--clear"])
+            .arg(folder)
+            .env("PYTHONPATH", &package))
+    }
+
+    fn python(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments);
+        command
     }
 }
 
