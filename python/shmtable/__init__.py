@@ -74,3 +74,9 @@ __all__ = [
     "WrongOwnerError",
     "tables",
 ]
+
+# What users see is said to be where they import it from, in tracebacks and pickles.
+for _name in __all__:
+    if _name != "MISSING":
+        globals()[_name].__module__ = __name__
+del _name

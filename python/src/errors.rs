@@ -39,6 +39,23 @@ where
     }
 }
 
+/// A message of the crate with what Python calls the things it names.
+fn in_python(mut message: String) -> String {
+    const NAMES: [(&str, &str); 4] = [
+        ("Options::", "the option "),
+        ("Table::open to", "SharedDict.open to"),
+        (
+            "create it, or use open_or_create",
+            "create it, as SharedDict(name=...) does",
+        ),
+        ("unlink it, or use open_or_create", "or unlink it"),
+    ];
+    for (rust, python) in NAMES {
+        message = message.replace(rust, python);
+    }
+    message
+}
+
 /// The Python exception for an error of the crate.
 #[cold]
 pub(crate) fn raised(py: Python<'_>, error: Error) -> PyErr {
@@ -46,7 +63,7 @@ pub(crate) fn raised(py: Python<'_>, error: Error) -> PyErr {
     const ENOENT: i32 = 2;
     const EACCES: i32 = 13;
     const EEXIST: i32 = 17;
-    let message = error.to_string();
+    let message = in_python(error.to_string());
     let (name, number) = match error {
         Error::TableFull { .. } => ("TableFullError", None),
         Error::ValueSpaceFull { .. } => ("ValueSpaceFullError", None),
