@@ -234,18 +234,18 @@ def report(medians: dict[str, dict[str, float]], count: int) -> tuple[str, bool]
         f"Python {platform.python_version()}, {processor()}, {os.cpu_count()} cores, "
         f"{platform.system()} {platform.release().split('-')[0]}.",
     ]
-    ratio = {
+    ratios = {
         (contender, column): medians[contender][column] / ours[column]
         for contender in CONTENDERS
         for column in columns
     }
     limits = [
-        ("Manager, get in order", ratio["Manager().dict()", "get in order"], 80),
-        ("dict, get in order", ratio["dict", "get in order"], 1.3),
-        ("dict, get shuffled", ratio["dict", "get shuffled"], 1.3),
-        ("lmdb, get in order", ratio["lmdb", "get in order"], 1.1),
-        ("lmdb, get shuffled", ratio["lmdb", "get shuffled"], 2.0),
-        ("dict, insert", ratio["dict", "insert"], 0.6),
+        ("Manager, get in order", ratios["Manager().dict()", "get in order"], 80),
+        ("dict, get in order", ratios["dict", "get in order"], 1.3),
+        ("dict, get shuffled", ratios["dict", "get shuffled"], 1.3),
+        ("lmdb, get in order", ratios["lmdb", "get in order"], 1.1),
+        ("lmdb, get shuffled", ratios["lmdb", "get shuffled"], 2.0),
+        ("dict, insert", ratios["dict", "insert"], 0.6),
         ("get_many against single gets", ours["single"] / ours["many"], 2.0),
         ("1 ms against attaching", 1e-3 / ours["attach"], 1.0),
         ("40 bytes against an entry's overhead", 40 / over, 1.0),

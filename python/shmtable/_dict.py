@@ -16,8 +16,8 @@ from shmtable._native import SharedDictBase, list_names, unlink_name
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    Codec = Literal["pickle", "msgpack", "json", "raw"]
-    Trust = Literal["anyone"] | list[int]
+    _Codec = Literal["pickle", "msgpack", "json", "raw"]
+    _Trust = Literal["anyone"] | list[int]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -37,8 +37,8 @@ class _Settings(NamedTuple):
     chunk_size: int | None = None
     max_participants: int | None = None
     lock_timeout: float | None = None
-    trust: Trust | None = None
-    codec: Codec | None = None
+    trust: _Trust | None = None
+    codec: _Codec | None = None
     allow_pickle: bool | None = None
 
 
@@ -121,8 +121,8 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         chunk_size: int | None = None,
         max_participants: int | None = None,
         lock_timeout: float | None = None,
-        trust: Trust | None = None,
-        codec: Codec | None = None,
+        trust: _Trust | None = None,
+        codec: _Codec | None = None,
         allow_pickle: bool | None = None,
     ) -> None:
         settings = _Settings(
@@ -159,7 +159,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         chunk_size: int | None = None,
         max_participants: int | None = None,
         lock_timeout: float | None = None,
-        codec: Codec | None = None,
+        codec: _Codec | None = None,
         allow_pickle: bool | None = None,
     ) -> Self:
         """Creates the table `name`; if there is one, that is a `FileExistsError`.
@@ -186,8 +186,8 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         *,
         read_only: bool = False,
         lock_timeout: float | None = None,
-        trust: Trust | None = None,
-        codec: Codec | None = None,
+        trust: _Trust | None = None,
+        codec: _Codec | None = None,
         allow_pickle: bool | None = None,
     ) -> Self:
         """Opens the table `name`; if there is none, that is a `FileNotFoundError`.
@@ -285,7 +285,9 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
             return NotImplemented
         return _plain(other) | self.copy()
 
-    def __ior__(self, other: Mapping[K, V] | Iterable[tuple[K, V]]) -> Self:
+    def __ior__(  # type: ignore[misc]  # as dict: `|` gives a plain one
+        self, other: Mapping[K, V] | Iterable[tuple[K, V]]
+    ) -> Self:
         self.set_many(other)
         return self
 

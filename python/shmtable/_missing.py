@@ -7,7 +7,7 @@ from typing import Final, Literal
 class Missing(enum.Enum):
     """The type of `MISSING`."""
 
-    MISSING = enum.auto()
+    MISSING = "MISSING"
 
     def __repr__(self) -> str:
         return "MISSING"
