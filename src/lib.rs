@@ -134,6 +134,24 @@
 //! # }
 //! ```
 //!
+//! [`Options::waiting`] is called around each sleep, and may end it: for Ctrl-C, or
+//! for other threads of an interpreter.
+//!
+//! # Computing once
+//!
+//! [`Table::get_or_insert_with`] computes a value that is not there. Of all threads of
+//! all processes that ask for it at the same time, one computes; if it dies, another
+//! one takes its place.
+//!
+//! ```
+//! # fn main() -> shmtable::Result<()> {
+//! # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+//! let square = table.get_or_insert_with(b"7", || Ok(b"49".to_vec()))?;
+//! assert_eq!(square, b"49");
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Typed tables
 //!
 //! [`TypedTable`] puts codecs above the bytes: strings, numbers, arrays, your own
