@@ -1,0 +1,135 @@
+//! Is a value computed once among those who ask for it at the same time, and
+//! again if who computes it dies before it is there?
+//!
+//! A claim is a lock of the kernel's, which ends with its process: `src/sys/heap.rs`
+//! models it. That the loop of `get_or_insert_with` asks again after a death is not
+//! modelled: its time slices are real time. `tests/claims.rs` asks that.
+//!
+//! # Planted, and seen to fail
+//! - no second look at the key once the claim is held; the claim shared, or looked at
+//!   and not held; in the loop, the claim let go of before the value is stored: two
+//!   computations;
+//! - a claim that the kernel does not let go of at a death: nobody computes any more.
+#![cfg(loom)]
+
+use std::sync::atomic::Ordering;
+
+use loom::thread;
+use loom_tests::{at_each_crash_point, check, get, insert, number, value};
+use shmtable::model::{Segment, run_until_death};
+use shmtable::{Claimed, Table};
+
+/// What somebody made of its question for `k`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Found(u8),
+    Computed,
+    LeftToOthers,
+}
+
+/// Asks for `k` once, and computes a number for it if nobody else does.
+fn ask(table: &Table, computes: u8) -> Answer {
+    match table.get_or_claim(b"k").unwrap() {
+        Claimed::Present(found) => Answer::Found(number(&found)),
+        Claimed::Mine(claim) => {
+            let new = insert(table, "k", computes);
+            assert!(new, "computed twice");
+            drop(claim);
+            Answer::Computed
+        }
+        Claimed::Others => Answer::LeftToOthers,
+    }
+}
+
+#[test]
+fn one_of_two_computes() {
+    loom::model(|| {
+        let segment = Segment::new(1, 2, 6, 4);
+        let one = segment.attach().unwrap();
+        let other = segment.attach().unwrap();
+        let asks = thread::spawn(move || (ask(&other, 2), other));
+        let ours = ask(&one, 1);
+        let (theirs, _other) = asks.join().unwrap();
+        let computed = match (ours, theirs) {
+            (Answer::Computed, Answer::Found(1) | Answer::LeftToOthers) => 1,
+            (Answer::Found(2) | Answer::LeftToOthers, Answer::Computed) => 2,
+            both => panic!("{both:?}"),
+        };
+        assert_eq!(ask(&one, 3), Answer::Found(computed));
+        check(&one);
+    });
+}
+
+/// A claim keeps nobody from writing without one: what is written is there, and is
+/// not computed over by a claim that comes after it.
+#[test]
+fn one_computes_beside_one_who_does_not_ask() {
+    loom::model(|| {
+        let segment = Segment::new(1, 2, 6, 4);
+        let asks = segment.attach().unwrap();
+        let writes = segment.attach().unwrap();
+        let inserts = thread::spawn(move || {
+            insert(&writes, "k", 2);
+            writes
+        });
+        let found = match asks.get_or_claim(b"k").unwrap() {
+            Claimed::Present(found) => Some(number(&found)),
+            Claimed::Mine(_claim) => asks.try_insert(b"k", &value(1)).map(|_| None).unwrap(),
+            Claimed::Others => panic!("nobody else claims"),
+        };
+        inserts.join().unwrap();
+        assert!(matches!(found, None | Some(2)));
+        assert_eq!(get(&asks, "k"), Some(2));
+    });
+}
+
+/// The loop with its waiting: both get the one value.
+#[test]
+fn both_get_what_one_computes() {
+    loom::model(|| {
+        let segment = Segment::new(1, 2, 6, 4);
+        let one = segment.attach().unwrap();
+        let other = segment.attach().unwrap();
+        let get = |table: &Table, computes: u8| {
+            let mut computed = false;
+            let found = table.get_or_insert_with(b"k", || {
+                computed = true;
+                Ok(value(computes).to_vec())
+            });
+            (number(&found.unwrap()), computed)
+        };
+        let asks = thread::spawn(move || (get(&other, 2), other));
+        let (ours, computed) = get(&one, 1);
+        let ((theirs, they_computed), _other) = asks.join().unwrap();
+        assert_eq!(ours, theirs);
+        assert_eq!((computed, they_computed), (ours == 1, ours == 2));
+    });
+}
+
+/// Who computes dies, at any point from its claim to the end of it.
+#[test]
+fn one_of_two_dies() {
+    at_each_crash_point(|point, died| {
+        let segment = Segment::new(1, 2, 6, 4);
+        let dies = segment.attach().unwrap();
+        let lives = segment.attach().unwrap();
+        let asks = thread::spawn(move || {
+            let answer = run_until_death(point, &dies, || ask(&dies, 1));
+            (answer, dies)
+        });
+        // No second computation of a value that is there: `ask` looks.
+        let first = ask(&lives, 2);
+        let (theirs, _dead) = asks.join().unwrap();
+        died.fetch_or(theirs.is_none(), Ordering::Relaxed);
+        let second = ask(&lives, 3);
+        match (theirs, first, second) {
+            (Some(Answer::Computed), Answer::Found(1) | Answer::LeftToOthers, Answer::Found(1))
+            | (_, Answer::Computed, Answer::Found(2)) => {}
+            // Dead with the value in the table, or without.
+            (None, Answer::Found(1), Answer::Found(1))
+            | (None, Answer::LeftToOthers, Answer::Found(1) | Answer::Computed) => {}
+            all => panic!("{all:?}"),
+        }
+        check(&lives);
+    });
+}
