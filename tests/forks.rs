@@ -424,11 +424,9 @@ fn a_child_waits_for_a_lock_that_a_sibling_thread_held_at_the_fork() {
         });
         eventually("the thread is inside", || held.load(Ordering::Relaxed));
         let child = forked(|| {
-            // Not a word from it before the thread lets go.
-            let begin = Instant::now();
+            // It finds what the thread stores, which had the lock first.
             let old = table.replace(b"k", b"child");
             matches!(old, Ok(Some(old)) if old == b"thread")
-                && begin.elapsed() > Duration::from_millis(100)
         });
         std::thread::sleep(Duration::from_millis(200));
         assert_eq!(table.get(b"k").unwrap(), None);

@@ -1,0 +1,439 @@
+//! Is a value computed once, by one of all who ask for it at the same time?
+//!
+//! And by another one if that one fails, panics or is killed. What a fork makes of
+//! a claim is asked in `forks.rs`.
+
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+
+use common::{Child, LIMIT, Named, assert_sound, bytes, contents, eventually, scaled, shapes};
+use rustix::process::Signal;
+use shmtable::{Claim, Claimed, Error, Options, Result, Table};
+
+fn key(number: usize) -> [u8; 8] {
+    (number as u64).to_le_bytes()
+}
+
+/// The claim, which must be ours.
+#[track_caller]
+fn mine(table: &Table, key: &[u8]) -> Claim {
+    match table.get_or_claim(key).unwrap() {
+        Claimed::Mine(claim) => claim,
+        other => panic!("not ours to compute: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn others(table: &Table, key: &[u8]) {
+    let found = table.get_or_claim(key).unwrap();
+    assert!(matches!(found, Claimed::Others), "{found:?}");
+}
+
+#[track_caller]
+fn present(table: &Table, key: &[u8], value: &[u8]) {
+    let found = table.get_or_claim(key).unwrap();
+    assert!(
+        matches!(&found, Claimed::Present(found) if found == value),
+        "{found:?}"
+    );
+}
+
+fn refusal() -> Error {
+    Error::Codec {
+        action: "encode",
+        codec: "nothing".into(),
+        reason: "it is a test".into(),
+    }
+}
+
+/// A handle that counts its sleeps.
+fn counting(named: &Named) -> (Table, Arc<AtomicUsize>) {
+    let sleeps = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sleeps);
+    let options = Options::new().waiting(move |sleep| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        sleep();
+        ControlFlow::Continue(())
+    });
+    (options.open(&named.name).unwrap(), sleeps)
+}
+
+/// A handle that cannot wait: whatever would is an error.
+fn impatient(named: &Named) -> Table {
+    let options = Options::new().waiting(|_| ControlFlow::Break(()));
+    options.open(&named.name).unwrap()
+}
+
+#[test]
+fn threads_compute_each_value_once_and_all_get_it() {
+    const THREADS: usize = 8;
+    for (shape, options) in shapes(2000, 1 << 20) {
+        println!("shape: {shape}");
+        let keys = scaled(500).min(2000);
+        let named = Named::create(&options.max_participants(16));
+        let computations: Vec<AtomicUsize> = (0..keys).map(|_| AtomicUsize::new(0)).collect();
+        let start = Barrier::new(THREADS);
+        let found: Vec<Vec<Vec<u8>>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS)
+                .map(|thread| {
+                    // Half of them are clones, half are participants of their own.
+                    let table = match thread % 2 {
+                        0 => named.table.clone(),
+                        _ => named.open(),
+                    };
+                    let (computations, start) = (&computations, &start);
+                    scope.spawn(move || {
+                        start.wait();
+                        (0..keys)
+                            .map(|number| {
+                                let compute = || {
+                                    computations[number].fetch_add(1, Ordering::Relaxed);
+                                    Ok(bytes((number * THREADS + thread) as u64, number % 300))
+                                };
+                                table.get_or_insert_with(&key(number), compute).unwrap()
+                            })
+                            .collect()
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        for (number, count) in computations.iter().enumerate() {
+            assert_eq!(count.load(Ordering::Relaxed), 1, "key {number}");
+            let stored = named.get(&key(number)).unwrap();
+            for found in &found {
+                assert_eq!(Some(&found[number]), stored.as_ref(), "key {number}");
+            }
+        }
+        assert_eq!(named.len(), keys);
+        assert_sound(&named);
+    }
+}
+
+/// While `fails` computes, another thread waits for the value; when it has failed,
+/// that one computes.
+fn another_takes_the_place(fails: impl FnOnce() -> Result<Vec<u8>> + Send) {
+    let named = Named::create(&Options::new().capacity(10));
+    let (waits, sleeps) = counting(&named);
+    std::thread::scope(|scope| {
+        let mut waiter = None;
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            named.get_or_insert_with(b"k", || {
+                waiter = Some(scope.spawn(|| {
+                    waits.get_or_insert_with(b"k", || {
+                        assert_eq!(waits.get(b"k")?, None, "a failure stores nothing");
+                        Ok(b"by another".to_vec())
+                    })
+                }));
+                eventually("the other one waits", || sleeps.load(Ordering::Relaxed) > 0);
+                fails()
+            })
+        }));
+        assert!(
+            matches!(outcome, Err(_) | Ok(Err(Error::Codec { .. }))),
+            "{outcome:?}"
+        );
+        let computed = waiter.unwrap().join().unwrap();
+        assert_eq!(computed.unwrap(), b"by another");
+    });
+    present(&named, b"k", b"by another");
+    assert_sound(&named);
+}
+
+#[test]
+fn another_computes_if_the_first_one_fails() {
+    another_takes_the_place(|| Err(refusal()));
+}
+
+#[test]
+fn another_computes_if_the_first_one_panics() {
+    another_takes_the_place(|| panic!("on purpose"));
+}
+
+#[test]
+fn a_failed_computation_stores_nothing_and_the_next_may_try() {
+    let named = Named::create(&Options::new().capacity(10));
+    for _ in 0..100 {
+        let failed = named.get_or_insert_with(b"k", || Err(refusal()));
+        assert!(matches!(failed, Err(Error::Codec { .. })), "{failed:?}");
+    }
+    // A value that has no room fails in the same way.
+    let failed = named.get_or_insert_with(b"k", || Ok(bytes(1, 1 << 20)));
+    assert!(
+        matches!(failed, Err(Error::ValueTooLarge { .. })),
+        "{failed:?}"
+    );
+    assert!(named.is_empty());
+    let found = named.get_or_insert_with(b"k", || Ok(b"at last".to_vec()));
+    assert_eq!(found.unwrap(), b"at last");
+}
+
+#[test]
+fn processes_compute_each_value_once() {
+    let test = "processes_compute_each_value_once";
+    if let Some(role) = common::role() {
+        let (table, keys) = (role.open(), role.number(2));
+        let mut computed = Vec::new();
+        role.wait_for_start();
+        for number in 0..keys {
+            let found = table.get_or_insert_with(&key(number), || {
+                computed.push(number);
+                Ok(role.argument(1).into())
+            });
+            assert!(!found.unwrap().is_empty());
+        }
+        for number in computed {
+            role.tell(&number.to_string());
+        }
+        return;
+    }
+    let keys = scaled(300);
+    let named = Named::create(&Options::new().capacity(keys).stripes(1));
+    let arguments: Vec<Vec<String>> = (0..4)
+        .map(|me| vec![named.name.to_string(), me.to_string(), keys.to_string()])
+        .collect();
+    let said = common::finish_all(common::start_together(test, "computer", &arguments));
+    let mut computed = HashMap::new();
+    for (me, numbers) in said.iter().enumerate() {
+        println!("process {me} computed {} of {keys}", numbers.len());
+        for number in numbers {
+            let twice = computed.insert(
+                key(number.parse().unwrap()).to_vec(),
+                me.to_string().into_bytes(),
+            );
+            assert_eq!(twice, None, "key {number} was computed twice");
+        }
+    }
+    assert_eq!(contents(&named), computed, "who computed it stored it");
+    assert_eq!(computed.len(), keys);
+    assert_sound(&named);
+}
+
+/// The child's part: computes a value, and tells when it does; it goes on when the
+/// parent says so.
+fn compute(role: &common::Role) {
+    let found = role.open().get_or_insert_with(b"k", || {
+        role.tell("computing");
+        role.hear().expect("the parent lets it go on");
+        Ok(role.name.clone().into())
+    });
+    role.tell(&String::from_utf8(found.unwrap()).unwrap());
+}
+
+#[test]
+fn a_killed_computer_is_replaced() {
+    let test = "a_killed_computer_is_replaced";
+    if let Some(role) = common::role() {
+        return compute(&role);
+    }
+    let named = Named::create(&Options::new().capacity(10));
+    let mut children: Vec<Child> = ["0", "1", "2", "3"]
+        .iter()
+        .map(|name| Child::start(test, name, &[&named.name]))
+        .collect();
+    while children.len() > 1 {
+        let at = who_computes(&children);
+        others(&named, b"k");
+        // Nobody else computes beside it.
+        for (other, child) in children.iter().enumerate() {
+            assert!(other == at || child.hear_within(Duration::ZERO).is_none());
+        }
+        children.remove(at).kill();
+    }
+    who_computes(&children);
+    let mut last = children.remove(0);
+    last.say("go on");
+    let stored = named
+        .wait(b"k", LIMIT)
+        .unwrap()
+        .expect("the last one stores it");
+    let name = String::from_utf8(stored).unwrap();
+    assert_eq!(last.finish(), [name]);
+    assert_eq!(named.stats().unwrap().participants, 1);
+    assert_sound(&named);
+}
+
+/// Which of the children says that it computes.
+fn who_computes(children: &[Child]) -> usize {
+    let begin = Instant::now();
+    loop {
+        for (at, child) in children.iter().enumerate() {
+            if let Some(said) = child.hear_within(Duration::from_millis(1)) {
+                assert_eq!(said, "computing");
+                return at;
+            }
+        }
+        assert!(begin.elapsed() < LIMIT, "nobody takes the dead one's place");
+    }
+}
+
+#[test]
+fn a_stopped_computer_keeps_its_claim() {
+    let test = "a_stopped_computer_keeps_its_claim";
+    if let Some(role) = common::role() {
+        return compute(&role);
+    }
+    let named = Named::create(&Options::new().capacity(10));
+    let (waits, sleeps) = counting(&named);
+    let mut child = Child::start(test, "computer", &[&named.name]);
+    assert_eq!(child.hear(), "computing");
+    child.signal(Signal::STOP);
+    std::thread::scope(|scope| {
+        let found = scope
+            .spawn(|| waits.get_or_insert_with(b"k", || unreachable!("the stopped one lives")));
+        // Several slices of its wait.
+        eventually("it waits", || sleeps.load(Ordering::Relaxed) > 3);
+        others(&named, b"k");
+        child.signal(Signal::CONT);
+        child.say("go on");
+        assert_eq!(found.join().unwrap().unwrap(), b"computer");
+    });
+    assert_eq!(child.finish(), ["computer"]);
+}
+
+#[test]
+fn a_claim_is_one_keys_and_ends_with_its_drop() {
+    let named = Named::create(&Options::new().capacity(1000));
+    let other = named.open();
+    let claims: Vec<Claim> = (0..100).map(|number| mine(&named, &key(number))).collect();
+    for number in 0..100 {
+        // Not the holder's handle either.
+        others(&named, &key(number));
+        others(&other, &key(number));
+    }
+    drop(mine(&other, b"another"));
+    // It is not bound to the thread that got it.
+    std::thread::spawn(move || drop(claims)).join().unwrap();
+    for number in 0..100 {
+        drop(mine(&other, &key(number)));
+    }
+    assert!(named.is_empty());
+}
+
+#[test]
+fn a_claim_outlives_its_handle() {
+    let named = Named::create(&Options::new().capacity(10));
+    let other = named.open();
+    let claim = mine(&other, b"k");
+    drop(other);
+    assert_eq!(named.stats().unwrap().participants, 1);
+    others(&named, b"k");
+    drop(claim);
+    drop(mine(&named, b"k"));
+}
+
+#[test]
+fn a_claim_keeps_nobody_from_writing() {
+    let named = Named::create(&Options::new().capacity(10).stripes(1));
+    named.insert(b"old", b"1").unwrap();
+    let writer = impatient(&named);
+    let claim = mine(&named, b"k");
+    assert!(writer.insert(b"k", b"without a claim").unwrap());
+    present(&writer, b"k", b"without a claim");
+    assert_eq!(
+        writer.take(b"k").unwrap().as_deref(),
+        Some(&b"without a claim"[..])
+    );
+    others(&writer, b"k");
+    assert_eq!(writer.fetch_add(b"k", 2).unwrap(), 0);
+    writer.update(b"k", |_| Some(b"again".to_vec())).unwrap();
+    assert_eq!(writer.snapshot().unwrap().len(), 2);
+    assert_sound(&writer);
+    // What the holder stores comes last.
+    assert!(!named.insert(b"k", b"computed").unwrap());
+    drop(claim);
+    present(&writer, b"k", b"computed");
+    let _claim = mine(&named, b"m");
+    writer.clear().unwrap();
+    assert!(named.is_empty());
+}
+
+#[test]
+fn a_claim_waits_for_no_lock() {
+    let named = Named::create(&Options::new().capacity(10).stripes(1));
+    named.insert(b"k", b"v").unwrap();
+    let other = impatient(&named);
+    named
+        .update(b"k", |old| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    present(&other, b"k", b"v");
+                    let claim = mine(&other, b"absent");
+                    others(&other, b"absent");
+                    drop(claim);
+                    drop(mine(&other, b"absent"));
+                });
+            });
+            old.map(<[u8]>::to_vec)
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_closure_may_write_and_claim_other_keys() {
+    let table = Options::new().capacity(10).stripes(1).create_anonymous();
+    let table = table.unwrap();
+    let found = table.get_or_insert_with(b"6!", || {
+        let inner = table.get_or_insert_with(b"5!", || {
+            table.fetch_add(b"computed", 1)?;
+            Ok(b"120".to_vec())
+        })?;
+        assert_eq!(inner, b"120");
+        table.fetch_add(b"computed", 1)?;
+        Ok(b"720".to_vec())
+    });
+    assert_eq!(found.unwrap(), b"720");
+    assert_eq!(table.fetch_add(b"computed", 0).unwrap(), 2);
+    present(&table, b"5!", b"120");
+}
+
+#[test]
+fn a_claim_is_refused_where_an_insertion_would_be() {
+    let named = Named::create(&Options::new().capacity(10).value_space(1000));
+    named.insert(b"k", b"v").unwrap();
+    let reader = Table::open_read_only(&named.name).unwrap();
+    present(&reader, b"k", b"v");
+    let found = reader.get_or_insert_with(b"k", || unreachable!("it is there"));
+    assert_eq!(found.unwrap(), b"v");
+    let refused = reader.get_or_claim(b"absent");
+    assert!(matches!(refused, Err(Error::ReadOnly)), "{refused:?}");
+    let refused = reader.get_or_insert_with(b"absent", || unreachable!("not ours to compute"));
+    assert!(matches!(refused, Err(Error::ReadOnly)), "{refused:?}");
+    // In vain would be the computation for a key that no value fits.
+    let refused = named.get_or_insert_with(&[0; 1001], || unreachable!("in vain"));
+    assert!(
+        matches!(refused, Err(Error::KeyTooLarge { size: 1001, .. })),
+        "{refused:?}"
+    );
+    named
+        .update(b"k", |old| {
+            let refused = named.get_or_claim(b"absent");
+            assert!(matches!(refused, Err(Error::Reentrant)), "{refused:?}");
+            present(&named, b"k", b"v");
+            old.map(<[u8]>::to_vec)
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_wait_for_who_computes_is_interrupted() {
+    let named = Named::create(&Options::new().capacity(10));
+    let other = impatient(&named);
+    let claim = mine(&named, b"k");
+    let waited = other.get_or_insert_with(b"k", || unreachable!("it is claimed"));
+    assert!(matches!(waited, Err(Error::Interrupted)), "{waited:?}");
+    drop(claim);
+    let found = other.get_or_insert_with(b"k", || Ok(b"1".to_vec()));
+    assert_eq!(found.unwrap(), b"1");
+}
