@@ -182,7 +182,9 @@ impl Options {
     /// What to do around each sleep of an operation that waits, for a lock, for
     /// room or for a key: a closure that gets the sleep, calls it, and says
     /// whether to go on. After [`ControlFlow::Break`] the operation returns
-    /// `Interrupted` and has changed nothing.
+    /// `Interrupted` and has changed nothing but what it says of its errors. (A
+    /// write that is done, and waits to give a large value's room back at once,
+    /// leaves that to cleaning and returns its result.)
     ///
     /// No sleep is longer than 50 ms, so this is where to ask whether the user
     /// has pressed Ctrl-C, and where an interpreter lets its other threads run. The

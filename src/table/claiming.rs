@@ -71,8 +71,8 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// `ReadOnly` if there is no value and the handle cannot store one, `System`
-    /// (no descriptor is left, for instance); see [`Table`] for the rest.
+    /// If there is no value: `ReadOnly` and `KeyTooLarge` where none could be stored,
+    /// `System` (no descriptor is left, for instance). See [`Table`] for the rest.
     pub fn get_or_claim(&self, key: &[u8]) -> Result<Claimed> {
         if let Some(value) = self.get(key)? {
             return Ok(Claimed::Present(value));

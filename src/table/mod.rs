@@ -47,12 +47,13 @@ pub use claiming::{Claim, Claimed};
 /// compare the old value.
 ///
 /// # Errors of every method
-/// - `Corrupted`, if the segment's bytes are damaged.
+/// - `Corrupted`, if the segment's bytes are damaged,
+/// - `Interrupted`, if [`Options::waiting`](crate::Options::waiting) ended a wait; a
+///   read waits only after it was disturbed 64 times in a row.
 ///
 /// and of every method that writes, besides:
 /// - `ReadOnly` on a handle opened read-only,
 /// - `LockTimeout` if a living process, stopped perhaps, kept the lock,
-/// - `Interrupted` if [`Options::waiting`](crate::Options::waiting) ended a wait,
 /// - `Reentrant` if called from a closure that runs under a lock of this table,
 /// - `TooManyParticipants`, in the first write of a forked child.
 ///
