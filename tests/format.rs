@@ -12,7 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use shmtable::{Options, Table, TypedTable};
+use shmtable::{Claimed, Options, Table, TypedTable};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 const DOCUMENT: &str = include_str!("../docs/format.md");
@@ -32,7 +32,10 @@ impl Document {
         };
         for line in DOCUMENT.lines().filter(|line| line.starts_with('|')) {
             let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
-            let Some(name) = cells[0].strip_prefix('`').and_then(|c| c.strip_suffix('`')) else {
+            let name = cells[0].strip_prefix('`').and_then(|c| c.strip_suffix('`'));
+            // Names in capitals are constants; the others are those of codecs.
+            let is_ours = |name: &&str| !name.contains(|c: char| c.is_ascii_lowercase());
+            let Some(name) = name.filter(is_ours) else {
                 continue;
             };
             let value = cells[1]
@@ -580,6 +583,25 @@ fn participants_and_their_chunks_are_as_documented() {
     assert!(reader.is_kind(chunk, "KIND_SEALED"));
     let third = Table::open(first.name()).unwrap();
     assert_eq!(Reader::of(&third).generation(1), 2);
+}
+
+#[test]
+fn a_claim_is_where_the_document_says() {
+    let table = table(100, 10_000);
+    let inode = fs::metadata(Reader::path(table.name())).unwrap().ino();
+    let reader = Reader::of(&table);
+    for key in [&b""[..], b"key", b"another key"] {
+        let hash = xxh3_64_with_seed(key, reader.header("HEADER_HASH_SEED") as u64);
+        let byte = reader.get("CLAIM_BYTES") + hash as usize / 4;
+        assert!(!is_locked(inode, byte));
+        let Claimed::Mine(claim) = table.get_or_claim(key).unwrap() else {
+            panic!("nobody else claims");
+        };
+        assert!(is_locked(inode, byte));
+        assert!(!is_locked(inode, byte - 1) && !is_locked(inode, byte + 1));
+        drop(claim);
+        assert!(!is_locked(inode, byte));
+    }
 }
 
 #[test]
