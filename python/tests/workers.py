@@ -43,7 +43,7 @@ def fork(function: Callable[..., object], *args: object) -> int:
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         with contextlib.suppress(Exception):
-            faulthandler.dump_traceback_later(GUARD, file=sys.__stderr__)
+            faulthandler.enable(file=sys.__stderr__)
         function(*args)
     except BaseException:
         traceback.print_exc(file=sys.__stderr__)
@@ -61,6 +61,9 @@ def status(pid: int) -> int:
             return os.waitstatus_to_exitcode(how)
         time.sleep(pause)
         pause = min(2 * pause, 0.02)
+    # Its last words are where it is.
+    os.kill(pid, signal.SIGABRT)
+    time.sleep(1)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     raise AssertionError(f"the child {pid} hung")
