@@ -1236,7 +1236,7 @@ fn other_threads_use_the_handle_while_one_of_them_sleeps() {
         SLEEPS.load(Ordering::Relaxed) > sleeps
     });
 
-    // A wait for a lock: of another stripe, or the other thread would need it too.
+    // A wait for a lock: one that the other thread does not need.
     let impatient = Options::new().lock_timeout(Duration::ZERO);
     let impatient = impatient.open(&named.name).unwrap();
     let mut lone = None;
@@ -1245,7 +1245,10 @@ fn other_threads_use_the_handle_while_one_of_them_sleeps() {
         named
             .update(&key, |_| {
                 std::thread::scope(|scope| {
-                    let tries = scope.spawn(|| impatient.remove(THEIRS));
+                    let tries = scope.spawn(|| {
+                        impatient.remove(THEIRS)?;
+                        impatient.remove(b"in the way")
+                    });
                     lone = tries.join().unwrap().is_ok().then_some(key);
                 });
                 None
@@ -1256,6 +1259,8 @@ fn other_threads_use_the_handle_while_one_of_them_sleeps() {
         }
     }
     let key = lone.unwrap();
+    // So that the update needs no room, for which it would let go of the lock.
+    named.insert(&key, b"0").unwrap();
     let sleeps = SLEEPS.load(Ordering::Relaxed);
     std::thread::scope(|scope| {
         let mut inserts = None;

@@ -411,6 +411,8 @@ fn a_child_forked_inside_a_closure_is_refused_and_the_parents_change_stands() {
 fn a_child_waits_for_a_lock_that_a_sibling_thread_held_at_the_fork() {
     let named = Named::create(&Options::new().capacity(100).stripes(1));
     let table = &named.table;
+    // A first record's room would be made, and the lock let go of, after the closure.
+    table.insert(b"first", b"1").unwrap();
     let (held, go_on) = (AtomicBool::new(false), AtomicBool::new(false));
     std::thread::scope(|scope| {
         scope.spawn(|| {
