@@ -51,9 +51,9 @@ def fork(function: Callable[..., object], *args: object) -> int:
     os._exit(0)
 
 
-def status(pid: int) -> int:
+def status(pid: int, guard: float = GUARD) -> int:
     """What a forked child ended with: its exit code, or minus the signal."""
-    deadline = time.monotonic() + GUARD
+    deadline = time.monotonic() + guard
     pause = 0.0005
     while time.monotonic() < deadline:
         ended, how = os.waitpid(pid, os.WNOHANG)
@@ -316,6 +316,21 @@ def stopped_holder(name: str) -> Iterator[int]:
             os.kill(pid, signal.SIGCONT)
         probe.close()
         yield pid
+
+
+class PopsAnother:
+    """A value that pops another entry of the table while it is loaded."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pop_another, ()
+
+
+def pop_another() -> object:
+    assert _given is not None
+    return _given.popitem()
 
 
 def lock_by_exchange(d: SharedDict[Any, Any], me: int, times: int) -> None:
