@@ -393,8 +393,16 @@ impl Options {
             creator = Some(Participant::attach(map, &geometry)?);
             Ok(())
         };
-        let map = Mapping::create(name, geometry.words, self.mode, fill)
-            .map_err(|refusal| refusal.into_error(name, "create"))?;
+        let map =
+            Mapping::create(name, geometry.words, self.mode, fill).map_err(
+                |refusal| match refusal {
+                    // No address space for it, or no room for its name.
+                    Refusal::System(source) if is_no_memory(&source) => Error::SharedMemoryFull {
+                        asked: geometry.words * WORD,
+                    },
+                    other => other.into_error(name, "create"),
+                },
+            )?;
         let segment = Segment::new(map, geometry, self.lock_timeout, self.waiting.clone());
         Table::attach(name, Arc::new(segment), creator)
     }
@@ -475,6 +483,13 @@ impl Refusal {
     }
 }
 
+fn is_no_memory(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::OutOfMemory
+    )
+}
+
 /// The crate's error for what the system answered about a segment.
 pub(crate) fn system_error(source: io::Error, name: &str, action: &'static str) -> Error {
     let name = name.to_owned();
@@ -494,7 +509,6 @@ pub(crate) fn system_error(source: io::Error, name: &str, action: &'static str) 
             found: 0,
             expected: (HEADER_WORDS * WORD) as u64,
         },
-        io::ErrorKind::StorageFull => Error::SharedMemoryFull { asked: 0 },
         _ => Error::System { action, source },
     }
 }

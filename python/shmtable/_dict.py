@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from itertools import islice
 
@@ -24,8 +25,9 @@ V = TypeVar("V")
 K2 = TypeVar("K2")
 V2 = TypeVar("V2")
 
-# Entries that `repr` shows.
+# Entries that `repr` shows, and the tables that a thread is showing.
 _SHOWN = 20
+_showing = threading.local()
 
 
 class _Settings(NamedTuple):
@@ -207,7 +209,9 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
 
         Whoever has it open goes on using it; its memory is freed with the last of them.
         """
-        unlink_name(self if isinstance(self, str) else self.name)
+        name = self if isinstance(self, str) else self.name
+        unlink_name(name)
+        _handed_out.pop(name, None)
 
     def close(self) -> None:
         """Closes this handle; closing twice is fine.
@@ -215,9 +219,10 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         An anonymous table is removed if this is its creator's handle. Processes that
         have opened it go on using it.
         """
-        if self._finalizer is not None:
-            self._finalizer()
-        self._close()
+        if not self.closed:
+            if self._finalizer is not None:
+                self._finalizer()
+            self._close()
 
     def __enter__(self) -> Self:
         return self
@@ -228,11 +233,12 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     # What is pickled is the name: whoever unpickles it opens the table.
 
     def __reduce__(self) -> tuple[Any, ...]:
+        name = self.name
         if self._finalizer is not None and self._finalizer.still_active():
-            _handed_out[self.name] = self
+            _handed_out[name] = self
         how = "open_read_only" if self.read_only else "open"
         settings = self._settings._replace(codec=self.codec)
-        return _reopen, (type(self), how, self.name, tuple(settings))
+        return _reopen, (type(self), how, name, tuple(settings))
 
     def __copy__(self) -> dict[K, V]:
         return self.copy()
@@ -302,10 +308,19 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         kind = type(self).__name__
         if self.closed:
             return f"<closed {kind}>"
-        items = list(islice(self._iter_items(), _SHOWN + 1))
-        entries = [f"{key!r}: {value!r}" for key, value in items[:_SHOWN]]
+        name = self.name
+        # One that holds itself gives another handle each time it is read.
+        showing: set[str] = _showing.__dict__.setdefault("names", set())
+        if name in showing:
+            return f"{kind}({{...}}, name={name!r})"
+        showing.add(name)
+        try:
+            items = list(islice(self._iter_items(), _SHOWN + 1))
+            entries = [f"{key!r}: {value!r}" for key, value in items[:_SHOWN]]
+        finally:
+            showing.remove(name)
         entries += ["..."] * (len(items) > _SHOWN)
-        return f"{kind}({{{', '.join(entries)}}}, name={self.name!r})"
+        return f"{kind}({{{', '.join(entries)}}}, name={name!r})"
 
 
 class _Values(ValuesView[V]):
@@ -329,6 +344,9 @@ class _Items(ItemsView[K, V]):
 
     def __iter__(self) -> Iterator[tuple[K, V]]:
         return self._mapping._iter_items()
+
+    def __contains__(self, item: object) -> bool:
+        return isinstance(item, tuple) and len(item) == 2 and super().__contains__(item)
 
 
 def _plain(mapping: Mapping[Any, Any]) -> dict[Any, Any]:

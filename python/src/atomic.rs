@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyFloat, PyInt};
+use pyo3::types::{PyBool, PyFloat, PyInt};
 use shmtable::{Claimed, Error};
 
 use crate::codec::Codec;
@@ -75,6 +75,8 @@ impl SharedDictBase {
         let open = self.open(py)?;
         let key = open.key(key)?;
         let n = match n.0 {
+            // A truth value counts as the number that it is.
+            Some(n) if n.is_instance_of::<PyBool>() => py.get_type::<PyInt>().call1((n,))?,
             Some(n) => n,
             None => 1_i64.into_pyobject(py)?.into_any(),
         };

@@ -4,6 +4,8 @@
 //! builtin exception too, and only Python code can derive from two.
 
 use std::cell::Cell;
+use std::io::ErrorKind;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
@@ -15,9 +17,13 @@ thread_local! {
     static RAISED: Cell<Option<PyErr>> = const { Cell::new(None) };
 }
 
-/// Keeps what a signal handler raised until the wait it ends has returned.
+/// Whether any thread's [`RAISED`] was ever set: mostly there is nothing to look for.
+static KEPT: AtomicBool = AtomicBool::new(false);
+
+/// Keeps what a signal handler raised until the call whose wait it ends has returned.
 pub(crate) fn keep(error: PyErr) {
     RAISED.set(Some(error));
+    KEPT.store(true, Ordering::Relaxed);
 }
 
 /// A class of `shmtable._errors`.
@@ -48,7 +54,10 @@ fn in_python(mut message: String) -> String {
             "create it, or use open_or_create",
             "create it, as SharedDict(name=...) does",
         ),
-        ("unlink it, or use open_or_create", "or unlink it"),
+        (
+            "unlink it, or use open_or_create",
+            "unlink it, or choose another name",
+        ),
     ];
     for (rust, python) in NAMES {
         message = message.replace(rust, python);
@@ -87,6 +96,9 @@ pub(crate) fn raised(py: Python<'_>, error: Error) -> PyErr {
         Error::TooManyParticipants { .. } => ("TooManyParticipantsError", None),
         Error::NotACounter { .. } | Error::CounterOverflow { .. } => ("NotANumberError", None),
         Error::Codec { .. } => ("CodecError", None),
+        Error::System { ref source, .. } if source.kind() == ErrorKind::OutOfMemory => {
+            ("SharedMemoryFullError", None)
+        }
         Error::System { ref source, .. } => (
             "SystemCallError",
             Some(source.raw_os_error().unwrap_or_default()),
@@ -113,7 +125,18 @@ pub(crate) trait OrRaise<T> {
 impl<T> OrRaise<T> for shmtable::Result<T> {
     #[inline]
     fn or_raise(self, py: Python<'_>) -> PyResult<T> {
-        self.map_err(|error| raised(py, error))
+        match self {
+            // A wait that was not for the result's sake (to clean up after a write) may
+            // have been ended: the signal is not to be lost.
+            Ok(_)
+                if KEPT.load(Ordering::Relaxed)
+                    && let Some(raised) = RAISED.take() =>
+            {
+                Err(raised)
+            }
+            Ok(done) => Ok(done),
+            Err(error) => Err(raised(py, error)),
+        }
     }
 }
 
@@ -131,10 +154,9 @@ pub(crate) fn closed(py: Python<'_>) -> PyErr {
 
 #[cold]
 pub(crate) fn wait_timeout(key: &Bound<'_, PyAny>, seconds: f64) -> PyErr {
-    let message = match key.repr() {
-        Ok(key) => format!("waited {seconds} s for the key {key}, and it has no value yet"),
-        Err(error) => return error,
-    };
+    // Integers may have too many digits to be shown.
+    let key_shown = key.repr().map_or("?".to_owned(), |key| key.to_string());
+    let message = format!("waited {seconds} s for the key {key_shown}, and it has no value yet");
     exception(key.py(), "WaitTimeoutError", (message,))
 }
 
@@ -146,6 +168,11 @@ pub(crate) fn bad_key(py: Python<'_>, message: String) -> PyErr {
 #[cold]
 pub(crate) fn bad_value(py: Python<'_>, message: String) -> PyErr {
     exception(py, "ValueTypeError", (message,))
+}
+
+#[cold]
+pub(crate) fn bad_name(py: Python<'_>, message: String) -> PyErr {
+    exception(py, "InvalidNameError", (message,))
 }
 
 #[cold]

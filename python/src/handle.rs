@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use shmtable::{Keys, Options, Table, Trust};
 
 use crate::codec::Codec;
@@ -31,9 +33,8 @@ pub(crate) struct Open {
     pub(crate) codec: Codec,
     /// Whether pickles are stored and loaded.
     pub(crate) pickles: bool,
-    /// Where `popitem` goes on. Locked while others of this process may run, so it
-    /// is only ever waited for detached.
-    pub(crate) draining: Mutex<Option<Keys>>,
+    /// Where calls of `popitem` stopped, and others go on. Locked for moments only.
+    pub(crate) draining: Mutex<Vec<Keys>>,
 }
 
 /// The use of an open table by one method.
@@ -160,56 +161,93 @@ fn around_sleep(sleep: &mut (dyn FnMut() + Send)) -> ControlFlow<()> {
 
 /// What a table is created with; opening one takes its shape from the segment.
 #[derive(FromPyObject)]
-pub(crate) struct Settings {
-    capacity: Option<usize>,
-    value_space: Option<usize>,
-    mode: Option<u32>,
-    chunk_size: Option<usize>,
-    max_participants: Option<usize>,
+pub(crate) struct Settings<'py> {
+    capacity: Bound<'py, PyAny>,
+    value_space: Bound<'py, PyAny>,
+    mode: Bound<'py, PyAny>,
+    chunk_size: Bound<'py, PyAny>,
+    max_participants: Bound<'py, PyAny>,
     lock_timeout: Option<f64>,
-    trust: Option<Users>,
+    trust: Bound<'py, PyAny>,
     codec: Option<String>,
     allow_pickle: Option<bool>,
 }
 
-/// Whose tables are opened.
-#[derive(FromPyObject)]
-enum Users {
-    Ids(Vec<u32>),
-    Word(String),
+/// A whole number that an option is given; an integer that is no such number is
+/// out of range, and not of the wrong type.
+fn whole<'a, 'py, T>(option: &str, given: &'a Bound<'py, PyAny>) -> PyResult<Option<T>>
+where
+    T: FromPyObject<'a, 'py, Error = PyErr>,
+{
+    if given.is_none() {
+        return Ok(None);
+    }
+    given.extract().map(Some).map_err(|error: PyErr| {
+        if error.is_instance_of::<PyOverflowError>(given.py()) {
+            let limit = 8 * size_of::<T>();
+            let message = format!(
+                "the option {option} is {given}, allowed is a whole number from 0 on, of {limit} bits"
+            );
+            errors::bad_option(given.py(), message)
+        } else {
+            wrong_type(option, "a whole number", given)
+        }
+    })
 }
 
-impl Settings {
+fn wrong_type(option: &str, takes: &str, given: &Bound<'_, PyAny>) -> PyErr {
+    PyTypeError::new_err(format!(
+        "the option {option} is {given:?}, and takes {takes}"
+    ))
+}
+
+/// Whose tables are opened besides this user's.
+fn trusted(given: &Bound<'_, PyAny>) -> PyResult<Trust> {
+    if given.is_none() {
+        return Ok(Trust::SameUser);
+    }
+    if let Ok(word) = given.cast::<PyString>() {
+        if word.to_str()? == "anyone" {
+            return Ok(Trust::Anyone);
+        }
+        let message =
+            format!("the option trust is {word:?}, allowed is \"anyone\" or a list of user ids");
+        return Err(errors::bad_option(given.py(), message));
+    }
+    let Ok(users) = given.try_iter() else {
+        return Err(wrong_type(
+            "trust",
+            "\"anyone\" or a list of user ids",
+            given,
+        ));
+    };
+    let users = users.map(|user| whole("trust", &user?));
+    let users: Option<Vec<u32>> = users.collect::<PyResult<_>>()?;
+    Ok(Trust::Users(users.unwrap_or_default()))
+}
+
+impl Settings<'_> {
     fn options(&self, py: Python<'_>) -> PyResult<Options> {
-        let mut options = Options::new().waiting(around_sleep);
-        if let Some(capacity) = self.capacity {
+        let mut options = Options::new()
+            .waiting(around_sleep)
+            .trust(trusted(&self.trust)?);
+        if let Some(capacity) = whole("capacity", &self.capacity)? {
             options = options.capacity(capacity);
         }
-        if let Some(bytes) = self.value_space {
+        if let Some(bytes) = whole("value_space", &self.value_space)? {
             options = options.value_space(bytes);
         }
-        if let Some(mode) = self.mode {
+        if let Some(mode) = whole("mode", &self.mode)? {
             options = options.mode(mode);
         }
-        if let Some(bytes) = self.chunk_size {
+        if let Some(bytes) = whole("chunk_size", &self.chunk_size)? {
             options = options.chunk_size(bytes);
         }
-        if let Some(participants) = self.max_participants {
+        if let Some(participants) = whole("max_participants", &self.max_participants)? {
             options = options.max_participants(participants);
         }
         if let Some(seconds) = self.lock_timeout {
             options = options.lock_timeout(seconds_of(py, "lock_timeout", seconds)?);
-        }
-        match &self.trust {
-            None => {}
-            Some(Users::Ids(users)) => options = options.trust(Trust::Users(users.clone())),
-            Some(Users::Word(word)) if word == "anyone" => options = options.trust(Trust::Anyone),
-            Some(Users::Word(word)) => {
-                let message = format!(
-                    "the option trust is {word:?}, allowed is \"anyone\" or a list of user ids"
-                );
-                return Err(errors::bad_option(py, message));
-            }
         }
         Ok(options)
     }
@@ -264,9 +302,10 @@ impl SharedDictBase {
         &self,
         py: Python<'_>,
         how: &str,
-        name: Option<&str>,
-        settings: Settings,
+        name: Option<&Bound<'_, PyString>>,
+        settings: Settings<'_>,
     ) -> PyResult<()> {
+        let name = name.map(|name| name_of(name)).transpose()?;
         let asked = settings.codec(py)?;
         // "raw" looks at the bytes of any table; other codecs must be the table's.
         let created = asked.unwrap_or(Codec::Pickle);
@@ -306,7 +345,7 @@ impl SharedDictBase {
             table,
             codec,
             pickles,
-            draining: Mutex::new(None),
+            draining: Mutex::new(Vec::new()),
         })));
         Ok(())
     }
@@ -365,8 +404,16 @@ impl SharedDictBase {
 
 /// Removes a table's name.
 #[pyfunction]
-pub(crate) fn unlink_name(py: Python<'_>, name: &str) -> PyResult<()> {
-    Table::unlink(name).or_raise(py)
+pub(crate) fn unlink_name(py: Python<'_>, name: &Bound<'_, PyString>) -> PyResult<()> {
+    Table::unlink(name_of(name)?).or_raise(py)
+}
+
+/// A table's name; lone surrogates have no place in it.
+fn name_of<'a>(name: &'a Bound<'_, PyString>) -> PyResult<&'a str> {
+    name.to_str().map_err(|_| {
+        let message = format!("{name:?} cannot name a table: it is no Unicode text");
+        errors::bad_name(name.py(), message)
+    })
 }
 
 /// The names of all tables on this machine.

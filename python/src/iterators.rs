@@ -1,7 +1,9 @@
 //! Iteration while others write.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use shmtable::{Iter, Keys};
@@ -23,6 +25,8 @@ pub(crate) struct SharedDictIterator {
     /// Locked while others of this process may run: a reader that is disturbed
     /// too often sleeps. So it is only ever waited for detached.
     source: Mutex<Source>,
+    /// The thread that is in it. A signal handler of that thread may come here again.
+    inside: Mutex<Option<ThreadId>>,
 }
 
 /// What is not decoded yet.
@@ -52,14 +56,22 @@ impl SharedDictIterator {
         if self.dict.get().closed() {
             return Err(errors::closed(py));
         }
+        let inside = || self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let me = Some(thread::current().id());
+        if *inside() == me {
+            return Err(PyValueError::new_err("iterator already executing"));
+        }
         let mut source = self
             .source
             .lock_py_attached(py)
             .unwrap_or_else(PoisonError::into_inner);
-        let Some(read) = source.next() else {
+        *inside() = me;
+        let read = source.next();
+        *inside() = None;
+        drop(source);
+        let Some(read) = read else {
             return Ok(None);
         };
-        drop(source);
         let open = &self.open;
         Ok(Some(match read.or_raise(py)? {
             Read::Key(key) => open.to_key(py, &key)?,
@@ -79,6 +91,7 @@ impl SharedDictIterator {
         let open = dict.get().open_long(dict.py())?;
         Ok(Self {
             source: Mutex::new(source(&open)),
+            inside: Mutex::new(None),
             open,
             dict: dict.clone().unbind(),
         })

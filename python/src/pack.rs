@@ -30,6 +30,9 @@ pub(crate) const PICKLE: i8 = b'P' as i8;
 /// takes them.
 pub(crate) const NESTING: usize = 128;
 
+/// Elements of a list that room is made for before they are seen.
+const PROMISED: usize = 256;
+
 /// The result of writing to a [`Buffer`], which takes everything.
 #[allow(clippy::needless_pass_by_value)]
 fn written<T, E>(result: Result<T, E>) {
@@ -296,8 +299,8 @@ impl<'a> Reader<'a> {
         depth: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
         let depth = self.deeper(py, depth)?;
-        // A length is a promise: each element takes a byte at least.
-        let mut items = Vec::with_capacity(length.min(self.bytes.len()));
+        // A length is a promise of whoever wrote it: room is made as it is kept.
+        let mut items = Vec::with_capacity(length.min(PROMISED));
         for _ in 0..length {
             items.push(self.value(py, depth)?);
         }

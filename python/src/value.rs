@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyAttributeError, PyRecursionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
@@ -65,7 +65,9 @@ pub(crate) fn decode<'py>(
         Codec::Json => {
             let value = FROM_JSON.get(py)?.call1((PyBytes::new(py, bytes),));
             value.map_err(|error| {
-                if error.is_instance_of::<PyValueError>(py) {
+                let refused = error.is_instance_of::<PyValueError>(py)
+                    || error.is_instance_of::<PyRecursionError>(py);
+                if refused {
                     errors::undecodable(py, "value", &error.value(py).to_string())
                 } else {
                     error

@@ -3,11 +3,10 @@
 use std::sync::PoisonError;
 
 use pyo3::prelude::*;
-use pyo3::sync::MutexExt;
 use pyo3::types::PyString;
 
 use crate::errors::{self, OrRaise};
-use crate::handle::SharedDictBase;
+use crate::handle::{Open, SharedDictBase};
 
 /// An argument that may be left out, where `None` is something else.
 pub(crate) struct Given<'py>(pub(crate) Option<Bound<'py, PyAny>>);
@@ -59,8 +58,8 @@ impl SharedDictBase {
     ) -> PyResult<Bound<'py, PyAny>> {
         let open = self.open(py)?;
         let encoded = open.key(key)?;
-        match open.table.take(&encoded).or_raise(py)? {
-            Some(value) => open.to_value(py, &value),
+        match take(py, &open, &encoded)? {
+            Some(value) => Ok(value),
             None => default.0.ok_or_else(|| errors::missing(key)),
         }
     }
@@ -73,27 +72,29 @@ impl SharedDictBase {
     /// ('a', 1)
     fn popitem<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
         let open = self.open_long(py)?;
-        let mut draining = open
-            .draining
-            .lock_py_attached(py)
-            .unwrap_or_else(PoisonError::into_inner);
-        // Where the last one stopped; once more from the beginning before giving up.
-        let mut fresh = draining.is_none();
+        // Nothing is locked while keys are read and values are loaded: both may run
+        // Python code, which may pop from this table again.
+        let draining = || open.draining.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = draining().pop();
+        // Where one stopped; once more from the beginning before giving up.
+        let mut fresh = left.is_none();
+        let mut keys = left.unwrap_or_else(|| open.table.keys());
         loop {
-            let keys = draining.get_or_insert_with(|| open.table.keys());
             if let Some(key) = keys.next() {
                 let key = key.or_raise(py)?;
-                if let Some(value) = open.table.take(&key).or_raise(py)? {
-                    return Ok((open.to_key(py, &key)?, open.to_value(py, &value)?));
+                // What cannot be decoded raises, and stays.
+                let decoded = open.to_key(py, &key)?;
+                if let Some(value) = take(py, &open, &key)? {
+                    draining().push(keys);
+                    return Ok((decoded, value));
                 }
-                continue;
-            }
-            *draining = None;
-            if fresh {
+            } else if fresh {
                 let message = "popitem(): the SharedDict is empty";
                 return Err(errors::missing(PyString::new(py, message).as_any()));
+            } else {
+                fresh = true;
+                keys = open.table.keys();
             }
-            fresh = true;
         }
     }
 
@@ -133,4 +134,17 @@ impl SharedDictBase {
         let open = self.open_long(py)?;
         py.detach(|| open.table.clear()).or_raise(py)
     }
+}
+
+/// Takes a value away, once it is decoded: one that cannot be is not lost.
+fn take<'py>(py: Python<'py>, open: &Open, key: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
+    while let Some(found) = open.table.get(key).or_raise(py)? {
+        let value = open.to_value(py, &found)?;
+        let taken = open.table.compare_exchange(key, Some(&found), None);
+        if taken.or_raise(py)?.is_ok() {
+            return Ok(Some(value));
+        }
+        py.check_signals()?;
+    }
+    Ok(None)
 }

@@ -222,7 +222,7 @@ fn resize(fd: &OwnedFd, bytes: usize) -> io::Result<()> {
     // Past this limit the kernel sends a deadly signal first.
     let limit = getrlimit(Resource::Fsize).current;
     if limit.is_some_and(|limit| limit < bytes as u64) {
-        return Err(io::ErrorKind::FileTooLarge.into());
+        return Err(Errno::FBIG.into());
     }
     Ok(ftruncate(fd, bytes as u64)?)
 }
