@@ -28,7 +28,8 @@ Commands:
   python           leaves an interpreter with the Python package at
                    target/venv/bin/python
   test-python      the tests of the Python package, with every interpreter from
-                   Python 3.10 on that is installed
+                   Python 3.10 on that is installed (--full: those that kill
+                   processes too, which else run with the default one alone)
   bench-python     the benchmark of the Python package against its rivals; writes the
                    table of the README (--quick: a tenth of the size, writes nothing)
   full-tmpfs       the tests of a full /dev/shm, in a mount namespace of their own
@@ -52,7 +53,8 @@ fn main() -> ExitCode {
             demo::run(folder.as_ref(), demo::Profile::Release)
         }
         ["python"] => python::install(),
-        ["test-python"] => python::test(),
+        ["test-python"] => python::test(python::Others::Short),
+        ["test-python", "--full"] => python::test(python::Others::Full),
         ["bench-python"] => python::bench(&[]),
         ["bench-python", "--quick"] => python::bench(&["--quick"]),
         ["full-tmpfs"] => full_tmpfs::run(),

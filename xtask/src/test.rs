@@ -86,7 +86,7 @@ const LANES: &[Lane] = &[
     Lane {
         name: "python",
         extent: Extent::Full,
-        run: python::test,
+        run: || python::test(python::Others::Short),
     },
 ];
 
