@@ -1,0 +1,442 @@
+//! A process that works on the hot keys, in rounds, and writes down what it was told.
+
+use std::io::BufWriter;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use shmtable::{Error, Options, Table};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::history::{ABSENT, Answer, Content, Part, Record};
+use crate::{Result, child, clock};
+
+/// Hot keys: those of values, then those of counters.
+pub(crate) const VALUES: usize = 3;
+pub(crate) const KEYS: usize = 5;
+/// Operations of each process in a round.
+pub(crate) const ROUND: usize = 60;
+/// Keys that are overwritten to make garbage.
+const OTHERS: usize = 40;
+
+const CHUNK: usize = 8192;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[arg(long)]
+    pub(crate) table: String,
+    /// The table at which processes meet
+    #[arg(long)]
+    pub(crate) meeting: String,
+    #[arg(long)]
+    pub(crate) process: usize,
+    #[arg(long)]
+    pub(crate) processes: usize,
+    #[arg(long)]
+    pub(crate) rounds: usize,
+    #[arg(long)]
+    pub(crate) seed: u64,
+}
+
+/// A table with so little room that it is cleaned all the time.
+pub(crate) fn options(processes: usize) -> Options {
+    Options::new()
+        .capacity(KEYS + OTHERS)
+        .value_space((KEYS + OTHERS) * 1000 + 4 * CHUNK)
+        .stripes(2)
+        .chunk_size(CHUNK)
+        .max_participants(processes + 2)
+        .lock_timeout(Duration::from_secs(30))
+}
+
+/// Plays all rounds; what was done goes to the standard output.
+pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
+    child::end_with_parent()?;
+    let meeting = Table::open(&arguments.meeting)?;
+    let table = options(0).open(&arguments.table)?;
+    if arguments.process == arguments.processes {
+        return overwrite_others(&table, arguments.seed);
+    }
+    let mut player = Player::new(table, arguments.process, arguments.seed);
+    let mut output = BufWriter::new(std::io::stdout().lock());
+    for round in 0..arguments.rounds {
+        let meet = |moment| meet(&meeting, arguments.processes, 2 * round + moment);
+        meet(0)?;
+        let mut part = player.round(round)?;
+        meet(1)?;
+        if round % arguments.processes == arguments.process {
+            part.closing = player.close()?;
+        }
+        part.write(&mut output)?;
+    }
+    Ok(true)
+}
+
+/// Comes back when all have come. It need not be believed: the times in the history
+/// tell whether rounds overlap.
+fn meet(meeting: &Table, processes: usize, moment: usize) -> Result {
+    let key = moment.to_le_bytes();
+    let all = processes as i64;
+    let mut come = meeting.fetch_add(&key, 1)? + 1;
+    while come < all {
+        std::thread::yield_now();
+        let value = meeting.get(&key)?.ok_or("a meeting place is gone")?;
+        come = i64::from_le_bytes(value.as_slice().try_into()?);
+    }
+    // Nobody is there any more, two moments ago.
+    if let Some(past) = moment.checked_sub(2) {
+        meeting.remove(&past.to_le_bytes())?;
+    }
+    Ok(())
+}
+
+/// Makes garbage until it is killed, so that records are moved while others work.
+fn overwrite_others(table: &Table, seed: u64) -> Result<bool> {
+    let mut dice = SmallRng::seed_from_u64(seed);
+    loop {
+        overwrite_other(table, &mut dice)?;
+        std::thread::yield_now();
+    }
+}
+
+fn overwrite_other(table: &Table, dice: &mut SmallRng) -> Result<(), Error> {
+    let key = format!("other {}", dice.random_range(0..OTHERS));
+    let value = vec![b'x'; dice.random_range(100..1000)];
+    table.insert(key.as_bytes(), &value).map(drop)
+}
+
+/// What a process knows of the keys, and does with them.
+pub(crate) struct Player {
+    table: Table,
+    process: usize,
+    dice: SmallRng,
+    values: u64,
+    /// What was last seen of each key: what an exchange expects.
+    seen: [Content; KEYS],
+    mark: AtomicU64,
+}
+
+impl Player {
+    pub(crate) fn new(table: Table, process: usize, seed: u64) -> Self {
+        Self {
+            table,
+            process,
+            dice: SmallRng::seed_from_u64(seed.wrapping_add(process as u64)),
+            values: 0,
+            seen: [ABSENT; KEYS],
+            mark: AtomicU64::new(0),
+        }
+    }
+
+    /// Some operations on keys that the others work on too, most of them on one.
+    pub(crate) fn round(&mut self, number: usize) -> Result<Part> {
+        let mut part = Part::default();
+        for _ in 0..ROUND {
+            let key = match self.dice.random_range(0..4) {
+                0 => self.dice.random_range(0..KEYS),
+                _ => number % KEYS,
+            };
+            match self.operation(key) {
+                Ok(record) => part.records.push(record),
+                Err(Trouble::Refused) => part.refused += 1,
+                Err(Trouble::Failed(error)) => return Err(error),
+            }
+            match self.dice.random_range(0..16) {
+                0..2 => std::thread::yield_now(),
+                2..4 => match overwrite_other(&self.table, &mut self.dice) {
+                    Ok(()) | Err(Error::ValueSpaceFull { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                },
+                _ => {}
+            }
+        }
+        Ok(part)
+    }
+
+    /// Reads every key. Nobody else is at work.
+    pub(crate) fn close(&mut self) -> Result<Vec<Record>> {
+        let mut records = Vec::with_capacity(KEYS);
+        for key in 0..KEYS {
+            match self.get(key) {
+                Ok(record) => records.push(record),
+                Err(Trouble::Refused) => return Err("a read was refused".into()),
+                Err(Trouble::Failed(error)) => return Err(error),
+            }
+        }
+        Ok(records)
+    }
+
+    fn get(&mut self, key: usize) -> Result<Record, Trouble> {
+        self.record(key, |table, name| {
+            let found = content(key, table.get(name)?.as_deref())?;
+            Ok(Answer::Get { found })
+        })
+    }
+
+    fn operation(&mut self, key: usize) -> Result<Record, Trouble> {
+        let choice = self.dice.random_range(0..100);
+        if key >= VALUES {
+            return self.count(key, choice);
+        }
+        let (new, value) = self.new_value();
+        let seen = self.seen[key];
+        let yields = self.dice.random_range(0..3);
+        match choice {
+            0..30 => self.get(key),
+            30..42 => self.record(key, |table, name| {
+                let fresh = table.insert(name, &value)?;
+                Ok(Answer::Insert { new, fresh })
+            }),
+            42..54 => self.record(key, |table, name| {
+                let won = table.try_insert(name, &value)?;
+                Ok(Answer::TryInsert { new, won })
+            }),
+            54..64 => self.record(key, |table, name| {
+                let old = content(key, table.replace(name, &value)?.as_deref())?;
+                Ok(Answer::Replace { new, old })
+            }),
+            64..72 => self.record(key, |table, name| {
+                let mut old = Ok(ABSENT);
+                table.update(name, |found| {
+                    old = content(key, found);
+                    for _ in 0..yields {
+                        // With the lock held: the others come and wait.
+                        std::thread::yield_now();
+                    }
+                    Some(value.clone())
+                })?;
+                Ok(Answer::Update { new, old: old? })
+            }),
+            72..78 => self.record(key, |table, name| {
+                let there = table.remove(name)?;
+                Ok(Answer::Remove { there })
+            }),
+            78..84 => self.record(key, |table, name| {
+                let old = content(key, table.take(name)?.as_deref())?;
+                Ok(Answer::Take { old })
+            }),
+            _ => self.record(key, |table, name| {
+                let expected = (seen != ABSENT).then(|| value_of(seen));
+                let outcome = table.compare_exchange(name, expected.as_deref(), Some(&value))?;
+                Ok(match outcome {
+                    Ok(()) => Answer::Exchanged {
+                        expected: seen,
+                        new,
+                    },
+                    Err(found) => Answer::NotExchanged {
+                        expected: seen,
+                        found: content(key, found.as_deref())?,
+                    },
+                })
+            }),
+        }
+    }
+
+    fn count(&mut self, key: usize, choice: usize) -> Result<Record, Trouble> {
+        let add = self.dice.random_range(1..10);
+        match choice {
+            0..25 => self.get(key),
+            25..95 => self.record(key, |table, name| {
+                let before = table.fetch_add(name, add)?;
+                let before = u64::try_from(before).map_err(|_| format!("counter {before}"))?;
+                let add = add as u64;
+                Ok(Answer::FetchAdd { add, before })
+            }),
+            95..98 => self.record(key, |table, name| {
+                let there = table.remove(name)?;
+                Ok(Answer::Remove { there })
+            }),
+            _ => self.record(key, |table, name| {
+                let old = content(key, table.take(name)?.as_deref())?;
+                Ok(Answer::Take { old })
+            }),
+        }
+    }
+
+    /// Does something, with its times.
+    fn record(
+        &mut self,
+        key: usize,
+        operation: impl FnOnce(&Table, &[u8]) -> Result<Answer, Trouble>,
+    ) -> Result<Record, Trouble> {
+        let name = format!("hot {key}");
+        let begin = clock::begin(&self.mark);
+        let answer = operation(&self.table, name.as_bytes());
+        let end = clock::end(&self.mark);
+        let answer = answer?;
+        self.seen[key] = match answer {
+            Answer::Get { found } | Answer::NotExchanged { found, .. } => found,
+            Answer::Insert { new, .. }
+            | Answer::TryInsert { new, won: true }
+            | Answer::Replace { new, .. }
+            | Answer::Update { new, .. }
+            | Answer::Exchanged { new, .. } => new,
+            Answer::Remove { .. } | Answer::Take { .. } => ABSENT,
+            Answer::TryInsert { won: false, .. } | Answer::FetchAdd { .. } => self.seen[key],
+        };
+        Ok(Record {
+            begin,
+            end,
+            key,
+            answer,
+        })
+    }
+
+    /// A value that nobody else writes, ever.
+    fn new_value(&mut self) -> (Content, Vec<u8>) {
+        self.values += 1;
+        let kind = self.dice.random_range(0..16);
+        let number = (self.process as u64 + 1) << 56 | self.values << 4 | kind;
+        (number, value_of(number))
+    }
+}
+
+enum Trouble {
+    /// For want of room; nothing has changed.
+    Refused,
+    Failed(Box<dyn std::error::Error>),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::ValueSpaceFull { .. } => Self::Refused,
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<String> for Trouble {
+    fn from(text: String) -> Self {
+        Self::Failed(text.into())
+    }
+}
+
+/// The value of a number: a word, a record, or one of more than a chunk.
+fn value_of(number: Content) -> Vec<u8> {
+    let mixed = xxh3_64(&number.to_le_bytes());
+    let length = match number % 16 {
+        0..5 => 8,
+        5..15 => 9 + (mixed % 400) as usize,
+        _ => CHUNK + (mixed % 4000) as usize,
+    };
+    let mut value = number.to_le_bytes().to_vec();
+    let mut state = mixed;
+    while value.len() < length {
+        value.extend_from_slice(&state.to_le_bytes());
+        state = state.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
+    }
+    value.truncate(length);
+    value
+}
+
+/// The number of a value that was found.
+fn content(key: usize, found: Option<&[u8]>) -> Result<Content, String> {
+    let Some(found) = found else {
+        return Ok(ABSENT);
+    };
+    let torn = || format!("key {key} holds {} bytes that nobody wrote", found.len());
+    let word = found.first_chunk().ok_or_else(torn)?;
+    let number = u64::from_le_bytes(*word);
+    if key >= VALUES {
+        return if found.len() == 8 {
+            Ok(number + 1)
+        } else {
+            Err(torn())
+        };
+    }
+    if found == value_of(number) {
+        Ok(number)
+    } else {
+        Err(torn())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::{Figures, check_round};
+    use super::*;
+
+    /// What threads really did, with more than one at a time on a key.
+    fn rounds(count: usize) -> Vec<Vec<Part>> {
+        let table = options(3).create_anonymous().unwrap();
+        let mut players: Vec<Player> = (0..3)
+            .map(|process| {
+                let table = Table::open(table.name()).unwrap();
+                Player::new(table, process, 7)
+            })
+            .collect();
+        (0..count)
+            .map(|number| {
+                let mut parts: Vec<Part> = std::thread::scope(|scope| {
+                    let threads: Vec<_> = players
+                        .iter_mut()
+                        .map(|player| scope.spawn(|| player.round(number).unwrap()))
+                        .collect();
+                    let join =
+                        |thread: std::thread::ScopedJoinHandle<'_, _>| thread.join().unwrap();
+                    threads.into_iter().map(join).collect()
+                });
+                parts[1].closing = players[1].close().unwrap();
+                parts
+            })
+            .collect()
+    }
+
+    fn check(rounds: &[Vec<Part>]) -> Result<Figures, String> {
+        let mut contents = [ABSENT; KEYS];
+        let mut quiet = 0;
+        let mut figures = Figures::default();
+        for parts in rounds {
+            check_round(parts, &mut contents, &mut quiet, &mut figures)?;
+        }
+        Ok(figures)
+    }
+
+    #[test]
+    fn what_was_really_done_is_accepted_and_any_other_answer_is_not() {
+        let rounds = rounds(30);
+        let figures = check(&rounds).unwrap();
+        let expected = 30 * (3 * ROUND + KEYS) as u64;
+        assert_eq!(figures.operations + figures.refused, expected);
+        // Every answer of the last round that tells of a value, changed to another one.
+        let mut planted = 0;
+        for process in 0..3 {
+            for index in 0..ROUND {
+                let mut changed = rounds.clone();
+                let part = &mut changed.last_mut().unwrap()[process];
+                let Some(record) = part.records.get_mut(index) else {
+                    continue;
+                };
+                let (Answer::Get { found: answer }
+                | Answer::Take { old: answer }
+                | Answer::Replace { old: answer, .. }
+                | Answer::Update { old: answer, .. }
+                | Answer::FetchAdd { before: answer, .. }) = &mut record.answer
+                else {
+                    continue;
+                };
+                *answer ^= 1 << 40;
+                planted += 1;
+                check(&changed).expect_err("a wrong answer was not seen");
+            }
+        }
+        assert!(planted > 50, "{planted}");
+    }
+
+    #[test]
+    fn a_value_tells_its_number() {
+        for kind in 1..=16 {
+            let value = value_of(kind);
+            assert_eq!(content(0, Some(&value)), Ok(kind));
+            if value.len() > 8 {
+                let mut torn = value;
+                *torn.last_mut().unwrap() ^= 1;
+                assert!(content(0, Some(&torn)).is_err());
+            }
+        }
+        assert_eq!(content(0, None), Ok(ABSENT));
+        assert_eq!(content(VALUES, Some(&7_u64.to_le_bytes())), Ok(8));
+    }
+}

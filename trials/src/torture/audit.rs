@@ -1,0 +1,599 @@
+//! Holds the table against the diaries.
+//!
+//! What only one worker writes is exact: it is what was acknowledged, or what the one
+//! step would have made of it that was announced and not acknowledged. A sum of all
+//! workers is what they acknowledged, and up to one more for each death in the middle
+//! of an addition. A shared key holds the last value that some worker wrote to it.
+
+use std::collections::HashMap;
+
+use shmtable::Table;
+
+use super::diary::{Cell, Diary, State};
+use super::finding::Finding;
+use super::shape::{COUNTERS, Place, SHARED, SUMS, Shape, VALUES};
+use super::value::{self, Origin};
+use crate::Result;
+
+/// Which of the states that a key's cell may have is the one that was found. The first
+/// is what was acknowledged.
+///
+/// # Errors
+/// None of them is.
+pub(crate) fn judge(
+    writer: usize,
+    place: Place,
+    found: Option<&[u8]>,
+    states: &[State],
+) -> Result<State, Finding> {
+    if COUNTERS.contains(&place.cell) {
+        return judge_counter(place, found, states);
+    }
+    let acknowledged = states[0];
+    let number = place.number();
+    let Some(found) = found else {
+        let absent = states.iter().find(|state| state.origin == 0);
+        return absent.copied().ok_or_else(|| {
+            Finding::lost(format!(
+                "key {number} is not there; acknowledged is step {} of writer {writer}",
+                acknowledged.origin
+            ))
+        });
+    };
+    let origin = value::read(number, found)?;
+    let fits = |state: &&State| {
+        let expected = Origin {
+            writer,
+            step: state.origin,
+            length: state.measure as usize,
+        };
+        state.origin != 0 && origin == expected
+    };
+    if let Some(state) = states.iter().find(fits) {
+        return Ok(*state);
+    }
+    let text = format!("key {number} holds {origin:?}; of writer {writer} may be there {states:?}");
+    Err(
+        if origin.writer == writer && origin.step < acknowledged.origin {
+            Finding::lost(text)
+        } else {
+            Finding::wrong(text)
+        },
+    )
+}
+
+fn judge_counter(place: Place, found: Option<&[u8]>, states: &[State]) -> Result<State, Finding> {
+    let number = place.number();
+    let absent = states.iter().find(|state| state.origin == 0);
+    let sums: Vec<i64> = states.iter().map(|state| state.measure as i64).collect();
+    let Some(found) = found else {
+        return absent
+            .copied()
+            .ok_or_else(|| Finding::lost(format!("counter {number} is not there, but {sums:?}")));
+    };
+    let Ok(found) = <[u8; 8]>::try_from(found) else {
+        let length = found.len();
+        return Err(Finding::torn(format!(
+            "counter {number} has {length} bytes"
+        )));
+    };
+    let found = i64::from_le_bytes(found);
+    let fits = |state: &&State| state.origin != 0 && state.measure as i64 == found;
+    states
+        .iter()
+        .find(fits)
+        .copied()
+        .ok_or_else(|| Finding::wrong(format!("counter {number} is {found}; it may be {sums:?}")))
+}
+
+/// What a key that all write adds up to, by its value.
+///
+/// # Errors
+/// The value is not whole.
+pub(crate) fn sum(place: Place, found: Option<&[u8]>) -> Result<u64, Finding> {
+    let Some(found) = found else { return Ok(0) };
+    if place.is_record_sum() {
+        return Ok(value::read(place.number(), found)?.step);
+    }
+    let word = <[u8; 8]>::try_from(found).map_err(|_| {
+        let (number, length) = (place.number(), found.len());
+        Finding::torn(format!("sum {number} has {length} bytes"))
+    })?;
+    Ok(u64::from_le_bytes(word))
+}
+
+/// What the supervisor remembers from one death to the next.
+pub(crate) struct Ledger {
+    shape: Shape,
+    /// Of each sum: additions that were found to have happened without having been
+    /// acknowledged.
+    resolved: [u64; SUMS.end - SUMS.start],
+    /// Of each sum: additions since the last audit of which that is not known.
+    open: [u64; SUMS.end - SUMS.start],
+    /// Of each worker and shared key: steps after the last acknowledged one of which it
+    /// is not known whether they happened, and what they leave.
+    maybe: HashMap<(usize, usize), Vec<(u64, State)>>,
+    /// Shared keys that some step may have removed.
+    removed: [bool; SHARED.end - SHARED.start],
+    /// Steps that happened or not, nobody was told.
+    pub(crate) unacknowledged: u64,
+}
+
+impl Ledger {
+    pub(crate) fn new(shape: Shape) -> Self {
+        Self {
+            shape,
+            resolved: [0; _],
+            open: [0; _],
+            maybe: HashMap::new(),
+            removed: [false; _],
+            unacknowledged: 0,
+        }
+    }
+
+    /// Holds a dead worker's own keys against its diary, and closes the step that it
+    /// died in. The next life begins after that step.
+    ///
+    /// # Errors
+    /// The diary or the table cannot be read.
+    pub(crate) fn settle(
+        &mut self,
+        table: &Table,
+        worker: usize,
+        diary: &Diary,
+    ) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        let intent = diary.intent()?;
+        let mut died_inside = false;
+        for index in VALUES.start..SHARED.end {
+            let place = Place::new(worker, index);
+            let cell = diary.cell(index)?;
+            let pending = cell.pending(index, &intent);
+            died_inside |= pending.is_some();
+            let mut settled = cell.state;
+            if place.owner.is_some() {
+                let states: Vec<State> = [cell.state].into_iter().chain(pending).collect();
+                match judge(worker, place, table.get(&place.key())?.as_deref(), &states) {
+                    Ok(state) => settled = state,
+                    Err(finding) => findings.push(finding),
+                }
+            } else if SUMS.contains(&index) {
+                // It cannot be told from the others' additions before an audit.
+                self.open[index - SUMS.start] += u64::from(pending.is_some());
+            } else {
+                self.note_shared(worker, index, &cell, pending, intent.step);
+            }
+            if pending.is_some() {
+                let step = intent.step;
+                let state = settled;
+                diary.acknowledge(index, Cell { step, state })?;
+            }
+        }
+        self.unacknowledged += u64::from(died_inside);
+        Ok(findings)
+    }
+
+    fn note_shared(
+        &mut self,
+        worker: usize,
+        index: usize,
+        cell: &Cell,
+        pending: Option<State>,
+        step: u64,
+    ) {
+        let maybe = self.maybe.entry((worker, index)).or_default();
+        // A value that was acknowledged later replaced what may have been before.
+        maybe.retain(|&(step, _)| step > cell.state.origin);
+        let removes = |state: State| state.measure > cell.state.measure;
+        if let Some(state) = pending {
+            maybe.push((step, state));
+            self.removed[index - SHARED.start] |= removes(state);
+        }
+        self.removed[index - SHARED.start] |= cell.state.measure > 0;
+    }
+
+    /// Compares everything. All workers are dead, and settled.
+    ///
+    /// # Errors
+    /// A diary or the table cannot be read.
+    pub(crate) fn audit(&mut self, table: &Table, diaries: &[&Diary]) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        let places = self.shape.places();
+        let mut contents = HashMap::new();
+        for entry in table {
+            let (key, value) = entry?;
+            if !places.contains_key(&key) {
+                let key = String::from_utf8_lossy(&key);
+                findings.push(Finding::wrong(format!("nobody wrote the key '{key}'")));
+            }
+            if contents.insert(key, value).is_some() {
+                findings.push(Finding::wrong("iteration met a key twice".to_owned()));
+            }
+        }
+        let entries = table.len();
+        if entries != contents.len() {
+            findings.push(Finding::wrong(format!(
+                "len() is {entries}, iteration met {} entries",
+                contents.len()
+            )));
+        }
+        for (key, &place) in &places {
+            let found = contents.get(key).map(Vec::as_slice);
+            if table.get(key)?.as_deref() != found {
+                let number = place.number();
+                findings.push(Finding::wrong(format!(
+                    "get and iteration differ about key {number}"
+                )));
+            }
+            let result = if let Some(owner) = place.owner {
+                let state = diaries[owner].cell(place.cell)?.state;
+                judge(owner, place, found, &[state]).map(drop)
+            } else if SUMS.contains(&place.cell) {
+                self.audit_sum(place, found, diaries)?
+            } else {
+                self.audit_shared(place, found, diaries)?
+            };
+            findings.extend(result.err());
+        }
+        let broken = table.check()?.into_iter();
+        findings.extend(broken.map(|text| Finding::wrong(format!("check: {text}"))));
+        Ok(findings)
+    }
+
+    fn audit_sum(
+        &mut self,
+        place: Place,
+        found: Option<&[u8]>,
+        diaries: &[&Diary],
+    ) -> Result<Result<(), Finding>> {
+        let index = place.cell - SUMS.start;
+        let mut least = self.resolved[index];
+        for diary in diaries {
+            least += diary.cell(place.cell)?.state.measure;
+        }
+        let most = least + self.open[index];
+        let sum = match sum(place, found) {
+            Ok(sum) => sum,
+            Err(finding) => return Ok(Err(finding)),
+        };
+        let text = || {
+            let number = place.number();
+            format!("sum {number} is {sum}; it must be from {least} to {most}")
+        };
+        if sum < least {
+            return Ok(Err(Finding::lost(text())));
+        }
+        if sum > most {
+            return Ok(Err(Finding::wrong(text())));
+        }
+        self.resolved[index] += sum - least;
+        self.open[index] = 0;
+        Ok(Ok(()))
+    }
+
+    fn audit_shared(
+        &self,
+        place: Place,
+        found: Option<&[u8]>,
+        diaries: &[&Diary],
+    ) -> Result<Result<(), Finding>> {
+        let number = place.number();
+        let Some(found) = found else {
+            let mut written = false;
+            for diary in diaries {
+                written |= diary.cell(place.cell)?.state.origin != 0;
+            }
+            return Ok(if written && !self.removed[place.cell - SHARED.start] {
+                let text = format!("shared key {number} is not there, and nobody removed it");
+                Err(Finding::lost(text))
+            } else {
+                Ok(())
+            });
+        };
+        let origin = match value::read(number, found) {
+            Ok(origin) => origin,
+            Err(finding) => return Ok(Err(finding)),
+        };
+        let Some(diary) = diaries.get(origin.writer) else {
+            let text = format!("shared key {number} holds {origin:?}: no such writer");
+            return Ok(Err(Finding::wrong(text)));
+        };
+        let cell = diary.cell(place.cell)?;
+        let maybe = self.maybe.get(&(origin.writer, place.cell));
+        let last = cell.state.origin == origin.step;
+        if last || maybe.is_some_and(|all| all.iter().any(|&(step, _)| step == origin.step)) {
+            return Ok(Ok(()));
+        }
+        let text = format!("shared key {number} holds {origin:?}; its writer has {cell:?}");
+        Ok(Err(if origin.step < cell.step {
+            Finding::lost(text)
+        } else {
+            Finding::wrong(text)
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::diary::{Effect, Intent};
+    use super::super::finding::Kind;
+    use super::super::folder::Folder;
+    use super::*;
+
+    const SHAPE: Shape = Shape {
+        workers: 2,
+        value_max: 5000,
+    };
+    const LENGTH: usize = 100;
+
+    /// A table, and two workers that wrote their steps down.
+    struct Scene {
+        table: Table,
+        diaries: Vec<Diary>,
+        ledger: Ledger,
+        step: u64,
+        _folder: Folder,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let folder = Folder::create().unwrap();
+            let diary = |worker| Diary::create(&folder.path(worker), SHARED.end).unwrap();
+            Self {
+                table: SHAPE.options().create_anonymous().unwrap(),
+                diaries: vec![diary("0"), diary("1")],
+                ledger: Ledger::new(SHAPE),
+                step: 0,
+                _folder: folder,
+            }
+        }
+
+        fn state(&self) -> State {
+            State {
+                origin: self.step,
+                measure: LENGTH as u64,
+            }
+        }
+
+        fn announce(&mut self, worker: usize, cell: usize, state: impl Fn(u64) -> State) {
+            self.step += 1;
+            let intent = Intent {
+                step: self.step,
+                cells: cell..cell + 1,
+                effect: Effect::Becomes(state(self.step)),
+                reads: 0,
+            };
+            self.diaries[worker].announce(&intent).unwrap();
+        }
+
+        fn acknowledge(&self, worker: usize, cell: usize) {
+            let (step, diary) = (self.step, &self.diaries[worker]);
+            let state = diary.intent().unwrap().after(cell);
+            diary.acknowledge(cell, Cell { step, state }).unwrap();
+        }
+
+        fn value(&self, worker: usize, cell: usize) -> Vec<u8> {
+            let origin = Origin {
+                writer: worker,
+                step: self.step,
+                length: LENGTH,
+            };
+            value::make(Place::new(worker, cell).number(), origin)
+        }
+
+        fn put(&mut self, worker: usize, cell: usize) -> Vec<u8> {
+            self.announce(worker, cell, |origin| State {
+                origin,
+                measure: if SHARED.contains(&cell) {
+                    0
+                } else {
+                    LENGTH as u64
+                },
+            });
+            let value = self.value(worker, cell);
+            let key = Place::new(worker, cell).key();
+            self.table.insert(&key, &value).unwrap();
+            self.acknowledge(worker, cell);
+            value
+        }
+
+        fn add(&mut self, worker: usize, cell: usize) {
+            let before = self.diaries[worker].cell(cell).unwrap().state.measure;
+            self.announce(worker, cell, |_| State {
+                origin: 1,
+                measure: before + 1,
+            });
+            let key = Place::new(worker, cell).key();
+            self.table.fetch_add(&key, 1).unwrap();
+            self.acknowledge(worker, cell);
+        }
+
+        fn plant(&self, worker: usize, cell: usize, value: &[u8]) {
+            let key = Place::new(worker, cell).key();
+            self.table.insert(&key, value).unwrap();
+        }
+
+        fn findings(&mut self) -> Vec<Kind> {
+            let mut findings = Vec::new();
+            for (worker, diary) in self.diaries.iter().enumerate() {
+                let found = self.ledger.settle(&self.table, worker, diary);
+                findings.extend(found.unwrap());
+            }
+            let diaries: Vec<&Diary> = self.diaries.iter().collect();
+            findings.extend(self.ledger.audit(&self.table, &diaries).unwrap());
+            findings.into_iter().map(|finding| finding.kind).collect()
+        }
+
+        fn assert_found(&mut self, kind: Kind) {
+            let findings = self.findings();
+            assert!(!findings.is_empty(), "the plant was not seen");
+            assert!(findings.iter().all(|&found| found == kind), "{findings:?}");
+        }
+    }
+
+    const OWN: usize = VALUES.start + 3;
+    const COUNTER: usize = COUNTERS.start;
+    const SUM: usize = SUMS.start;
+    const ALL: usize = SHARED.start + 2;
+
+    /// Both workers have done something of everything.
+    fn busy() -> Scene {
+        let mut scene = Scene::new();
+        for worker in [0, 1] {
+            for _ in 0..3 {
+                scene.put(worker, OWN);
+                scene.add(worker, COUNTER);
+                scene.add(worker, SUM);
+                scene.put(worker, ALL);
+            }
+        }
+        scene
+    }
+
+    #[test]
+    fn what_is_as_it_must_be_is_accepted() {
+        let mut scene = busy();
+        assert_eq!(scene.findings(), []);
+        scene.put(1, OWN);
+        assert_eq!(scene.findings(), []);
+    }
+
+    #[test]
+    fn the_step_a_worker_died_in_happened_or_not() {
+        for happened in [false, true] {
+            let mut scene = busy();
+            let before = scene.diaries[0].cell(OWN).unwrap().state;
+            scene.announce(0, OWN, |origin| State {
+                origin,
+                measure: LENGTH as u64,
+            });
+            if happened {
+                scene.plant(0, OWN, &scene.value(0, OWN));
+            }
+            assert_eq!(scene.findings(), []);
+            let settled = scene.diaries[0].cell(OWN).unwrap();
+            let expected = if happened { scene.state() } else { before };
+            assert_eq!(settled.state, expected);
+            assert_eq!(settled.step, scene.step);
+            // What it came to is exact from now on.
+            assert_eq!(scene.findings(), []);
+        }
+    }
+
+    #[test]
+    fn an_addition_a_worker_died_in_happened_once_or_not() {
+        for (times, ok) in [(0, true), (1, true), (2, false)] {
+            let mut scene = busy();
+            let before = scene.diaries[0].cell(SUM).unwrap().state.measure;
+            scene.announce(0, SUM, |_| State {
+                origin: 1,
+                measure: before + 1,
+            });
+            let key = Place::new(0, SUM).key();
+            scene.table.fetch_add(&key, times).unwrap();
+            assert_eq!(scene.findings().is_empty(), ok, "{times}");
+            if ok {
+                // It cannot happen later.
+                scene.table.fetch_add(&key, 1).unwrap();
+                scene.assert_found(Kind::Wrong);
+            }
+        }
+    }
+
+    #[test]
+    fn a_shared_step_a_worker_died_in_happened_or_not() {
+        for happened in [false, true] {
+            let mut scene = busy();
+            scene.announce(0, ALL, |origin| State { origin, measure: 0 });
+            if happened {
+                scene.plant(0, ALL, &scene.value(0, ALL));
+            }
+            assert_eq!(scene.findings(), []);
+            assert_eq!(scene.findings(), []);
+        }
+    }
+
+    #[test]
+    fn a_planted_lost_write_is_reported() {
+        let mut scene = busy();
+        let older = scene.put(0, OWN);
+        scene.put(0, OWN);
+        scene.plant(0, OWN, &older);
+        scene.assert_found(Kind::Lost);
+
+        for cell in [OWN, ALL, COUNTER] {
+            let mut scene = busy();
+            scene.table.remove(&Place::new(0, cell).key()).unwrap();
+            scene.assert_found(Kind::Lost);
+        }
+
+        let mut scene = busy();
+        scene
+            .table
+            .fetch_add(&Place::new(0, SUM).key(), -1)
+            .unwrap();
+        scene.assert_found(Kind::Lost);
+
+        let mut scene = busy();
+        let older = scene.put(0, ALL);
+        scene.put(0, ALL);
+        scene.plant(0, ALL, &older);
+        scene.assert_found(Kind::Lost);
+    }
+
+    #[test]
+    fn a_planted_torn_value_is_reported() {
+        for cell in [OWN, ALL] {
+            let mut scene = busy();
+            let older = scene.put(0, cell);
+            let mut torn = scene.put(0, cell);
+            torn[50..].copy_from_slice(&older[50..]);
+            scene.plant(0, cell, &torn);
+            scene.assert_found(Kind::Torn);
+        }
+        for cell in [COUNTER, SUM] {
+            let mut scene = busy();
+            scene.plant(0, cell, b"short");
+            scene.assert_found(Kind::Torn);
+        }
+    }
+
+    #[test]
+    fn a_planted_wrong_value_is_reported() {
+        for cell in [OWN, ALL] {
+            // Another key's.
+            let mut scene = busy();
+            let value = scene.put(0, VALUES.start + 7);
+            scene.plant(0, cell, &value);
+            scene.assert_found(Kind::Wrong);
+            // One that its writer never wrote.
+            let mut scene = busy();
+            scene.step += 1;
+            scene.plant(0, cell, &scene.value(0, cell));
+            scene.assert_found(Kind::Wrong);
+        }
+        // One that came back after it was removed.
+        let mut scene = busy();
+        let value = scene.put(0, OWN);
+        scene.announce(0, OWN, |_| State::default());
+        scene.acknowledge(0, OWN);
+        scene.plant(0, OWN, &value);
+        scene.assert_found(Kind::Wrong);
+        // A key of nobody.
+        let mut scene = busy();
+        scene.table.insert(b"key of nobody", b"1").unwrap();
+        scene.assert_found(Kind::Wrong);
+    }
+
+    #[test]
+    fn a_planted_double_addition_is_reported() {
+        for cell in [COUNTER, SUM] {
+            let mut scene = busy();
+            scene
+                .table
+                .fetch_add(&Place::new(0, cell).key(), 1)
+                .unwrap();
+            scene.assert_found(Kind::Wrong);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Which keys there are, and the table that holds them.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use rand::Rng;
+use rand::rngs::SmallRng;
+use shmtable::Options;
+
+use super::value;
+
+/// Keys of each worker's own; nobody else writes them.
+pub(crate) const VALUES: Range<usize> = 0..24;
+/// Counters of each worker's own.
+pub(crate) const COUNTERS: Range<usize> = 24..27;
+/// Counters that all workers add to.
+pub(crate) const SUMS: Range<usize> = 27..31;
+/// Keys that all workers write.
+pub(crate) const SHARED: Range<usize> = 31..43;
+/// Cells of each worker's diary.
+pub(crate) const CELLS: usize = 43;
+
+/// Far above the longest stop, and far below [`DEADLINE`].
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(20);
+/// An operation that takes longer hangs: it may have waited for room and for a lock.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
+
+/// How large a trial is.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Shape {
+    /// Processes that write at the same time
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=200))]
+    pub(crate) workers: u8,
+    /// The longest value, in bytes
+    #[arg(long, default_value_t = 64 << 10, value_parser = clap::value_parser!(u32).range(1000..))]
+    pub(crate) value_max: u32,
+}
+
+impl Shape {
+    pub(crate) fn workers(self) -> usize {
+        usize::from(self.workers)
+    }
+
+    fn value_max(self) -> usize {
+        self.value_max as usize
+    }
+
+    /// A small table: as many entries as there are keys, and so little room that
+    /// writers clean all the time and large values find no neighbours now and then.
+    pub(crate) fn options(self) -> Options {
+        let keys = self.workers() * SUMS.start + SUMS.len() + SHARED.len();
+        let chunk = (self.value_max() / 8).next_power_of_two().max(4096);
+        // What a value takes in the mean, and two of the largest.
+        let mean = self.value_max() / 40 + 500;
+        Options::new()
+            .capacity(keys)
+            .value_space(keys * mean * 3 / 2 + 2 * self.value_max())
+            .stripes(4)
+            .chunk_size(chunk)
+            .max_participants(self.workers() + 2)
+            .lock_timeout(LOCK_TIMEOUT)
+    }
+
+    /// A length for a value: mostly small, sometimes several chunks.
+    pub(crate) fn length(self, dice: &mut SmallRng) -> usize {
+        let most = self.value_max();
+        let middle = (most / 16).max(400);
+        match dice.random_range(0..100) {
+            0..25 => value::SMALL,
+            25..75 => dice.random_range(value::LEAST..=300),
+            75..95 => dice.random_range(301..=middle),
+            _ => dice.random_range(middle..=most),
+        }
+    }
+
+    /// Where each key belongs.
+    pub(crate) fn places(self) -> HashMap<Vec<u8>, Place> {
+        let own = (0..self.workers())
+            .flat_map(|worker| (0..SUMS.start).map(move |cell| Place::new(worker, cell)));
+        let shared = (SUMS.start..CELLS).map(|cell| Place::new(0, cell));
+        own.chain(shared)
+            .map(|place| (place.key(), place))
+            .collect()
+    }
+}
+
+/// A key, and the cell that tells of it in the diaries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The only worker that writes it; `None`: all do.
+    pub(crate) owner: Option<usize>,
+    pub(crate) cell: usize,
+}
+
+impl Place {
+    /// The key of a cell in the diary of a worker.
+    pub(crate) fn new(worker: usize, cell: usize) -> Self {
+        Self {
+            owner: (cell < SUMS.start).then_some(worker),
+            cell,
+        }
+    }
+
+    /// The number that its values carry.
+    pub(crate) fn number(self) -> u32 {
+        (self.owner.map_or(0, |owner| owner + 1) * 64 + self.cell) as u32
+    }
+
+    pub(crate) fn key(self) -> Vec<u8> {
+        let mut key = format!("key {}", self.number()).into_bytes();
+        if self.cell.is_multiple_of(5) {
+            // Long keys are records too.
+            key.resize(300, b'.');
+        }
+        key
+    }
+
+    /// Whether it is a sum that is kept as a record, not as a counter's word.
+    pub(crate) fn is_record_sum(self) -> bool {
+        self.cell >= SUMS.start + 2 && SUMS.contains(&self.cell)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_of_one_place() {
+        let shape = Shape {
+            workers: 200,
+            value_max: 1000,
+        };
+        let places = shape.places();
+        assert_eq!(places.len(), 200 * SUMS.start + CELLS - SUMS.start);
+        for (key, place) in places {
+            assert_eq!(place.key(), key);
+        }
+    }
+}
