@@ -26,7 +26,8 @@
 //! | tail               | free          | the owner of its head (open or being cleaned)|
 //!
 //! Every change is a compare-exchange. A free chunk has cursor, live count and
-//! run 0, so that one whose new owner dies at once holds nothing.
+//! run 0, so that one whose new owner dies at once holds nothing. One that has not
+//! is damaged, and whoever takes it seals it.
 //!
 //! # Pending records
 //! A chunk stays open as long as a thread has taken space in it and has neither
@@ -77,6 +78,10 @@ pub(crate) enum State {
 impl State {
     pub(crate) fn unpack(word: u64) -> Self {
         let owner = OwnerId::from_bits(word & OWNER_BITS);
+        if word & !KIND_BITS & !OWNER_BITS != 0 {
+            // No exchange from such a state would ever succeed.
+            return Self::Damaged;
+        }
         match (word & KIND_BITS, owner) {
             (0, _) if word == 0 => Self::Free,
             (OPEN, Some(owner)) => Self::Open(owner),
@@ -103,6 +108,19 @@ pub(crate) fn state(segment: &Segment, chunk: usize) -> State {
     State::unpack(segment.words()[segment.geometry.state(chunk)].load(Ordering::Acquire))
 }
 
+/// The state word of a chunk, whatever it says. Acquire, as [`state`].
+pub(crate) fn state_word(segment: &Segment, chunk: usize) -> u64 {
+    segment.words()[segment.geometry.state(chunk)].load(Ordering::Acquire)
+}
+
+/// Changes a chunk's state word if it is still `from`, whatever that says: for
+/// repair.
+pub(crate) fn transit_word(segment: &Segment, chunk: usize, from: u64, to: State) -> bool {
+    segment.words()[segment.geometry.state(chunk)]
+        .compare_exchange(from, to.pack(), Ordering::AcqRel, Ordering::Relaxed)
+        .is_ok()
+}
+
 /// Changes a chunk's state if it is still `from`.
 pub(crate) fn transit(segment: &Segment, chunk: usize, from: State, to: State) -> bool {
     segment.words()[segment.geometry.state(chunk)]
@@ -110,7 +128,8 @@ pub(crate) fn transit(segment: &Segment, chunk: usize, from: State, to: State) -
         .is_ok()
 }
 
-fn detail(segment: &Segment, chunk: usize, word: usize) -> &AtomicU64 {
+/// A word of a chunk's details, whatever it says.
+pub(crate) fn detail(segment: &Segment, chunk: usize, word: usize) -> &AtomicU64 {
     &segment.words()[segment.geometry.details(chunk) + word]
 }
 
@@ -127,10 +146,12 @@ pub(crate) fn run(segment: &Segment, chunk: usize) -> usize {
     run.clamp(1, segment.geometry.chunks - chunk)
 }
 
-/// Words of live records: a hint, which a death leaves too low.
+/// Words of live records, as far as it can be true: a hint, which a death leaves too
+/// low.
 pub(crate) fn live(segment: &Segment, chunk: usize) -> usize {
+    let limit = run(segment, chunk) * segment.geometry.chunk_words;
     let live = detail(segment, chunk, CHUNK_LIVE).load(Ordering::Relaxed) as i64;
-    usize::try_from(live).unwrap_or(0)
+    usize::try_from(live).unwrap_or(0).min(limit)
 }
 
 /// Counts a record as live in the chunk it lies in.
@@ -423,6 +444,7 @@ fn take_free(segment: &Segment, me: &Participant, purpose: &Purpose) -> Option<u
         !avoid.contains(chunk)
             && state(segment, *chunk) == State::Free
             && transit(segment, *chunk, State::Free, mine)
+            && is_blank(segment, *chunk, mine)
     })?;
     crash_point!("take: chunk taken");
     // Others may have taken one on the strength of the same look.
@@ -431,6 +453,18 @@ fn take_free(segment: &Segment, me: &Participant, purpose: &Purpose) -> Option<u
     }
     transit(segment, taken, mine, State::Free);
     None
+}
+
+/// Whether a chunk that was just taken holds nothing, as a free one must. If not,
+/// its state was damaged, and records may be in it: then it is sealed instead.
+fn is_blank(segment: &Segment, chunk: usize, taken: State) -> bool {
+    let blank = [CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN]
+        .iter()
+        .all(|word| detail(segment, chunk, *word).load(Ordering::Relaxed) == 0);
+    if !blank {
+        transit(segment, chunk, taken, State::Sealed);
+    }
+    blank
 }
 
 /// Whether a cleaner still finds what it needs when `take` more chunks are gone.
@@ -454,9 +488,11 @@ fn enough_free(segment: &Segment, purpose: &Purpose, take: usize) -> bool {
 fn reopen(segment: &Segment, me: &Participant, words: usize, avoid: &Range<usize>) -> Option<Open> {
     let mine = State::Open(me.id());
     let room = |chunk| {
+        // A cursor below the live records is damaged: what it says is free is not.
         (run(segment, chunk) == 1)
             .then(|| cursor(segment, chunk))
             .filter(|cursor| cursor + words <= segment.geometry.chunk_words)
+            .filter(|cursor| live(segment, chunk) <= *cursor)
     };
     for chunk in (0..segment.populated()).filter(|chunk| !avoid.contains(chunk)) {
         if state(segment, chunk) != State::Sealed
@@ -539,7 +575,7 @@ pub(crate) fn claim_window(
 ) -> Result<bool> {
     segment.populate(head + length)?;
     let mine = State::Open(me.id());
-    if !transit(segment, head, State::Free, mine) {
+    if !transit(segment, head, State::Free, mine) || !is_blank(segment, head, mine) {
         return Ok(false);
     }
     crash_point!("run: head taken");
@@ -547,7 +583,8 @@ pub(crate) fn claim_window(
     detail(segment, head, CHUNK_RUN).store(length as u64, Ordering::Relaxed);
     crash_point!("run: length written");
     for distance in 1..length {
-        if !transit(segment, head + distance, State::Free, State::Tail(distance)) {
+        let (tail, taken) = (head + distance, State::Tail(distance));
+        if !transit(segment, tail, State::Free, taken) || !is_blank(segment, tail, taken) {
             free(segment, head, mine);
             return Ok(false);
         }

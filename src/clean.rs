@@ -263,6 +263,9 @@ impl Writer {
             let hash = Hash::of(segment, &key);
             let locked = self.lock(hash.stripe(segment))?;
             if let Some(place) = locked.find_record(hash, at)? {
+                if place.header != header {
+                    return Err(Segment::damaged("a record changed its lengths", at));
+                }
                 let Some(space) = self
                     .arena
                     .allocate(segment, &self.me, place.header, purpose)?

@@ -187,7 +187,8 @@ fn acquire_contended(
 /// Under the lock, so a load and a store are enough.
 fn count_contention(segment: &Segment, stripe: usize) {
     let count = &segment.words()[segment.geometry.stripe(stripe) + STRIPE_CONTENDED];
-    count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    let raised = count.load(Ordering::Relaxed).wrapping_add(1);
+    count.store(raised, Ordering::Relaxed);
 }
 
 impl Guard<'_> {

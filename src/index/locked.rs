@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::index::bucket::Bucket;
 use crate::index::probe::{self, Hash};
 use crate::index::read;
-use crate::layout::{STRIPE_ENTRIES, USED_SLOTS, WORD};
+use crate::layout::{BUCKET_SLOTS, STRIPE_ENTRIES, USED_SLOTS, WORD};
 use crate::lock::Guard;
 use crate::record::{self, Header};
 use crate::segment::Segment;
@@ -133,6 +133,11 @@ impl<'a> Locked<'a> {
             number = probe::next(self.segment, number);
         }
         Ok(None)
+    }
+
+    /// The record that a slot of this stripe leads to.
+    pub(crate) fn place_of(&self, number: usize, slot: usize) -> Result<Place<'a>> {
+        self.place(probe::bucket(self.segment, number), number, slot)
     }
 
     /// The record a slot leads to. It cannot go away while the lock is held, so
@@ -251,10 +256,21 @@ impl<'a> Locked<'a> {
     }
 
     /// A record's key and its hash.
+    ///
+    /// # Errors
+    /// `Corrupted` if such a key has no place in this stripe: who probed for it would
+    /// leave the stripe, and write where others hold the lock.
     pub(crate) fn hash_of(&self, place: &Place<'_>) -> Result<(Vec<u8>, Hash)> {
         let key = key_of(place)?;
         let hash = Hash::of(self.segment, &key);
-        Ok((key, hash))
+        if hash.stripe(self.segment) == self.guard.stripe() {
+            Ok((key, hash))
+        } else {
+            Err(Segment::damaged(
+                "a slot leads to a key of another stripe",
+                place.at,
+            ))
+        }
     }
 
     /// The overflow counts and the number of entries that the stripe's tags and
@@ -278,7 +294,7 @@ impl<'a> Locked<'a> {
                     continue;
                 };
                 let mut passed = hash.home(self.segment);
-                while range.contains(&passed) && passed != number {
+                while passed != number {
                     overflows[passed - range.start] += 1;
                     passed = probe::next(self.segment, passed);
                 }
@@ -314,14 +330,17 @@ impl<'a> Locked<'a> {
 }
 
 /// Entries of all stripes: each count is exact, their sum is of no one moment.
+///
+/// A damaged count is no more than its stripe has slots: callers reserve memory by it.
 pub(crate) fn entries(segment: &Segment) -> usize {
     let geometry = &segment.geometry;
+    let most = geometry.stripe_buckets * BUCKET_SLOTS;
     (0..geometry.stripes())
         .map(|stripe| {
-            segment.words()[geometry.stripe(stripe) + STRIPE_ENTRIES].load(Ordering::Relaxed)
-                as usize
+            let count = &segment.words()[geometry.stripe(stripe) + STRIPE_ENTRIES];
+            (count.load(Ordering::Relaxed) as usize).min(most)
         })
-        .fold(0, usize::saturating_add)
+        .sum()
 }
 
 /// Bytes of a record that takes `words` words.

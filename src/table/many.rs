@@ -227,7 +227,7 @@ impl Table {
         let stripes: Vec<Locked<'_>> = (0..geometry.stripes())
             .map(|stripe| writer.lock(stripe))
             .collect::<Result<_>>()?;
-        let mut copy = HashMap::with_capacity(self.len());
+        let mut copy = HashMap::with_capacity(self.len().min(self.capacity()));
         for (stripe, locked) in stripes.iter().enumerate() {
             for bucket in geometry.buckets_of(stripe) {
                 locked.for_each_in(bucket, |place| {
