@@ -1,20 +1,65 @@
 //! Verifying a live table.
+//!
+//! # What is verified when
+//! Others may read and write all the while, and what they have half done must not be
+//! reported. So each thing is verified at a moment when it has to be right:
+//!
+//! - *Without a lock*: what never changes (the header, words that mean nothing), what
+//!   only its owner changes (this handle's own participant slot), what no store leaves
+//!   wrong (bits of participant slots, the populated mark), and lock words, which are
+//!   looked at before the lock is taken. An owner is "nobody" if its slot is none, or
+//!   if its generation is one that the slot has not come to: who sees an owner in a
+//!   word sees its generation in the slot.
+//! - *Under the stripe's lock, stripe by stripe*: counts, tags, slots, and the records
+//!   they lead to. Only the holder changes those.
+//! - *With the locks of all stripes*, which writers wait for and readers do not: chunks.
+//!   No record is published, unlinked or moved, so the live words of each chunk are
+//!   known and a live count must not be above them. No chunk with a record in it is
+//!   freed: cleaning takes the lock of every record. Space is still taken, chunks still
+//!   opened and left, and a cleaner that had come to the end of its chunk still frees
+//!   it; so an anomaly counts only if three looks show the same.
+//!   Records follow one another up to the last live one, in any chunk; up to the cursor
+//!   in a sealed one, which nobody fills. Live counts that are too low and chunks of the
+//!   dead are what a death leaves, and not wrong.
 
 use std::collections::HashSet;
 
 use crate::arena::{self, State};
 use crate::error::Result;
+use crate::geometry::Geometry;
 use crate::index::locked::{Locked, Place};
-use crate::index::probe;
-use crate::layout::WORD;
+use crate::index::{probe, read};
+use crate::layout::{
+    CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, CHUNK_WORDS, HEADER_CHECKSUM, HEADER_CLEANINGS,
+    HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED, HEADER_TAKE_OVERS,
+    HEADER_WORDS, PARTICIPANT_SINCE, PARTICIPANT_STATE, PARTICIPANT_WORDS, STRIPE_CONTENDED,
+    STRIPE_LOCK, STRIPE_WORDS, WORD,
+};
+use crate::lock::{SLEEPERS, WAITERS};
+use crate::participants::{self, OWNER_BITS, OwnerId};
+use crate::record::Header;
 use crate::segment::Segment;
+use crate::sync::{self, Ordering, fence};
 use crate::table::Table;
+use crate::writer::Writer;
+
+/// Looks that must show the same before something counts that others may be at.
+const LOOKS: usize = 3;
 
 impl Table {
-    /// Verifies every invariant of the index and of the records it leads to, and
-    /// says in words what is wrong; empty if all is well.
+    /// Verifies every invariant of the table and says in words what is wrong; empty
+    /// if all is well.
     ///
-    /// Locks one stripe at a time, for as long as it takes to read its keys.
+    /// Verified are the header, participant slots and lock words; each stripe's
+    /// counts, tags and slots, and the records they lead to; the states, cursors,
+    /// runs and live counts of chunks, and that records follow one another in them.
+    /// What a value's bytes were, nobody can tell: there is no checksum of them.
+    ///
+    /// Others may go on reading and writing. Locks one stripe at a time for as long
+    /// as it takes to read its keys, then all of them, as
+    /// [`snapshot`](Self::snapshot) does, for as long as it takes to look at every
+    /// record's header. Like every operation it takes over, and so mends, the locks
+    /// of processes that died. [`repair`](Self::repair) mends the rest.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -30,17 +75,133 @@ impl Table {
         let writer = self.writer()?;
         let segment = self.segment();
         let mut wrong = Vec::new();
+        check_header(segment, &mut wrong);
+        check_participants(writer, &mut wrong);
         for stripe in 0..segment.geometry.stripes() {
+            wrong.extend(lock_of_nobody(segment, stripe));
             let locked = writer.lock(stripe)?;
             check_stripe(segment, stripe, &locked, &mut wrong);
         }
+        let _stripes = lock_all(writer)?;
+        let census = Census::take(segment);
+        wrong.extend(census.overlaps());
         for chunk in 0..segment.geometry.chunks {
-            if arena::state(segment, chunk) == State::Damaged {
-                wrong.push(format!("chunk {chunk}: its state is none"));
-            }
+            wrong.extend(chunk_faults(segment, &census, chunk));
         }
         Ok(wrong)
     }
+}
+
+/// Takes all stripes' locks, in ascending order.
+pub(crate) fn lock_all(writer: &Writer) -> Result<Vec<Locked<'_>>> {
+    (0..writer.segment.geometry.stripes())
+        .map(|stripe| writer.lock(stripe))
+        .collect()
+}
+
+fn load(segment: &Segment, at: usize) -> u64 {
+    segment.words()[at].load(Ordering::Relaxed)
+}
+
+fn check_header(segment: &Segment, wrong: &mut Vec<String>) {
+    if header_changed(segment) {
+        wrong.push("the header is not what it was when the table was opened".to_owned());
+    }
+    let populated = load(segment, HEADER_POPULATED);
+    if populated > segment.geometry.chunks as u64 {
+        wrong.push(format!(
+            "the header says that {populated} of {} chunks have memory",
+            segment.geometry.chunks
+        ));
+    }
+    for at in reserved(&segment.geometry) {
+        if load(segment, at) != 0 {
+            wrong.push(format!(
+                "the word at byte {} means nothing and is not zero",
+                at * WORD
+            ));
+        }
+    }
+}
+
+/// Whether somebody who opens the table now sees another header than we did.
+pub(crate) fn header_changed(segment: &Segment) -> bool {
+    Geometry::read("", segment.words()).ok().as_ref() != Some(&segment.geometry)
+        || load(segment, HEADER_HASH_SEED) != segment.seed
+        || load(segment, HEADER_CODEC) != segment.codec
+        || load(segment, HEADER_FLAGS) != segment.flags
+}
+
+/// The words before the arena that the format does not mention.
+pub(crate) fn reserved(geometry: &Geometry) -> impl Iterator<Item = usize> {
+    let header = (HEADER_CHECKSUM + 1..HEADER_WORDS)
+        .filter(|at| ![HEADER_POPULATED, HEADER_TAKE_OVERS, HEADER_CLEANINGS].contains(at));
+    let slots = (0..geometry.participants).flat_map(move |slot| {
+        let at = geometry.participant(slot);
+        at + PARTICIPANT_SINCE + 1..at + PARTICIPANT_WORDS
+    });
+    let stripes = (0..geometry.stripes()).flat_map(move |stripe| {
+        let at = geometry.stripe(stripe);
+        at + STRIPE_CONTENDED + 1..at + STRIPE_WORDS
+    });
+    let details = (0..geometry.chunks).flat_map(move |chunk| {
+        let at = geometry.details(chunk);
+        at + CHUNK_RUN + 1..at + CHUNK_WORDS
+    });
+    header
+        .chain(slots)
+        .chain(stripes)
+        .chain(geometry.state(geometry.chunks)..geometry.details_at)
+        .chain(details)
+        .chain(geometry.details(geometry.chunks)..geometry.arena_at)
+}
+
+fn check_participants(writer: &Writer, wrong: &mut Vec<String>) {
+    let segment = &*writer.segment;
+    for slot in 0..segment.geometry.participants {
+        let state = load(
+            segment,
+            segment.geometry.participant(slot) + PARTICIPANT_STATE,
+        );
+        if slot == writer.me.id().slot {
+            if state != writer.me.state() {
+                wrong.push(format!(
+                    "participant slot {slot} is this handle's and says something else"
+                ));
+            }
+        } else if has_stray_bits(state) {
+            wrong.push(format!(
+                "participant slot {slot} has bits that mean nothing"
+            ));
+        }
+    }
+}
+
+/// Whether a participant slot's state has bits that no participant sets.
+pub(crate) fn has_stray_bits(state: u64) -> bool {
+    state != participants::without_stray_bits(state)
+}
+
+/// Whether no participant has ever been this owner.
+pub(crate) fn is_nobody(segment: &Segment, owner: OwnerId) -> bool {
+    if owner.slot >= segment.geometry.participants {
+        return true;
+    }
+    let at = segment.geometry.participant(owner.slot) + PARTICIPANT_STATE;
+    let generation = (segment.words()[at].load(Ordering::Acquire) >> 32) as u32;
+    (owner.generation.wrapping_sub(generation) as i32) > 0
+}
+
+/// What is wrong with a stripe's lock word: it names nobody.
+pub(crate) fn lock_of_nobody(segment: &Segment, stripe: usize) -> Option<String> {
+    let at = segment.geometry.stripe(stripe) + STRIPE_LOCK;
+    let word = segment.words()[at].load(Ordering::Acquire);
+    let nobody = match OwnerId::from_bits(word) {
+        Some(owner) => is_nobody(segment, owner),
+        None => word & OWNER_BITS != 0,
+    };
+    let stray = word & !OWNER_BITS & !WAITERS & !SLEEPERS != 0;
+    (nobody || stray).then(|| format!("stripe {stripe}: its lock word {word:#x} names nobody"))
 }
 
 fn check_stripe(segment: &Segment, stripe: usize, locked: &Locked<'_>, wrong: &mut Vec<String>) {
@@ -53,55 +214,280 @@ fn check_stripe(segment: &Segment, stripe: usize, locked: &Locked<'_>, wrong: &m
     }
     let range = segment.geometry.buckets_of(stripe);
     let mut keys = HashSet::new();
-    for (i, number) in range.clone().enumerate() {
+    for (i, number) in range.enumerate() {
         if overflows[i] != stored_overflows[i] {
             wrong.push(format!(
                 "bucket {number}: {} keys passed over it and it says {}",
                 overflows[i], stored_overflows[i]
             ));
         }
-        let outcome = locked.for_each_in(number, |place| {
-            let (key, hash) = locked.hash_of(place)?;
-            if !range.contains(&hash.home(segment)) {
-                wrong.push(format!(
-                    "bucket {number}: {key:?} belongs to another stripe"
-                ));
-            } else if locked.find(&key, hash)?.found.map(|p| p.at) != Some(place.at) {
-                wrong.push(format!("bucket {number}: {key:?} is not found by its hash"));
+        for slot in probe::bucket(segment, number).tags().slots() {
+            let outcome = locked.place_of(number, slot).and_then(|place| {
+                let (key, hash) = locked.hash_of(&place)?;
+                if locked.find(&key, hash)?.found.map(|found| found.at) != Some(place.at) {
+                    wrong.push(format!(
+                        "bucket {number}: the key in slot {slot} is not found by its hash"
+                    ));
+                }
+                if !is_padded(&place) {
+                    wrong.push(format!(
+                        "the record at byte {} is not padded with zeros",
+                        place.at * WORD
+                    ));
+                }
+                if !keys.insert(key) {
+                    wrong.push(format!("bucket {number}: a key stands twice in its stripe"));
+                }
+                Ok(())
+            });
+            if let Err(error) = outcome {
+                wrong.push(format!("bucket {number}, slot {slot}: {error}"));
             }
-            check_chunk(segment, place, wrong);
-            if !keys.insert(key) {
-                wrong.push(format!("bucket {number}: a key stands twice in its stripe"));
-            }
-            Ok(())
-        });
-        if let Err(error) = outcome {
-            wrong.push(format!("bucket {number}: {error}"));
-        }
-        let tags = probe::bucket(segment, number).tags();
-        if tags.occupied().count_ones() as usize > crate::layout::BUCKET_SLOTS {
-            wrong.push(format!("bucket {number}: more tags than slots"));
         }
     }
 }
 
-/// A live record lies below the cursor of a chunk that is in use.
-fn check_chunk(segment: &Segment, place: &Place<'_>, wrong: &mut Vec<String>) {
+/// Whether the last word of a record's value has zeros behind the value.
+fn is_padded(place: &Place<'_>) -> bool {
+    let rest = place.header.value % WORD;
+    let last = place.value().get(place.header.value / WORD);
+    rest == 0 || last.is_none_or(|word| word.load(Ordering::Relaxed) >> (8 * rest) == 0)
+}
+
+/// A record that a slot leads to.
+#[derive(Clone, Copy)]
+pub(crate) struct Live {
+    pub(crate) at: usize,
+    pub(crate) words: usize,
+    pub(crate) bucket: usize,
+    pub(crate) slot: usize,
+}
+
+impl Live {
+    pub(crate) fn end(&self) -> usize {
+        self.at + self.words
+    }
+}
+
+/// All records that slots lead to, in the order in which they lie in the arena.
+pub(crate) struct Census(pub(crate) Vec<Live>);
+
+impl Census {
+    /// With the locks of all stripes. Slots that lead to no record are left out.
+    pub(crate) fn take(segment: &Segment) -> Self {
+        let mut records = Vec::new();
+        for bucket in 0..segment.geometry.stripes() * segment.geometry.stripe_buckets {
+            let words = probe::bucket(segment, bucket);
+            for slot in words.tags().slots() {
+                let at = segment.geometry.word_of(words.slot(slot));
+                if let Some((header, _)) = read::open(segment, at) {
+                    records.push(Live {
+                        at,
+                        words: segment.geometry.record_words(header),
+                        bucket,
+                        slot,
+                    });
+                }
+            }
+        }
+        records.sort_unstable_by_key(|record| record.at);
+        Self(records)
+    }
+
+    /// Those that begin in a chunk.
+    pub(crate) fn of(&self, segment: &Segment, chunk: usize) -> &[Live] {
+        let begin = segment.geometry.chunk(chunk);
+        let end = begin + segment.geometry.chunk_words;
+        let first = self.0.partition_point(|record| record.at < begin);
+        let last = self.0.partition_point(|record| record.at < end);
+        &self.0[first..last]
+    }
+
+    /// Pairs of neighbours that share words; the later one of each.
+    pub(crate) fn overlapping(&self) -> impl Iterator<Item = (&Live, &Live)> {
+        let mut furthest: Option<&Live> = None;
+        self.0.iter().filter_map(move |record| {
+            let before = furthest.filter(|before| before.end() > record.at);
+            if furthest.is_none_or(|before| before.end() < record.end()) {
+                furthest = Some(record);
+            }
+            before.map(|before| (before, record))
+        })
+    }
+
+    fn overlaps(&self) -> Vec<String> {
+        self.overlapping()
+            .map(|(one, other)| {
+                format!(
+                    "the records at bytes {} and {} overlap",
+                    one.at * WORD,
+                    other.at * WORD
+                )
+            })
+            .collect()
+    }
+}
+
+/// What is wrong with a chunk, with the locks of all stripes; what only some looks
+/// show is not.
+pub(crate) fn chunk_faults(segment: &Segment, census: &Census, chunk: usize) -> Vec<String> {
+    let records = census.of(segment, chunk);
+    let mut faults = chunk_faults_now(segment, records, chunk);
+    for _ in 1..LOOKS {
+        if faults.is_empty() {
+            break;
+        }
+        sync::yield_now();
+        let again = chunk_faults_now(segment, records, chunk);
+        faults.retain(|fault| again.contains(fault));
+    }
+    faults
+}
+
+fn chunk_faults_now(segment: &Segment, records: &[Live], chunk: usize) -> Vec<String> {
     let geometry = &segment.geometry;
-    let chunk = geometry.chunk_of(place.at);
-    let end = place.at + geometry.record_words(place.header);
-    if !matches!(
-        arena::state(segment, chunk),
-        State::Open(_) | State::Sealed | State::Cleaning(_)
-    ) {
-        wrong.push(format!(
-            "the record at byte {} lies in chunk {chunk}, which is not in use",
-            place.at * WORD
-        ));
-    } else if end > geometry.chunk(chunk) + arena::cursor(segment, chunk) {
-        wrong.push(format!(
-            "the record at byte {} reaches past what chunk {chunk} holds",
-            place.at * WORD
+    let mut wrong = Vec::new();
+    let mut say = |what: &str| wrong.push(format!("chunk {chunk}: {what}"));
+    let state = arena::state(segment, chunk);
+    // After the state: whoever took it had raised the mark before.
+    if state != State::Free && chunk >= segment.populated() {
+        say("it is in use, and the header says that it has no memory");
+    }
+    match state {
+        State::Damaged => say("its state is none"),
+        State::Free => {
+            if [CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN]
+                .iter()
+                .any(|word| detail(segment, chunk, *word) != 0)
+            {
+                say("it is free and not empty");
+            }
+        }
+        State::Tail(distance) => {
+            if !is_tail_of(segment, chunk, distance) {
+                say("it is the tail of a run that is not there");
+            }
+        }
+        State::Open(owner) | State::Cleaning(owner) => {
+            if is_nobody(segment, owner) {
+                say("its state names nobody");
+            }
+        }
+        State::Sealed => {}
+    }
+    if !in_use(state) {
+        if !records.is_empty() {
+            say("it is not in use, and a record lies in it");
+        }
+        return wrong;
+    }
+    if let Some(fault) = contents_faults(segment, records, chunk, state) {
+        say(&fault);
+    }
+    let truth: usize = records.iter().map(|record| record.words).sum();
+    let live = detail(segment, chunk, CHUNK_LIVE) as i64;
+    if live > truth as i64 {
+        say(&format!(
+            "{truth} words of it are live and it says {live} are"
         ));
     }
+    for record in records.iter().filter(|r| r.words > geometry.chunk_words) {
+        for distance in 1..record.words.div_ceil(geometry.chunk_words) {
+            if chunk + distance >= geometry.chunks
+                || arena::state(segment, chunk + distance) != State::Tail(distance)
+            {
+                say(&format!("the run's chunk {} is not its", chunk + distance));
+            }
+        }
+    }
+    wrong
+}
+
+/// What is wrong with the cursor, the run and the records of a chunk in use.
+pub(crate) fn contents_faults(
+    segment: &Segment,
+    records: &[Live],
+    chunk: usize,
+    state: State,
+) -> Option<String> {
+    let geometry = &segment.geometry;
+    let begin = geometry.chunk(chunk);
+    let limit = arena::run(segment, chunk) * geometry.chunk_words;
+    let cursor = detail(segment, chunk, CHUNK_CURSOR);
+    // Whoever sees a cursor sees, by the fence before its store, that the chunk was
+    // opened for it: still sealed, it is the sealed chunk's.
+    fence(Ordering::Acquire);
+    let sealed = state == State::Sealed && arena::state(segment, chunk) == State::Sealed;
+    if cursor > limit as u64 {
+        return Some(format!("its cursor {cursor} is past its end"));
+    }
+    let last = records.last().map_or(begin, Live::end);
+    if last > begin + cursor as usize {
+        return Some("a record reaches past what it holds".to_owned());
+    }
+    if let Some(first) = records.first() {
+        let longest = records.iter().map(|record| record.words).max();
+        let needed = longest.map_or(1, |words| words.div_ceil(geometry.chunk_words));
+        let run = detail(segment, chunk, CHUNK_RUN);
+        if run.max(1) != needed as u64 {
+            return Some(format!("it says that its run has {run} chunks"));
+        }
+        if needed > 1 && first.at != begin {
+            return Some("a large record begins in its middle".to_owned());
+        }
+    }
+    let until = if sealed {
+        begin + cursor as usize
+    } else {
+        last
+    };
+    if until > geometry.chunk(segment.populated()) {
+        return Some("it holds more than has memory".to_owned());
+    }
+    let mut at = begin;
+    let mut records = records.iter();
+    let mut next = records.next();
+    while at < until {
+        if let Some(record) = next.filter(|record| record.at <= at) {
+            if record.at < at {
+                return Some(format!(
+                    "the record at byte {} begins inside another",
+                    record.at * WORD
+                ));
+            }
+            next = records.next();
+        }
+        match record_at(segment, at, until) {
+            Some(words) => at += words,
+            None => {
+                return Some(format!(
+                    "at byte {} should be a record and is none",
+                    at * WORD
+                ));
+            }
+        }
+    }
+    None
+}
+
+/// The words of the record at a word, if there is one that ends before `until`.
+pub(crate) fn record_at(segment: &Segment, at: usize, until: usize) -> Option<usize> {
+    let header = Header::unpack(load(segment, at))?;
+    let words = segment.geometry.record_words(header);
+    (words <= until - at).then_some(words)
+}
+
+fn detail(segment: &Segment, chunk: usize, word: usize) -> u64 {
+    arena::detail(segment, chunk, word).load(Ordering::Relaxed)
+}
+
+pub(crate) fn in_use(state: State) -> bool {
+    matches!(state, State::Open(_) | State::Sealed | State::Cleaning(_))
+}
+
+/// Whether the chunk that a tail names as its run's head has a run so long.
+pub(crate) fn is_tail_of(segment: &Segment, chunk: usize, distance: usize) -> bool {
+    chunk.checked_sub(distance).is_some_and(|head| {
+        distance > 0 && in_use(arena::state(segment, head)) && arena::run(segment, head) > distance
+    })
 }

@@ -256,6 +256,7 @@ pub mod model;
 mod options;
 mod participants;
 mod record;
+mod repair;
 mod segment;
 mod stats;
 mod sync;

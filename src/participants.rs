@@ -113,6 +113,11 @@ impl Participant {
         self.id
     }
 
+    /// What its slot's state word says while it is attached.
+    pub(crate) fn state(&self) -> u64 {
+        u64::from(self.id.generation) << GENERATION_SHIFT | ATTACHED
+    }
+
     /// Whether this process made the claim, and did not inherit it by a fork. In
     /// a model, also whether it lives.
     pub(crate) fn is_ours(&self) -> bool {
@@ -162,6 +167,11 @@ impl Participant {
         );
         crash_point!("detach: marked");
     }
+}
+
+/// A slot's state word with nothing in it that no participant stores.
+pub(crate) fn without_stray_bits(state: u64) -> u64 {
+    state >> GENERATION_SHIFT << GENERATION_SHIFT | state & ATTACHED
 }
 
 /// The byte whose lock shows that a slot's owner lives.

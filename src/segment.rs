@@ -10,6 +10,9 @@ use crate::sync::{AtomicU64, Ordering, crash_point};
 use crate::sys::Mapping;
 use crate::waiting::Waiting;
 
+/// Words that are asked for at a time when they are probably there.
+const POPULATE_AGAIN: usize = 1 << 17;
+
 pub(crate) struct Segment {
     pub(crate) map: Mapping,
     pub(crate) geometry: Geometry,
@@ -73,6 +76,23 @@ impl Segment {
             .map_err(|source| no_memory(source, asked))?;
         crash_point!("populate: pages present");
         self.words()[HEADER_POPULATED].fetch_max(chunks as u64, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Gives pages to all chunks that are said to have them, in case a damaged header
+    /// says it.
+    pub(crate) fn populate_again(&self) -> Result<()> {
+        let end = self.geometry.chunk(self.populated());
+        let mut at = self.geometry.chunk(0);
+        while at < end {
+            // In small pieces: a large one is refused if there is not so much memory
+            // left, and mostly all of it is there already.
+            let next = end.min(at + POPULATE_AGAIN);
+            self.map
+                .populate(at..next)
+                .map_err(|source| no_memory(source, (next - at) * WORD))?;
+            at = next;
+        }
         Ok(())
     }
 

@@ -54,6 +54,16 @@ impl Tags {
         !self.matching(0) & ((1 << OVERFLOW) - 1)
     }
 
+    /// The slots in use.
+    pub(crate) fn slots(self) -> impl Iterator<Item = usize> {
+        let mut occupied = self.occupied();
+        std::iter::from_fn(move || {
+            let slot = occupied.trailing_zeros() as usize;
+            occupied &= occupied.wrapping_sub(1);
+            (slot < u32::BITS as usize).then_some(slot)
+        })
+    }
+
     /// The version that was seen together with these tags.
     #[inline]
     pub(crate) fn version(self) -> u64 {
