@@ -333,10 +333,10 @@ def test_all_else_is_stored_as_a_pickle_in_an_extension(raw: Callable[[Any], byt
         assert same(pickle.loads(read.data), value)
 
 
-def test_what_msgpack_wrote_is_read(new: NEW, name: str) -> None:
-    d = new()
+def test_what_msgpack_wrote_is_read(name: str) -> None:
     values = [value for value in PLAIN if without_extensions(value)]
-    with SharedDict(name=name, **BIG) as d, SharedDict.open(name, codec="raw") as raw:
+    options = BIG | {"capacity": 200}
+    with SharedDict(name=name, **options) as d, SharedDict.open(name, codec="raw") as raw:
         for number, value in enumerate(values):
             raw[msgpack.packb(number)] = msgpack.packb(value)
             assert same(d[number], value)
