@@ -1,0 +1,220 @@
+"""Do the annotations hold, in the package and for its users?"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import shmtable
+
+PACKAGE = Path(__file__).resolve().parents[1] / "shmtable"
+
+# What a type checker makes of a user's program; each claim is an assert_type.
+GOOD = """
+import copy
+import multiprocessing
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, MutableMapping, ValuesView
+from typing import Any, Literal
+
+import shmtable
+import shmtable._missing
+from shmtable import MISSING, Error, SharedDict
+from typing_extensions import assert_type
+
+d = SharedDict[str, int]()
+assert_type(d, SharedDict[str, int])
+assert_type(SharedDict({"a": 1}), SharedDict[str, int])
+assert_type(SharedDict([("a", 1)], name="n", capacity=10), SharedDict[str, int])
+opened: SharedDict[str, int] = SharedDict(name="n", codec="json", trust=[1], mode=0o600)
+assert_type(SharedDict[str, int].create("n", codec="raw"), SharedDict[str, int])
+assert_type(SharedDict[str, int].open("n", read_only=True, trust="anyone"), SharedDict[str, int])
+with d as same:
+    assert_type(same, SharedDict[str, int])
+SharedDict.unlink("n")
+d.unlink()
+assert_type(d.close(), None)
+
+assert_type(d["a"], int)
+assert_type(d.get("a"), int | None)
+assert_type(d.get("a", 0), int)
+assert_type(d.get("a", "none"), int | str)
+assert_type(d.pop("a"), int)
+assert_type(d.pop("a", 0), int)
+assert_type(d.pop("a", None), int | None)
+assert_type(d.popitem(), tuple[str, int])
+assert_type(d.setdefault("a", 1), int)
+assert_type("a" in d, bool)
+assert_type(len(d), int)
+assert_type([key for key in d], list[str])
+assert_type(iter(d), Iterator[str])
+assert_type(d.keys(), KeysView[str])
+assert_type(d.values(), ValuesView[int])
+assert_type(d.items(), ItemsView[str, int])
+assert_type([pair for pair in d.items()], list[tuple[str, int]])
+d["a"] = 2
+del d["a"]
+d.update({"a": 1}, b=2)
+d.update([("a", 1)])
+
+assert_type(d.copy(), dict[str, int])
+assert_type(d.snapshot(), dict[str, int])
+assert_type(copy.copy(d), SharedDict[str, int])  # As for every type: see copy.copy's stub.
+assert_type(d | {"b": 2}, dict[str, int])
+assert_type({"b": 2} | d, dict[str, int])
+assert_type(d | d, dict[str, int])
+assert_type(d | {1: "b"}, dict[str | int, int | str])
+d |= {"b": 2}
+d |= [("b", 2)]
+assert_type(d, SharedDict[str, int])
+assert_type(d == {}, bool)
+
+assert_type(d.add("a"), int)
+assert_type(d.add("a", 2), int)
+floats = SharedDict[str, float]()
+assert_type(floats.add("a", 0.5), float)
+anything = SharedDict[str, Any]()
+assert_type(anything.get("a"), Any | None)
+assert_type(d.compare_exchange("a", 1, 2), bool)
+assert_type(d.compare_exchange("a", MISSING, 2), bool)
+assert_type(d.compare_exchange("a", 1, MISSING), bool)
+
+
+def raised(old: int) -> int:
+    return old + 1
+
+
+def raised_or_gone(old: int) -> int | Literal[shmtable._missing.Missing.MISSING]:
+    return old + 1 if old else MISSING
+
+
+# With functions that have types: for a lambda, mypy finds both overloads fitting.
+assert_type(d.update_value("a", raised), int)
+assert_type(d.update_value("a", raised, 0), int)
+gone = d.update_value("a", raised_or_gone)
+if gone is not MISSING:
+    assert_type(gone, int)
+d.update_value("a", lambda old: old + 1)
+d.update_value("a", lambda old: old + 1, 0)
+d.update_value("a", lambda old: MISSING)
+assert_type(d.get_or_compute("a", lambda: 1), int)
+assert_type(d.wait("a"), int)
+assert_type(d.wait("a", timeout=0.5), int)
+assert_type(d.get_many(["a", "b"]), list[int | None])
+assert_type(d.get_many(iter(["a"]), 0), list[int])
+assert_type(d.get_many(("a",), default="none"), list[int | str])
+d.set_many({"a": 1})
+d.set_many(pair for pair in [("a", 1)])
+assert_type(d.stats(), dict[str, int])
+assert_type(d.name, str)
+assert_type(d.capacity, int)
+assert_type(d.closed, bool)
+assert_type(d.read_only, bool)
+assert_type(d.anonymous, bool)
+assert_type(d.allow_pickle, bool)
+assert_type(d.codec, Literal["pickle", "msgpack", "json", "raw"])
+assert_type(shmtable.tables(), list[str])
+
+
+def takes(mapping: Mapping[str, int], mutable: MutableMapping[str, int]) -> None: ...
+
+
+takes(d, d)
+multiprocessing.Process(target=takes, args=(d, d))
+match d:
+    case {"a": x}:
+        assert_type(x, int)
+
+
+class Counts(SharedDict[str, int]):
+    def count(self, key: str) -> int:
+        return self.add(key)
+
+
+assert_type(Counts.open("n"), Counts)
+with Counts() as counts:
+    assert_type(counts, Counts)
+    assert_type(counts["a"], int)
+maybe = SharedDict[str, int | None]()
+assert_type(maybe.setdefault("a"), int | None)
+try:
+    d["a"]
+except shmtable.MissingKeyError as error:
+    assert isinstance(error, KeyError)
+except Error as other:
+    assert_type(other, Error)
+"""
+
+# What a type checker is to refuse: a line each.
+BAD = """
+d[1]
+d["a"] = "text"
+d.get(1)
+d.setdefault("a")
+d.set_many({"a": "text"})
+d.compare_exchange("a", "text", 1)
+d.update_value("a", lambda old: "text")
+d.get_or_compute("a", lambda: "text")
+d.get_many([1])
+d | 5
+d.unknown()
+SharedDict({"a": 1}, codec="xml")
+SharedDict({"a": 1}, unknown=1)
+SharedDict({"a": 1}, trust="nobody")
+SharedDict.open("n", capacity=10)
+SharedDict(x=1)
+SharedDict({"a": 1}, 5)
+d.name = "other"
+"""
+
+
+def mypy(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"--cache-dir={tmp_path_factory.mktemp('mypy')}"
+
+
+def test_the_installed_package_is_the_one_that_is_tested() -> None:
+    assert "site-packages" in Path(shmtable.__file__).parts
+    assert (Path(shmtable.__file__).parent / "py.typed").exists()
+    assert (Path(shmtable.__file__).parent / "_native.pyi").exists()
+
+
+def test_the_package_is_strictly_typed(tmp_path: Path, cache: str) -> None:
+    checked = mypy(cache, PACKAGE, cwd=tmp_path)
+    assert (checked.returncode, checked.stderr) == (0, ""), checked.stdout
+
+
+def test_a_users_program_has_the_types_it_should(tmp_path: Path, cache: str) -> None:
+    (tmp_path / "good.py").write_text(GOOD)
+    checked = mypy(cache, "good.py", cwd=tmp_path)
+    assert (checked.returncode, checked.stderr) == (0, ""), checked.stdout
+
+
+def test_what_is_wrong_is_refused_line_by_line(tmp_path: Path, cache: str) -> None:
+    head = "from shmtable import SharedDict\nd = SharedDict[str, int]()\n"
+    lines = BAD.strip().splitlines()
+    (tmp_path / "bad.py").write_text(head + "\n".join(lines) + "\n")
+    checked = mypy(cache, "bad.py", cwd=tmp_path)
+    assert checked.returncode == 1
+    refused = {
+        int(line.split(":")[1]) - 3 for line in checked.stdout.splitlines() if ": error:" in line
+    }
+    assert [line for number, line in enumerate(lines) if number not in refused] == []
+
+
+def test_the_stubs_are_as_the_module_is(tmp_path: Path) -> None:
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy.stubtest", "shmtable"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (checked.returncode, checked.stderr) == (0, ""), checked.stdout
