@@ -6,6 +6,7 @@ mod loom;
 mod process;
 mod python;
 mod test;
+mod trials;
 
 use std::env;
 use std::process::ExitCode;
@@ -34,6 +35,10 @@ Commands:
                    table of the README (--quick: a tenth of the size, writes nothing)
   full-tmpfs       the tests of a full /dev/shm, in a mount namespace of their own
                    (Linux; as root, or where users may make namespaces)
+  torture          kills and stops writing processes for a minute, and holds the table
+                   against what they wrote down (--seconds N, --workers W, --help)
+  linearizability  records what processes on hot keys are told, and looks for an order
+                   that explains it (--operations N, --processes P, --help)
 ";
 
 fn main() -> ExitCode {
@@ -58,6 +63,7 @@ fn main() -> ExitCode {
         ["bench-python"] => python::bench(&[]),
         ["bench-python", "--quick"] => python::bench(&["--quick"]),
         ["full-tmpfs"] => full_tmpfs::run(),
+        [trial @ ("torture" | "linearizability"), ref options @ ..] => trials::run(trial, options),
         _ => {
             eprintln!("no such command: {}\n\n{USAGE}", arguments.join(" "));
             return ExitCode::from(2);

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::process::{cargo, cargo_with_cfg, root, run as run_command};
-use crate::{Result, demo, loom, python};
+use crate::{Result, demo, loom, python, trials};
 
 /// How much of the list is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,16 @@ const LANES: &[Lane] = &[
         name: "loom",
         extent: Extent::Full,
         run: || loom::run(None),
+    },
+    Lane {
+        name: "torture",
+        extent: Extent::Full,
+        run: || trials::run("torture", &["--seconds", "25"]),
+    },
+    Lane {
+        name: "linearizability",
+        extent: Extent::Full,
+        run: || trials::run("linearizability", &["--operations", "4000000"]),
     },
     Lane {
         name: "documents",

@@ -1,0 +1,12 @@
+//! `cargo xtask torture` and `cargo xtask linearizability`: the long-running proofs of
+//! `trials/`.
+
+use crate::Result;
+use crate::process::{cargo, run as run_command};
+
+/// Builds the trials, optimized, and runs one; its options are its own, and `--help`
+/// lists them.
+pub(crate) fn run(trial: &str, options: &[&str]) -> Result {
+    let mut command = cargo("run --quiet --release --package shmtable-trials --");
+    run_command(command.arg(trial).args(options))
+}
