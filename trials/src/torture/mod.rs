@@ -101,9 +101,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         arguments.seconds, arguments.shape.workers, arguments.shape.value_max
     );
     let mut supervisor = Supervisor::new(arguments, seed)?;
-    let result = supervisor.run();
+    let begin = Instant::now();
+    if let Err(error) = supervisor.run() {
+        // A damaged table fails the supervisor's own operations too.
+        let text = format!("the supervisor itself failed: {error}");
+        supervisor.findings.push(Finding::wrong(text));
+    }
     let name = supervisor.name.clone();
-    let ok = result.and_then(|seconds| supervisor.report(seconds));
+    let ok = supervisor.report(begin.elapsed().as_secs_f64());
     // What is left has no name: the children are dead, and so is the table.
     supervisor.end_all();
     drop(supervisor);
@@ -164,8 +169,8 @@ impl<'a> Supervisor<'a> {
         })
     }
 
-    /// Kills and stops until the time is over; how many seconds that took.
-    fn run(&mut self) -> Result<f64> {
+    /// Kills and stops until the time is over.
+    fn run(&mut self) -> Result {
         let begin = Instant::now();
         let end = begin + Duration::from_secs(self.arguments.seconds);
         let every = Duration::from_secs(1) / self.arguments.kills as u32;
@@ -206,9 +211,7 @@ impl<'a> Supervisor<'a> {
                 std::thread::sleep(next.saturating_duration_since(Instant::now()));
             }
         }
-        let seconds = begin.elapsed().as_secs_f64();
-        self.audit()?;
-        Ok(seconds)
+        self.audit()
     }
 
     /// Any time up to twice the mean.
