@@ -106,6 +106,8 @@ class Step:
 
 def work(d: ANYTHING, worker: int, begin: int, acknowledge: int) -> None:
     """Does one step after the other, until it is killed."""
+    # The parent goes first, who follows each step of all workers.
+    os.nice(10)
     number = begin
     while True:
         Step(worker, number).do(d)
