@@ -236,4 +236,4 @@ class Model(RuleBasedStateMachine):
 
 
 TestModel = Model.TestCase
-TestModel.settings = settings(max_examples=200, stateful_step_count=60)
+TestModel.settings = settings(max_examples=120, stateful_step_count=60)
