@@ -362,6 +362,7 @@ mod tests {
                 cells: cell..cell + 1,
                 effect: Effect::Becomes(state(self.step)),
                 reads: 0,
+                refused: 0,
             };
             self.diaries[worker].announce(&intent).unwrap();
         }

@@ -1,10 +1,10 @@
 //! What a worker was about to do and what it has done, in a file that outlives it.
 //!
 //! A worker writes the step it is about to take, takes it, and writes what became of
-//! the cell it was about (a cell: what one worker knows of one key). Each is one `pwrite`
-//! of one record. The kernel does not end a process in the middle of a copy of 64 bytes
-//! to the page cache, and the page cache survives a process; so after any death at most
-//! one step is announced and not acknowledged. Who reads while the worker writes finds
+//! the cells it was about (a cell: what one worker knows of one key). Each is one `pwrite`
+//! of records that cross no page. The kernel does not end a process in the middle of a
+//! copy to a page of the page cache, and the page cache survives a process; so after any
+//! death at most one step is announced and not acknowledged. Who reads while the worker writes finds
 //! out by a checksum, and reads again.
 
 use std::fs::File;
@@ -48,6 +48,8 @@ pub(crate) struct Intent {
     pub(crate) effect: Effect,
     /// Reads that this life of the worker has done before.
     pub(crate) reads: u64,
+    /// Writes of this life that were refused for want of room.
+    pub(crate) refused: u64,
 }
 
 impl Intent {
@@ -113,8 +115,8 @@ impl Diary {
         words[3] = effect;
         words[4] = state.origin;
         words[5] = state.measure;
-        words[6] = intent.reads;
-        self.write(0, words)
+        words[6] = intent.reads << 32 | intent.refused;
+        self.write(0, [words])
     }
 
     /// The last step that was announced.
@@ -131,16 +133,25 @@ impl Diary {
                 1 => Effect::Filled,
                 _ => Effect::Emptied,
             },
-            reads: words[6],
+            reads: words[6] >> 32,
+            refused: words[6] & 0xffff_ffff,
         })
     }
 
     pub(crate) fn acknowledge(&self, cell: usize, now: Cell) -> io::Result<()> {
-        let mut words = [0; WORDS];
-        words[0] = now.step;
-        words[1] = now.state.origin;
-        words[2] = now.state.measure;
-        self.write(1 + cell, words)
+        self.acknowledge_all(cell, &[now])
+    }
+
+    /// Neighbouring cells. A death in between leaves the rest unacknowledged.
+    pub(crate) fn acknowledge_all(&self, first: usize, cells: &[Cell]) -> io::Result<()> {
+        let record = |cell: &Cell| {
+            let mut words = [0; WORDS];
+            words[0] = cell.step;
+            words[1] = cell.state.origin;
+            words[2] = cell.state.measure;
+            words
+        };
+        self.write(1 + first, cells.iter().map(record))
     }
 
     pub(crate) fn cell(&self, cell: usize) -> io::Result<Cell> {
@@ -154,11 +165,17 @@ impl Diary {
         })
     }
 
-    fn write(&self, record: usize, mut words: [u64; WORDS]) -> io::Result<()> {
-        words[WORDS - 1] = checksum(&words);
-        let bytes = words.map(u64::to_le_bytes);
-        self.file
-            .write_all_at(bytes.as_flattened(), (RECORD * record) as u64)
+    fn write(
+        &self,
+        first: usize,
+        records: impl IntoIterator<Item = [u64; WORDS]>,
+    ) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        for mut words in records {
+            words[WORDS - 1] = checksum(&words);
+            bytes.extend_from_slice(words.map(u64::to_le_bytes).as_flattened());
+        }
+        self.file.write_all_at(&bytes, (RECORD * first) as u64)
     }
 
     fn read(&self, record: usize) -> io::Result<[u64; WORDS]> {
@@ -206,6 +223,7 @@ mod tests {
                 cells: 1..3,
                 effect,
                 reads: 7,
+                refused: 2,
             };
             diary.announce(&intent).unwrap();
             assert_eq!(other.intent().unwrap(), intent);
@@ -227,6 +245,7 @@ mod tests {
             cells: 1..2,
             effect: Effect::Becomes(state),
             reads: 0,
+            refused: 0,
         };
         let mut cell = Cell::default();
         assert_eq!(cell.pending(1, &intent), Some(state));

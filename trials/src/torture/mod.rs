@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 60)]
     seconds: u64,
     /// Kills in a second, in the mean
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     kills: u64,
     /// What the random choices follow from; a new one by default
     #[arg(long)]
@@ -75,6 +75,7 @@ struct Totals {
     acknowledged: u64,
     unacknowledged: u64,
     reads: u64,
+    refused: u64,
     longest_stall: u64,
 }
 
@@ -309,6 +310,7 @@ impl<'a> Supervisor<'a> {
         if intent.step > slot.first {
             self.totals.acknowledged += intent.step - slot.first - open;
             self.totals.reads += intent.reads;
+            self.totals.refused += intent.refused;
         }
         Ok(())
     }
@@ -386,8 +388,9 @@ impl<'a> Supervisor<'a> {
             totals.audits
         );
         println!(
-            "{} writes acknowledged, {} open when their process died, {} reads",
-            totals.acknowledged, totals.unacknowledged, totals.reads
+            "{} writes acknowledged ({} refused for want of room), {} open when their process \
+             died, {} reads",
+            totals.acknowledged, totals.refused, totals.unacknowledged, totals.reads
         );
         println!(
             "{} take-overs, {} cleanings, longest stall {:.1} ms",

@@ -46,17 +46,18 @@ impl Shape {
         self.value_max as usize
     }
 
-    /// A small table: as many entries as there are keys, and so little room that
-    /// writers clean all the time and large values find no neighbours now and then.
+    /// A table that is too small: buckets overflow, a new key finds no slot now and then,
+    /// and there is so little room that writers clean all the time and large values find
+    /// no neighbours now and then.
     pub(crate) fn options(self) -> Options {
         let keys = self.workers() * SUMS.start + SUMS.len() + SHARED.len();
         let chunk = (self.value_max() / 8).next_power_of_two().max(4096);
         // What a value takes in the mean, and two of the largest.
-        let mean = self.value_max() / 40 + 500;
+        let mean = self.value_max() / 80 + 500;
         Options::new()
-            .capacity(keys)
-            .value_space(keys * mean * 3 / 2 + 2 * self.value_max())
-            .stripes(4)
+            .capacity(keys * 2 / 5)
+            .value_space(keys * mean + self.value_max())
+            .stripes(2)
             .chunk_size(chunk)
             .max_participants(self.workers() + 2)
             .lock_timeout(LOCK_TIMEOUT)
@@ -69,7 +70,7 @@ impl Shape {
         match dice.random_range(0..100) {
             0..25 => value::SMALL,
             25..75 => dice.random_range(value::LEAST..=300),
-            75..95 => dice.random_range(301..=middle),
+            75..98 => dice.random_range(301..=middle),
             _ => dice.random_range(middle..=most),
         }
     }

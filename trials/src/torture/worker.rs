@@ -66,7 +66,7 @@ impl From<Finding> for Trouble {
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
         match error {
-            Error::ValueSpaceFull { .. } => Self::Refused,
+            Error::ValueSpaceFull { .. } | Error::TableFull { .. } => Self::Refused,
             error => Self::Found(error.into()),
         }
     }
@@ -137,6 +137,7 @@ struct Worker {
     dice: SmallRng,
     step: u64,
     reads: u64,
+    refused: u64,
     cells: [Cell; CELLS],
     /// The least step of a writer that a shared key may show from now on.
     least: HashMap<(usize, usize), u64>,
@@ -168,6 +169,7 @@ impl Worker {
             step: diaries[me].intent()?.step,
             diaries,
             reads: 0,
+            refused: 0,
             cells,
             least: HashMap::new(),
             sums: [None; _],
@@ -185,10 +187,10 @@ impl Worker {
                 580..680 => self.sum()?,
                 680..830 => self.shared()?,
                 830..900 => self.look_at_own()?,
-                900..960 => self.look_at_others()?,
-                960..980 => self.look_at_many()?,
-                980..990 => self.go_through_all()?,
-                990..995 => self.fill_some()?,
+                900..940 => self.look_at_others()?,
+                940..955 => self.look_at_many()?,
+                955..960 => self.go_through_all()?,
+                960..985 => self.fill_some()?,
                 _ => self.remove_some()?,
             }
         }
@@ -229,10 +231,14 @@ impl Worker {
             cells: index..index + 1,
             effect: Effect::Becomes(after),
             reads: self.reads,
+            refused: self.refused,
         })?;
         let (changed, result) = match operation(self, step) {
             Ok((changed, result)) => (changed, Some(result)),
-            Err(Trouble::Refused) => (false, None),
+            Err(Trouble::Refused) => {
+                self.refused += 1;
+                (false, None)
+            }
             Err(found) => return Err(found),
         };
         let state = if changed { after } else { before };
@@ -704,7 +710,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Many cells in one step; each of them is changed or not if it fails.
+    /// Many cells in one step; each of them is changed or not if it fails. Little lies
+    /// between one of them and the next, so that a death is likely to fall into a change.
     fn take_long_step(
         &mut self,
         effect: Effect,
@@ -720,6 +727,7 @@ impl Worker {
             cells: begin..end,
             effect,
             reads: self.reads,
+            refused: self.refused,
         };
         self.diaries[self.me].announce(&intent)?;
         let refused = match operation(self, &intent) {
@@ -727,6 +735,7 @@ impl Worker {
             Err(Trouble::Refused) => true,
             Err(found) => return Err(found),
         };
+        self.refused += u64::from(refused);
         for index in intent.cells.clone() {
             let mut state = intent.after(index);
             if refused {
@@ -736,9 +745,11 @@ impl Worker {
                 let states = [self.cells[index].state, state];
                 state = audit::judge(self.me, place, found.as_deref(), &states)?;
             }
-            self.acknowledge(index, state)?;
+            let step = self.step;
+            self.cells[index] = Cell { step, state };
         }
-        Ok(())
+        let cells = &self.cells[intent.cells.clone()];
+        Ok(self.diaries[self.me].acknowledge_all(intent.cells.start, cells)?)
     }
 
     fn fill_some(&mut self) -> Result<(), Trouble> {
