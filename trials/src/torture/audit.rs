@@ -359,6 +359,7 @@ mod tests {
             self.step += 1;
             let intent = Intent {
                 step: self.step,
+                time: 0,
                 cells: cell..cell + 1,
                 effect: Effect::Becomes(state(self.step)),
                 reads: 0,

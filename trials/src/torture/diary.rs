@@ -44,6 +44,8 @@ pub(crate) enum Effect {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Intent {
     pub(crate) step: u64,
+    /// When it was announced, by the clock of all processes.
+    pub(crate) time: u64,
     pub(crate) cells: Range<usize>,
     pub(crate) effect: Effect,
     /// Reads that this life of the worker has done before.
@@ -110,8 +112,8 @@ impl Diary {
         };
         let mut words = [0; WORDS];
         words[0] = intent.step;
-        words[1] = intent.cells.start as u64;
-        words[2] = intent.cells.end as u64;
+        words[1] = intent.time;
+        words[2] = (intent.cells.start as u64) << 32 | intent.cells.end as u64;
         words[3] = effect;
         words[4] = state.origin;
         words[5] = state.measure;
@@ -124,7 +126,8 @@ impl Diary {
         let words = self.read(0)?;
         Ok(Intent {
             step: words[0],
-            cells: words[1] as usize..words[2] as usize,
+            time: words[1],
+            cells: (words[2] >> 32) as usize..words[2] as u32 as usize,
             effect: match words[3] {
                 0 => Effect::Becomes(State {
                     origin: words[4],
@@ -220,6 +223,7 @@ mod tests {
         for effect in [Effect::Becomes(state), Effect::Filled, Effect::Emptied] {
             let intent = Intent {
                 step: 5,
+                time: 99,
                 cells: 1..3,
                 effect,
                 reads: 7,
@@ -242,6 +246,7 @@ mod tests {
         };
         let intent = Intent {
             step: 5,
+            time: 99,
             cells: 1..2,
             effect: Effect::Becomes(state),
             reads: 0,

@@ -2,8 +2,14 @@
 //! they wrote down.
 //!
 //! The supervisor starts workers and kills them, some ten milliseconds later. Every death
-//! is followed by a look at all that the worker owned; every two seconds all of them die
+//! is followed by a look at all that the worker owned; every five seconds all of them die
 //! and everything is compared. Stopped workers may hold locks, and the others wait.
+//!
+//! # Hangs
+//! Between two comparisons one worker is spared, so that its waits are not cut short by
+//! its death. A wait for the dead would last: the spared worker, or the comparison, which
+//! takes every lock, would run into the lock timeout, which is a finding. What waits
+//! without a limit is ended by a watchdog.
 
 mod audit;
 mod diary;
@@ -50,7 +56,7 @@ pub(crate) struct Arguments {
 const STOPS: Duration = Duration::from_millis(150);
 const LONGEST_STOP: Duration = Duration::from_millis(100);
 /// The time from one comparison of everything to the next.
-const AUDITS: Duration = Duration::from_secs(2);
+const AUDITS: Duration = Duration::from_secs(5);
 /// So many findings end the trial.
 const ENOUGH: usize = 20;
 
@@ -105,8 +111,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let begin = Instant::now();
     if let Err(error) = supervisor.run() {
         // A damaged table fails the supervisor's own operations too.
-        let text = format!("the supervisor itself failed: {error}");
-        supervisor.findings.push(Finding::wrong(text));
+        let finding = match error.downcast::<shmtable::Error>() {
+            Ok(error) => Finding::from(*error),
+            Err(error) => Finding::wrong(error.to_string()),
+        };
+        let text = format!("to the supervisor itself: {}", finding.text);
+        supervisor.findings.push(Finding { text, ..finding });
     }
     let name = supervisor.name.clone();
     let ok = supervisor.report(begin.elapsed().as_secs_f64());
@@ -195,7 +205,8 @@ impl<'a> Supervisor<'a> {
                     self.start(slot)?;
                 }
             } else if now >= kill {
-                let slot = self.dice.random_range(0..self.slots.len());
+                // The last one is spared, if it is not the only one.
+                let slot = self.dice.random_range(0..self.slots.len().max(2) - 1);
                 self.kill(slot)?;
                 self.start(slot)?;
                 // From the time it was due, so that the mean holds; within reason.
@@ -249,9 +260,10 @@ impl<'a> Supervisor<'a> {
         };
         // It is our child, and not reaped: nobody else can have its id.
         child.kill()?;
+        let time = clock::now();
         let status = child.wait()?;
         self.totals.kills += 1;
-        self.bury(slot, status, true)
+        self.bury(slot, status, Some(time))
     }
 
     /// Some workers end by themselves.
@@ -264,12 +276,12 @@ impl<'a> Supervisor<'a> {
         };
         self.slots[slot].child = None;
         self.totals.ends += 1;
-        self.bury(slot, status, false)?;
+        self.bury(slot, status, None)?;
         self.start(slot)
     }
 
-    /// Looks at what a dead worker has left.
-    fn bury(&mut self, slot: usize, status: ExitStatus, killed: bool) -> Result {
+    /// Looks at what a dead worker has left; `killed`: when it was killed.
+    fn bury(&mut self, slot: usize, status: ExitStatus, killed: Option<u64>) -> Result {
         let slot = &mut self.slots[slot];
         if slot.stopped_until.take().is_some() {
             close(&mut slot.stops);
@@ -280,26 +292,12 @@ impl<'a> Supervisor<'a> {
         if !told.is_empty() {
             std::fs::write(&path, "")?;
         }
-        let as_expected = status.success() || killed && status.signal() == Some(9);
+        let as_expected = status.success() || killed.is_some() && status.signal() == Some(9);
         if !as_expected && findings.is_empty() {
             let text = format!("worker {} ended with {status}", slot.worker);
             self.findings.push(Finding::wrong(text));
         }
         self.findings.extend(findings);
-
-        let path = self.folder.path(&worker::stalls(slot.worker));
-        let stalls = std::fs::read(&path).unwrap_or_default();
-        for stall in stalls.as_chunks::<16>().0 {
-            let word = |at| u64::from_le_bytes(std::array::from_fn(|byte| stall[at + byte]));
-            let (begin, end) = (word(0), word(8));
-            let stopped = |&(from, to): &(u64, u64)| from <= end && begin <= to;
-            if !slot.stops.iter().any(stopped) {
-                self.totals.longest_stall = self.totals.longest_stall.max(end - begin);
-            }
-        }
-        if !stalls.is_empty() {
-            std::fs::write(&path, "")?;
-        }
 
         let intent = slot.diary.intent()?;
         let before = self.ledger.unacknowledged;
@@ -307,6 +305,27 @@ impl<'a> Supervisor<'a> {
         self.findings.extend(found);
         let open = self.ledger.unacknowledged - before;
         self.totals.unacknowledged += open;
+
+        let path = self.folder.path(&worker::stalls(slot.worker));
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        let mut stalls: Vec<(u64, u64)> = worker::read_stalls(&bytes);
+        if let Some(killed) = killed
+            && open > 0
+        {
+            // It was waiting, perhaps, and would have waited longer.
+            stalls.push((intent.time, killed));
+        }
+        for (begin, end) in stalls {
+            let stopped = |&(from, to): &(u64, u64)| from <= end && begin <= to;
+            if !slot.stops.iter().any(stopped) {
+                let time = end.saturating_sub(begin);
+                self.totals.longest_stall = self.totals.longest_stall.max(time);
+            }
+        }
+        if !bytes.is_empty() {
+            std::fs::write(&path, "")?;
+        }
+
         if intent.step > slot.first {
             self.totals.acknowledged += intent.step - slot.first - open;
             self.totals.reads += intent.reads;

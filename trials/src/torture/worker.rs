@@ -50,6 +50,14 @@ pub(crate) fn stalls(worker: usize) -> String {
 /// An operation that took longer is written to the file of stalls.
 const LONG: u64 = 2_000_000;
 
+/// When each of the long operations of a file began and ended.
+pub(crate) fn read_stalls(bytes: &[u8]) -> Vec<(u64, u64)> {
+    let words = bytes.as_chunks::<8>().0.iter();
+    let words: Vec<u64> = words.map(|&word| u64::from_le_bytes(word)).collect();
+    let pairs = words.as_chunks::<2>().0.iter();
+    pairs.map(|&[begin, end]| (begin, end)).collect()
+}
+
 /// Why an operation did not do what it was asked to.
 enum Trouble {
     /// For want of room; nothing has changed.
@@ -228,6 +236,7 @@ impl Worker {
         let after = after(step, before);
         self.diaries[self.me].announce(&Intent {
             step,
+            time: clock::now(),
             cells: index..index + 1,
             effect: Effect::Becomes(after),
             reads: self.reads,
@@ -724,6 +733,7 @@ impl Worker {
             .random_range(begin + 1..=VALUES.end.min(begin + 6));
         let intent = Intent {
             step: self.step,
+            time: clock::now(),
             cells: begin..end,
             effect,
             reads: self.reads,
