@@ -235,7 +235,15 @@ impl Writer {
             return Ok(false);
         }
         crash_point!("clean: chunk taken");
-        let moved = self.move_all(chunk, purpose);
+        let moved = match self.move_all(chunk, purpose) {
+            // The count errs low, so the walk has missed a record: to give the chunk
+            // away would lose it.
+            Ok(true) if arena::live(segment, chunk) > 0 => Err(Segment::damaged(
+                "a chunk holds more live records than can be found in it",
+                segment.geometry.details(chunk),
+            )),
+            moved => moved,
+        };
         if let Ok(true) = moved {
             arena::free(segment, chunk, mine);
             segment.words()[HEADER_CLEANINGS].fetch_add(1, Ordering::Relaxed);

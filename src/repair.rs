@@ -133,6 +133,8 @@ fn put_word(word: &AtomicU64, value: u64) -> bool {
 
 /// An entry whose slot leads to a record that may be its own.
 struct Candidate {
+    chunk: usize,
+    words: usize,
     bucket: usize,
     slot: usize,
     hash: Hash,
@@ -210,10 +212,14 @@ impl<'a> Repair<'a> {
         let segment = self.segment;
         let geometry = &segment.geometry;
         segment.populate_again()?;
-        let used = (segment.populated()..geometry.chunks)
+        let used = (0..geometry.chunks)
             .filter(|chunk| self.is_used(*chunk))
-            .map(|chunk| chunk + arena::run(segment, chunk))
-            .max();
+            .map(|chunk| {
+                let filled = arena::cursor(segment, chunk).max(1);
+                chunk + filled.div_ceil(geometry.chunk_words)
+            })
+            .max()
+            .filter(|chunks| *chunks > segment.populated());
         if let Some(chunks) = used {
             segment.populate(chunks)?;
             self.say(format!(
@@ -231,10 +237,12 @@ impl<'a> Repair<'a> {
         Ok(())
     }
 
-    /// Whether a chunk beyond the populated mark is one that somebody has used.
+    /// Whether somebody has written to a chunk, or may be about to.
     fn is_used(&self, chunk: usize) -> bool {
         match arena::state(self.segment, chunk) {
-            State::Open(owner) | State::Cleaning(owner) => self.lives(owner),
+            State::Open(owner) | State::Cleaning(owner) => {
+                arena::cursor(self.segment, chunk) > 0 || self.lives(owner)
+            }
             State::Sealed => arena::cursor(self.segment, chunk) > 0,
             State::Free | State::Tail(_) | State::Damaged => false,
         }
@@ -251,6 +259,10 @@ impl<'a> Repair<'a> {
     /// how many entries its count had beyond those that slots are in use for.
     fn slots(&mut self) -> Result<Vec<u64>> {
         let mut unfound = Vec::new();
+        let mut untagged = Vec::new();
+        let mut surpluses = Vec::new();
+        // Words of the entries of each chunk that are beyond doubt.
+        let mut sure: HashMap<usize, usize> = HashMap::new();
         for (stripe, locked) in self.stripes.iter().enumerate() {
             let buckets = self.segment.geometry.buckets_of(stripe);
             let used: Vec<(usize, usize)> = buckets
@@ -274,37 +286,48 @@ impl<'a> Repair<'a> {
                     Err(other) => return Err(other),
                 }
             }
-            let mut untagged = Vec::new();
             for (_, mut same) in entries {
                 same.sort_by_key(|candidate| {
                     (!candidate.tagged, self.distance(candidate), candidate.slot)
                 });
                 let mut same = same.into_iter();
-                untagged.extend(same.next().filter(|first| !first.tagged));
+                if let Some(first) = same.next() {
+                    if first.tagged {
+                        *sure.entry(first.chunk).or_default() += first.words;
+                    } else {
+                        untagged.push((stripe, first));
+                    }
+                }
                 for other in same {
                     surplus = surplus.saturating_sub(1);
                     self.lose(other.bucket, other.slot, "its key has another entry");
                 }
             }
-            untagged.sort_by_key(|candidate| (candidate.bucket, candidate.slot));
-            for candidate in untagged {
-                let Candidate { bucket, slot, .. } = candidate;
-                if surplus > 0 {
-                    surplus -= 1;
-                    self.lose(
-                        bucket,
-                        slot,
-                        "its tag is not its key's, and the stripe has not counted it",
-                    );
-                } else {
-                    let words = probe::bucket(self.segment, bucket);
-                    words.publish(slot, candidate.hash.tag(), words.slot(slot));
-                    words.bump_version();
-                    crash_point!("mend: slot tagged");
-                    self.say(format!(
-                        "bucket {bucket}, slot {slot}: its key's tag was stored again"
-                    ));
-                }
+            surpluses.push(surplus);
+        }
+        untagged.sort_by_key(|(_, candidate)| (candidate.bucket, candidate.slot));
+        for (stripe, candidate) in untagged {
+            let Candidate { bucket, slot, .. } = candidate;
+            // If its chunk counts its words as live, the tag was damaged, and not the
+            // slot.
+            let sure = sure.entry(candidate.chunk).or_default();
+            let counted = arena::live(self.segment, candidate.chunk);
+            if surpluses[stripe] == 0 && *sure + candidate.words <= counted {
+                *sure += candidate.words;
+                let words = probe::bucket(self.segment, bucket);
+                words.publish(slot, candidate.hash.tag(), words.slot(slot));
+                words.bump_version();
+                crash_point!("mend: slot tagged");
+                self.say(format!(
+                    "bucket {bucket}, slot {slot}: its key's tag was stored again"
+                ));
+            } else {
+                surpluses[stripe] = surpluses[stripe].saturating_sub(1);
+                self.lose(
+                    bucket,
+                    slot,
+                    "its tag is not its key's, and nothing counts it as live",
+                );
             }
         }
         Ok(unfound)
@@ -321,7 +344,8 @@ impl<'a> Repair<'a> {
         let place = locked.place_of(bucket, slot)?;
         let (key, hash) = locked.hash_of(&place)?;
         let words = geometry.record_words(place.header);
-        let begin = geometry.chunk(geometry.chunk_of(place.at));
+        let chunk = geometry.chunk_of(place.at);
+        let begin = geometry.chunk(chunk);
         let fits = if words > geometry.chunk_words {
             place.at == begin
         } else {
@@ -336,6 +360,8 @@ impl<'a> Repair<'a> {
         let tags = probe::bucket(self.segment, bucket).tags();
         let tagged = tags.matching(hash.tag()) & 1 << slot != 0;
         let candidate = Candidate {
+            chunk,
+            words,
             bucket,
             slot,
             hash,
@@ -633,7 +659,10 @@ impl Fit {
             met
         });
         let met = met.contains(&record.at);
-        u32::from(place) + u32::from(met) + u32::from(self.arrives(segment, record.at, end))
+        // A record whose length is wrong leads the walk past the next one: where its
+        // own end leads counts for more.
+        let arrives = self.arrives(segment, record.at, end);
+        4 * u32::from(place) + 2 * u32::from(arrives) + u32::from(met)
     }
 
     fn arrives(&mut self, segment: &Segment, from: usize, end: usize) -> bool {

@@ -275,6 +275,11 @@ const AT: &str = "SHMTABLE_CRASH_AT";
 
 /// The child's part: all steps of a list.
 fn act(role: &common::Role) {
+    if role.name == "mender" {
+        let table = Table::open(role.argument(0)).unwrap();
+        assert!(!table.repair().unwrap().is_empty());
+        return;
+    }
     let (steps, seed) = if role.name == "second" {
         (second_steps(), 9000)
     } else {
@@ -618,6 +623,99 @@ fn a_death_at_any_point_of_creation() {
     println!("{} points, as many kills: {points:?}", points.len());
 }
 
+/// A table with damage of every kind that repair mends, and how many entries of its
+/// 31 that costs.
+fn damaged_table() -> (Named, Model, usize) {
+    const LARGE: usize = 9000;
+    let scenarios = scenarios();
+    let scenario = scenarios
+        .iter()
+        .find(|s| s.name == "values of several chunks")
+        .unwrap();
+    let Named { table, name } = new_table(scenario);
+    table.insert(&key_of(100), &bytes(1, LARGE)).unwrap();
+    let model = contents(&table);
+    drop(table);
+    let mut file = std::fs::read(name.path()).unwrap();
+    let get = |file: &[u8], at: usize| -> u64 {
+        u64::from_le_bytes(file[at * 8..at * 8 + 8].try_into().unwrap())
+    };
+    let mut change = |at: usize, change: &dyn Fn(u64) -> u64| {
+        let word = change(get(&file, at));
+        file[at * 8..at * 8 + 8].copy_from_slice(&word.to_le_bytes());
+    };
+    // By docs/format.md.
+    let before = std::fs::read(name.path()).unwrap();
+    let [stripes, length, participants, chunks] = [6, 7, 8, 9].map(|at| get(&before, at) as usize);
+    let buckets_at = 512 + participants * 8 + stripes * 8;
+    let states_at = buckets_at + stripes * length * 8;
+    let details_at = states_at + chunks.next_multiple_of(8);
+    let kind = |chunk: usize| get(&before, states_at + chunk) >> 16 & 0xf;
+    // A word that means nothing, and an overflow count.
+    change(100, &|_| 7);
+    change(buckets_at + 7, &|word| word ^ 1 << 40);
+    // A slot that leads nowhere, and a tag that is not its key's.
+    let full = |bucket: &usize| get(&before, buckets_at + bucket * 8 + 1) & 0xff_ffff != 0;
+    let bucket = (0..stripes * length).find(full).unwrap();
+    let tags = get(&before, buckets_at + bucket * 8 + 1);
+    let mut used = (0..8).filter(|slot| tags >> (8 * slot) & 0xff != 0);
+    let lost = used.next().unwrap();
+    change(buckets_at + bucket * 8 + 2 + lost / 2, &|word| {
+        word | 0xffff_ff00 << (32 * (lost % 2))
+    });
+    if let Some(other) = used.next() {
+        change(buckets_at + bucket * 8 + 1, &|word| {
+            let tag = word >> (8 * other) & 0xff;
+            word ^ if tag == 1 { 3 } else { 1 } << (8 * other)
+        });
+    }
+    // A chunk of nobody's, one whose cursor lies, and a tail that is none.
+    let sealed: Vec<usize> = (0..chunks).filter(|chunk| kind(*chunk) == 2).collect();
+    change(states_at + sealed[0], &|_| 1 << 16 | 60_000);
+    change(details_at + sealed[1] * 8, &|_| 3);
+    let tail = (0..chunks).find(|chunk| kind(*chunk) == 4).unwrap();
+    change(states_at + tail, &|word| word | 1 << 30);
+    std::fs::write(name.path(), &file).unwrap();
+    let table = scenario.options().open(&name).unwrap();
+    (Named { table, name }, model, 1)
+}
+
+#[test]
+fn a_death_at_any_point_of_mending() {
+    let test = "a_death_at_any_point_of_mending";
+    if let Some(role) = common::role() {
+        return act(&role);
+    }
+    let (named, ..) = damaged_table();
+    let log = Log::new();
+    let end = run(test, "mender", &named, 0, (LOG, log.0.to_str().unwrap()));
+    assert!(!end.killed);
+    let points = log.points();
+    let mending: Vec<&String> = points.iter().filter(|p| p.starts_with("mend:")).collect();
+    let mut kills = 0;
+    for point in &mending {
+        for pass in [1, 2, 3, 5, 8] {
+            let (named, model, cost) = damaged_table();
+            let end = run(test, "mender", &named, 0, (AT, &format!("{point}:{pass}")));
+            kills += usize::from(end.killed);
+            let case = format!("{point}, pass {pass}");
+            bounded(&case.clone(), move || {
+                named.repair().unwrap();
+                assert_sound(&named);
+                let found = contents(&named);
+                assert!(found.len() + cost >= model.len(), "{case}: {}", found.len());
+                for (key, value) in &found {
+                    assert_eq!(model.get(key), Some(value), "{case}");
+                }
+                named.insert(&key_of(200), &bytes(2, 5000)).unwrap();
+                assert_sound(&named);
+            });
+        }
+    }
+    println!("{} points of mending, {kills} kills", mending.len());
+    assert!(kills > mending.len());
+}
+
 /// All points that the source names.
 fn points_in(folder: &Path, points: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -647,6 +745,11 @@ fn the_tests_pass_every_point_of_the_source() {
     let (named, _) = kill_at(test, 0, "insert: published", 1).expect("it dies");
     let log = Log::new();
     run(test, "second", &named, 0, (LOG, log.0.to_str().unwrap()));
+    passed.extend(log.points());
+    // And damage.
+    let (named, ..) = damaged_table();
+    let log = Log::new();
+    run(test, "mender", &named, 0, (LOG, log.0.to_str().unwrap()));
     passed.extend(log.points());
     let mut all = BTreeSet::new();
     points_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);
