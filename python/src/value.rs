@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use pyo3::PyTypeInfo;
 use pyo3::exceptions::{PyAttributeError, PyRecursionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
@@ -139,49 +140,43 @@ struct Writer<'o> {
 }
 
 impl Writer<'_> {
+    /// A value as one of a type: the very type, or a subclass too.
+    #[inline]
+    fn is<'a, 'py, T: PyTypeInfo>(
+        &self,
+        value: &'a Bound<'py, PyAny>,
+    ) -> Option<&'a Bound<'py, T>> {
+        if self.exact {
+            value.cast_exact().ok()
+        } else {
+            value.cast().ok()
+        }
+    }
+
     /// `false`: it cannot be said, and a part of it may have been written.
     #[inline]
     fn value(&mut self, value: &Bound<'_, PyAny>, depth: usize) -> PyResult<bool> {
-        if let Ok(value) = value.cast_exact::<PyString>() {
+        if let Some(value) = self.is::<PyString>(value) {
             pack::string(self.out, value)?;
-        } else if let Ok(value) = value.cast_exact::<PyInt>() {
-            pack::integer(self.out, value)?;
-        } else if let Ok(value) = value.cast_exact::<PyFloat>() {
-            pack::float(self.out, value.value());
-        } else if let Ok(value) = value.cast_exact::<PyBytes>() {
-            pack::bytes(self.out, value.as_bytes());
         } else if let Ok(value) = value.cast_exact::<PyBool>() {
+            // Before integers, of which it is a subclass.
             pack::boolean(self.out, value.is_true());
+        } else if let Some(value) = self.is::<PyInt>(value) {
+            pack::integer(self.out, value)?;
+        } else if let Some(value) = self.is::<PyFloat>(value) {
+            pack::float(self.out, value.value());
+        } else if let Some(value) = self.is::<PyBytes>(value) {
+            pack::bytes(self.out, value.as_bytes());
         } else if value.is_none() {
             pack::nil(self.out);
-        } else if let Ok(value) = value.cast_exact::<PyList>() {
-            return self.array(value.as_any(), || value.iter().collect(), depth);
-        } else if let Ok(value) = value.cast_exact::<PyDict>() {
-            return self.map(value, depth);
-        } else if !self.exact {
-            return self.kin(value, depth);
-        } else {
-            return Ok(false);
-        }
-        Ok(true)
-    }
-
-    /// Of another type, where one that is near enough will do.
-    fn kin(&mut self, value: &Bound<'_, PyAny>, depth: usize) -> PyResult<bool> {
-        if let Ok(value) = value.cast::<PyString>() {
-            pack::string(self.out, value)?;
-        } else if let Ok(value) = value.cast::<PyInt>() {
-            pack::integer(self.out, value)?;
-        } else if let Ok(value) = value.cast::<PyFloat>() {
-            pack::float(self.out, value.value());
-        } else if let Ok(value) = value.cast::<PyBytes>() {
-            pack::bytes(self.out, value.as_bytes());
-        } else if let Ok(value) = value.cast::<PyTuple>() {
-            return self.array(value.as_any(), || value.iter().collect(), depth);
-        } else if let Ok(value) = value.cast::<PyList>() {
-            return self.array(value.as_any(), || value.iter().collect(), depth);
-        } else if let Ok(value) = value.cast::<PyDict>() {
-            return self.map(value, depth);
+        } else if let Some(list) = self.is::<PyList>(value) {
+            return self.array(value, || list.iter().collect(), depth);
+        } else if let Some(dict) = self.is::<PyDict>(value) {
+            return self.map(dict, depth);
+        } else if let Ok(tuple) = value.cast::<PyTuple>()
+            && !self.exact
+        {
+            return self.array(value, || tuple.iter().collect(), depth);
         } else {
             return Ok(false);
         }
