@@ -24,6 +24,9 @@
 //! | being cleaned      | sealed, free  | its cleaner                                  |
 //! | cleaned, dead owner| sealed        | anybody                                      |
 //! | tail               | free          | the owner of its head (open or being cleaned)|
+//! | taken, not empty   | sealed        | who has just taken it for a free one         |
+//! | damaged, sealed    | being cleaned | `repair`, with the locks of all stripes      |
+//! | damaged            | tail          | the same, if a live record says that it is   |
 //!
 //! Every change is a compare-exchange. A free chunk has cursor, live count and
 //! run 0, so that one whose new owner dies at once holds nothing. One that has not
