@@ -2,9 +2,11 @@
 
 mod demo;
 mod full_tmpfs;
+mod fuzz;
 mod loom;
 mod process;
 mod python;
+mod sanitize;
 mod test;
 mod trials;
 
@@ -33,6 +35,12 @@ Commands:
                    processes too, which else run with the default one alone)
   bench-python     the benchmark of the Python package against its rivals; writes the
                    table of the README (--quick: a tenth of the size, writes nothing)
+  damage           every case of tests/damage.rs: each bit of a small segment flipped,
+                   and worse (the tests take one of some)
+  fuzz [SECONDS]   the fuzz targets, 60 s each (nightly toolchain; installs cargo-fuzz
+                   into target/tools)
+  sanitize address the tests of the crate under AddressSanitizer
+  sanitize thread  and under ThreadSanitizer (both by the nightly toolchain)
   full-tmpfs       the tests of a full /dev/shm, in a mount namespace of their own
                    (Linux; as root, or where users may make namespaces)
   torture          kills and stops writing processes for a minute, and holds the table
@@ -62,6 +70,10 @@ fn main() -> ExitCode {
         ["test-python", "--full"] => python::test(python::Others::Full),
         ["bench-python"] => python::bench(&[]),
         ["bench-python", "--quick"] => python::bench(&["--quick"]),
+        ["damage"] => test::damage(),
+        ["fuzz"] => fuzz::run("60"),
+        ["fuzz", seconds] if !seconds.starts_with('-') => fuzz::run(seconds),
+        ["sanitize", name] => sanitize::Sanitizer::of(name).and_then(sanitize::run),
         ["full-tmpfs"] => full_tmpfs::run(),
         [trial @ ("torture" | "linearizability"), ref options @ ..] => trials::run(trial, options),
         _ => {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::process::{cargo, cargo_with_cfg, root, run as run_command};
-use crate::{Result, demo, loom, python, trials};
+use crate::{Result, demo, fuzz, loom, python, sanitize, trials};
 
 /// How much of the list is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,26 @@ const LANES: &[Lane] = &[
         run: || trials::run("linearizability", &["--operations", "4000000"]),
     },
     Lane {
+        name: "damage",
+        extent: Extent::Full,
+        run: damage,
+    },
+    Lane {
+        name: "fuzz",
+        extent: Extent::Full,
+        run: || fuzz::run("20"),
+    },
+    Lane {
+        name: "sanitize address",
+        extent: Extent::Full,
+        run: || sanitize::run(sanitize::Sanitizer::Address),
+    },
+    Lane {
+        name: "sanitize thread",
+        extent: Extent::Full,
+        run: || sanitize::run(sanitize::Sanitizer::Thread),
+    },
+    Lane {
         name: "documents",
         extent: Extent::Full,
         run: || {
@@ -99,6 +119,14 @@ const LANES: &[Lane] = &[
         run: || python::test(python::Others::Short),
     },
 ];
+
+/// Every case of `tests/damage.rs`, optimized.
+pub(crate) fn damage() -> Result {
+    run_command(
+        cargo("test --release --package shmtable --all-features --test damage -- --nocapture")
+            .env("SHMTABLE_DAMAGE", "full"),
+    )
+}
 
 /// Runs the lanes of this extent, and tells how long each took.
 pub(crate) fn run(extent: Extent) -> Result {

@@ -1,0 +1,65 @@
+//! `cargo xtask fuzz`: the targets of `fuzz/`, for some time each.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::Result;
+use crate::process::{root, run as run_command, target_dir};
+use crate::sanitize::require_nightly;
+
+/// The targets, and the longest input of each in bytes.
+const TARGETS: &[(&str, usize)] = &[("open", 60_000), ("operations", 4096)];
+
+/// Seconds after which an input counts as a hang.
+const HANG: usize = 25;
+
+/// Runs each target for so many seconds, from the seeds in `fuzz/corpus` and what was
+/// found before.
+pub(crate) fn run(seconds: &str) -> Result {
+    let seconds: usize = seconds
+        .parse()
+        .map_err(|_| format!("{seconds} is no number of seconds"))?;
+    require_nightly()?;
+    let folder = install()?;
+    let mut folders = vec![folder];
+    folders.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    let path = env::join_paths(folders)?;
+    for (target, longest) in TARGETS {
+        // What is found goes to the first folder, and is not for the repository.
+        let found = target_dir("fuzz-corpus").join(target);
+        std::fs::create_dir_all(&found)?;
+        run_command(
+            Command::new("cargo")
+                .current_dir(root())
+                .env("PATH", &path)
+                .args(["+nightly", "fuzz", "run", "--fuzz-dir", "fuzz"])
+                .arg("--target-dir")
+                .arg(target_dir("fuzz"))
+                .arg(target)
+                .arg(&found)
+                .arg(root().join("fuzz/corpus").join(target))
+                .arg("--")
+                .arg(format!("-max_total_time={seconds}"))
+                .arg(format!("-max_len={longest}"))
+                .arg(format!("-timeout={HANG}"))
+                .args(["-print_final_stats=1", "-verbosity=1"]),
+        )?;
+    }
+    Ok(())
+}
+
+/// Where cargo-fuzz is, after it was installed if it was not.
+fn install() -> Result<PathBuf> {
+    let tools = target_dir("tools");
+    let folder = tools.join("bin");
+    if !folder.join("cargo-fuzz").exists() {
+        run_command(
+            Command::new("cargo")
+                .current_dir(root())
+                .args(["install", "cargo-fuzz", "--locked", "--root"])
+                .arg(&tools),
+        )?;
+    }
+    Ok(folder)
+}

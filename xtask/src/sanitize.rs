@@ -1,0 +1,139 @@
+//! `cargo xtask sanitize address` and `cargo xtask sanitize thread`: the crate's tests
+//! under a sanitizer, by the nightly toolchain.
+//!
+//! The standard library is the toolchain's own, which is not instrumented: to build
+//! another takes its source, which need not be installed.
+
+use std::process::Command;
+
+use crate::Result;
+use crate::process::{output, root, run as run_command, target_dir};
+
+/// Where sanitizers come with the toolchain; tests for it only, not build scripts, are
+/// built with one.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// How much less the tests repeat under a sanitizer.
+const SCALE: &str = "0.3";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sanitizer {
+    /// Memory: out of bounds, after free, leaked.
+    Address,
+    /// Data races.
+    Thread,
+}
+
+/// The test programs; not the crash points, which are another build of the crate.
+const PROGRAMS: &[&str] = &[
+    "api",
+    "claims",
+    "damage",
+    "endurance",
+    "errors",
+    "forks",
+    "format",
+    "full_memory",
+    "kills",
+    "model",
+    "processes",
+    "typed",
+];
+
+/// Tests that cannot run under a sanitizer, and why.
+const LEFT_OUT: &[(Sanitizer, &str, &str)] = &[(
+    Sanitizer::Address,
+    "equal_process_ids_of_two_namespaces_are_not_confused",
+    "LeakSanitizer cannot stop the threads of a PID namespace's first process, and says \
+     itself that the leaks it finds then may be false",
+)];
+
+impl Sanitizer {
+    pub(crate) fn of(name: &str) -> Result<Self> {
+        match name {
+            "address" => Ok(Self::Address),
+            "thread" => Ok(Self::Thread),
+            _ => Err(format!("there is no sanitizer {name}: address and thread are").into()),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Thread => "thread",
+        }
+    }
+
+    /// What the sanitizer is told, by its variable of the environment.
+    fn options(self) -> (&'static str, String) {
+        match self {
+            // A segment larger than the machine's memory is a test of ours, and so is a
+            // refused allocation.
+            Self::Address => (
+                "ASAN_OPTIONS",
+                "detect_leaks=1:allocator_may_return_null=1:strict_string_checks=1".to_owned(),
+            ),
+            Self::Thread => {
+                let file = root().join("xtask/thread-sanitizer.supp");
+                // Tests of forks fork while there are threads.
+                (
+                    "TSAN_OPTIONS",
+                    format!("suppressions={} die_after_fork=0", file.display()),
+                )
+            }
+        }
+    }
+}
+
+/// Says what is missing if there is no nightly toolchain.
+pub(crate) fn require_nightly() -> Result {
+    output(Command::new("cargo").args(["+nightly", "--version"]))
+        .map(drop)
+        .map_err(|error| {
+            format!(
+                "the nightly toolchain is needed and `cargo +nightly` does not run: install it \
+                 with `rustup toolchain install nightly`\n{error}"
+            )
+            .into()
+        })
+}
+
+pub(crate) fn run(sanitizer: Sanitizer) -> Result {
+    require_nightly()?;
+    let name = sanitizer.name();
+    let (variable, options) = sanitizer.options();
+    let mut command = Command::new("cargo");
+    command
+        .current_dir(root())
+        .args([
+            "+nightly",
+            "test",
+            "--package",
+            "shmtable",
+            "--all-features",
+        ])
+        .args(["--target", TARGET, "--lib"]);
+    for program in PROGRAMS {
+        command.args(["--test", program]);
+    }
+    // The harness takes what tests print out of a buffer that threads of theirs may have
+    // grown, behind a lock of std that ThreadSanitizer does not see.
+    command.args(["--", "--nocapture"]);
+    for (_, test, why) in LEFT_OUT.iter().filter(|(of, ..)| *of == sanitizer) {
+        println!("left out: {test}: {why}");
+        command.args(["--skip", test]);
+    }
+    let scale = std::env::var("SHMTABLE_TEST_SCALE").unwrap_or_else(|_| SCALE.to_owned());
+    run_command(
+        command
+            // The standard library was built without it: the calls between the two are
+            // the same for these two sanitizers.
+            .env(
+                "RUSTFLAGS",
+                format!("-Zsanitizer={name} -Cunsafe-allow-abi-mismatch=sanitizer"),
+            )
+            .env("CARGO_TARGET_DIR", target_dir(&format!("sanitize-{name}")))
+            .env("SHMTABLE_TEST_SCALE", scale)
+            .env(variable, options),
+    )
+}
