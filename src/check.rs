@@ -75,7 +75,11 @@ impl Table {
         let writer = self.writer()?;
         let segment = self.segment();
         let mut wrong = Vec::new();
-        check_header(segment, &mut wrong);
+        // A model's header says nothing but what has memory, and its shape is none that a
+        // file may have.
+        if !cfg!(loom) {
+            check_header(segment, &mut wrong);
+        }
         check_participants(writer, &mut wrong);
         for stripe in 0..segment.geometry.stripes() {
             wrong.extend(lock_of_nobody(segment, stripe));
