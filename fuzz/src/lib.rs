@@ -30,7 +30,9 @@ pub struct Segment {
 
 impl Segment {
     pub fn new() -> Self {
-        let name = format!("fuzz-{}", std::process::id());
+        // Nothing is dropped when fuzzing ends: who started it removes the file.
+        let name = std::env::var("SHMTABLE_FUZZ_NAME")
+            .unwrap_or_else(|_| format!("fuzz-{}", std::process::id()));
         let path = PathBuf::from(format!("/dev/shm/shmtable.{name}"));
         Self { name, path }
     }

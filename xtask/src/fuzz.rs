@@ -29,10 +29,12 @@ pub(crate) fn run(seconds: &str) -> Result {
         // What is found goes to the first folder, and is not for the repository.
         let found = target_dir("fuzz-corpus").join(target);
         std::fs::create_dir_all(&found)?;
-        run_command(
+        let name = format!("fuzz-{}", std::process::id());
+        let outcome = run_command(
             Command::new("cargo")
                 .current_dir(root())
                 .env("PATH", &path)
+                .env("SHMTABLE_FUZZ_NAME", &name)
                 .args(["+nightly", "fuzz", "run", "--fuzz-dir", "fuzz"])
                 .arg("--target-dir")
                 .arg(target_dir("fuzz"))
@@ -44,7 +46,9 @@ pub(crate) fn run(seconds: &str) -> Result {
                 .arg(format!("-max_len={longest}"))
                 .arg(format!("-timeout={HANG}"))
                 .args(["-print_final_stats=1", "-verbosity=1"]),
-        )?;
+        );
+        let _ = std::fs::remove_file(format!("/dev/shm/shmtable.{name}"));
+        outcome?;
     }
     Ok(())
 }
