@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 import struct
 import tempfile
 import time
@@ -18,6 +19,10 @@ import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from shmtable import SharedDict
+
+# Shells start programs in the background with Ctrl-C ignored, and so would be all that
+# they start: tests send it to children, who are to notice.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SEGMENTS = Path("/dev/shm")
 PREFIX = "shmtable."
