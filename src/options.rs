@@ -45,6 +45,7 @@ pub enum Trust {
 /// | `waiting`          | sleep, and go on                     | create and open |
 /// | `trust`            | [`Trust::SameUser`]                  | open            |
 /// | `codec`            | plain bytes                          | create and open |
+/// | `codec_if_created` | plain bytes                          | create          |
 ///
 /// Opening a table takes its shape from the segment; what is said here of
 /// capacity and the like is then without effect.
@@ -77,6 +78,7 @@ pub struct Options {
     trust: Trust,
     /// The first for what is created, any for what is opened.
     codecs: Vec<u64>,
+    opens_any_codec: bool,
 }
 
 impl Default for Options {
@@ -102,6 +104,7 @@ impl Options {
             waiting: Waiting::default(),
             trust: Trust::default(),
             codecs: Vec::new(),
+            opens_any_codec: false,
         }
     }
 
@@ -259,7 +262,27 @@ impl Options {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn codec(self, id: u64) -> Self {
+    pub fn codec(mut self, id: u64) -> Self {
+        self.opens_any_codec = false;
+        self.codecs(vec![id])
+    }
+
+    /// The codec id that a created table gets, as [`codec`](Self::codec), while an
+    /// opened one may have any: for who reads it from the table.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Options, codec_id};
+    ///
+    /// let texts = codec_id("str", "json");
+    /// let table = Options::new().capacity(100).codec(texts).create_anonymous()?;
+    /// let options = Options::new().codec_if_created(codec_id("str", "u64"));
+    /// assert_eq!(options.open(table.name())?.codec_id(), texts);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn codec_if_created(mut self, id: u64) -> Self {
+        self.opens_any_codec = true;
         self.codecs(vec![id])
     }
 
@@ -415,6 +438,7 @@ impl Options {
         let geometry = Geometry::read(name, map.words())?;
         let segment = Segment::new(map, geometry, self.lock_timeout, self.waiting.clone());
         if let Some(&expected) = self.codecs.first()
+            && !self.opens_any_codec
             && !self.codecs.contains(&segment.codec)
         {
             return Err(Error::CodecMismatch {

@@ -68,11 +68,42 @@ impl Header {
 }
 
 /// Up to eight bytes as a little-endian word, padded with zeros.
+///
+/// Without a copy of variable length, which would be a call: two loads that overlap.
 #[inline]
 pub(crate) fn word_from(bytes: &[u8]) -> u64 {
-    let mut word = [0; WORD];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(word)
+    debug_assert!(bytes.len() <= WORD);
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        return u64::from(first) | u64::from(last) << (8 * (bytes.len() - size_of::<u32>()));
+    }
+    let [first, .., last] = *bytes else {
+        return bytes.first().map_or(0, |byte| u64::from(*byte));
+    };
+    // Two or three: the middle one is one of the others, or between them.
+    let middle = bytes.len() / 2;
+    u64::from(first)
+        | u64::from(bytes[middle]) << (8 * middle)
+        | u64::from(last) << (8 * (bytes.len() - 1))
+}
+
+/// Fills up to eight bytes from a little-endian word.
+///
+/// As [`word_from`]: two stores that overlap.
+#[inline]
+fn word_into(word: u64, bytes: &mut [u8]) {
+    let length = bytes.len();
+    if let Some(first) = bytes.first_chunk_mut() {
+        *first = (word as u32).to_le_bytes();
+        let at = length - size_of::<u32>();
+        if let Some(last) = bytes.last_chunk_mut() {
+            *last = ((word >> (8 * at)) as u32).to_le_bytes();
+        }
+    } else {
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            *byte = (word >> (8 * at)) as u8;
+        }
+    }
 }
 
 /// Writes `bytes`, padded with zeros, to the beginning of `words`.
@@ -142,8 +173,7 @@ pub(crate) fn copy_bytes(words: &[AtomicU64], out: &mut [u8]) {
         }
     }
     for (bytes, word) in rest.chunks_mut(WORD).zip(words) {
-        let word = word.load(Ordering::Relaxed).to_le_bytes();
-        bytes.copy_from_slice(&word[..bytes.len()]);
+        word_into(word.load(Ordering::Relaxed), bytes);
     }
 }
 
@@ -161,6 +191,13 @@ mod tests {
             load_bytes(&words, bytes.len(), &mut out).unwrap();
             assert_eq!(out, bytes);
             assert!(equal_bytes(&words, &bytes));
+            if let Some(word) = bytes.first_chunk::<WORD>() {
+                assert_eq!(word_from(word), u64::from_le_bytes(*word));
+            } else {
+                let padded = [&bytes[..], &[0; WORD]].concat();
+                let word = u64::from_le_bytes(*padded.first_chunk().unwrap());
+                assert_eq!(word_from(&bytes), word);
+            }
             if length > 0 {
                 let mut other = bytes.clone();
                 other[length - 1] ^= 1;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 use shmtable::Error;
 
@@ -26,10 +27,15 @@ pub(crate) fn keep(error: PyErr) {
     KEPT.store(true, Ordering::Relaxed);
 }
 
+/// `shmtable._errors`, looked up once: a key that is not there is no rare thing.
+static CLASSES: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+
 /// A class of `shmtable._errors`.
 fn class<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyType>> {
-    Ok(py
-        .import("shmtable._errors")?
+    let import = || py.import("shmtable._errors").map(Bound::unbind);
+    Ok(CLASSES
+        .get_or_try_init(py, import)?
+        .bind(py)
         .getattr(name)?
         .cast_into::<PyType>()?)
 }

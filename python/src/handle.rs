@@ -68,9 +68,11 @@ impl SharedDictBase {
 }
 
 impl Open {
-    #[inline]
+    /// The bytes that a key is found by.
     pub(crate) fn key(&self, key: &Bound<'_, PyAny>) -> PyResult<Buffer> {
-        key::encode(self.codec, key)
+        let mut out = Buffer::new();
+        key::encode(self.codec, key, &mut out)?;
+        Ok(out)
     }
 
     #[inline]
@@ -89,6 +91,15 @@ impl Open {
         value: &[u8],
     ) -> PyResult<Bound<'py, PyAny>> {
         value::decode(py, self.codec, self.pickles, value)
+    }
+
+    /// The value of a key.
+    #[inline]
+    pub(crate) fn get<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        // Written in place: a moved buffer is a copied one.
+        let mut encoded = Buffer::new();
+        key::encode(self.codec, key, &mut encoded)?;
+        self.read(key.py(), &encoded)
     }
 
     /// The value of an encoded key.
@@ -310,26 +321,16 @@ impl SharedDictBase {
         // "raw" looks at the bytes of any table; other codecs must be the table's.
         let created = asked.unwrap_or(Codec::Pickle);
         let options = settings.options(py)?;
-        let create = options.clone().codec(created.id());
-        let open = match asked {
-            None | Some(Codec::Raw) => options,
+        let options = match asked {
+            None | Some(Codec::Raw) => options.codec_if_created(created.id()),
             Some(codec) => options.codec(codec.id()),
         };
         let table = py.detach(|| match (how, name) {
-            (_, None) => create.create_anonymous(),
-            ("create", Some(name)) => create.create(name),
-            ("open", Some(name)) => open.open(name),
-            ("open_read_only", Some(name)) => open.open_read_only(name),
-            (_, Some(name)) => loop {
-                match open.open(name) {
-                    Err(shmtable::Error::NotFound { .. }) => {}
-                    other => return other,
-                }
-                match create.create(name) {
-                    Err(shmtable::Error::AlreadyExists { .. }) => {}
-                    other => return other,
-                }
-            },
+            (_, None) => options.create_anonymous(),
+            ("create", Some(name)) => options.create(name),
+            ("open", Some(name)) => options.open(name),
+            ("open_read_only", Some(name)) => options.open_read_only(name),
+            (_, Some(name)) => options.open_or_create(name),
         });
         let table = table.or_raise(py)?;
         let codec = match asked {

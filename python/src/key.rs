@@ -12,19 +12,18 @@ use crate::errors;
 use crate::imports::{INTEGRAL, REAL};
 use crate::pack::{self, Arrays, Buffer, NESTING, Reader};
 
-/// The bytes a key is found by.
+/// Writes the bytes that a key is found by.
 #[inline]
-pub(crate) fn encode(codec: Codec, key: &Bound<'_, PyAny>) -> PyResult<Buffer> {
-    let mut out = Buffer::new();
+pub(crate) fn encode(codec: Codec, key: &Bound<'_, PyAny>, out: &mut Buffer) -> PyResult<()> {
     if codec == Codec::Raw {
         let Ok(bytes) = key.cast::<PyBytes>() else {
             return Err(not_bytes(key));
         };
         out.extend_from_slice(bytes.as_bytes());
+        Ok(())
     } else {
-        write(&mut out, key, NESTING)?;
+        write(out, key, NESTING)
     }
-    Ok(out)
 }
 
 /// The key that bytes stand for.

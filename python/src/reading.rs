@@ -17,9 +17,7 @@ impl SharedDictBase {
         py: Python<'py>,
         key: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let open = self.open(py)?;
-        let encoded = open.key(key)?;
-        match open.read(py, &encoded)? {
+        match self.open(py)?.get(key)? {
             Some(value) => Ok(value),
             None => Err(errors::missing(key)),
         }
@@ -37,9 +35,7 @@ impl SharedDictBase {
         key: &Bound<'py, PyAny>,
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let open = self.open(py)?;
-        let encoded = open.key(key)?;
-        Ok(open.read(py, &encoded)?.or(default))
+        Ok(self.open(py)?.get(key)?.or(default))
     }
 
     fn __contains__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<bool> {
