@@ -228,7 +228,7 @@ fn check_stripe(segment: &Segment, stripe: usize, locked: &Locked<'_>, wrong: &m
         for slot in probe::bucket(segment, number).tags().slots() {
             let outcome = locked.place_of(number, slot).and_then(|place| {
                 let (key, hash) = locked.hash_of(&place)?;
-                if locked.find(&key, hash)?.found.map(|found| found.at) != Some(place.at) {
+                if locked.find(&key, hash)?.map(|found| found.at) != Some(place.at) {
                     wrong.push(format!(
                         "bucket {number}: the key in slot {slot} is not found by its hash"
                     ));

@@ -118,22 +118,25 @@ pub(crate) fn store_bytes(words: &[AtomicU64], bytes: &[u8]) {
             word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
         }
     }
-    for (bytes, word) in rest
-        .chunks(WORD)
-        .zip(words.get(lines.len() * LINE..).unwrap_or_default())
+    let mut words = words.get(lines.len() * LINE..).unwrap_or_default().iter();
+    let (whole, rest) = rest.as_chunks::<WORD>();
+    for (bytes, word) in whole.iter().zip(&mut words) {
+        word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+    }
+    if !rest.is_empty()
+        && let Some(word) = words.next()
     {
-        word.store(word_from(bytes), Ordering::Relaxed);
+        word.store(word_from(rest), Ordering::Relaxed);
     }
 }
 
 /// Whether the beginning of `words` holds just `bytes`.
 #[inline]
 pub(crate) fn equal_bytes(words: &[AtomicU64], bytes: &[u8]) -> bool {
-    let whole = bytes.chunks_exact(WORD);
-    let rest = whole.remainder();
+    let (whole, rest) = bytes.as_chunks::<WORD>();
     let mut words = words.iter();
-    for (chunk, word) in whole.zip(&mut words) {
-        if word.load(Ordering::Relaxed) != word_from(chunk) {
+    for (bytes, word) in whole.iter().zip(&mut words) {
+        if word.load(Ordering::Relaxed) != u64::from_le_bytes(*bytes) {
             return false;
         }
     }
@@ -165,15 +168,21 @@ pub(crate) fn load_bytes(words: &[AtomicU64], length: usize, out: &mut Vec<u8>) 
 pub(crate) fn copy_bytes(words: &[AtomicU64], out: &mut [u8]) {
     let (lines, rest) = out.as_chunks_mut::<LINE_BYTES>();
     let (word_lines, _) = words.as_chunks::<LINE>();
-    let words = words.get(lines.len() * LINE..).unwrap_or_default();
+    let mut left = words.get(lines.len() * LINE..).unwrap_or_default().iter();
     for (line, words) in lines.iter_mut().zip(word_lines) {
         let (bytes, _) = line.as_chunks_mut::<WORD>();
         for (bytes, word) in bytes.iter_mut().zip(words) {
             *bytes = word.load(Ordering::Relaxed).to_le_bytes();
         }
     }
-    for (bytes, word) in rest.chunks_mut(WORD).zip(words) {
-        word_into(word.load(Ordering::Relaxed), bytes);
+    let (whole, rest) = rest.as_chunks_mut::<WORD>();
+    for (bytes, word) in whole.iter_mut().zip(&mut left) {
+        *bytes = word.load(Ordering::Relaxed).to_le_bytes();
+    }
+    if !rest.is_empty()
+        && let Some(word) = left.next()
+    {
+        word_into(word.load(Ordering::Relaxed), rest);
     }
 }
 

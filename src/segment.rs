@@ -119,6 +119,7 @@ impl Segment {
     }
 
     /// Damage found at a word.
+    #[cold]
     pub(crate) fn damaged(what: &'static str, at: usize) -> Error {
         Error::Corrupted {
             what,

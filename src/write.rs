@@ -9,7 +9,7 @@
 use crate::arena::{Purpose, Space};
 use crate::clean::Effort;
 use crate::error::{Error, Result};
-use crate::index::locked::{self, Locked, Lookup, Place};
+use crate::index::locked::{self, Locked, Place};
 use crate::index::probe::Hash;
 use crate::layout::WORD;
 use crate::record::{self, Header, MAX_KEY};
@@ -176,8 +176,8 @@ impl Writer {
         let mut undone = None;
         loop {
             let locked = self.lock(hash.stripe(&self.segment))?;
-            let lookup = locked.find(key, hash)?;
-            let (result, change) = decide(Current(lookup.found.as_ref()), undone.take())?;
+            let found = locked.find(key, hash)?;
+            let (result, change) = decide(Current(found.as_ref()), undone.take())?;
             if !locked.is_ours() {
                 // The closure forked, and this is the child: the lock is the
                 // parent's, and so is the change.
@@ -187,7 +187,7 @@ impl Writer {
             let value = match &change {
                 Change::Keep => return Ok((result, change)),
                 Change::Remove => {
-                    if let Some(place) = &lookup.found {
+                    if let Some(place) = &found {
                         locked.remove(place, hash);
                         drop(locked);
                         self.reclaim(place);
@@ -208,9 +208,9 @@ impl Writer {
                     staged.overwrite(value);
                 }
             }
-            if self.put(&locked, &lookup, key, hash, value, &mut staged)? {
+            if self.put(&locked, found.as_ref(), key, hash, value, &mut staged)? {
                 drop(locked);
-                if let Some(place) = &lookup.found {
+                if let Some(place) = &found {
                     self.reclaim(place);
                 }
                 return Ok((result, change));
@@ -225,13 +225,13 @@ impl Writer {
     fn put<'a>(
         &'a self,
         locked: &Locked<'_>,
-        lookup: &Lookup<'_>,
+        found: Option<&Place<'_>>,
         key: &[u8],
         hash: Hash,
         value: &[u8],
         staged: &mut Option<Staged<'a>>,
     ) -> Result<bool> {
-        if let Some(place) = &lookup.found
+        if let Some(place) = found
             && place.header.replaceable_in_place(value.len())
         {
             locked.store_in_place(place, value);
@@ -245,9 +245,9 @@ impl Writer {
                 Err(error) => return Err(error),
             },
         };
-        match &lookup.found {
+        match found {
             Some(place) => locked.replace(place, &record.space),
-            None => locked.insert(lookup, hash, &record.space)?,
+            None => locked.insert(hash, &record.space)?,
         }
         Ok(true)
     }

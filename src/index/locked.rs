@@ -54,13 +54,6 @@ impl<'a> Place<'a> {
     }
 }
 
-/// What a look-up for a key tells a writer.
-pub(crate) struct Lookup<'a> {
-    pub(crate) found: Option<Place<'a>>,
-    /// The first empty slot in probing order, with its bucket.
-    vacancy: Option<(usize, usize)>,
-}
-
 impl<'a> Locked<'a> {
     pub(crate) fn new(segment: &'a Segment, guard: Guard<'a>) -> Self {
         Self { segment, guard }
@@ -71,46 +64,41 @@ impl<'a> Locked<'a> {
         self.guard.is_ours()
     }
 
-    /// Finds `key`, and the slot where it would be inserted.
-    pub(crate) fn find(&self, key: &[u8], hash: Hash) -> Result<Lookup<'a>> {
-        let mut vacancy = None;
-        let mut searching = true;
+    /// Finds `key`.
+    #[inline]
+    pub(crate) fn find(&self, key: &[u8], hash: Hash) -> Result<Option<Place<'a>>> {
         let mut number = hash.home(self.segment);
         for _ in 0..self.segment.geometry.stripe_buckets {
             let bucket = probe::bucket(self.segment, number);
-            let tags = bucket.tags();
-            let mut matches = if searching {
-                tags.matching(hash.tag())
-            } else {
-                0
-            };
+            let mut matches = bucket.tags().matching(hash.tag());
             while matches != 0 {
                 let slot = matches.trailing_zeros() as usize;
                 matches &= matches - 1;
                 let place = self.place(bucket, number, slot)?;
                 if place.header.key == key.len() && record::equal_bytes(place.key(), key) {
-                    return Ok(Lookup {
-                        found: Some(place),
-                        vacancy: None,
-                    });
+                    return Ok(Some(place));
                 }
             }
-            if vacancy.is_none() {
-                let empty = !tags.occupied() & USED_SLOTS;
-                if empty != 0 {
-                    vacancy = Some((number, empty.trailing_zeros() as usize));
-                }
-            }
-            searching &= bucket.overflow() != 0;
-            if !searching && vacancy.is_some() {
+            if bucket.overflow() == 0 {
                 break;
             }
             number = probe::next(self.segment, number);
         }
-        Ok(Lookup {
-            found: None,
-            vacancy,
-        })
+        Ok(None)
+    }
+
+    /// The first empty slot in probing order, with its bucket.
+    fn vacancy(&self, hash: Hash) -> Option<(usize, usize)> {
+        let mut number = hash.home(self.segment);
+        for _ in 0..self.segment.geometry.stripe_buckets {
+            let tags = probe::bucket(self.segment, number).tags();
+            let empty = !tags.occupied() & USED_SLOTS;
+            if empty != 0 {
+                return Some((number, empty.trailing_zeros() as usize));
+            }
+            number = probe::next(self.segment, number);
+        }
+        None
     }
 
     /// Finds the slot that leads to the record at `at`, if one does.
@@ -142,10 +130,12 @@ impl<'a> Locked<'a> {
 
     /// The record a slot leads to. It cannot go away while the lock is held, so
     /// anything odd is damage.
+    #[inline]
     fn place(&self, bucket: Bucket<'a>, number: usize, slot: usize) -> Result<Place<'a>> {
         let at = self.segment.geometry.word_of(bucket.slot(slot));
-        let (header, words) = read::open(self.segment, at)
-            .ok_or_else(|| Segment::damaged("a slot leads to no record", at))?;
+        let Some((header, words)) = read::open(self.segment, at) else {
+            return Err(Segment::damaged("a slot leads to no record", at));
+        };
         Ok(Place {
             bucket: number,
             slot,
@@ -170,8 +160,8 @@ impl<'a> Locked<'a> {
     ///
     /// # Errors
     /// `TableFull` if the stripe has no empty slot.
-    pub(crate) fn insert(&self, lookup: &Lookup<'_>, hash: Hash, space: &Space) -> Result<()> {
-        let Some((target, slot)) = lookup.vacancy else {
+    pub(crate) fn insert(&self, hash: Hash, space: &Space) -> Result<()> {
+        let Some((target, slot)) = self.vacancy(hash) else {
             return Err(Error::TableFull {
                 capacity: self.segment.geometry.capacity,
                 entries: entries(self.segment),

@@ -205,7 +205,6 @@ impl Table {
             };
             return locked
                 .find(key, hash)?
-                .found
                 .map(|place| {
                     let words = place.header.value.div_ceil(WORD);
                     copy(&place.value()[..words], place.header.value)
