@@ -16,10 +16,10 @@
 use crate::error::{Error, Result};
 use crate::layout::{LINE, WORD};
 use crate::sync::{AtomicU64, Ordering};
+use crate::sys::copy::{LINE_BYTES, append_lines, load_line, store_line};
 
 pub(crate) const KEY_SHIFT: u32 = 4;
 pub(crate) const VALUE_SHIFT: u32 = 24;
-const LINE_BYTES: usize = LINE * WORD;
 /// Longest key, in bytes: just under 1 MiB.
 pub(crate) const MAX_KEY: usize = (1 << (VALUE_SHIFT - KEY_SHIFT)) - 1;
 
@@ -107,16 +107,11 @@ fn word_into(word: u64, bytes: &mut [u8]) {
 }
 
 /// Writes `bytes`, padded with zeros, to the beginning of `words`.
-///
-/// A line at a time: the compiler does not unroll loops of atomic accesses.
 pub(crate) fn store_bytes(words: &[AtomicU64], bytes: &[u8]) {
     let (lines, rest) = bytes.as_chunks::<LINE_BYTES>();
     let (word_lines, _) = words.as_chunks::<LINE>();
     for (line, words) in lines.iter().zip(word_lines) {
-        let (bytes, _) = line.as_chunks::<WORD>();
-        for (bytes, word) in bytes.iter().zip(words) {
-            word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
-        }
+        store_line(words, line);
     }
     let mut words = words.get(lines.len() * LINE..).unwrap_or_default().iter();
     let (whole, rest) = rest.as_chunks::<WORD>();
@@ -149,17 +144,20 @@ pub(crate) fn equal_bytes(words: &[AtomicU64], bytes: &[u8]) -> bool {
 /// Replaces the content of `out` by `length` bytes from the beginning of `words`.
 #[inline]
 pub(crate) fn load_bytes(words: &[AtomicU64], length: usize, out: &mut Vec<u8>) -> Result<()> {
-    // Only what is new is filled with zeros first.
-    out.truncate(length);
+    out.clear();
     if out.capacity() < length {
-        out.try_reserve_exact(length - out.len())
-            .map_err(|_| Error::System {
-                action: "allocate memory for a value in this process",
-                source: std::io::ErrorKind::OutOfMemory.into(),
-            })?;
+        out.try_reserve_exact(length).map_err(|_| Error::System {
+            action: "allocate memory for a value in this process",
+            source: std::io::ErrorKind::OutOfMemory.into(),
+        })?;
     }
-    out.resize(length, 0);
-    copy_bytes(words, out);
+    let lines = length / LINE_BYTES;
+    let (whole, _) = words.as_chunks::<LINE>();
+    append_lines(whole.get(..lines).unwrap_or(whole), out);
+    let mut rest = [0; LINE_BYTES];
+    let rest = &mut rest[..length % LINE_BYTES];
+    copy_bytes(words.get(lines * LINE..).unwrap_or_default(), rest);
+    out.extend_from_slice(rest);
     Ok(())
 }
 
@@ -170,10 +168,7 @@ pub(crate) fn copy_bytes(words: &[AtomicU64], out: &mut [u8]) {
     let (word_lines, _) = words.as_chunks::<LINE>();
     let mut left = words.get(lines.len() * LINE..).unwrap_or_default().iter();
     for (line, words) in lines.iter_mut().zip(word_lines) {
-        let (bytes, _) = line.as_chunks_mut::<WORD>();
-        for (bytes, word) in bytes.iter_mut().zip(words) {
-            *bytes = word.load(Ordering::Relaxed).to_le_bytes();
-        }
+        load_line(words, line);
     }
     let (whole, rest) = rest.as_chunks_mut::<WORD>();
     for (bytes, word) in whole.iter_mut().zip(&mut left) {

@@ -48,6 +48,7 @@
 
 #![allow(unsafe_code)]
 
+pub(crate) mod copy;
 pub(crate) mod fork;
 pub(crate) mod simd;
 

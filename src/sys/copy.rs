@@ -1,0 +1,173 @@
+//! Copies between shared words and this process's bytes, a cache line at a time.
+//!
+//! The language has relaxed loads and stores of a word for memory that others
+//! change; the compiler neither joins nor unrolls them. On x86-64 a line takes four
+//! moves of 16 bytes instead of eight of 8.
+//!
+//! # Why wider moves are right
+//! They do what relaxed accesses of the line's words in their order would do. The
+//! processor neither moves a load before an earlier load nor a store before an earlier
+//! one, whatever their widths, so fences and releases order them as they order words.
+//! A wide access that falls apart does so into pieces that are no worse than the words
+//! that the loop would have read at different moments: what was read while somebody
+//! wrote is not believed (`index::read`), and the one word that is written under a
+//! reader's eyes, a value replaced in place, is shorter than a line.
+
+use crate::layout::{LINE, WORD};
+use crate::sync::AtomicU64;
+
+pub(crate) const LINE_BYTES: usize = LINE * WORD;
+
+/// Reads a line.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+pub(crate) fn load_line(words: &[AtomicU64; LINE], bytes: &mut [u8; LINE_BYTES]) {
+    // SAFETY: 64 bytes may be written.
+    unsafe { load(words, bytes.as_mut_ptr()) }
+}
+
+/// Reads lines to the end of `bytes`, as many as it has room for.
+#[inline]
+pub(crate) fn append_lines(lines: &[[AtomicU64; LINE]], bytes: &mut Vec<u8>) {
+    let (room, _) = bytes.spare_capacity_mut().as_chunks_mut::<LINE_BYTES>();
+    let mut appended = 0;
+    for (words, room) in lines.iter().zip(room) {
+        // SAFETY: 64 bytes may be written, whether they had a value or not.
+        unsafe { load(words, room.as_mut_ptr().cast()) };
+        appended += LINE_BYTES;
+    }
+    // SAFETY: so many bytes behind the length are inside the capacity and were just
+    // written.
+    unsafe { bytes.set_len(bytes.len() + appended) }
+}
+
+/// Reads a line to `to`.
+///
+/// # Safety
+/// 64 bytes may be written there.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+unsafe fn load(words: &[AtomicU64; LINE], to: *mut u8) {
+    #[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
+    // SAFETY: `words` may be read and, as the caller says, `to` be written for 64
+    // bytes; `movups` takes any alignment, and every x86_64 processor has it. Others may
+    // write the words meanwhile, which accesses outside the language allow as atomics do
+    // (see above). Nothing but the four registers and those bytes changes.
+    unsafe {
+        std::arch::asm!(
+            "movups {a}, [{from}]",
+            "movups {b}, [{from} + 16]",
+            "movups {c}, [{from} + 32]",
+            "movups {d}, [{from} + 48]",
+            "movups [{to}], {a}",
+            "movups [{to} + 16], {b}",
+            "movups [{to} + 32], {c}",
+            "movups [{to} + 48], {d}",
+            from = in(reg) words.as_ptr(),
+            to = in(reg) to,
+            a = out(xmm_reg) _,
+            b = out(xmm_reg) _,
+            c = out(xmm_reg) _,
+            d = out(xmm_reg) _,
+            options(nostack, preserves_flags),
+        );
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(any(loom, miri)))))]
+    {
+        let bytes = by_word::load(words);
+        // SAFETY: as the caller says; `bytes` is this function's own.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, LINE_BYTES) };
+    }
+}
+
+/// Writes a line.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+pub(crate) fn store_line(words: &[AtomicU64; LINE], bytes: &[u8; LINE_BYTES]) {
+    #[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
+    // SAFETY: as in `load`, with `bytes` read and `words` written, which atomics
+    // may be through a shared reference.
+    unsafe {
+        std::arch::asm!(
+            "movups {a}, [{from}]",
+            "movups {b}, [{from} + 16]",
+            "movups {c}, [{from} + 32]",
+            "movups {d}, [{from} + 48]",
+            "movups [{to}], {a}",
+            "movups [{to} + 16], {b}",
+            "movups [{to} + 32], {c}",
+            "movups [{to} + 48], {d}",
+            from = in(reg) bytes.as_ptr(),
+            to = in(reg) words.as_ptr(),
+            a = out(xmm_reg) _,
+            b = out(xmm_reg) _,
+            c = out(xmm_reg) _,
+            d = out(xmm_reg) _,
+            options(nostack, preserves_flags),
+        );
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(any(loom, miri)))))]
+    by_word::store(words, bytes);
+}
+
+#[cfg(any(test, loom, miri, not(target_arch = "x86_64")))]
+mod by_word {
+    use super::{LINE, LINE_BYTES, WORD};
+    use crate::sync::{AtomicU64, Ordering};
+
+    pub(super) fn load(words: &[AtomicU64; LINE]) -> [u8; LINE_BYTES] {
+        let mut line = [0; LINE_BYTES];
+        for (bytes, word) in line.as_chunks_mut::<WORD>().0.iter_mut().zip(words) {
+            *bytes = word.load(Ordering::Relaxed).to_le_bytes();
+        }
+        line
+    }
+
+    pub(super) fn store(words: &[AtomicU64; LINE], bytes: &[u8; LINE_BYTES]) {
+        for (bytes, word) in bytes.as_chunks::<WORD>().0.iter().zip(words) {
+            word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_copied_as_words_are() {
+        // Bytes begin anywhere, words at words.
+        let memory: Vec<u8> = (0..LINE_BYTES as u8 + 16).map(|n| n ^ 0xa5).collect();
+        for at in 0..16 {
+            let line: &[u8; LINE_BYTES] = memory[at..].first_chunk().unwrap();
+            let (one, other): ([AtomicU64; LINE], [AtomicU64; LINE]) = Default::default();
+            store_line(&one, line);
+            by_word::store(&other, line);
+            let mut back = [0; LINE_BYTES + 16];
+            load_line(&other, back[at..].first_chunk_mut().unwrap());
+            assert_eq!(&back[at..at + LINE_BYTES], line);
+            let mut around = back[..at].iter().chain(&back[at + LINE_BYTES..]);
+            assert!(around.all(|byte| *byte == 0));
+            assert_eq!(&by_word::load(&one), line);
+        }
+    }
+
+    #[test]
+    fn lines_are_appended_as_far_as_there_is_room() {
+        let lines: Vec<[AtomicU64; LINE]> = (0..4)
+            .map(|line| [line; LINE].map(AtomicU64::new))
+            .collect();
+        for room in 0..300 {
+            let mut bytes = Vec::with_capacity(room);
+            bytes.extend([9, 9].iter().take(room));
+            let before = bytes.clone();
+            let fit = ((bytes.capacity() - bytes.len()) / LINE_BYTES).min(lines.len());
+            append_lines(&lines, &mut bytes);
+            let expected = lines[..fit].iter().flat_map(by_word::load);
+            assert_eq!(
+                bytes,
+                before.into_iter().chain(expected).collect::<Vec<u8>>()
+            );
+        }
+    }
+}
