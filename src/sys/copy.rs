@@ -41,6 +41,20 @@ pub(crate) fn append_lines(lines: &[[AtomicU64; LINE]], bytes: &mut Vec<u8>) {
     unsafe { bytes.set_len(bytes.len() + appended) }
 }
 
+/// Writes a line.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+pub(crate) fn store_line(words: &[AtomicU64; LINE], bytes: &[u8; LINE_BYTES]) {
+    #[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
+    // SAFETY: 64 bytes may be read at `bytes`, and written at `words`, which atomics may
+    // be through a shared reference.
+    unsafe {
+        move_line(bytes.as_ptr(), words.as_ptr().cast_mut().cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(any(loom, miri)))))]
+    by_word::store(words, bytes);
+}
+
 /// Reads a line to `to`.
 ///
 /// # Safety
@@ -49,28 +63,9 @@ pub(crate) fn append_lines(lines: &[[AtomicU64; LINE]], bytes: &mut Vec<u8>) {
 #[allow(clippy::inline_always)]
 unsafe fn load(words: &[AtomicU64; LINE], to: *mut u8) {
     #[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
-    // SAFETY: `words` may be read and, as the caller says, `to` be written for 64
-    // bytes; `movups` takes any alignment, and every x86_64 processor has it. Others may
-    // write the words meanwhile, which accesses outside the language allow as atomics do
-    // (see above). Nothing but the four registers and those bytes changes.
+    // SAFETY: 64 bytes may be read at `words`, and written at `to`, as the caller says.
     unsafe {
-        std::arch::asm!(
-            "movups {a}, [{from}]",
-            "movups {b}, [{from} + 16]",
-            "movups {c}, [{from} + 32]",
-            "movups {d}, [{from} + 48]",
-            "movups [{to}], {a}",
-            "movups [{to} + 16], {b}",
-            "movups [{to} + 32], {c}",
-            "movups [{to} + 48], {d}",
-            from = in(reg) words.as_ptr(),
-            to = in(reg) to,
-            a = out(xmm_reg) _,
-            b = out(xmm_reg) _,
-            c = out(xmm_reg) _,
-            d = out(xmm_reg) _,
-            options(nostack, preserves_flags),
-        );
+        move_line(words.as_ptr().cast(), to);
     }
     #[cfg(not(all(target_arch = "x86_64", not(any(loom, miri)))))]
     {
@@ -80,13 +75,18 @@ unsafe fn load(words: &[AtomicU64; LINE], to: *mut u8) {
     }
 }
 
-/// Writes a line.
+/// Copies 64 bytes.
+///
+/// # Safety
+/// They may be read, and written; one side may be words that others change.
+#[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
 #[inline(always)]
 #[allow(clippy::inline_always)]
-pub(crate) fn store_line(words: &[AtomicU64; LINE], bytes: &[u8; LINE_BYTES]) {
-    #[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
-    // SAFETY: as in `load`, with `bytes` read and `words` written, which atomics
-    // may be through a shared reference.
+unsafe fn move_line(from: *const u8, to: *mut u8) {
+    // SAFETY: as the caller says; `movups` takes any alignment, and every x86_64
+    // processor has it. Others may access the words meanwhile, which accesses outside the
+    // language allow as atomics do (see above). Nothing but the four registers and the
+    // bytes at `to` changes.
     unsafe {
         std::arch::asm!(
             "movups {a}, [{from}]",
@@ -97,8 +97,8 @@ pub(crate) fn store_line(words: &[AtomicU64; LINE], bytes: &[u8; LINE_BYTES]) {
             "movups [{to} + 16], {b}",
             "movups [{to} + 32], {c}",
             "movups [{to} + 48], {d}",
-            from = in(reg) bytes.as_ptr(),
-            to = in(reg) words.as_ptr(),
+            from = in(reg) from,
+            to = in(reg) to,
             a = out(xmm_reg) _,
             b = out(xmm_reg) _,
             c = out(xmm_reg) _,
@@ -106,8 +106,6 @@ pub(crate) fn store_line(words: &[AtomicU64; LINE], bytes: &[u8; LINE_BYTES]) {
             options(nostack, preserves_flags),
         );
     }
-    #[cfg(not(all(target_arch = "x86_64", not(any(loom, miri)))))]
-    by_word::store(words, bytes);
 }
 
 #[cfg(any(test, loom, miri, not(target_arch = "x86_64")))]
