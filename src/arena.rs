@@ -56,7 +56,7 @@ use crate::layout::{CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, RESERVED_CHUNKS};
 use crate::participants::{OWNER_BITS, OwnerId, Participant};
 use crate::record::Header;
 use crate::segment::Segment;
-use crate::sync::{AtomicU64, Mutex, Ordering, crash_point, fence};
+use crate::sync::{AtomicU64, Mutex, Ordering, crash_point, fence, process_crash_point};
 
 const KIND_SHIFT: u32 = 16;
 const KIND_BITS: u64 = 0xf << KIND_SHIFT;
@@ -184,9 +184,11 @@ pub(crate) fn free(segment: &Segment, chunk: usize, from: State) {
     detail(segment, chunk, CHUNK_CURSOR).store(0, Ordering::Relaxed);
     crash_point!("free: cursor reset");
     detail(segment, chunk, CHUNK_LIVE).store(0, Ordering::Relaxed);
+    process_crash_point!("free: live count reset");
     detail(segment, chunk, CHUNK_RUN).store(0, Ordering::Relaxed);
-    crash_point!("free: details reset");
+    crash_point!("free: run reset");
     transit(segment, chunk, from, State::Free);
+    process_crash_point!("free: chunk freed");
 }
 
 /// Space for one record.
@@ -443,6 +445,7 @@ fn take_free(segment: &Segment, me: &Participant, purpose: &Purpose) -> Option<u
     if !enough_free(segment, purpose, 1) {
         return None;
     }
+    process_crash_point!("take: enough are free");
     let taken = (0..segment.populated()).find(|chunk| {
         !avoid.contains(chunk)
             && state(segment, *chunk) == State::Free
@@ -455,6 +458,7 @@ fn take_free(segment: &Segment, me: &Participant, purpose: &Purpose) -> Option<u
         return Some(taken);
     }
     transit(segment, taken, mine, State::Free);
+    process_crash_point!("take: chunk given back");
     None
 }
 
@@ -465,7 +469,9 @@ fn is_blank(segment: &Segment, chunk: usize, taken: State) -> bool {
         .iter()
         .all(|word| detail(segment, chunk, *word).load(Ordering::Relaxed) == 0);
     if !blank {
+        process_crash_point!("take: chunk not blank");
         transit(segment, chunk, taken, State::Sealed);
+        process_crash_point!("take: damaged chunk sealed");
     }
     blank
 }
@@ -498,10 +504,11 @@ fn reopen(segment: &Segment, me: &Participant, words: usize, avoid: &Range<usize
             .filter(|cursor| live(segment, chunk) <= *cursor)
     };
     for chunk in (0..segment.populated()).filter(|chunk| !avoid.contains(chunk)) {
-        if state(segment, chunk) != State::Sealed
-            || room(chunk).is_none()
-            || !transit(segment, chunk, State::Sealed, mine)
-        {
+        if state(segment, chunk) != State::Sealed || room(chunk).is_none() {
+            continue;
+        }
+        process_crash_point!("reopen: room seen");
+        if !transit(segment, chunk, State::Sealed, mine) {
             continue;
         }
         crash_point!("reopen: chunk taken");
@@ -514,6 +521,7 @@ fn reopen(segment: &Segment, me: &Participant, words: usize, avoid: &Range<usize
             });
         }
         transit(segment, chunk, mine, State::Sealed);
+        process_crash_point!("reopen: chunk given back");
     }
     None
 }

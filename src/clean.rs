@@ -22,7 +22,7 @@ use crate::index::read;
 use crate::layout::{HEADER_CLEANINGS, RESERVED_CHUNKS};
 use crate::record;
 use crate::segment::Segment;
-use crate::sync::{self, Ordering, crash_point};
+use crate::sync::{self, Ordering, crash_point, process_crash_point};
 use crate::writer::Writer;
 
 /// How long to let other cleaners work before looking again.
@@ -284,6 +284,7 @@ impl Writer {
                 // The header is there already.
                 for (from, to) in words.iter().zip(target).skip(1) {
                     to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+                    process_crash_point!("clean: word copied");
                 }
                 crash_point!("clean: record copied");
                 locked.replace(&place, &space);

@@ -15,7 +15,7 @@ use crate::layout::{
     RESERVED_CHUNKS, STRIPE_WORDS, WORD, fingerprint,
 };
 use crate::record;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, process_crash_point};
 
 /// Most chunks; their states are scanned.
 const MAX_CHUNKS: u128 = 1 << 20;
@@ -302,7 +302,10 @@ impl Geometry {
         created: u64,
         flags: u64,
     ) {
-        let put = |at: usize, value: u64| words[at].store(value, Ordering::Relaxed);
+        let put = |at: usize, value: u64| {
+            words[at].store(value, Ordering::Relaxed);
+            process_crash_point!("create: header word written");
+        };
         put(HEADER_MAGIC, MAGIC);
         put(HEADER_VERSION, FORMAT_VERSION);
         put(HEADER_FINGERPRINT, fingerprint());

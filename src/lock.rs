@@ -45,7 +45,7 @@ use crate::error::{Error, Result};
 use crate::layout::{STRIPE_CONTENDED, STRIPE_EVENT, STRIPE_LOCK};
 use crate::participants::{OWNER_BITS, OwnerId, Participant};
 use crate::segment::Segment;
-use crate::sync::{self, AtomicU64, Ordering, crash_point};
+use crate::sync::{self, AtomicU64, Ordering, crash_point, process_crash_point};
 
 pub(crate) const WAITERS: u64 = 1 << 16;
 pub(crate) const SLEEPERS: u64 = 1 << 17;
@@ -172,6 +172,7 @@ fn acquire_contended(
         {
             continue;
         }
+        process_crash_point!("lock: waiters flagged");
         // From here on others may sleep behind us without having set the flag.
         flags = WAITERS;
         let slice = if slept { SLEEP } else { FIRST_SLEEP };
@@ -189,6 +190,7 @@ fn count_contention(segment: &Segment, stripe: usize) {
     let count = &segment.words()[segment.geometry.stripe(stripe) + STRIPE_CONTENDED];
     let raised = count.load(Ordering::Relaxed).wrapping_add(1);
     count.store(raised, Ordering::Relaxed);
+    process_crash_point!("lock: contention counted");
 }
 
 impl Guard<'_> {

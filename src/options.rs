@@ -399,6 +399,9 @@ impl Options {
             chunk_bytes: self.chunk_bytes,
             participants: self.participants,
         })?;
+        #[cfg(shmtable_crash_points)]
+        let seed = sys::crash::SEED;
+        #[cfg(not(shmtable_crash_points))]
         let seed = sys::random().map_err(|source| Error::System {
             action: "get a random hash seed",
             source,

@@ -27,7 +27,7 @@ use crate::geometry::Geometry;
 use crate::layout::{
     HEADER_TAKE_OVERS, PARTICIPANT_PID, PARTICIPANT_SINCE, PARTICIPANT_STATE, WORD,
 };
-use crate::sync::{AtomicU64, Ordering, crash_point};
+use crate::sync::{AtomicU64, Ordering, crash_point, process_crash_point};
 use crate::sys::{self, Liveness, Mapping};
 
 const ATTACHED: u64 = 1;
@@ -90,6 +90,7 @@ impl Participant {
             let generation =
                 ((state.load(Ordering::Relaxed) >> GENERATION_SHIFT) as u32).wrapping_add(1);
             words[at + PARTICIPANT_PID].store(u64::from(std::process::id()), Ordering::Relaxed);
+            process_crash_point!("attach: process written");
             words[at + PARTICIPANT_SINCE].store(now(), Ordering::Relaxed);
             crash_point!("attach: described");
             // Release, for whoever learns of this generation from the slot.
@@ -157,6 +158,7 @@ impl Participant {
     /// Counts a take-over from a dead owner, for the statistics.
     pub(crate) fn count_take_over(words: &[AtomicU64]) {
         words[HEADER_TAKE_OVERS].fetch_add(1, Ordering::Relaxed);
+        process_crash_point!("take over: counted");
     }
 
     /// Gives the slot back in good order; the liveness byte goes with `self`.

@@ -15,7 +15,7 @@
 
 use crate::error::{Error, Result};
 use crate::layout::{LINE, WORD};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, process_crash_point};
 use crate::sys::copy::{LINE_BYTES, append_lines, load_line, store_line};
 
 pub(crate) const KEY_SHIFT: u32 = 4;
@@ -117,11 +117,13 @@ pub(crate) fn store_bytes(words: &[AtomicU64], bytes: &[u8]) {
     let (whole, rest) = rest.as_chunks::<WORD>();
     for (bytes, word) in whole.iter().zip(&mut words) {
         word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+        process_crash_point!("stage: word written");
     }
     if !rest.is_empty()
         && let Some(word) = words.next()
     {
         word.store(word_from(rest), Ordering::Relaxed);
+        process_crash_point!("stage: word written");
     }
 }
 

@@ -316,6 +316,7 @@ impl<'a> Repair<'a> {
                 *sure += candidate.words;
                 let words = probe::bucket(self.segment, bucket);
                 words.publish(slot, candidate.hash.tag(), words.slot(slot));
+                crash_point!("mend: slot tagged, version not bumped");
                 words.bump_version();
                 crash_point!("mend: slot tagged");
                 self.say(format!(
@@ -443,9 +444,10 @@ impl<'a> Repair<'a> {
                 if right != stored {
                     let words = probe::bucket(self.segment, bucket);
                     words.set_overflow(right);
-                    crash_point!("mend: overflow set");
+                    crash_point!("mend: overflow set, version not bumped");
                     // A reader that stopped short, or did not, looks again.
                     words.bump_version();
+                    crash_point!("mend: overflow set");
                     self.say(format!(
                         "bucket {bucket}: {right} keys passed over it, and it said {stored}"
                     ));

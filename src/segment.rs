@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::geometry::Geometry;
 use crate::layout::{HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED, WORD};
-use crate::sync::{AtomicU64, Ordering, crash_point};
+use crate::sync::{AtomicU64, Ordering, crash_point, process_crash_point};
 use crate::sys::Mapping;
 use crate::waiting::Waiting;
 
@@ -76,6 +76,7 @@ impl Segment {
             .map_err(|source| no_memory(source, asked))?;
         crash_point!("populate: pages present");
         self.words()[HEADER_POPULATED].fetch_max(chunks as u64, Ordering::AcqRel);
+        process_crash_point!("populate: pages counted");
         Ok(())
     }
 

@@ -1,8 +1,15 @@
 //! The standard library's atomics and `parking_lot`'s mutex, or loom's, behind
 //! one door.
 
+#[cfg(not(any(loom, shmtable_crash_points)))]
+pub(crate) use std::sync::atomic::AtomicU64;
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::{AtomicU64, Ordering, fence};
+pub(crate) use std::sync::atomic::{Ordering, fence};
+
+#[cfg(all(shmtable_crash_points, not(loom)))]
+mod watched;
+#[cfg(all(shmtable_crash_points, not(loom)))]
+pub(crate) use watched::AtomicU64;
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{Ordering, fence};
@@ -59,7 +66,9 @@ pub(crate) fn pause(duration: std::time::Duration) {
 }
 
 /// A place where a test may end the process, between two stores to shared
-/// memory. Nothing unless built with `--cfg shmtable_crash_points`, or for loom.
+/// memory: `tests/crash_points` finds stores that have none between them, and
+/// points that nobody dies at. Nothing unless built with
+/// `--cfg shmtable_crash_points`, or for loom.
 macro_rules! crash_point {
     ($name:literal) => {
         #[cfg(loom)]
@@ -69,3 +78,13 @@ macro_rules! crash_point {
     };
 }
 pub(crate) use crash_point;
+
+/// The same for processes alone: a point that loom's models, which try a death at
+/// each, would learn nothing from.
+macro_rules! process_crash_point {
+    ($name:literal) => {
+        #[cfg(shmtable_crash_points)]
+        $crate::sys::crash::reached($name);
+    };
+}
+pub(crate) use process_crash_point;

@@ -22,7 +22,7 @@ use crate::error::Result;
 use crate::layout::{STRIPE_EVENT, STRIPE_LOCK};
 use crate::lock::SLEEPERS;
 use crate::segment::Segment;
-use crate::sync::{self, Ordering};
+use crate::sync::{self, Ordering, process_crash_point};
 
 /// The longest sleep without a look.
 const SLICE: Duration = Duration::from_millis(50);
@@ -45,6 +45,7 @@ pub(crate) fn until<T>(
         let event = segment.words()[header + STRIPE_EVENT].load(Ordering::Relaxed);
         if !read_only {
             segment.words()[header + STRIPE_LOCK].fetch_or(SLEEPERS, Ordering::AcqRel);
+            process_crash_point!("wait: sleepers flagged");
         }
         if let Some(found) = look()? {
             return Ok(Some(found));

@@ -23,7 +23,7 @@ use crate::layout::{BUCKET_SLOTS, STRIPE_ENTRIES, USED_SLOTS, WORD};
 use crate::lock::Guard;
 use crate::record::{self, Header};
 use crate::segment::Segment;
-use crate::sync::{AtomicU64, Ordering, crash_point};
+use crate::sync::{AtomicU64, Ordering, crash_point, process_crash_point};
 
 /// A stripe whose lock is held.
 pub(crate) struct Locked<'a> {
@@ -194,6 +194,7 @@ impl<'a> Locked<'a> {
             .republish(place.slot, self.segment.geometry.slot_of(space.at));
         crash_point!("replace: published");
         arena::add_live(self.segment, space.at, space.words);
+        process_crash_point!("replace: live counted");
     }
 
     /// Removes the key found.
@@ -222,6 +223,7 @@ impl<'a> Locked<'a> {
         let count = self.entries_word();
         let sum = count.load(Ordering::Relaxed).wrapping_add_signed(change);
         count.store(sum, Ordering::Relaxed);
+        process_crash_point!("stripe: entry counted");
     }
 
     fn entries_word(&self) -> &'a AtomicU64 {

@@ -3,6 +3,7 @@
 //! The language has relaxed loads and stores of a word for memory that others
 //! change; the compiler neither joins nor unrolls them. On x86-64 a line takes four
 //! moves of 16 bytes instead of eight of 8.
+//! A build with crash points goes by words, so that a death may fall between any two.
 //!
 //! # Why wider moves are right
 //! They do what relaxed accesses of the line's words in their order would do. The
@@ -45,13 +46,13 @@ pub(crate) fn append_lines(lines: &[[AtomicU64; LINE]], bytes: &mut Vec<u8>) {
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(crate) fn store_line(words: &[AtomicU64; LINE], bytes: &[u8; LINE_BYTES]) {
-    #[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
+    #[cfg(all(target_arch = "x86_64", not(any(loom, miri, shmtable_crash_points))))]
     // SAFETY: 64 bytes may be read at `bytes`, and written at `words`, which atomics may
     // be through a shared reference.
     unsafe {
         move_line(bytes.as_ptr(), words.as_ptr().cast_mut().cast());
     }
-    #[cfg(not(all(target_arch = "x86_64", not(any(loom, miri)))))]
+    #[cfg(not(all(target_arch = "x86_64", not(any(loom, miri, shmtable_crash_points)))))]
     by_word::store(words, bytes);
 }
 
@@ -62,12 +63,12 @@ pub(crate) fn store_line(words: &[AtomicU64; LINE], bytes: &[u8; LINE_BYTES]) {
 #[inline(always)]
 #[allow(clippy::inline_always)]
 unsafe fn load(words: &[AtomicU64; LINE], to: *mut u8) {
-    #[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
+    #[cfg(all(target_arch = "x86_64", not(any(loom, miri, shmtable_crash_points))))]
     // SAFETY: 64 bytes may be read at `words`, and written at `to`, as the caller says.
     unsafe {
         move_line(words.as_ptr().cast(), to);
     }
-    #[cfg(not(all(target_arch = "x86_64", not(any(loom, miri)))))]
+    #[cfg(not(all(target_arch = "x86_64", not(any(loom, miri, shmtable_crash_points)))))]
     {
         let bytes = by_word::load(words);
         // SAFETY: as the caller says; `bytes` is this function's own.
@@ -79,7 +80,7 @@ unsafe fn load(words: &[AtomicU64; LINE], to: *mut u8) {
 ///
 /// # Safety
 /// They may be read, and written; one side may be words that others change.
-#[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
+#[cfg(all(target_arch = "x86_64", not(any(loom, miri, shmtable_crash_points))))]
 #[inline(always)]
 #[allow(clippy::inline_always)]
 unsafe fn move_line(from: *const u8, to: *mut u8) {
@@ -108,10 +109,10 @@ unsafe fn move_line(from: *const u8, to: *mut u8) {
     }
 }
 
-#[cfg(any(test, loom, miri, not(target_arch = "x86_64")))]
+#[cfg(any(test, loom, miri, shmtable_crash_points, not(target_arch = "x86_64")))]
 mod by_word {
     use super::{LINE, LINE_BYTES, WORD};
-    use crate::sync::{AtomicU64, Ordering};
+    use crate::sync::{AtomicU64, Ordering, process_crash_point};
 
     pub(super) fn load(words: &[AtomicU64; LINE]) -> [u8; LINE_BYTES] {
         let mut line = [0; LINE_BYTES];
@@ -124,6 +125,7 @@ mod by_word {
     pub(super) fn store(words: &[AtomicU64; LINE], bytes: &[u8; LINE_BYTES]) {
         for (bytes, word) in bytes.as_chunks::<WORD>().0.iter().zip(words) {
             word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+            process_crash_point!("stage: word written");
         }
     }
 }

@@ -372,6 +372,12 @@ impl Child {
         }
     }
 
+    /// Whether it ended, in whichever way.
+    pub fn has_ended(&mut self) -> bool {
+        let status = self.process.try_wait();
+        status.expect("a child can be waited for").is_some()
+    }
+
     /// Kills it with SIGKILL, and waits until it is gone.
     pub fn kill(mut self) {
         self.kill_and_reap();

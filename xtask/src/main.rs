@@ -35,6 +35,9 @@ Commands:
                    processes too, which else run with the default one alone)
   bench-python     the benchmark of the Python package against its rivals; writes the
                    table of the README (--quick: a tenth of the size, writes nothing)
+  crash-points     kills a process at each point between two stores of each operation,
+                   the one that repairs after it at each of its, and the next one too
+                   (--quick: the form that `test` runs)
   damage           every case of tests/damage.rs: each bit of a small segment flipped,
                    and worse (the tests take one of some)
   fuzz [SECONDS]   the fuzz targets, 60 s each (nightly toolchain; installs cargo-fuzz
@@ -70,6 +73,8 @@ fn main() -> ExitCode {
         ["test-python", "--full"] => python::test(python::Others::Full),
         ["bench-python"] => python::bench(&[]),
         ["bench-python", "--quick"] => python::bench(&["--quick"]),
+        ["crash-points"] => test::crash_points(test::Extent::Full),
+        ["crash-points", "--quick"] => test::crash_points(test::Extent::Quick),
         ["damage"] => test::damage(),
         ["fuzz"] => fuzz::run("60"),
         ["fuzz", seconds] if !seconds.starts_with('-') => fuzz::run(seconds),

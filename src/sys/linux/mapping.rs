@@ -12,7 +12,7 @@ use rustix::process::{Resource, getrlimit};
 use super::liveness::Liveness;
 use super::path_of;
 use super::staging::{Staging, descriptor_path};
-use crate::sync::AtomicU64;
+use crate::sync::{AtomicU64, process_crash_point};
 use crate::sys::fork::descriptors::{Descriptor, FileId};
 use crate::sys::{Access, Owner};
 
@@ -88,7 +88,9 @@ impl Mapping {
         // `fill`. Unlike a mode given when opening, this one goes past the
         // umask.
         fchmod(fd, Mode::from_raw_mode(mode & 0o777)).map_err(io::Error::from)?;
+        process_crash_point!("create: complete, without a name");
         staging.publish(fd, &path)?;
+        process_crash_point!("create: named");
         Ok(mapping)
     }
 

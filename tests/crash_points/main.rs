@@ -1,0 +1,272 @@
+//! Does the table hold if a process dies between any two stores of any operation,
+//! and so do the two who repair after it?
+//!
+//! Built only with `--cfg shmtable_crash_points`; `cargo xtask crash-points` runs the
+//! long form. For each operation a first child tells which points it passes. Then,
+//! for each of these, a child on a new table dies there by SIGKILL; after some of
+//! these deaths (in the long form, all) a first repairer dies at each point of its
+//! repair, and a second one at each point of what is left of that. Each time what
+//! was acknowledged is there, each step under way happened or did not, nothing is
+//! broken, nobody hangs, and the table takes all that it was created for.
+//!
+//! Somebody must have died at every point that the source names, and a build whose
+//! words tell of each store finds every two stores with no point between them.
+//!
+//! # Planted, and seen to fail
+//! - take-over without repair; a repair that sets no overflow, counts no entries,
+//!   bumps no version; no look for chunks of the dead;
+//! - stores in another order: a cursor before the record's header, a tag before the
+//!   slot, a chunk free before its cursor is 0, a run's length after its tails;
+//! - a point taken away, and one that nobody passes.
+//!
+//! # Not seen here
+//! What a reader would be told at the same time: loom's models ask that.
+
+#![cfg(all(target_os = "linux", shmtable_crash_points))]
+#![allow(unreachable_pub, reason = "a program of several modules")]
+
+mod children;
+#[path = "../common/mod.rs"]
+mod common;
+mod creation;
+mod damage;
+mod image;
+mod report;
+mod scenarios;
+mod steps;
+mod verify;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use children::{Order, Repairer, passed, work};
+use common::Named;
+use report::{Row, Victim};
+use scenarios::{OTHER, Scenario, scenarios};
+use steps::{End, KEYS_EACH, Model, Part};
+use verify::verify;
+
+/// The one test, by whose name children are started.
+const TEST: &str = "a_death_at_every_point";
+/// Keys of the repairers.
+const FIRST: u64 = KEYS_EACH;
+const SECOND: u64 = 2 * KEYS_EACH;
+
+/// How much is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// What takes no minute.
+    Short,
+    /// With `SHMTABLE_CRASH_POINTS=full`.
+    Full,
+}
+
+impl Extent {
+    fn wanted() -> Self {
+        match std::env::var("SHMTABLE_CRASH_POINTS").as_deref() {
+            Ok("full") => Self::Full,
+            _ => Self::Short,
+        }
+    }
+
+    /// The passes to die at of a point that is passed so often.
+    pub fn passes(self, seen: u64, short: &[u64]) -> Vec<u64> {
+        const FULL: [u64; 13] = [1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 25, 40, 64];
+        let passes = match self {
+            Self::Short => short,
+            Self::Full => &FULL,
+        };
+        passes
+            .iter()
+            .copied()
+            .filter(|pass| *pass <= seen)
+            .collect()
+    }
+}
+
+#[test]
+fn a_death_at_every_point() {
+    if let Some(role) = common::role() {
+        return children::act(&role);
+    }
+    let extent = Extent::wanted();
+    let scenarios = scenarios().len();
+    let next = AtomicUsize::new(0);
+    let rows: Mutex<Vec<Row>> = Mutex::new(Vec::new());
+    report::print_head();
+    let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8));
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let row = match index.checked_sub(scenarios) {
+                        None => of_scenario(index, extent),
+                        Some(0) => creation::row(),
+                        Some(1) => damage::row(extent),
+                        Some(_) => return,
+                    };
+                    // One line at a time; whole rows appear when they are done.
+                    let mut rows = rows.lock().unwrap();
+                    row.print();
+                    rows.push(row);
+                }
+            });
+        }
+    });
+    report::conclude(&rows.into_inner().unwrap(), &points_of_source());
+}
+
+/// All points that the source names.
+fn points_of_source() -> BTreeSet<String> {
+    fn collect(folder: &Path, points: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(&path, points);
+            } else {
+                let text = std::fs::read_to_string(&path).unwrap();
+                for part in text.split("crash_point!(\"").skip(1) {
+                    points.insert(part.split('"').next().unwrap().to_owned());
+                }
+            }
+        }
+    }
+    let mut points = BTreeSet::new();
+    collect(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut points,
+    );
+    assert!(points.len() > 60, "{points:?}");
+    points
+}
+
+/// Whether only a repairer, or one who goes on after the dead, passes a point.
+fn is_of_repair(point: &str) -> bool {
+    [
+        "lock: taken over",
+        "repair:",
+        "take over:",
+        "reopen:",
+        "close:",
+        "mend:",
+    ]
+    .iter()
+    .any(|prefix| point.starts_with(prefix))
+}
+
+/// A death to repair after.
+struct Death<'a> {
+    index: usize,
+    scenario: &'a Scenario,
+    point: &'a str,
+}
+
+impl Death<'_> {
+    /// A new table after it.
+    fn happens(&self, pass: u64) -> (Named, End) {
+        let named = self.scenario.new_table();
+        let end = work(&named, self.index, &Order::Die(self.point, pass));
+        assert!(end.killed, "nobody died");
+        (named, end)
+    }
+
+    /// All is well after it and what repairers did, by their first keys.
+    fn verify(&self, case: &str, named: &Named, end: End, repairers: &[(Repairer, u64, End)]) {
+        let scenario = self.scenario;
+        let mut parts = vec![Part::new(scenario.before(), &scenario.steps, 0, end)];
+        for (repairer, first_key, end) in repairers {
+            let steps = repairer.steps(*first_key);
+            parts.push(Part::new(Model::new(), &steps, *first_key, *end));
+        }
+        // Whoever was not there has left nothing.
+        while (parts.len() as u64) < OTHER / KEYS_EACH {
+            parts.push(Part::whole(Model::new(), &[], 0));
+        }
+        parts.push(Part::whole(Model::new(), &scenario.others_steps(), OTHER));
+        verify(case, named, scenario, parts);
+    }
+}
+
+fn of_scenario(index: usize, extent: Extent) -> Row {
+    let scenario = &scenarios()[index];
+    let mut row = Row::new(scenario.name);
+    let points = row.case("no death", |row| {
+        let named = scenario.new_table();
+        row.note(passed(|order| work(&named, index, order)))
+    });
+    let short = [&[1, 2], scenario.passes].concat();
+    for (point, seen) in points.unwrap_or_default() {
+        let death = Death {
+            index,
+            scenario,
+            point: &point,
+        };
+        for pass in extent.passes(seen, &short) {
+            let case = format!("{point}, pass {pass}");
+            row.case(&case, |row| {
+                let (named, end) = death.happens(pass);
+                row.died(Victim::Worker, &point);
+                death.verify(&case, &named, end, &[]);
+            });
+        }
+        if extent == Extent::Full || scenario.repaired.contains(&&*point) {
+            for repairer in [Repairer::Writer, Repairer::Mender] {
+                repairs(&mut row, &death, repairer, extent);
+            }
+        }
+    }
+    row
+}
+
+/// Kills the first repairer after a death at each point of its repair, and after
+/// that the second one at each of its.
+fn repairs(row: &mut Row, death: &Death<'_>, repairer: Repairer, extent: Extent) {
+    let case = format!("{}, then {repairer:?}", death.point);
+    let points = row.case(&case, |row| {
+        let (named, _) = death.happens(1);
+        row.note(passed(|order| repairer.run(&named, FIRST, order)))
+    });
+    let points = points.unwrap_or_default();
+    for (point, seen) in points.iter().filter(|(point, _)| is_of_repair(point)) {
+        for pass in extent.passes(*seen, &[1, 2, 4]) {
+            let case = format!("{case}: {point}, pass {pass}");
+            row.case(&case, |row| {
+                let (named, worker) = death.happens(1);
+                let first = repairer.run(&named, FIRST, &Order::Die(point, pass));
+                assert!(first.killed, "the first repairer did not die");
+                row.died(Victim::FirstRepairer, point);
+                death.verify(&case, &named, worker, &[(repairer, FIRST, first)]);
+            });
+        }
+        second_repairs(row, death, repairer, &case, point);
+    }
+}
+
+fn second_repairs(row: &mut Row, death: &Death<'_>, repairer: Repairer, case: &str, first: &str) {
+    let case = format!("{case}: {first}, then again");
+    let die = || {
+        let (named, worker) = death.happens(1);
+        let end = repairer.run(&named, FIRST, &Order::Die(first, 1));
+        assert!(end.killed, "the first repairer did not die");
+        (named, worker, end)
+    };
+    let points = row.case(&case, |row| {
+        let (named, ..) = die();
+        row.note(passed(|order| repairer.run(&named, SECOND, order)))
+    });
+    let points = points.unwrap_or_default();
+    for (point, _) in points.iter().filter(|(point, _)| is_of_repair(point)) {
+        let case = format!("{case}: {point}");
+        row.case(&case, |row| {
+            let (named, worker, first) = die();
+            let second = repairer.run(&named, SECOND, &Order::Die(point, 1));
+            assert!(second.killed, "the second repairer did not die");
+            row.died(Victim::SecondRepairer, point);
+            let repairers = [(repairer, FIRST, first), (repairer, SECOND, second)];
+            death.verify(&case, &named, worker, &repairers);
+        });
+    }
+}

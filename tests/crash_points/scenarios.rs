@@ -1,0 +1,333 @@
+//! What the worker does that dies, one scenario for each operation.
+
+use std::time::Duration;
+
+use shmtable::{Options, Table};
+
+use crate::common::{Dice, Named};
+use crate::damage;
+use crate::steps::Step::{
+    self, Check, Clear, Exchange, FetchAdd, Insert, Remove, Repair, Replace, Retain, Snapshot,
+    Take, TryInsert, Update, Wait,
+};
+use crate::steps::{KEYS_EACH, Model, Part, apply_all};
+
+pub const CHUNK: usize = 4096;
+/// The keys of the process that the worker meets.
+pub const OTHER: u64 = 3 * KEYS_EACH;
+
+/// Whom the worker meets.
+#[derive(Clone, Copy)]
+pub enum Meeting {
+    Nobody,
+    /// One who holds the stripe's lock until the worker waits for it.
+    Holder,
+    /// One who inserts an entry of so many bytes while the worker stands at a point,
+    /// with a handle that lives longer, or not.
+    Writer(&'static str, usize, Handle),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Handle {
+    Lasting,
+    Brief,
+}
+
+pub struct Scenario {
+    pub name: &'static str,
+    pub capacity: usize,
+    pub space: usize,
+    stripes: usize,
+    pub setup: Vec<Step>,
+    pub steps: Vec<Step>,
+    /// Which passes of a point to die at, beside the first two.
+    pub passes: &'static [u64],
+    /// Points after a death at which repairers die too, in the short form.
+    pub repaired: &'static [&'static str],
+    pub meeting: Meeting,
+    /// Somebody sleeps until a key of the stripe changes.
+    sleeper: bool,
+    /// Who set the table up has closed it.
+    closed: bool,
+    /// A free chunk holds something.
+    pub damaged: bool,
+}
+
+impl Scenario {
+    pub fn options(&self) -> Options {
+        Options::new()
+            .capacity(self.capacity)
+            .value_space(self.space)
+            .stripes(self.stripes)
+            .chunk_size(CHUNK)
+            .max_participants(3)
+            .lock_timeout(Duration::from_mins(1))
+    }
+
+    pub fn before(&self) -> Model {
+        Part::whole(Model::new(), &self.setup, 500).after()
+    }
+
+    pub fn new_table(&self) -> Named {
+        let mut named = Named::create(&self.options());
+        apply_all(&self.setup, &named, 500);
+        if self.sleeper {
+            // It leaves its mark in the lock word.
+            Wait(99).apply(&named, 0);
+        }
+        if self.damaged {
+            damage::fill_free_chunk(&named.name.path());
+        }
+        if self.closed {
+            // The new handle is there before the old one goes.
+            named.table = self.options().open(&named.name).unwrap();
+        }
+        named
+    }
+
+    /// What the one that the worker meets does.
+    pub fn others_steps(&self) -> Vec<Step> {
+        match self.meeting {
+            Meeting::Writer(_, length, _) => vec![Insert(OTHER, length)],
+            Meeting::Nobody | Meeting::Holder => Vec::new(),
+        }
+    }
+
+    pub fn meet(&self, named: &Named) {
+        let apply = |table: &Table| apply_all(&self.others_steps(), table, OTHER);
+        match self.meeting {
+            Meeting::Writer(_, _, Handle::Brief) => apply(&named.open()),
+            _ => apply(named),
+        }
+    }
+}
+
+/// What a repairer that writes does: enough to meet what the dead have left.
+pub fn repairers_steps(first_key: u64) -> Vec<Step> {
+    vec![
+        Insert(first_key, 100),
+        Replace(first_key, 200),
+        FetchAdd(first_key + 1, 5),
+        Insert(first_key + 2, 3000),
+        Remove(first_key),
+    ]
+}
+
+fn plain(name: &'static str, setup: &[Step], steps: &[Step]) -> Scenario {
+    Scenario {
+        name,
+        capacity: 40,
+        space: 60_000,
+        stripes: 1,
+        setup: setup.to_vec(),
+        steps: steps.to_vec(),
+        passes: &[],
+        repaired: &[],
+        meeting: Meeting::Nobody,
+        sleeper: false,
+        closed: false,
+        damaged: false,
+    }
+}
+
+fn with_repair(scenario: Scenario, repaired: &'static [&'static str]) -> Scenario {
+    Scenario {
+        repaired,
+        ..scenario
+    }
+}
+
+pub fn scenarios() -> Vec<Scenario> {
+    let thirty: Vec<Step> = (1..=30).map(|key| Insert(key, 20 + key as usize)).collect();
+    // A table of 40 has 5 buckets of 11 slots in one stripe: of so many entries some
+    // stand behind their own bucket, and two repairers still find room.
+    let full: Vec<Step> = (1..=48).map(|key| Insert(key, 20)).collect();
+    let removals: Vec<Step> = (1..=48).map(Remove).collect();
+    let mut scenarios = vec![
+        plain("attach, detach", &thirty, &[]),
+        with_repair(
+            plain("insert", &thirty, &[Insert(100, 50), Insert(101, 400)]),
+            &[
+                "lock: taken",
+                "allocate: cursor moved",
+                "bucket: slot written, tag not",
+                "insert: published",
+            ],
+        ),
+        plain(
+            "try_insert",
+            &thirty,
+            &[TryInsert(101, 8), TryInsert(101, 9)],
+        ),
+        with_repair(
+            plain("insert past full buckets", &full[..40], &full[40..]),
+            &["insert: overflow raised"],
+        ),
+        with_repair(
+            plain(
+                "replace",
+                &thirty,
+                &[Insert(3, 77), Replace(4, 0), Replace(4, 8)],
+            ),
+            &["bucket: slot replaced, version not bumped"],
+        ),
+        plain(
+            "replace in place",
+            &[&thirty[..], &[Insert(50, 8), Insert(51, 3)]].concat(),
+            &[Insert(50, 8), Replace(51, 3), Update(51, Some(3))],
+        ),
+        with_repair(
+            plain("remove", &full, &removals),
+            &[
+                "bucket: tag cleared, version not bumped",
+                "remove: unlinked",
+                "remove: overflow lowered",
+            ],
+        ),
+        plain("take", &full, &[Take(3), Take(48), Take(99)]),
+        plain(
+            "update",
+            &thirty,
+            &[Update(100, Some(40)), Update(3, Some(9)), Update(4, None)],
+        ),
+        plain(
+            "compare_exchange",
+            &thirty,
+            &[
+                Exchange(100, Some(20)),
+                Exchange(100, Some(30)),
+                Exchange(3, Some(23)),
+                Exchange(4, None),
+            ],
+        ),
+        plain(
+            "fetch_add",
+            &thirty,
+            &[FetchAdd(100, 7), FetchAdd(100, -9), FetchAdd(100, 1)],
+        ),
+        with_repair(plain("retain", &full, &[Retain(3)]), &["remove: unlinked"]),
+        with_repair(
+            plain("clear", &full, &[Clear]),
+            &["remove: overflow lowered"],
+        ),
+    ];
+    scenarios.push(with_repair(
+        Scenario {
+            stripes: 4,
+            passes: &[3, 4, 5, 8],
+            ..plain(
+                "all stripes at once",
+                &thirty,
+                &[Snapshot, Check, Repair, Clear],
+            )
+        },
+        // With all locks held.
+        &["unlock: before"],
+    ));
+    scenarios.extend(chunks(&thirty));
+    scenarios.extend(encounters(&thirty));
+    scenarios
+}
+
+/// Scenarios of chunks: runs of them, and cleaning.
+fn chunks(thirty: &[Step]) -> Vec<Scenario> {
+    vec![
+        with_repair(
+            plain(
+                "values of several chunks",
+                thirty,
+                &[
+                    Insert(100, 9000),
+                    Replace(100, 13_000),
+                    Update(100, Some(5000)),
+                    Take(100),
+                ],
+            ),
+            &["run: tail taken", "free: a tail freed", "free: run reset"],
+        ),
+        with_repair(
+            Scenario {
+                space: 14_000,
+                passes: &[7, 25],
+                ..plain("cleaning", &[], &cleaning())
+            },
+            &[
+                "clean: chunk taken",
+                "clean: record copied",
+                "free: cursor reset",
+            ],
+        ),
+        Scenario {
+            space: 16_000,
+            passes: &[7],
+            ..plain("cleaning, several chunks", &[], &runs())
+        },
+    ]
+}
+
+/// Scenarios in which there is somebody else.
+fn encounters(thirty: &[Step]) -> Vec<Scenario> {
+    // So large that its room is taken before the stripe's lock, which others want.
+    let insert = |name| plain(name, thirty, &[Insert(100, 400)]);
+    // Almost a whole chunk.
+    let most = 4000;
+    vec![
+        Scenario {
+            sleeper: true,
+            ..insert("insert, somebody sleeps")
+        },
+        Scenario {
+            meeting: Meeting::Holder,
+            ..insert("insert after waiting")
+        },
+        plain("wait", thirty, &[Wait(99), Wait(1)]),
+        Scenario {
+            closed: true,
+            ..insert("chunk reopened")
+        },
+        Scenario {
+            closed: true,
+            meeting: Meeting::Writer("reopen: room seen", 2000, Handle::Brief),
+            ..insert("chunk filled by another")
+        },
+        Scenario {
+            meeting: Meeting::Writer("take: enough are free", most, Handle::Lasting),
+            ..insert("chunk taken by another")
+        },
+        Scenario {
+            meeting: Meeting::Writer("run: length written", most, Handle::Lasting),
+            ..plain("tail taken by another", thirty, &[Insert(100, 9000)])
+        },
+        Scenario {
+            damaged: true,
+            ..insert("chunk not free at all")
+        },
+    ]
+}
+
+/// The space is nearly full of values that die one by one, so that chunks with live
+/// records are cleaned too.
+fn cleaning() -> Vec<Step> {
+    let mut dice = Dice::new(11);
+    (0..300)
+        .map(|_| {
+            let key = 1 + dice.below(36) as u64;
+            match dice.below(12) {
+                0 => Remove(key),
+                1 => Update(key, Some(200 + dice.below(170))),
+                _ => Insert(key, 200 + dice.below(170)),
+            }
+        })
+        .collect()
+}
+
+fn runs() -> Vec<Step> {
+    let mut dice = Dice::new(12);
+    (0..60)
+        .map(|_| match dice.below(5) {
+            0 => Remove(1),
+            1 | 2 => Insert(1, 5000 + dice.below(7000)),
+            _ => Insert(2 + dice.below(8) as u64, dice.below(900)),
+        })
+        .collect()
+}
