@@ -50,6 +50,22 @@ pub enum Error {
         asked: usize,
     },
 
+    /// This process's address space has no room to map the segment, the machine may
+    /// have memory for it or not.
+    #[error(
+        "this process's address space has no room for the {asked} bytes of the segment, and its \
+         limit is {}; raise it (on Linux: ulimit -v, RLIMIT_AS), close other tables, or create \
+         this one with a smaller value_space",
+        limit.map_or_else(|| "the machine's".to_owned(), |limit| format!("{limit} bytes"))
+    )]
+    AddressSpaceFull {
+        /// Length of the segment, in bytes.
+        asked: usize,
+        /// What all mappings of this process may have together, in bytes; `None`: as
+        /// much as the machine can.
+        limit: Option<u64>,
+    },
+
     /// A key is longer than any table takes.
     #[error("the key is too large: {size} bytes, the limit is {limit}; store a digest of it")]
     KeyTooLarge {
@@ -114,7 +130,10 @@ pub enum Error {
     },
 
     /// The system refuses access to the segment.
-    #[error("no permission to {action} the segment {name:?}: {source}; see Options::mode")]
+    #[error(
+        "no permission to {action} the segment {name:?}: {source}; see Options::mode, and how \
+         /dev/shm is mounted; open_read_only asks for less"
+    )]
     PermissionDenied {
         /// The name.
         name: String,

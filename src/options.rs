@@ -10,7 +10,7 @@ use crate::geometry::{Geometry, Request};
 use crate::layout::{FLAG_ANONYMOUS, HEADER_WORDS, READERS_BYTE, WORD};
 use crate::participants::{self, Participant};
 use crate::segment::{Segment, no_memory};
-use crate::sys::{self, Access, MAX_NAME, Mapping, Owner};
+use crate::sys::{self, Access, MAX_NAME, Mapping, NoAddressSpace, Owner};
 use crate::table::Table;
 use crate::waiting::Waiting;
 
@@ -300,7 +300,7 @@ impl Options {
     ///
     /// # Errors
     /// `AlreadyExists`, `InvalidName`, `InvalidOption`, `SharedMemoryFull`,
-    /// `PermissionDenied`, `System`; then nothing was created.
+    /// `AddressSpaceFull`, `PermissionDenied`, `System`; then nothing was created.
     pub fn create(&self, name: &str) -> Result<Table> {
         self.create_flagged(name, 0)
     }
@@ -342,7 +342,7 @@ impl Options {
     ///
     /// # Errors
     /// `NotFound`, `WrongOwner`, `PermissionDenied`, `IncompatibleFormat`,
-    /// `Corrupted`, `TooManyParticipants`, `InvalidName`, `System`.
+    /// `Corrupted`, `TooManyParticipants`, `AddressSpaceFull`, `InvalidName`, `System`.
     pub fn open(&self, name: &str) -> Result<Table> {
         self.open_with(name, Access::ReadWrite)
     }
@@ -422,10 +422,18 @@ impl Options {
         let map =
             Mapping::create(name, geometry.words, self.mode, fill).map_err(
                 |refusal| match refusal {
-                    // No address space for it, or no room for its name.
+                    // No room for its name.
                     Refusal::System(source) if is_no_memory(&source) => Error::SharedMemoryFull {
                         asked: geometry.words * WORD,
                     },
+                    // No name of a table was looked for.
+                    Refusal::System(source) if source.kind() == io::ErrorKind::NotFound => {
+                        Error::System {
+                            action: "create a segment where there is no shared-memory file \
+                                     system (on Linux: mount a tmpfs at /dev/shm)",
+                            source,
+                        }
+                    }
                     other => other.into_error(name, "create"),
                 },
             )?;
@@ -514,12 +522,19 @@ fn is_no_memory(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::OutOfMemory
-    )
+    ) && no_address_space(error).is_none()
+}
+
+fn no_address_space(error: &io::Error) -> Option<NoAddressSpace> {
+    error.get_ref()?.downcast_ref().copied()
 }
 
 /// The crate's error for what the system answered about a segment.
 pub(crate) fn system_error(source: io::Error, name: &str, action: &'static str) -> Error {
     let name = name.to_owned();
+    if let Some(NoAddressSpace { asked, limit }) = no_address_space(&source) {
+        return Error::AddressSpaceFull { asked, limit };
+    }
     match source.kind() {
         io::ErrorKind::NotFound => Error::NotFound { name },
         io::ErrorKind::AlreadyExists => Error::AlreadyExists { name },

@@ -152,7 +152,12 @@ impl Participant {
         let state =
             words[geometry.participant(owner.slot) + PARTICIPANT_STATE].load(Ordering::Acquire);
         (state >> GENERATION_SHIFT) as u32 == owner.generation
-            && self.liveness.is_held_by_others(byte(geometry, owner.slot))
+            && self.sees_holder(geometry, owner.slot)
+    }
+
+    /// Whether anybody else holds the byte of this slot.
+    pub(crate) fn sees_holder(&self, geometry: &Geometry, slot: usize) -> bool {
+        self.liveness.is_held_by_others(byte(geometry, slot))
     }
 
     /// Counts a take-over from a dead owner, for the statistics.

@@ -119,9 +119,14 @@ impl Table {
     fn living(&self) -> Result<usize> {
         let segment = self.segment();
         let geometry = &segment.geometry;
-        let writer = self.writer().ok();
-        // A liveness of its own for a handle that has none; our own slot is then
-        // held by somebody else like any other.
+        let used = (0..geometry.participants).filter(|&slot| get_state(segment, slot) != 0);
+        if let Ok(writer) = self.writer() {
+            let me = &writer.me;
+            return Ok(used
+                .filter(|&slot| slot == me.id().slot || me.sees_holder(geometry, slot))
+                .count());
+        }
+        // A liveness of its own for a handle that has none.
         let liveness = segment
             .map
             .liveness()
@@ -129,13 +134,8 @@ impl Table {
                 action: "ask who is attached",
                 source,
             })?;
-        Ok((0..geometry.participants)
-            .filter(|&slot| {
-                let state = get_state(segment, slot);
-                let own = writer.is_some_and(|writer| writer.me.id().slot == slot);
-                state != 0
-                    && (own || liveness.is_held_by_others(participants::byte(geometry, slot)))
-            })
+        Ok(used
+            .filter(|&slot| liveness.is_held_by_others(participants::byte(geometry, slot)))
             .count())
     }
 }

@@ -19,15 +19,11 @@ use std::time::{Duration, Instant};
 
 use common::{Child, LIMIT, Name, Named, assert_sound, bytes, contents, files_named};
 use rustix::fs::Mode;
-use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit, umask};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use rustix::thread::{Uid, set_thread_res_uid};
 use shmtable::{Claimed, Error, Options, Result, Table, Trust, TypedTable};
 
 const STRANGER: u32 = 54_321;
-
-fn is_root() -> bool {
-    geteuid().is_root()
-}
 
 /// The error, which must be, and whose message must contain these parts.
 #[track_caller]
@@ -301,12 +297,39 @@ fn shared_memory_full() {
         return;
     }
     if !common::may_make_namespaces() {
-        println!("NO NAMESPACES: SharedMemoryFull was not provoked");
         return;
     }
     let name = Name::new();
     let test = "shared_memory_full";
     common::small_shm(test, "creator", &[&name], "1m").finish();
+}
+
+#[test]
+fn address_space_full() {
+    if let Some(role) = common::role() {
+        let limit = common::limit_address_space(512 << 20);
+        let named = Options::new().capacity(10).value_space(1 << 30);
+        for error in [
+            named.create(role.argument(1)).err(),
+            Table::open(role.argument(0)).err(),
+        ] {
+            let error = refused::<()>(
+                Err(error.expect("it is refused")),
+                &["address space", "ulimit -v", "smaller value_space"],
+            );
+            let Error::AddressSpaceFull { asked, limit: told } = error else {
+                panic!("{error:?}");
+            };
+            assert!(asked > 1 << 30);
+            assert_eq!(told, Some(limit));
+            refused::<()>(Err(error), &[&asked.to_string(), &limit.to_string()]);
+        }
+        return;
+    }
+    let named = Named::create(&Options::new().capacity(10).value_space(1 << 30));
+    let other = Name::new();
+    Child::start("address_space_full", "limited", &[&named.name, &other]).finish();
+    assert!(files_named(&other).is_empty());
 }
 
 #[test]
@@ -379,9 +402,8 @@ fn not_found_and_already_exists() {
 fn wrong_owner() {
     let named = Named::create(&Options::new().capacity(10));
     named.insert(b"k", b"v").unwrap();
-    if !is_root() {
+    if !common::may_act_as_others() {
         // Only root gives files away. What is left to show: our own pass.
-        println!("NOT ROOT: the segment of another user was not provoked");
         assert!(
             Options::new()
                 .trust(Trust::Users(vec![STRANGER]))
@@ -479,10 +501,10 @@ fn permission_denied() {
     let closed = Named::create(&Options::new().capacity(10));
     let readable = Named::create(&Options::new().capacity(10).mode(0o644));
     readable.insert(b"k", b"v").unwrap();
-    let role = if is_root() {
+    let role = if common::may_act_as_others() {
         "stranger"
     } else {
-        println!("NOT ROOT: instead of another user, a mode that shuts the owner out");
+        // Instead of another user, a mode that shuts the owner out.
         let file = std::fs::metadata(closed.name.path()).unwrap();
         let mut permissions = file.permissions();
         std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0);

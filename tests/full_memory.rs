@@ -42,7 +42,6 @@ fn in_small_memory(test: &str, body: impl FnOnce(), part: impl FnOnce(&Role)) {
     } else if common::may_make_namespaces() {
         common::small_shm(test, SMALL, &[], "16m").finish();
     } else {
-        println!("NO NAMESPACES: only a refused creation was tested");
         let name = Name::new();
         Child::start(test, "limited", &[&name]).finish();
     }

@@ -564,7 +564,6 @@ fn equal_process_ids_of_two_namespaces_are_not_confused() {
         return;
     }
     if !common::may_make_namespaces() {
-        println!("NO NAMESPACES: a zombie's test and others stand for this one");
         return;
     }
     let named = Named::create(&one_stripe());

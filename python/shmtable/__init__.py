@@ -13,6 +13,7 @@ any program; see `SharedDict`.
 from shmtable._dict import SharedDict, tables
 from shmtable._errors import (
     AccessDeniedError,
+    AddressSpaceFullError,
     AlreadyExistsError,
     ClosedError,
     CodecError,
@@ -45,6 +46,7 @@ from shmtable._missing import MISSING
 __all__ = [
     "MISSING",
     "AccessDeniedError",
+    "AddressSpaceFullError",
     "AlreadyExistsError",
     "ClosedError",
     "CodecError",

@@ -21,6 +21,10 @@ class SharedMemoryFullError(Error, MemoryError):
     """The machine has no room left in its shared memory."""
 
 
+class AddressSpaceFullError(Error, MemoryError):
+    """This process has no room in its address space to map the table."""
+
+
 class KeyTooLargeError(Error, ValueError):
     """A key is longer than the table takes."""
 

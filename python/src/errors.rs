@@ -53,9 +53,10 @@ where
 
 /// A message of the crate with what Python calls the things it names.
 fn in_python(mut message: String) -> String {
-    const NAMES: [(&str, &str); 4] = [
+    const NAMES: [(&str, &str); 5] = [
         ("Options::", "the option "),
         ("Table::open to", "SharedDict.open to"),
+        ("open_read_only asks", "read_only=True asks"),
         (
             "create it, or use open_or_create",
             "create it, as SharedDict(name=...) does",
@@ -83,6 +84,7 @@ pub(crate) fn raised(py: Python<'_>, error: Error) -> PyErr {
         Error::TableFull { .. } => ("TableFullError", None),
         Error::ValueSpaceFull { .. } => ("ValueSpaceFullError", None),
         Error::SharedMemoryFull { .. } => ("SharedMemoryFullError", None),
+        Error::AddressSpaceFull { .. } => ("AddressSpaceFullError", None),
         Error::KeyTooLarge { .. } => ("KeyTooLargeError", None),
         Error::ValueTooLarge { .. } => ("ValueTooLargeError", None),
         Error::InvalidName { .. } => ("InvalidNameError", None),

@@ -50,6 +50,7 @@ THERE = {"a": 1, "b": [2], "text": "text", ("t",): None}
 # for, and the remedy.
 ERRORS: dict[str, tuple[type[Exception], str]] = {
     "AccessDeniedError": (PermissionError, "no permission to .*NAME.*: Permission denied"),
+    "AddressSpaceFullError": (MemoryError, r"no room for the \d+ bytes .* limit is \d+ bytes; raise"),
     "AlreadyExistsError": (FileExistsError, 'a table named "NAME" exists already; open it, unlink'),
     "ClosedError": (ValueError, "this SharedDict is closed; open the table again by its name"),
     "CodecError": (ValueError, 'cannot decode a value: .*; .* codec="raw" opens the table'),
@@ -85,6 +86,10 @@ NUMBERS = {
     "SystemCallError": errno.EMFILE,
     "WrongOwnerError": errno.EACCES,
 }
+
+
+# A mount namespace of its own.
+UNSHARE = ["unshare", *(["--map-root-user"] if os.geteuid() else []), "--mount"]
 
 
 def segment(name: str) -> Path:
@@ -263,6 +268,23 @@ def read_only(d: ANYTHING, name: str) -> None:
 
 
 def shared_memory_full(d: ANYTHING, name: str) -> None:
+    # In a /dev/shm of another process, which has a megabyte.
+    script = """
+import pickle
+from shmtable import SharedDict
+try:
+    SharedDict(capacity=1_000_000)
+except Exception as error:
+    print(pickle.dumps(error).hex())
+"""
+    mount = 'mount -t tmpfs -o size=1m tmpfs /dev/shm && exec "$@"'
+    command = [*UNSHARE, "sh", "-c", mount, "sh", sys.executable, "-c", script]
+    finished = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    raise pickle.loads(bytes.fromhex(finished.stdout))
+
+
+def address_space_full(d: ANYTHING, name: str) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     used = pages * resource.getpagesize()
     with limited(resource.RLIMIT_AS, used + (1 << 30)):
@@ -311,13 +333,27 @@ def wrong_owner(d: ANYTHING, name: str) -> None:
         os.chown(segment(name), owner, -1)
 
 
+def may_mount() -> bool:
+    try:
+        trial = [*UNSHARE, "mount", "-t", "tmpfs", "tmpfs", "/dev/shm"]
+        return subprocess.run(trial, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+LEFT_OUT = {
+    # Who is not the superuser cannot make a table that belongs to somebody else.
+    "WrongOwnerError": os.geteuid() != 0,
+    # And perhaps no namespace.
+    "SharedMemoryFullError": not may_mount(),
+}
+
 PROVOKING = {
     error: globals()[
         "".join("_" + c.lower() if c.isupper() else c for c in error.removesuffix("Error")).strip("_")
     ]
     for error in ERRORS
-    # Who is not the superuser cannot make a table that belongs to somebody else.
-    if error != "WrongOwnerError" or os.geteuid() == 0
+    if not LEFT_OUT.get(error)
 }
 
 

@@ -19,6 +19,8 @@
 //!   maps it if that returns `Ok`. Symbolic links and anything that is not a
 //!   plain segment are refused with [`std::io::ErrorKind::PermissionDenied`], files
 //!   too short for a header with [`std::io::ErrorKind::UnexpectedEof`].
+//! - Both fail with [`NoAddressSpace`] inside the error where the process has no room
+//!   to map the segment.
 //! - `words()`: the segment. A trailing part of a word is not shown. Words
 //!   mapped read-only may only be loaded: a store is a deadly signal.
 //! - `populate(range)`: makes the pages of these words present, so that no
@@ -67,6 +69,17 @@ compile_error!("shmtable has no back end for this system yet: it runs on Linux")
 
 #[cfg(shmtable_crash_points)]
 pub(crate) mod crash;
+
+/// Why a segment could not be mapped, though there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no address space")]
+pub(crate) struct NoAddressSpace {
+    /// Bytes of the segment.
+    pub(crate) asked: usize,
+    /// What all mappings of the process may have together; `None`: as much as the
+    /// machine can.
+    pub(crate) limit: Option<u64>,
+}
 
 /// How a segment is mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

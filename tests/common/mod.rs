@@ -21,12 +21,16 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "every test program uses a part of this"
 )]
+
+mod machine;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Stdin, Stdout, Write};
 use std::ops::Deref;
+use std::os::unix::process::CommandExt;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
@@ -34,6 +38,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use shmtable::{Options, Table};
+
+pub use machine::*;
 
 /// Longer than anything takes on a very busy machine: who waits so long, hangs.
 pub const LIMIT: Duration = Duration::from_secs(100);
@@ -435,6 +441,17 @@ pub fn role() -> Option<Role> {
     })
 }
 
+/// Has this child go on as a new program in its process, with another role in the same
+/// test and the same arguments.
+pub fn execute(test: &str, role: &str) -> ! {
+    let program = std::env::current_exe().expect("the test program has a path");
+    let error = Command::new(program)
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env(ROLE, role)
+        .exec();
+    panic!("{error}");
+}
+
 impl Role {
     pub fn argument(&self, at: usize) -> &str {
         &self.arguments[at]
@@ -502,48 +519,4 @@ pub fn start_together(test: &str, role: &str, arguments: &[Vec<String>]) -> Vec<
 #[track_caller]
 pub fn finish_all(children: Vec<Child>) -> Vec<Vec<String>> {
     children.into_iter().map(Child::finish).collect()
-}
-
-/// A child that sees a /dev/shm of its own, of this size (as `mount` takes it).
-///
-/// It needs root, or a system where users may make namespaces, and `unshare` and
-/// `mount` of util-linux.
-#[track_caller]
-pub fn small_shm(test: &str, role: &str, arguments: &[&str], size: &str) -> Child {
-    const SCRIPT: &str = "mount -t tmpfs -o size=$0 tmpfs /dev/shm && exec \"$@\"";
-    let program = std::env::current_exe().expect("the test program has a path");
-    let mut command = Command::new("unshare");
-    if !rustix::process::geteuid().is_root() {
-        command.arg("--map-root-user");
-    }
-    command
-        .args(["--mount", "sh", "-c", SCRIPT, size])
-        .arg(program);
-    Child::run(command, test, role, arguments)
-}
-
-/// Whether [`small_shm`] can work here.
-pub fn may_make_namespaces() -> bool {
-    let mut command = Command::new("unshare");
-    if !rustix::process::geteuid().is_root() {
-        command.arg("--map-root-user");
-    }
-    command.args(["--mount", "mount", "-t", "tmpfs", "tmpfs", "/dev/shm"]);
-    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    status.is_ok_and(|status| status.success())
-}
-
-/// A child that is the first process of a PID namespace of its own; needs what
-/// [`small_shm`] needs.
-#[track_caller]
-pub fn first_of_a_namespace(test: &str, role: &str, arguments: &[&str]) -> Child {
-    let program = std::env::current_exe().expect("the test program has a path");
-    let mut command = Command::new("unshare");
-    if !rustix::process::geteuid().is_root() {
-        command.arg("--map-root-user");
-    }
-    command
-        .args(["--pid", "--fork", "--kill-child"])
-        .arg(program);
-    Child::run(command, test, role, arguments)
 }

@@ -14,7 +14,7 @@ use super::path_of;
 use super::staging::{Staging, descriptor_path};
 use crate::sync::{AtomicU64, process_crash_point};
 use crate::sys::fork::descriptors::{Descriptor, FileId};
-use crate::sys::{Access, Owner};
+use crate::sys::{Access, NoAddressSpace, Owner};
 
 /// No segment is shorter: a header has this size.
 const MIN_BYTES: u64 = 4096;
@@ -129,7 +129,18 @@ impl Mapping {
                 file,
                 0,
             )
-        }?;
+        }
+        .map_err(|error| match error {
+            Errno::NOMEM => {
+                let limit = getrlimit(Resource::As).current;
+                let reason = NoAddressSpace {
+                    asked: bytes,
+                    limit,
+                };
+                io::Error::new(io::ErrorKind::OutOfMemory, reason)
+            }
+            error => error.into(),
+        })?;
         let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Mapping {
             base,
