@@ -4,6 +4,7 @@ mod demo;
 mod full_tmpfs;
 mod fuzz;
 mod loom;
+mod neighbours;
 mod process;
 mod python;
 mod sanitize;
@@ -46,6 +47,8 @@ Commands:
   sanitize thread  and under ThreadSanitizer (both by the nightly toolchain)
   full-tmpfs       the tests of a full /dev/shm, in a mount namespace of their own
                    (Linux; as root, or where users may make namespaces)
+  neighbours       the tests among other users, mounts and PID namespaces: what
+                   `test` leaves out where it is not allowed fails here (Linux, as root)
   torture          kills and stops writing processes for a minute, and holds the table
                    against what they wrote down (--seconds N, --workers W, --help)
   linearizability  records what processes on hot keys are told, and looks for an order
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         ["fuzz", seconds] if !seconds.starts_with('-') => fuzz::run(seconds),
         ["sanitize", name] => sanitize::Sanitizer::of(name).and_then(sanitize::run),
         ["full-tmpfs"] => full_tmpfs::run(),
+        ["neighbours"] => neighbours::run(),
         [trial @ ("torture" | "linearizability"), ref options @ ..] => trials::run(trial, options),
         _ => {
             eprintln!("no such command: {}\n\n{USAGE}", arguments.join(" "));

@@ -96,9 +96,15 @@ impl Child {
         status
     }
 
-    fn succeeds(self) {
+    /// The status with which it ended by itself.
+    fn ends(self) -> libc::c_int {
         let status = self.wait(0);
         std::mem::forget(self);
+        status
+    }
+
+    fn succeeds(self) {
+        let status = self.ends();
         assert!(libc::WIFEXITED(status));
         assert_eq!(libc::WEXITSTATUS(status), 0);
     }

@@ -61,6 +61,37 @@ fn a_segment_is_created_opened_listed_and_unlinked() {
 }
 
 #[test]
+fn a_store_through_a_read_only_mapping_is_a_deadly_signal() {
+    let name = Name::new();
+    let made = name.create();
+    let reader = name.open(Access::ReadOnly).unwrap();
+    let writer = name.open(Access::ReadWrite).unwrap();
+    let store = |mapping: &Mapping, value: u64| {
+        // Sanitizers and the standard library have handlers of their own.
+        // SAFETY: the child's other threads are gone, and no handler is called.
+        unsafe { libc::signal(libc::SIGSEGV, libc::SIG_DFL) };
+        mapping.words()[5].store(value, Ordering::Relaxed);
+        true
+    };
+    Child::fork(|| store(&writer, 7)).succeeds();
+    assert_eq!(made.words()[5].load(Ordering::Relaxed), 7);
+    let status = Child::fork(|| store(&reader, 8)).ends();
+    assert!(libc::WIFSIGNALED(status));
+    assert_eq!(libc::WTERMSIG(status), libc::SIGSEGV);
+    // And the kernel does not make the pages writable: the file was not opened so.
+    let make_writable = |mapping: &Mapping| {
+        let (at, protection) = (mapping.base.as_ptr(), libc::PROT_READ | libc::PROT_WRITE);
+        // SAFETY: the pages are this mapping's, which is read as before, and the
+        // table of this test is written to by nobody else.
+        let status = unsafe { libc::mprotect(at.cast(), mapping.bytes, protection) };
+        (status == -1).then(|| io::Error::last_os_error().raw_os_error())
+    };
+    Child::fork(|| make_writable(&reader) == Some(Some(libc::EACCES))).succeeds();
+    Child::fork(|| make_writable(&writer).is_none()).succeeds();
+    assert_eq!(made.words()[5].load(Ordering::Relaxed), 7);
+}
+
+#[test]
 fn what_loses_the_race_for_a_name_leaves_nothing() {
     for begin in [Staging::begin, Staging::begin_named] {
         let name = Name::new();

@@ -1,0 +1,27 @@
+//! `cargo xtask neighbours`: the tests for which other users, mounts and PID
+//! namespaces are made. Without the right to make them `cargo xtask test` leaves
+//! them out and says so; here that is a failure.
+
+use std::process::Command;
+
+use crate::Result;
+use crate::process::{cargo, output, run as run_command};
+
+const TESTS: &str = "test --package shmtable --all-features --test errors --test kills \
+                     --test mounts --test neighbours";
+
+pub(crate) fn run() -> Result {
+    if !cfg!(target_os = "linux") {
+        return Err("neighbours needs Linux: mount and PID namespaces".into());
+    }
+    let mut trial = Command::new("unshare");
+    trial.args(["--mount", "--pid", "--fork", "chown", "--version"]);
+    output(&mut trial).map_err(|refusal| {
+        format!(
+            "neighbours makes namespaces and acts as other users; that takes root (CAP_SYS_ADMIN, \
+             CAP_SETUID, CAP_CHOWN), and the program `unshare` of util-linux; it was refused:\n\
+             {refusal}"
+        )
+    })?;
+    run_command(cargo(TESTS).env("SHMTABLE_TEST_PRIVILEGED", "1"))
+}
