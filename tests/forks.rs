@@ -1,11 +1,10 @@
 //! Does a handle that was inherited by a fork just work, in parent and child?
 
 #![cfg(target_os = "linux")]
-// `fork` cannot be made safe: what the child may do depends on what the other
-// threads of the parent were doing. Here and in no other test file.
-#![allow(unsafe_code)]
 
 mod common;
+#[path = "common/forked.rs"]
+mod forked;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,99 +13,12 @@ use std::time::{Duration, Instant};
 use common::{
     Child, LIMIT, Named, assert_sound, bytes, contents, eventually, scaled, version_of, whole,
 };
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
+use forked::{Forked, Side, fork, forked, happens, leave};
+use rustix::process::{Signal, WaitOptions, kill_process, waitpid};
 use shmtable::{Claimed, Error, Options, Table};
 
 fn key(number: usize) -> [u8; 8] {
     (number as u64).to_le_bytes()
-}
-
-/// A forked child; killed and reaped when it is dropped.
-struct Forked {
-    pid: Pid,
-    reaped: bool,
-}
-
-/// Where `fork` returned.
-enum Side {
-    Parent(Forked),
-    Child,
-}
-
-/// Forks. The child has a minute and a half, and must end by [`leave`].
-fn fork() -> Side {
-    // SAFETY: the child goes on with this thread alone. It allocates, which glibc
-    // allows after a fork, uses the crate under test, which promises to work, and
-    // ends by `leave`, which runs no destructor of the parent's other threads. A
-    // lock of the standard library that a vanished thread held would block it; the
-    // alarm bounds that.
-    let pid = unsafe { libc::fork() };
-    assert!(pid >= 0, "fork failed");
-    if let Some(pid) = Pid::from_raw(pid) {
-        return Side::Parent(Forked { pid, reaped: false });
-    }
-    // SAFETY: sets a timer and touches no memory.
-    unsafe { libc::alarm(90) };
-    Side::Child
-}
-
-/// Ends a forked child at once; no destructor runs.
-fn leave(well: bool) -> ! {
-    // SAFETY: ends the process without running anything of it.
-    unsafe { libc::_exit(i32::from(!well)) }
-}
-
-/// Forks a child that runs this and ends.
-fn forked(run: impl FnOnce() -> bool) -> Forked {
-    match fork() {
-        Side::Parent(child) => child,
-        Side::Child => leave(catch_unwind(AssertUnwindSafe(run)).unwrap_or(false)),
-    }
-}
-
-impl Forked {
-    fn status(&mut self) -> WaitStatus {
-        let begin = Instant::now();
-        loop {
-            if let Some((_, status)) = waitpid(Some(self.pid), WaitOptions::NOHANG).unwrap() {
-                self.reaped = true;
-                return status;
-            }
-            assert!(begin.elapsed() < LIMIT, "a forked child hangs");
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    #[track_caller]
-    fn succeeds(mut self) {
-        let status = self.status();
-        assert_eq!(
-            status.exit_status(),
-            Some(0),
-            "the forked child failed: {status:?}"
-        );
-    }
-}
-
-impl Drop for Forked {
-    fn drop(&mut self) {
-        if !self.reaped {
-            let _ = kill_process(self.pid, Signal::KILL);
-            let _ = waitpid(Some(self.pid), WaitOptions::empty());
-        }
-    }
-}
-
-/// Waits for something that happens in another process, without a panic.
-fn happens(mut holds: impl FnMut() -> bool) -> bool {
-    let begin = Instant::now();
-    while !holds() {
-        if begin.elapsed() > Duration::from_mins(1) {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    true
 }
 
 /// Ends the threads of a test, also when it fails.
@@ -438,6 +350,66 @@ fn a_child_waits_for_a_lock_that_a_sibling_thread_held_at_the_fork() {
     assert_eq!(table.get(b"k").unwrap().as_deref(), Some(&b"child"[..]));
     assert_eq!(table.stats().unwrap().take_overs, 0);
     assert_sound(table);
+}
+
+#[test]
+fn eight_threads_hold_locks_at_a_fork_and_both_sides_go_on() {
+    const THREADS: usize = 8;
+    // One lock each, so that all are held at the fork.
+    let options = Options::new()
+        .capacity(100)
+        .stripes(1)
+        .lock_timeout(Duration::from_mins(5));
+    let tables: Vec<Named> = (0..THREADS).map(|_| Named::create(&options)).collect();
+    for named in &tables {
+        // A first record's room would be made, and the lock let go of, after the closure.
+        named.insert(b"first", b"1").unwrap();
+    }
+    let told = Named::create(&options);
+    let (held, go_on) = (AtomicUsize::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for named in &tables {
+            let (held, go_on) = (&held, &go_on);
+            scope.spawn(move || {
+                let stay = |_: Option<&[u8]>| {
+                    held.fetch_add(1, Ordering::Relaxed);
+                    let _ = happens(|| go_on.load(Ordering::Relaxed));
+                    Some(b"thread".to_vec())
+                };
+                named.update(b"k", stay).unwrap();
+                assert!(named.insert(b"by the thread", b"1").unwrap());
+            });
+        }
+        let stop = Stop(&go_on);
+        eventually("all are inside", || held.load(Ordering::Relaxed) == THREADS);
+        let child = forked(|| {
+            let before = tables
+                .iter()
+                .all(|named| named.get(b"k").unwrap().is_none());
+            told.insert(b"looked", b"").unwrap();
+            before
+                && tables.iter().all(|named| {
+                    let old = named.replace(b"k", b"child").unwrap();
+                    named.insert(b"by the child", b"1").unwrap();
+                    old.as_deref() == Some(b"thread")
+                })
+        });
+        // It reads under the locks, and robs nobody.
+        assert!(told.wait(b"looked", LIMIT).unwrap().is_some());
+        for named in &tables {
+            assert_eq!(named.get(b"k").unwrap(), None);
+        }
+        drop(stop);
+        child.succeeds();
+    });
+    for named in &tables {
+        assert_eq!(named.get(b"k").unwrap().as_deref(), Some(&b"child"[..]));
+        assert!(named.contains_key(b"by the thread").unwrap());
+        assert!(named.contains_key(b"by the child").unwrap());
+        let stats = named.stats().unwrap();
+        assert_eq!((stats.take_overs, stats.participants), (0, 1));
+        assert_sound(named);
+    }
 }
 
 #[test]

@@ -31,6 +31,7 @@ const PROGRAMS: &[&str] = &[
     "damage",
     "endurance",
     "errors",
+    "flooding",
     "forks",
     "format",
     "full_memory",
