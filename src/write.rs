@@ -96,6 +96,27 @@ impl Current<'_> {
     }
 }
 
+impl Change<'_> {
+    /// The word that the value found becomes by one store, if it can: see
+    /// [`Header::replaceable_in_place`].
+    #[inline]
+    fn in_place(&self, found: Header) -> Option<u64> {
+        let value = match self {
+            Change::Keep | Change::Remove => return None,
+            Change::Counter(value) => {
+                return found
+                    .replaceable_in_place(WORD)
+                    .then_some(value.cast_unsigned());
+            }
+            Change::Put(value) => *value,
+            Change::Computed(value) => value,
+        };
+        found
+            .replaceable_in_place(value.len())
+            .then(|| record::word_from(value))
+    }
+}
+
 impl Writer {
     /// Refuses keys and values that no table, or not this one, can hold.
     pub(crate) fn check_sizes(&self, key: &[u8], value: usize) -> Result<()> {
@@ -183,6 +204,12 @@ impl Writer {
                 // parent's, and so is the change.
                 return Err(Error::Reentrant);
             }
+            if let Some(place) = &found
+                && let Some(word) = change.in_place(place.header)
+            {
+                locked.store_in_place(place, word);
+                return Ok((result, change));
+            }
             let counter;
             let value = match &change {
                 Change::Keep => return Ok((result, change)),
@@ -221,7 +248,7 @@ impl Writer {
         }
     }
 
-    /// Publishes a value; `false` if there is no room for its record.
+    /// Publishes a record of a value; `false` if there is no room for it.
     fn put<'a>(
         &'a self,
         locked: &Locked<'_>,
@@ -231,12 +258,6 @@ impl Writer {
         value: &[u8],
         staged: &mut Option<Staged<'a>>,
     ) -> Result<bool> {
-        if let Some(place) = found
-            && place.header.replaceable_in_place(value.len())
-        {
-            locked.store_in_place(place, value);
-            return Ok(true);
-        }
         let record = match staged.take() {
             Some(staged) => staged,
             None => match self.try_stage(key, value) {

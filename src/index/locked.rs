@@ -65,7 +65,8 @@ impl<'a> Locked<'a> {
     }
 
     /// Finds `key`.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     pub(crate) fn find(&self, key: &[u8], hash: Hash) -> Result<Option<Place<'a>>> {
         let mut number = hash.home(self.segment);
         for _ in 0..self.segment.geometry.stripe_buckets {
@@ -147,11 +148,12 @@ impl<'a> Locked<'a> {
 
     /// Replaces a value of one word by another of the same length. One store.
     #[expect(clippy::unused_self, reason = "only who holds the lock may do this")]
-    pub(crate) fn store_in_place(&self, place: &Place<'_>, value: &[u8]) {
+    #[inline]
+    pub(crate) fn store_in_place(&self, place: &Place<'_>, value: u64) {
         if let Some(word) = place.value().first() {
             // Release, so that who sees a counter's new value sees what its
             // writer did before.
-            word.store(record::word_from(value), Ordering::Release);
+            word.store(value, Ordering::Release);
         }
         crash_point!("write: value stored in place");
     }

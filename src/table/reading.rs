@@ -193,23 +193,38 @@ impl Table {
         hash: Hash,
         mut copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
     ) -> Result<Option<R>> {
+        match read::lookup(self.segment(), key, hash, &mut copy)? {
+            Found::Present(result) => Ok(Some(result)),
+            Found::Absent => Ok(None),
+            Found::Disturbed => self.lookup_disturbed(key, hash, &mut copy),
+        }
+    }
+
+    /// Goes on where the look without a lock gave up: with the lock, if it is to be had.
+    #[cold]
+    #[inline(never)]
+    fn lookup_disturbed<R>(
+        &self,
+        key: &[u8],
+        hash: Hash,
+        copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
+    ) -> Result<Option<R>> {
         loop {
-            match read::lookup(self.segment(), key, hash, &mut copy)? {
+            if let Some(locked) = self.lock_to_read(hash.stripe(self.segment()))? {
+                return locked
+                    .find(key, hash)?
+                    .map(|place| {
+                        let words = place.header.value.div_ceil(WORD);
+                        copy(&place.value()[..words], place.header.value)
+                    })
+                    .transpose();
+            }
+            sync::yield_now();
+            match read::lookup(self.segment(), key, hash, &mut *copy)? {
                 Found::Present(result) => return Ok(Some(result)),
                 Found::Absent => return Ok(None),
                 Found::Disturbed => {}
             }
-            let Some(locked) = self.lock_to_read(hash.stripe(self.segment()))? else {
-                sync::yield_now();
-                continue;
-            };
-            return locked
-                .find(key, hash)?
-                .map(|place| {
-                    let words = place.header.value.div_ceil(WORD);
-                    copy(&place.value()[..words], place.header.value)
-                })
-                .transpose();
         }
     }
 
