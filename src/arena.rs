@@ -106,12 +106,13 @@ impl State {
     }
 }
 
-/// The state of a chunk. Acquire: what its last owner did is visible.
+/// The state of a chunk, as [`state_word`].
 pub(crate) fn state(segment: &Segment, chunk: usize) -> State {
-    State::unpack(segment.words()[segment.geometry.state(chunk)].load(Ordering::Acquire))
+    State::unpack(state_word(segment, chunk))
 }
 
-/// The state word of a chunk, whatever it says. Acquire, as [`state`].
+/// The state word of a chunk, whatever it says. Acquire: what its last owner did is
+/// visible, so that a search does not meet the same outdated states again and again.
 pub(crate) fn state_word(segment: &Segment, chunk: usize) -> u64 {
     segment.words()[segment.geometry.state(chunk)].load(Ordering::Acquire)
 }
@@ -126,9 +127,7 @@ pub(crate) fn transit_word(segment: &Segment, chunk: usize, from: u64, to: State
 
 /// Changes a chunk's state if it is still `from`.
 pub(crate) fn transit(segment: &Segment, chunk: usize, from: State, to: State) -> bool {
-    segment.words()[segment.geometry.state(chunk)]
-        .compare_exchange(from.pack(), to.pack(), Ordering::AcqRel, Ordering::Relaxed)
-        .is_ok()
+    transit_word(segment, chunk, from.pack(), to)
 }
 
 /// A word of a chunk's details, whatever it says.
@@ -407,6 +406,15 @@ impl Bump {
     }
 }
 
+/// Stores the header of a record, the first word of it.
+pub(crate) fn put_header(segment: &Segment, at: usize, header: Header) {
+    #[cfg(loom)]
+    segment.map.touch(at);
+    // Whoever sees a word stored from here on sees all that freed this memory: `read`.
+    fence(Ordering::Release);
+    segment.words()[at].store(header.pack(), Ordering::Relaxed);
+}
+
 /// Stores a record's header, then the cursor that covers it.
 fn place(
     segment: &Segment,
@@ -416,9 +424,7 @@ fn place(
     cursor: usize,
     header: Header,
 ) -> Space {
-    // Whoever sees a word stored below sees all that freed this memory: `read`.
-    fence(Ordering::Release);
-    segment.words()[at].store(header.pack(), Ordering::Relaxed);
+    put_header(segment, at, header);
     crash_point!("allocate: header written, cursor not");
     detail(segment, chunk, CHUNK_CURSOR).store(cursor as u64, Ordering::Relaxed);
     crash_point!("allocate: cursor moved");

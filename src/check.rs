@@ -192,7 +192,8 @@ pub(crate) fn is_nobody(segment: &Segment, owner: OwnerId) -> bool {
         return true;
     }
     let at = segment.geometry.participant(owner.slot) + PARTICIPANT_STATE;
-    let generation = (segment.words()[at].load(Ordering::Acquire) >> 32) as u32;
+    // Who saw the owner in a word, with acquire, sees no older generation here.
+    let generation = (load(segment, at) >> 32) as u32;
     (owner.generation.wrapping_sub(generation) as i32) > 0
 }
 
@@ -341,7 +342,7 @@ pub(crate) fn chunk_faults(segment: &Segment, census: &Census, chunk: usize) -> 
         if faults.is_empty() {
             break;
         }
-        sync::yield_now();
+        sync::before_another_look();
         let again = chunk_faults_now(segment, records, chunk);
         faults.retain(|fault| again.contains(fault));
     }

@@ -38,10 +38,26 @@ impl Segment {
     /// 9 to 16, a chunk of 8 two of them.
     pub fn new(buckets: usize, participants: usize, chunks: usize, chunk_words: usize) -> Self {
         let geometry = Geometry::tiny(buckets, participants, chunks, chunk_words);
-        let map = Mapping::in_heap(geometry.words);
+        Self::of(geometry, chunks, None)
+    }
+
+    /// The same, but no chunk has memory yet.
+    pub fn without_memory(
+        buckets: usize,
+        participants: usize,
+        chunks: usize,
+        chunk_words: usize,
+    ) -> Self {
+        let geometry = Geometry::tiny(buckets, participants, chunks, chunk_words);
+        let pages = geometry.arena_at;
+        Self::of(geometry, 0, Some(pages))
+    }
+
+    fn of(geometry: Geometry, populated: usize, pages: Option<usize>) -> Self {
+        let map = Mapping::in_heap(geometry.words, pages);
         let put = |at: usize, value| map.words()[at].store(value, Ordering::Relaxed);
         put(HEADER_HASH_SEED, sys::random().unwrap());
-        put(HEADER_POPULATED, chunks as u64);
+        put(HEADER_POPULATED, populated as u64);
         Self { map, geometry }
     }
 

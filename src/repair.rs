@@ -36,7 +36,7 @@ use crate::layout::{
 use crate::participants::{self, Participant};
 use crate::record::Header;
 use crate::segment::Segment;
-use crate::sync::{AtomicU64, Ordering, crash_point, fence};
+use crate::sync::{AtomicU64, Ordering, crash_point};
 use crate::table::Table;
 use crate::writer::Writer;
 
@@ -577,8 +577,8 @@ impl<'a> Repair<'a> {
                         key: 0,
                         value: (words - 1) * WORD,
                     };
-                    fence(Ordering::Release);
-                    put(segment, at, header.pack());
+                    arena::put_header(segment, at, header);
+                    crash_point!("mend: word stored");
                     words
                 });
             }

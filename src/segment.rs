@@ -75,7 +75,8 @@ impl Segment {
             .populate(range)
             .map_err(|source| no_memory(source, asked))?;
         crash_point!("populate: pages present");
-        self.words()[HEADER_POPULATED].fetch_max(chunks as u64, Ordering::AcqRel);
+        // Release: see `populated`. Who raised it before goes on being acquired with it.
+        self.words()[HEADER_POPULATED].fetch_max(chunks as u64, Ordering::Release);
         process_crash_point!("populate: pages counted");
         Ok(())
     }

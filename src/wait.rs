@@ -11,7 +11,8 @@
 //! put it to sleep, or it is woken. If the unlock comes first, the flag's
 //! exchange reads it (or a later one) with acquire, and the waiter's look at the
 //! key sees what was published under the lock. No fence of the strongest kind is
-//! needed, and writers pay nothing when nobody waits.
+//! needed, and writers pay nothing when nobody waits. The flag's exchange is a release
+//! as well: the event is read before the flag is set.
 //!
 //! A writer that dies between its publication and its unlock wakes nobody; every
 //! sleep is bounded by [`SLICE`], and looks again.

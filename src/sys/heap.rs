@@ -39,6 +39,9 @@ pub(crate) struct Mapping {
 
 struct Segment {
     words: Vec<AtomicU64>,
+    /// The end of the words that have pages, in a model that asks for it. Nothing is
+    /// ordered by it: the kernel promises that pages are there for who knows of it.
+    pages: Option<AtomicU64>,
     /// The kernel's wait queues, under one lock as a hash bucket of them is.
     queues: Mutex<Queues>,
     locks: Mutex<Locks>,
@@ -75,10 +78,12 @@ struct Process {
 }
 
 impl Mapping {
-    /// A new segment of zero words.
-    pub(crate) fn in_heap(words: usize) -> Mapping {
+    /// A new segment of zero words, of which only the first ones have pages if that is
+    /// said.
+    pub(crate) fn in_heap(words: usize, pages: Option<usize>) -> Mapping {
         Self::of_a_process(Arc::new(Segment {
             words: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            pages: pages.map(|end| AtomicU64::new(end as u64)),
             queues: Mutex::new(Queues::default()),
             locks: Mutex::new(Locks::default()),
         }))
@@ -130,7 +135,18 @@ impl Mapping {
         if words.start > words.end || words.end > self.words().len() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
+        if let Some(pages) = &self.segment.pages {
+            pages.fetch_max(words.end as u64, Ordering::Relaxed);
+        }
         Ok(())
+    }
+
+    /// A store to a word, which is a deadly signal where there may be no page.
+    pub(crate) fn touch(&self, word: usize) {
+        if let Some(pages) = &self.segment.pages {
+            let end = pages.load(Ordering::Relaxed);
+            assert!((word as u64) < end, "a store to memory that is not there");
+        }
     }
 
     /// The kernel looks at the word under the lock of its queue, and a waker
@@ -331,7 +347,7 @@ mod tests {
 
     fn handshake(wakes: bool) {
         loom::model(move || {
-            let sleeper = Mapping::in_heap(2);
+            let sleeper = Mapping::in_heap(2, None);
             let other = sleeper.share();
             let thread = loom::thread::spawn(move || {
                 other.words()[1].store(1, Ordering::Relaxed);
@@ -360,7 +376,7 @@ mod tests {
     #[test]
     fn a_dropped_liveness_is_a_dead_process() {
         loom::model(|| {
-            let segment = Mapping::in_heap(1);
+            let segment = Mapping::in_heap(1, None);
             let watcher = segment.liveness().unwrap();
             let other = segment.share();
             let thread = loom::thread::spawn(move || {
