@@ -6,7 +6,7 @@
 //! it; a test without bounds there, or bounds without a test, fail that command.
 //!
 //! A model that has never failed proves little: each file names the mutations
-//! that were planted to see it fail, and `README.md` says for each ordering which
+//! that were planted to see it fail, and `orderings.md` says for each ordering which
 //! model fails without it.
 #![cfg(loom)]
 

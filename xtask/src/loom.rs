@@ -5,7 +5,9 @@
 //! nowhere else; the variables of the environment cannot weaken them.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs;
+use std::process::Command;
 use std::time::Instant;
 
 use crate::Result;
@@ -85,16 +87,32 @@ const MODELS: &[(&str, &str, u32, u32, u32)] = &[
 ];
 
 /// One row of the table.
-struct Model {
-    file: &'static str,
-    test: &'static str,
+#[derive(Debug, Clone)]
+pub(crate) struct Model {
+    pub(crate) file: &'static str,
+    pub(crate) test: &'static str,
     preemptions: u32,
     branches: u32,
-    seconds: u32,
+    pub(crate) seconds: u32,
+}
+
+impl fmt::Display for Model {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}::{}", self.file, self.test)
+    }
+}
+
+impl Model {
+    /// Puts a command that runs the model under its bounds, and no others.
+    pub(crate) fn bound(&self, command: &mut Command) {
+        without_limits(command)
+            .env("LOOM_MAX_PREEMPTIONS", self.preemptions.to_string())
+            .env("LOOM_MAX_BRANCHES", self.branches.to_string());
+    }
 }
 
 /// The rows of the table, or those of one file.
-fn models(only: Option<&str>) -> impl Iterator<Item = Model> {
+pub(crate) fn models(only: Option<&str>) -> impl Iterator<Item = Model> {
     MODELS
         .iter()
         .map(|&(file, test, preemptions, branches, seconds)| Model {
@@ -124,23 +142,19 @@ pub(crate) fn run(file: Option<&str>) -> Result {
     let mut timings = Vec::new();
     for model in models(file) {
         let begin = Instant::now();
-        run_command(
-            cargo(&format!(
-                "--test {} -- --exact {} --include-ignored --nocapture",
-                model.file, model.test
-            ))
-            .env("LOOM_MAX_PREEMPTIONS", model.preemptions.to_string())
-            .env("LOOM_MAX_BRANCHES", model.branches.to_string()),
-        )?;
+        let mut command = cargo(&format!(
+            "--test {} -- --exact {} --include-ignored --nocapture",
+            model.file, model.test
+        ));
+        model.bound(&mut command);
+        run_command(&mut command)?;
         timings.push((model, begin.elapsed()));
     }
 
     println!("model, preemptions, branches, seconds now (noted)");
     for (model, duration) in timings {
         println!(
-            "{}::{}, {}, {}, {:.1} ({})",
-            model.file,
-            model.test,
+            "{model}, {}, {}, {:.1} ({})",
             model.preemptions,
             model.branches,
             duration.as_secs_f64(),
@@ -150,23 +164,27 @@ pub(crate) fn run(file: Option<&str>) -> Result {
     Ok(())
 }
 
-/// `cargo test` of the models, without limits from the environment: loom would
-/// stop at them and report success.
-fn cargo(arguments: &str) -> std::process::Command {
+/// `cargo test` of the models.
+pub(crate) fn cargo(arguments: &str) -> Command {
     let mut command = cargo_with_cfg(
         "loom",
         "loom",
         &format!("test --quiet --release --package loom-tests {arguments}"),
     );
-    command
-        .env_remove("LOOM_MAX_DURATION")
-        .env_remove("LOOM_MAX_PERMUTATIONS")
-        .env_remove("LOOM_MAX_THREADS");
+    without_limits(&mut command);
     command
 }
 
+/// Without limits from the environment: loom would stop at them and report success.
+fn without_limits(command: &mut Command) -> &mut Command {
+    command
+        .env_remove("LOOM_MAX_DURATION")
+        .env_remove("LOOM_MAX_PERMUTATIONS")
+        .env_remove("LOOM_MAX_THREADS")
+}
+
 /// Holds the table against the files of `loom-tests/tests`.
-fn check_files() -> Result {
+pub(crate) fn check_files() -> Result {
     let mut files = BTreeSet::new();
     let folder = root().join("loom-tests/tests");
     if folder.exists() {

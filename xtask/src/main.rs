@@ -10,6 +10,7 @@ mod python;
 mod sanitize;
 mod test;
 mod trials;
+mod weaken;
 
 use std::env;
 use std::process::ExitCode;
@@ -24,9 +25,13 @@ Usage: cargo xtask COMMAND
 
 Commands:
   test [--quick]   every check: format, lints, tests, crash points, loom models,
-                   documents, benches, demo, Python; --quick stops after the
+                   orderings, documents, benches, demo, Python; --quick stops after the
                    tests of the crate
   loom [MODEL]     the loom models, or those of one file of loom-tests/tests
+  weaken [PLACE]   weakens each memory ordering in turn, or those with PLACE in their file or
+                   function, and tells which model notices, the first or --all; fails
+                   if none does (--write: writes loom-tests/orderings.md; --quick: only
+                   the models that it names)
   demo [FOLDER]    counts the words of a folder (this project's own tree) with four
                    processes, kills one of them and compares every count
   python           leaves an interpreter with the Python package at
@@ -67,6 +72,7 @@ fn main() -> ExitCode {
         ["test", "--quick"] => test::run(test::Extent::Quick),
         ["loom"] => loom::run(None),
         ["loom", model] if !model.starts_with('-') => loom::run(Some(model)),
+        ["weaken", ref options @ ..] => weaken::run(options),
         ["demo"] => demo::run(&process::root(), demo::Profile::Release),
         ["demo", folder] if !folder.starts_with('-') => {
             demo::run(folder.as_ref(), demo::Profile::Release)

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::process::{cargo, cargo_with_cfg, root, run as run_command};
-use crate::{Result, demo, fuzz, loom, python, sanitize, trials};
+use crate::{Result, demo, fuzz, loom, python, sanitize, trials, weaken};
 
 /// How much of the list is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,11 @@ const LANES: &[Lane] = &[
         name: "loom",
         extent: Extent::Full,
         run: || loom::run(None),
+    },
+    Lane {
+        name: "orderings",
+        extent: Extent::Full,
+        run: || weaken::run(&["--quick"]),
     },
     Lane {
         name: "torture",

@@ -1,0 +1,80 @@
+//! The orderings that no model notices when they are weakened, and why they stay: the
+//! only list of them. `loom-tests/orderings.md` quotes it.
+
+use super::sites::{Place, Site};
+
+/// Changes that no model notices, for one reason.
+pub(crate) struct Exception {
+    /// File, function, number in the function; to what it was weakened.
+    pub(crate) changes: &'static [(&'static str, &'static str, usize, &'static str)],
+    pub(crate) reason: &'static str,
+}
+
+pub(crate) const EXCEPTIONS: &[Exception] = &[
+    Exception {
+        changes: &[("src/lock.rs", "acquire_contended", 3, "Release")],
+        reason: "A lock taken over, without acquire: that its owner is dead was learned from \
+                 the kernel, or from its slot's next generation with an acquire, and either \
+                 orders all that it did before. Kept because it costs nothing, and because \
+                 the first is the kernel's promise, not the language's.",
+    },
+    Exception {
+        changes: &[("src/wait.rs", "until", 1, "Acquire")],
+        reason: "SLEEPERS set, without release: it keeps the load of the event before the \
+                 flag. A load that is done after the flag was set might return the event \
+                 that the flag's own unlock raised, and the waiter would sleep on it. loom \
+                 never lets a load see what comes later.",
+    },
+];
+
+/// Sources whose orderings are in no model, and why.
+pub(crate) const OUTSIDE: &[(&str, &str)] = &[
+    (
+        "src/sys/fork.rs",
+        "the handlers of a fork, and what they keep in this process's own memory, in the \
+         standard library's atomics; `tests/forks.rs` tries them, also under \
+         ThreadSanitizer",
+    ),
+    (
+        "src/sys/fork/descriptors.rs",
+        "this process's list of open files, in the standard library's atomics, as above",
+    ),
+];
+
+/// The number of the exception that a change is, from 1.
+pub(crate) fn of(place: &Place, to: &str) -> Option<usize> {
+    let is = |&(file, function, number, weaker): &(&str, &str, usize, &str)| {
+        (file, function, number, weaker)
+            == (
+                place.file.as_str(),
+                place.function.as_str(),
+                place.number,
+                to,
+            )
+    };
+    EXCEPTIONS
+        .iter()
+        .position(|exception| exception.changes.iter().any(is))
+        .map(|at| at + 1)
+}
+
+/// Exceptions for changes that there are no more.
+pub(crate) fn without_a_site(sites: &[Site]) -> Vec<String> {
+    let there = |change: &&(&str, &str, usize, &str)| {
+        let &&(file, function, number, to) = change;
+        sites.iter().any(|site| {
+            (
+                site.place.file.as_str(),
+                site.place.function.as_str(),
+                site.place.number,
+            ) == (file, function, number)
+                && site.weaker().contains(&to)
+        })
+    };
+    EXCEPTIONS
+        .iter()
+        .flat_map(|exception| exception.changes)
+        .filter(|change| !there(change))
+        .map(|(file, function, number, to)| format!("{file} {function} {number} -> {to}"))
+        .collect()
+}

@@ -1,0 +1,349 @@
+//! Finds the uses of orderings in sources, and what each could be weakened to.
+//!
+//! A scanner of tokens, not a parser: it has to know comments, strings, brackets and
+//! `fn`, and saves xtask its first dependency. What it takes for a site by mistake does
+//! not compile in the scratch copy; what it cannot name, it refuses.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+
+use crate::Result;
+
+/// One use of an ordering stronger than relaxed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Site {
+    pub(crate) place: Place,
+    pub(crate) line: usize,
+    /// What is called with it: `load`, `fence` and so on.
+    pub(crate) callee: String,
+    pub(crate) ordering: String,
+    /// Where the ordering's path stands in the file.
+    pub(crate) path: Range<usize>,
+    /// Where the callee's name stands.
+    pub(crate) name: Range<usize>,
+    /// Whether it is the ordering of the load of an exchange that failed.
+    of_failure: bool,
+}
+
+/// What a site is known by, whatever lines are put above it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) file: String,
+    pub(crate) function: String,
+    /// From 1, among those in functions of this name in this file.
+    pub(crate) number: usize,
+}
+
+impl Place {
+    pub(crate) fn new(file: &str, function: &str, number: usize) -> Self {
+        Self {
+            file: file.to_owned(),
+            function: function.to_owned(),
+            number,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {} {}", self.file, self.function, self.number)
+    }
+}
+
+/// What a fence is weakened to: it is not there.
+pub(crate) const NO_FENCE: &str = "none";
+
+/// What follows the `#` of an item that only tests have.
+const TEST_ONLY: [&str; 6] = ["[", "cfg", "(", "test", ")", "]"];
+
+const STRONG: [&str; 4] = ["Acquire", "Release", "AcqRel", "SeqCst"];
+
+impl Site {
+    pub(crate) fn is_fence(&self) -> bool {
+        self.callee == "fence"
+    }
+
+    /// Everything weaker, for this kind of access.
+    pub(crate) fn weaker(&self) -> &'static [&'static str] {
+        match (self.is_fence(), self.ordering.as_str()) {
+            (true, "SeqCst") => &["AcqRel", "Acquire", "Release", NO_FENCE],
+            (true, "AcqRel") => &["Acquire", "Release", NO_FENCE],
+            (true, _) => &[NO_FENCE],
+            (false, "SeqCst") if self.callee == "load" || self.of_failure => {
+                &["Acquire", "Relaxed"]
+            }
+            (false, "SeqCst") if self.callee == "store" => &["Release", "Relaxed"],
+            (false, "SeqCst") => &["AcqRel", "Acquire", "Release", "Relaxed"],
+            (false, "AcqRel") => &["Acquire", "Release", "Relaxed"],
+            (false, _) => &["Relaxed"],
+        }
+    }
+}
+
+/// The sites of one file, in their order; not those of `#[cfg(test)]` items.
+///
+/// # Errors
+/// An ordering without `Ordering::` before it, or outside a call.
+pub(crate) fn of_file(file: &str, text: &str) -> Result<Vec<Site>> {
+    let tokens = tokens(text);
+    let word = |at: usize| {
+        let range: Range<usize> = tokens.get(at).cloned().unwrap_or(0..0);
+        &text[range]
+    };
+    let is_path = |at: usize| word(at) == ":" && word(at + 1) == ":";
+
+    let mut sites = Vec::new();
+    let mut numbers = BTreeMap::new();
+    // A function's name for its block, nothing for other blocks.
+    let mut blocks: Vec<Option<&str>> = Vec::new();
+    let mut announced = None;
+    // For each open parenthesis: the token before it, and how many orderings it has.
+    let mut calls: Vec<(usize, usize)> = Vec::new();
+    let mut at = 0;
+    while at < tokens.len() {
+        match word(at) {
+            "#" if TEST_ONLY
+                .iter()
+                .zip(at + 1..)
+                .all(|(part, at)| *part == word(at)) =>
+            {
+                at = end_of_item(at + 1 + TEST_ONLY.len(), tokens.len(), word);
+                continue;
+            }
+            "fn" if is_name(word(at + 1)) => announced = Some((word(at + 1), calls.len())),
+            "{" => blocks.push(announced.take().map(|(name, _)| name)),
+            "}" => drop(blocks.pop()),
+            // A method that a trait only declares; not the length of an array.
+            ";" if announced.is_some_and(|(_, depth)| depth == calls.len()) => announced = None,
+            "(" | "[" => calls.push((at.saturating_sub(1), 0)),
+            ")" | "]" => drop(calls.pop()),
+            "Relaxed" => calls.iter_mut().rev().take(1).for_each(|call| call.1 += 1),
+            ordering if STRONG.contains(&ordering) => {
+                let line = text[..tokens[at].start].matches('\n').count() + 1;
+                let refuse = |what| Err(format!("{file}:{line}: {ordering} {what}").into());
+                let mut begin = at;
+                while begin >= 3 && is_path(begin - 2) {
+                    begin -= 3;
+                }
+                if begin == at {
+                    return refuse("without `Ordering::` before it");
+                }
+                let function = blocks.iter().rev().flatten().next().copied();
+                let (Some(function), Some((callee, orderings))) = (function, calls.last_mut())
+                else {
+                    return refuse("outside a call in a function");
+                };
+                *orderings += 1;
+                let number = numbers.entry(function).or_insert(0);
+                *number += 1;
+                sites.push(Site {
+                    place: Place::new(file, function, *number),
+                    line,
+                    callee: word(*callee).to_owned(),
+                    ordering: ordering.to_owned(),
+                    path: tokens[begin].start..tokens[at].end,
+                    name: tokens[*callee].clone(),
+                    of_failure: *orderings > 1,
+                });
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    Ok(sites)
+}
+
+/// Behind the block of the item that begins at a token, or behind its semicolon.
+fn end_of_item<'a>(mut at: usize, end: usize, word: impl Fn(usize) -> &'a str) -> usize {
+    let mut depth = 0;
+    while at < end {
+        match word(at) {
+            "{" | "(" | "[" => depth += 1,
+            "}" if depth == 1 => return at + 1,
+            "}" | ")" | "]" => depth -= 1,
+            ";" if depth == 0 => return at + 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    end
+}
+
+fn is_name(word: &str) -> bool {
+    word.starts_with(|first: char| first.is_alphabetic() || first == '_')
+}
+
+/// Names, numbers and single signs, without comments, strings and characters.
+fn tokens(text: &str) -> Vec<Range<usize>> {
+    let bytes = text.as_bytes();
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = &text[at..];
+        at += match bytes[at] {
+            b'/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
+            b'/' if rest.starts_with("/*") => comment(rest),
+            b'"' => string(rest),
+            b'r' | b'b' | b'c' if raw_string(rest).is_some() => raw_string(rest).unwrap_or(1),
+            b'\'' => character(rest),
+            byte if byte.is_ascii_whitespace() => 1,
+            byte if byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii() => {
+                let is_part = |sign: char| sign.is_alphanumeric() || sign == '_';
+                // Something at least, also of a sign that is no letter anywhere.
+                let first = rest.chars().next().map_or(1, char::len_utf8);
+                let length = rest.find(|sign| !is_part(sign)).unwrap_or(rest.len());
+                let length = length.max(first);
+                tokens.push(at..at + length);
+                length
+            }
+            _ => {
+                tokens.push(at..at + 1);
+                1
+            }
+        };
+    }
+    tokens
+}
+
+/// The length of a comment, which may have others in it.
+fn comment(text: &str) -> usize {
+    let mut depth = 0;
+    let mut at = 0;
+    while at < text.len() {
+        match text.as_bytes().get(at..at + 2) {
+            Some(b"/*") => (depth, at) = (depth + 1, at + 2),
+            Some(b"*/") if depth == 1 => return at + 2,
+            Some(b"*/") => (depth, at) = (depth - 1, at + 2),
+            _ => at += 1,
+        }
+    }
+    at
+}
+
+/// The length of a string in quotes.
+fn string(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, sign) in text.char_indices().skip(1) {
+        match sign {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// The length of a raw string, if that is what begins here.
+fn raw_string(text: &str) -> Option<usize> {
+    let prefix = text.find('r').filter(|&at| at <= 1)? + 1;
+    let fence = text[prefix..].find(|sign| sign != '#')?;
+    let begin = prefix + fence;
+    if !text[begin..].starts_with('"') {
+        return None;
+    }
+    let end = format!("\"{}", &text[prefix..begin]);
+    let length = text[begin + 1..].find(&end)?;
+    Some(begin + 1 + length + end.len())
+}
+
+/// The length of a character, or of a lifetime's tick.
+fn character(text: &str) -> usize {
+    let mut signs = text.char_indices().skip(1);
+    match signs.next() {
+        Some((_, '\\')) => {
+            // Past what is escaped, which may be a quote.
+            signs.next();
+            let end = signs.find(|(_, sign)| *sign == '\'');
+            end.map_or(text.len(), |(at, _)| at + 1)
+        }
+        Some(_) => match signs.next() {
+            Some((at, '\'')) => at + 1,
+            _ => 1,
+        },
+        None => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Vec<String> {
+        of_file("f.rs", text)
+            .unwrap()
+            .iter()
+            .map(|site| {
+                format!(
+                    "{} {} {} {} {} {:?}",
+                    site.place.function,
+                    site.place.number,
+                    site.line,
+                    site.callee,
+                    &text[site.path.clone()],
+                    site.weaker()
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_is_no_code_is_no_site() {
+        let text = r##"
+            // a.load(Ordering::Acquire)
+            /* /* a.load(Ordering::Acquire) */ Ordering::Acquire */
+            /// fence(Ordering::Release)
+            fn f<'a>(x: &'a str) {
+                g("fence(Ordering::Release) \" Ordering::SeqCst", '"', '\'', '\u{22}');
+                g(r#"Ordering::AcqRel " Ordering::AcqRel"#, br"\", b'"');
+                a.load(Ordering::Relaxed);
+                number.release(Acquired);
+            }
+            #[cfg(test)]
+            mod tests { fn g() { a.load(Ordering::Acquire) } }
+            #[cfg(test)]
+            use x::{y, z};
+        "##;
+        assert_eq!(found(text), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_site_is_known_by_its_function_and_its_number_there() {
+        let text = "
+            trait T { fn declared(x: [u8; 4]); }
+            impl A {
+                fn f(&self) -> [u8; 4] {
+                    if a { self.0.load(atomic::Ordering::Acquire) }
+                    list(|| { self.0[g(1)].store(1, Ordering::Release) });
+                    fence(Ordering::SeqCst);
+                }
+            }
+            fn g() { x.compare_exchange(f(0), 1, Ordering::SeqCst, Ordering::SeqCst) }
+            mod m { impl B { fn f() { sync::fence(Ordering::AcqRel) } } }
+        ";
+        assert_eq!(
+            found(text),
+            [
+                r#"f 1 5 load atomic::Ordering::Acquire ["Relaxed"]"#,
+                r#"f 2 6 store Ordering::Release ["Relaxed"]"#,
+                r#"f 3 7 fence Ordering::SeqCst ["AcqRel", "Acquire", "Release", "none"]"#,
+                r#"g 1 10 compare_exchange Ordering::SeqCst ["AcqRel", "Acquire", "Release", "Relaxed"]"#,
+                r#"g 2 10 compare_exchange Ordering::SeqCst ["Acquire", "Relaxed"]"#,
+                r#"f 4 11 fence Ordering::AcqRel ["Acquire", "Release", "none"]"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_named_is_refused() {
+        for text in [
+            "use x::Ordering::{Acquire, Relaxed};",
+            "fn f() { a.load(Acquire) }",
+            "fn f() { let ordering = Ordering::Acquire; }",
+            "const O: Ordering = Ordering::Acquire;",
+        ] {
+            assert!(of_file("f.rs", text).is_err(), "{text}");
+        }
+    }
+}
