@@ -32,7 +32,7 @@ use crate::index::{probe, read};
 use crate::layout::{
     CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, CHUNK_WORDS, HEADER_CHECKSUM, HEADER_CLEANINGS,
     HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED, HEADER_TAKE_OVERS,
-    HEADER_WORDS, PARTICIPANT_SINCE, PARTICIPANT_STATE, PARTICIPANT_WORDS, STRIPE_CONTENDED,
+    HEADER_WORDS, PARTICIPANT_SINCE, PARTICIPANT_STATE, PARTICIPANT_WORDS, STRIPE_ACQUIRED,
     STRIPE_LOCK, STRIPE_WORDS, WORD,
 };
 use crate::lock::{SLEEPERS, WAITERS};
@@ -146,7 +146,7 @@ pub(crate) fn reserved(geometry: &Geometry) -> impl Iterator<Item = usize> {
     });
     let stripes = (0..geometry.stripes()).flat_map(move |stripe| {
         let at = geometry.stripe(stripe);
-        at + STRIPE_CONTENDED + 1..at + STRIPE_WORDS
+        at + STRIPE_ACQUIRED + 1..at + STRIPE_WORDS
     });
     let details = (0..geometry.chunks).flat_map(move |chunk| {
         let at = geometry.details(chunk);

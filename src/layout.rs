@@ -73,6 +73,8 @@ pub(crate) const STRIPE_EVENT: usize = 1;
 pub(crate) const STRIPE_ENTRIES: usize = 2;
 /// Acquisitions that found the lock taken.
 pub(crate) const STRIPE_CONTENDED: usize = 3;
+/// Acquisitions of the lock.
+pub(crate) const STRIPE_ACQUIRED: usize = 4;
 
 /// Words of a bucket: one cache line.
 pub(crate) const BUCKET_WORDS: usize = LINE;
@@ -143,6 +145,7 @@ pub(crate) fn fingerprint() -> u64 {
         STRIPE_EVENT,
         STRIPE_ENTRIES,
         STRIPE_CONTENDED,
+        STRIPE_ACQUIRED,
         BUCKET_WORDS,
         BUCKET_SLOTS,
         CHUNK_WORDS,
@@ -179,7 +182,7 @@ mod tests {
             HEADER_CREATED HEADER_FLAGS HEADER_CHECKSUM HEADER_POPULATED HEADER_TAKE_OVERS
             HEADER_CLEANINGS FLAG_ANONYMOUS
             PARTICIPANT_STATE PARTICIPANT_PID PARTICIPANT_SINCE READERS_BYTE CLAIM_BYTES
-            STRIPE_LOCK STRIPE_EVENT STRIPE_ENTRIES STRIPE_CONTENDED
+            STRIPE_LOCK STRIPE_EVENT STRIPE_ENTRIES STRIPE_CONTENDED STRIPE_ACQUIRED
             CHUNK_CURSOR CHUNK_LIVE CHUNK_RUN
         }
         .into();

@@ -208,6 +208,14 @@
 //! *Your* protocol must bear deaths too: a claim made with `try_insert` stays when
 //! its process dies. The example `word_count` shows one way to take it over.
 //!
+//! # Looking from outside
+//!
+//! [`Table::stats`] tells how full a table is, [`Table::attached`] who uses it and who died
+//! using it, [`Table::stripes`] which locks are wanted. [`Options::observe`] opens a table
+//! without counting as one who uses it. A creator that is killed leaves its anonymous table
+//! behind; [`Table::unlink_orphan`] removes such a one, and never one that anybody has open.
+//! The command `shmtable` shows all this (`docs/cli.md`).
+//!
 //! # Fork
 //!
 //! A handle that was open at a `fork` works in the child: at the first write the
@@ -265,6 +273,7 @@ mod table;
 mod typed;
 mod wait;
 mod waiting;
+mod watching;
 mod write;
 mod writer;
 
@@ -276,6 +285,7 @@ pub use table::{Claim, Claimed, Table};
 #[cfg(feature = "serde")]
 pub use typed::MessagePack;
 pub use typed::{BoxedError, Codec, TypedTable, codec_id};
+pub use watching::{Attached, StripeStats};
 
 /// The programs of the README run as tests.
 #[cfg(doctest)]

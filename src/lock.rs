@@ -42,7 +42,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::layout::{STRIPE_CONTENDED, STRIPE_EVENT, STRIPE_LOCK};
+use crate::layout::{STRIPE_ACQUIRED, STRIPE_CONTENDED, STRIPE_EVENT, STRIPE_LOCK};
 use crate::participants::{OWNER_BITS, OwnerId, Participant};
 use crate::segment::Segment;
 use crate::sync::{self, AtomicU64, Ordering, crash_point, process_crash_point};
@@ -94,6 +94,9 @@ pub(crate) fn acquire<'a>(
     } else {
         acquire_contended(segment, me, stripe, word, mine)?
     };
+    if !cfg!(loom) {
+        count(segment, stripe, STRIPE_ACQUIRED);
+    }
     // Not before the lock is held: its drop lets go.
     let guard = Guard {
         segment,
@@ -132,7 +135,7 @@ fn acquire_contended(
             {
                 crash_point!("lock: taken after waiting");
                 if contended {
-                    count_contention(segment, stripe);
+                    count(segment, stripe, STRIPE_CONTENDED);
                 }
                 return Ok(false);
             }
@@ -185,12 +188,13 @@ fn acquire_contended(
     }
 }
 
-/// Under the lock, so a load and a store are enough.
-fn count_contention(segment: &Segment, stripe: usize) {
-    let count = &segment.words()[segment.geometry.stripe(stripe) + STRIPE_CONTENDED];
+/// Raises a count of the stripe's header, for the statistics: in the cache line of the
+/// lock, which is ours anyway. Under the lock, so a load and a store are enough.
+fn count(segment: &Segment, stripe: usize, count: usize) {
+    let count = &segment.words()[segment.geometry.stripe(stripe) + count];
     let raised = count.load(Ordering::Relaxed).wrapping_add(1);
     count.store(raised, Ordering::Relaxed);
-    process_crash_point!("lock: contention counted");
+    process_crash_point!("lock: counted");
 }
 
 impl Guard<'_> {

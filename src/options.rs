@@ -356,6 +356,34 @@ impl Options {
         self.open_with(name, Access::ReadOnly)
     }
 
+    /// Opens a table for reading, as [`open_read_only`](Self::open_read_only), but
+    /// without showing it: nobody who asks whether the table is in use is told of this
+    /// handle. For programs that look at tables of others, which must not seem used
+    /// because of that.
+    ///
+    /// Its mapping stays whole while it is open, whatever happens to the name.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::Options;
+    ///
+    /// # let created = Options::new().capacity(100).create_anonymous()?;
+    /// # let name = created.name();
+    /// let looker = Options::new().observe(name)?;
+    /// assert!(!looker.has_readers()?);
+    /// let reader = Options::new().open_read_only(name)?;
+    /// assert!(looker.has_readers()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open_read_only`](Self::open_read_only).
+    pub fn observe(&self, name: &str) -> Result<Table> {
+        let segment = self.map(name, Access::ReadOnly)?;
+        Ok(Table::read_only(name, Arc::new(segment), None))
+    }
+
     /// Opens the table of this name, or creates it. Of several processes that do
     /// this at once one creates, the others open.
     ///
@@ -442,6 +470,23 @@ impl Options {
     }
 
     fn open_with(&self, name: &str, access: Access) -> Result<Table> {
+        let segment = self.map(name, access)?;
+        match access {
+            Access::ReadWrite => Table::attach(name, Arc::new(segment), None),
+            Access::ReadOnly => {
+                let presence = segment.map.liveness().ok();
+                if let Some(presence) = &presence {
+                    // For those who ask whether anybody uses the segment; reading
+                    // does not depend on it.
+                    let _ = presence.try_share(READERS_BYTE);
+                }
+                Ok(Table::read_only(name, Arc::new(segment), presence))
+            }
+        }
+    }
+
+    /// Maps a segment that these options admit.
+    fn map(&self, name: &str, access: Access) -> Result<Segment> {
         check_name(name)?;
         let admit = |owner: Owner| self.admit(name, owner).map_err(Refusal::Reason);
         let map = Mapping::open(name, access, admit)
@@ -457,18 +502,7 @@ impl Options {
                 expected,
             });
         }
-        match access {
-            Access::ReadWrite => Table::attach(name, Arc::new(segment), None),
-            Access::ReadOnly => {
-                let presence = segment.map.liveness().ok();
-                if let Some(presence) = &presence {
-                    // For those who ask whether anybody uses the segment; reading
-                    // does not depend on it.
-                    let _ = presence.try_share(READERS_BYTE);
-                }
-                Ok(Table::read_only(name, Arc::new(segment), presence))
-            }
-        }
+        Ok(segment)
     }
 
     fn admit(&self, name: &str, owner: Owner) -> Result<()> {

@@ -30,7 +30,8 @@ use crate::layout::{
 use crate::sync::{AtomicU64, Ordering, crash_point, process_crash_point};
 use crate::sys::{self, Liveness, Mapping};
 
-const ATTACHED: u64 = 1;
+/// Bit of a slot's state word.
+pub(crate) const ATTACHED: u64 = 1;
 const GENERATION_SHIFT: u32 = 32;
 
 /// Names a participant for good: slots are used again, generations are not.
@@ -174,6 +175,11 @@ impl Participant {
         );
         crash_point!("detach: marked");
     }
+}
+
+/// The generation in a slot's state word.
+pub(crate) fn generation(state: u64) -> u32 {
+    (state >> GENERATION_SHIFT) as u32
 }
 
 /// A slot's state word with nothing in it that no participant stores.

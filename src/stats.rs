@@ -3,13 +3,11 @@
 use crate::arena::{self, State};
 use crate::error::Result;
 use crate::index::{locked, probe};
-use crate::layout::{
-    HEADER_CLEANINGS, HEADER_CREATED, HEADER_TAKE_OVERS, PARTICIPANT_STATE, STRIPE_CONTENDED, WORD,
-};
-use crate::participants;
+use crate::layout::{HEADER_CLEANINGS, HEADER_CREATED, HEADER_TAKE_OVERS, WORD};
 use crate::segment::Segment;
 use crate::sync::Ordering;
 use crate::table::Table;
+use crate::watching::StripeStats;
 
 /// Figures of a table, from [`Table::stats`].
 ///
@@ -55,7 +53,10 @@ pub struct Stats {
     pub participants: usize,
     /// Most of them.
     pub max_participants: usize,
-    /// Lock acquisitions that had to wait, since creation.
+    /// Lock acquisitions, since creation: one for each write, and those of cleaning and
+    /// of what goes through all stripes.
+    pub acquired: u64,
+    /// Those of them that had to wait.
     pub contended: u64,
     /// Locks and chunks taken over from dead processes, since creation.
     pub take_overs: u64,
@@ -87,10 +88,37 @@ impl Table {
     /// # Errors
     /// `System` if the system does not tell who is alive.
     pub fn stats(&self) -> Result<Stats> {
+        let stats = self.quick_stats()?;
+        Ok(Stats {
+            longest_probe: longest_probe(self.segment()),
+            ..stats
+        })
+    }
+
+    /// The same but for [`longest_probe`](Stats::longest_probe), which is 0.
+    ///
+    /// Takes no lock. Costs a look at every stripe and chunk, but at no bucket, and
+    /// the same system calls: little enough for a display that is drawn again and again.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"k", b"1")?;
+    /// let stats = table.quick_stats()?;
+    /// assert_eq!((stats.entries, stats.acquired), (1, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`stats`](Self::stats).
+    pub fn quick_stats(&self) -> Result<Stats> {
         let segment = self.segment();
         let geometry = &segment.geometry;
         let get = |at: usize| segment.words()[at].load(Ordering::Relaxed);
         let chunk_bytes = geometry.chunk_words * WORD;
+        let stripes = self.stripes();
+        let sum = |of: fn(&StripeStats) -> u64| stripes.iter().map(of).fold(0, u64::saturating_add);
         let mut stats = Stats {
             entries: locked::entries(segment),
             capacity: geometry.capacity,
@@ -102,46 +130,16 @@ impl Table {
             stripes: geometry.stripes(),
             participants: self.living()?,
             max_participants: geometry.participants,
-            contended: (0..geometry.stripes())
-                .map(|stripe| get(geometry.stripe(stripe) + STRIPE_CONTENDED))
-                .fold(0, u64::saturating_add),
+            acquired: sum(|stripe| stripe.acquired),
+            contended: sum(|stripe| stripe.contended),
             take_overs: get(HEADER_TAKE_OVERS),
             cleanings: get(HEADER_CLEANINGS),
-            longest_probe: longest_probe(segment),
             created: get(HEADER_CREATED),
             ..Stats::default()
         };
         count_chunks(segment, &mut stats);
         Ok(stats)
     }
-
-    /// Participant slots whose owners live.
-    fn living(&self) -> Result<usize> {
-        let segment = self.segment();
-        let geometry = &segment.geometry;
-        let used = (0..geometry.participants).filter(|&slot| get_state(segment, slot) != 0);
-        if let Ok(writer) = self.writer() {
-            let me = &writer.me;
-            return Ok(used
-                .filter(|&slot| slot == me.id().slot || me.sees_holder(geometry, slot))
-                .count());
-        }
-        // A liveness of its own for a handle that has none.
-        let liveness = segment
-            .map
-            .liveness()
-            .map_err(|source| crate::Error::System {
-                action: "ask who is attached",
-                source,
-            })?;
-        Ok(used
-            .filter(|&slot| liveness.is_held_by_others(participants::byte(geometry, slot)))
-            .count())
-    }
-}
-
-fn get_state(segment: &Segment, slot: usize) -> u64 {
-    segment.words()[segment.geometry.participant(slot) + PARTICIPANT_STATE].load(Ordering::Relaxed)
 }
 
 fn count_chunks(segment: &Segment, stats: &mut Stats) {

@@ -14,7 +14,7 @@ use common::{
     Child, LIMIT, Named, assert_sound, bytes, contents, eventually, scaled, version_of, whole,
 };
 use forked::{Forked, Side, fork, forked, happens, leave};
-use rustix::process::{Signal, WaitOptions, kill_process, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use shmtable::{Claimed, Error, Options, Table};
 
 fn key(number: usize) -> [u8; 8] {
@@ -530,4 +530,39 @@ fn a_forked_child_claims_for_itself() {
         Claimed::Mine(_)
     ));
     assert_sound(&named);
+}
+
+/// A child that only reads by what it inherited holds no lock that shows it.
+#[test]
+fn a_forked_reader_keeps_an_orphan_from_being_removed() {
+    let test = "a_forked_reader_keeps_an_orphan_from_being_removed";
+    if let Some(role) = common::role() {
+        let table = Options::new().capacity(100).create_anonymous().unwrap();
+        table.insert(b"key", b"value").unwrap();
+        match fork() {
+            Side::Parent(child) => {
+                role.tell(table.name());
+                role.tell(&child.pid.as_raw_nonzero().to_string());
+                role.hear();
+                unreachable!("it is killed");
+            }
+            Side::Child => {
+                // Until the test kills it, or the alarm.
+                while table.get(b"key").is_ok() {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                leave(false);
+            }
+        }
+    }
+    let parent = Child::start(test, "parent", &[]);
+    let name = parent.hear();
+    let child: i32 = parent.hear().parse().unwrap();
+    parent.kill();
+    let looker = Options::new().observe(&name).unwrap();
+    assert!(looker.is_orphan().unwrap(), "no lock is left");
+    assert!(!looker.unlink_orphan().unwrap());
+    assert!(Table::list().unwrap().contains(&name));
+    kill_process(Pid::from_raw(child).unwrap(), Signal::KILL).unwrap();
+    eventually("the orphan is removed", || looker.unlink_orphan().unwrap());
 }

@@ -213,6 +213,11 @@ impl Mapping {
     }
 
     #[allow(clippy::unused_self)]
+    pub(crate) fn while_alone<R>(&self, _act: impl FnOnce() -> R) -> io::Result<Option<R>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    #[allow(clippy::unused_self)]
     pub(crate) fn unlink_if_same(&self, _name: &str) -> io::Result<bool> {
         Err(io::ErrorKind::Unsupported.into())
     }

@@ -34,6 +34,9 @@
 //! - `liveness()`: a new [`Liveness`] of this segment.
 //! - `unlink_if_same(name)`: removes the name if it still names this segment;
 //!   tells whether it did.
+//! - `while_alone(act)`: calls `act` at a moment when nobody else has the segment open,
+//!   in whatever process and for whatever use, and nobody can open it; `None` if
+//!   somebody has. [`std::io::ErrorKind::Unsupported`] where the system cannot tell.
 //!
 //! `Liveness`: the right to hold liveness bytes of a segment. The kernel lets go
 //! of them when the process dies, however it dies; a forked child never keeps

@@ -257,12 +257,20 @@ fn access_flags(access: Access) -> OFlags {
 /// Opens a regular file, and refuses to follow or to wait for anything else.
 fn open_plain(path: &str, access: Access) -> io::Result<(OwnedFd, Stat)> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let fd = match open(path, access_flags(access) | flags, Mode::empty()) {
-        // A symbolic link, a directory, a socket.
-        Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => {
-            return Err(io::ErrorKind::PermissionDenied.into());
+    let mut patience = 100;
+    let fd = loop {
+        match open(path, access_flags(access) | flags, Mode::empty()) {
+            // A symbolic link, a directory, a socket.
+            Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            // Somebody is alone with it, for a few system calls: see `alone`.
+            Err(Errno::AGAIN) if patience > 0 => {
+                patience -= 1;
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            fd => break fd?,
         }
-        fd => fd?,
     };
     let stat = fstat(&fd)?;
     if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {

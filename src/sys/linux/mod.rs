@@ -9,6 +9,7 @@ use std::io;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
+mod alone;
 mod futex;
 mod liveness;
 mod mapping;
