@@ -1,0 +1,368 @@
+//! What can be said on the command line, and the help.
+
+#![allow(clippy::doc_markdown, reason = "the help is plain text")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::units::{parse_duration, parse_mode, parse_size};
+
+const AFTER: &str = "\
+Exit status:
+  0  done, found
+  1  not found: no such key, nothing that matches, a wait in vain, damage in a check
+  2  error: no such table, no permission, no room, wrong usage
+A reader that closes the pipe early is no error. Ctrl-C ends what runs, leaves nothing
+half-done, and ends the command as the signal would.
+
+Keys and values, as typed and as shown, depend on what the table was created for:
+  bytes, text       the text itself; bytes that are no plain text are shown as 0x...
+  numbers           in decimal
+  MessagePack,      JSON; what is no JSON is a string. So 42 is a number, '\"42\"' and x are
+  JSON              strings, '[1, \"a\"]' is a tuple in Python. What JSON lacks:
+                    {\"$bin\": \"00ff\"} bytes, {\"$ext\": [80, \"00ff\"]} an extension type
+                    (80 is a pickle of Python's, which is never loaded),
+                    {\"$map\": [[1, \"a\"]]} a map with other keys than strings,
+                    {\"$float\": \"nan\"}. Keys are made canonical as Python's are.
+  --hex             any bytes in hexadecimal, as they are stored
+  --text            in MessagePack and JSON tables a string, even if it looks like JSON";
+
+/// Looks inside live tables in shared memory, and mends them.
+///
+/// Every command works while other processes use the table.
+#[derive(Debug, Parser)]
+#[command(name = "shmtable", version, after_help = AFTER, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Print JSON, for scripts: one object, or one on each line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Open tables of these users too: numbers of users with commas between, or `anyone`.
+    /// Who owns a table can change it at any time
+    #[arg(long, global = true, value_name = "USERS", value_parser = parse_trust)]
+    pub(crate) trust: Option<Trusted>,
+    /// How long to wait for a lock that a living process keeps
+    #[arg(long, global = true, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
+    pub(crate) lock_timeout: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Trusted(pub(crate) shmtable::Trust);
+
+fn parse_trust(text: &str) -> Result<Trusted, String> {
+    if text == "anyone" {
+        return Ok(Trusted(shmtable::Trust::Anyone));
+    }
+    let users: Result<Vec<u32>, _> = text.split(',').map(str::parse).collect();
+    users
+        .map(|users| Trusted(shmtable::Trust::Users(users)))
+        .map_err(|_| "give `anyone`, or numbers of users with commas between".to_owned())
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List all tables on this machine
+    ///
+    /// Looking does not count as using: no table is in use because it is listed.
+    /// A table is an `orphan` if it should have gone with its creator, which was killed,
+    /// and nobody uses it: `shmtable gc` removes it. `unused` is one with a name of its
+    /// own that nobody uses now.
+    Ls,
+    /// Show a table's figures, and who uses it
+    Stat(Stat),
+    /// Remove the tables that killed creators left
+    ///
+    /// Removes tables that should have gone with their creator (anonymous ones), and that
+    /// no process has open, for whatever use. Others are never touched.
+    Gc(Gc),
+    /// Remove a table's name; who has it open goes on using it
+    Rm(Rm),
+    /// Create a table
+    Create(Create),
+    /// Print the value of a key
+    Get(Get),
+    /// Store a value
+    Put(Put),
+    /// Add to a number, in one step among all processes, and print the sum
+    ///
+    /// In a table of bytes a number has 8 bytes, little-endian, signed. A key that is not
+    /// there counts as 0.
+    Add(Add),
+    /// Remove keys
+    Del(Del),
+    /// Wait until a key has a value, and print it
+    Wait(Wait),
+    /// Print keys and values, in no order
+    ///
+    /// What is there all the while is printed once. A key and its value are separated by a
+    /// tab.
+    Scan(Scan),
+    /// Write all entries to a file or to the standard output
+    ///
+    /// Weakly consistent: what is there all the while is written once. `load` restores
+    /// every key and value byte for byte. A file appears when it is complete.
+    Dump(Dump),
+    /// Store what `dump` wrote
+    ///
+    /// Entries that are there already are replaced. If anything goes wrong the exit status
+    /// is 2 and the number of entries that were loaded is told; a table that `--create`
+    /// made is removed again.
+    Load(Load),
+    /// Verify a table's structure; says what is wrong (exit status 1), or nothing
+    Check(OneTable),
+    /// Mend a damaged table, and say what was done
+    Repair(OneTable),
+    /// Measure this machine: a table of its own, filled and read
+    Bench(Bench),
+    /// Print the completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page, or that of a command
+    Man {
+        /// The command
+        command: Option<String>,
+    },
+    /// Print docs/cli.md
+    #[command(hide = true)]
+    Markdown,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneTable {
+    /// The table
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Stat {
+    /// The table
+    pub(crate) name: String,
+    /// Print again every so often, with what happened in between; a second if not said
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1s", value_parser = parse_duration)]
+    pub(crate) watch: Option<Duration>,
+    /// End after so many times
+    #[arg(long, value_name = "N", requires = "watch")]
+    pub(crate) count: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rm {
+    /// The tables
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// The table's name
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+    /// What keys and values are: a kind of Python's tables, or two encodings with a slash
+    /// between, such as `str/u64`
+    #[arg(long, value_name = "CODEC", default_value = "bytes", value_parser = crate::codec::Codec::parse)]
+    pub(crate) codec: crate::codec::Codec,
+    /// Who may open it, in octal
+    #[arg(long, value_name = "BITS", default_value = "600", value_parser = parse_mode)]
+    pub(crate) mode: u32,
+    /// Locks; a power of two
+    #[arg(long, value_name = "N")]
+    pub(crate) stripes: Option<usize>,
+    /// Bytes of a chunk of the value space; a power of two
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) chunk_size: Option<usize>,
+    /// The most handles open for writing at a time
+    #[arg(long, value_name = "N")]
+    pub(crate) max_participants: Option<usize>,
+}
+
+/// How large a table is made.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Shape {
+    /// The most entries there will ever be at a time
+    #[arg(long, value_name = "N", value_parser = crate::units::parse_count)]
+    pub(crate) capacity: Option<usize>,
+    /// The most bytes of all keys and values together, such as 64MiB; 64 for each entry if
+    /// not said
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) value_space: Option<usize>,
+}
+
+/// How keys and values are typed.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Typed {
+    /// Keys and values are the stored bytes in hexadecimal
+    #[arg(long, conflicts_with = "text")]
+    pub(crate) hex: bool,
+    /// Keys and values are strings, even if they look like JSON
+    #[arg(long)]
+    pub(crate) text: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// The table
+    pub(crate) name: String,
+    /// The key
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) typed: Typed,
+    /// Print the stored bytes as they are, and nothing else
+    #[arg(long, conflicts_with_all = ["json", "hex"])]
+    pub(crate) raw: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Put {
+    /// The table
+    pub(crate) name: String,
+    /// The key
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) key: String,
+    /// The value; the standard input if neither this nor --file is given
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) value: Option<String>,
+    /// Take the value from a file
+    #[arg(long, value_name = "PATH", conflicts_with = "value")]
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) typed: Typed,
+    /// Store the value's bytes as they are, whatever the table is for
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Only if the key is not there; else the exit status is 1
+    #[arg(long)]
+    pub(crate) if_absent: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Add {
+    /// The table
+    pub(crate) name: String,
+    /// The key
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) key: String,
+    /// What to add
+    #[arg(allow_hyphen_values = true, default_value = "1")]
+    pub(crate) amount: String,
+    #[command(flatten)]
+    pub(crate) typed: Typed,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Del {
+    /// The table
+    pub(crate) name: String,
+    /// The keys
+    #[arg(required = true, allow_hyphen_values = true, value_name = "KEY")]
+    pub(crate) keys: Vec<String>,
+    #[command(flatten)]
+    pub(crate) typed: Typed,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Wait {
+    /// The table
+    pub(crate) name: String,
+    /// The key
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) key: String,
+    /// Give up after this time (exit status 1); never if not said
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Wait until the value is another than now, or gone
+    #[arg(long)]
+    pub(crate) change: bool,
+    #[command(flatten)]
+    pub(crate) typed: Typed,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Scan {
+    /// The table
+    pub(crate) name: String,
+    /// Only keys that begin so. In MessagePack tables: keys that are strings; with --hex:
+    /// the stored bytes
+    #[arg(long)]
+    pub(crate) prefix: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Keys alone
+    #[arg(long)]
+    pub(crate) keys: bool,
+    /// Print the stored bytes in hexadecimal
+    #[arg(long)]
+    pub(crate) hex: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A line of JSON for each entry
+    Jsonl,
+    /// Compact; see docs/dump.md
+    Binary,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dump {
+    /// The table
+    pub(crate) name: String,
+    /// Write to this file; it appears when it is complete
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
+    /// The format
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    pub(crate) format: Format,
+    /// All entries of one moment; writers wait while they are copied
+    #[arg(long)]
+    pub(crate) snapshot: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Load {
+    /// The table
+    pub(crate) name: String,
+    /// The dump; the standard input if not said. The format is recognized
+    pub(crate) input: Option<PathBuf>,
+    /// Create the table, as large as the dumped one was if not said otherwise
+    #[arg(long)]
+    pub(crate) create: bool,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+    /// Leave entries that are there already as they are
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// Entries
+    #[arg(long, value_name = "N", default_value = "200000", value_parser = crate::units::parse_count)]
+    pub(crate) entries: usize,
+    /// Bytes of a value
+    #[arg(long, value_name = "SIZE", default_value = "16", value_parser = parse_size)]
+    pub(crate) value_size: usize,
+    /// Threads; as many as processors if not said
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+}

@@ -1,0 +1,336 @@
+//! `dump` and `load`.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+use shmtable::{Error, Table};
+
+use super::making::shaped;
+use super::{Context, interrupted};
+use crate::args;
+use crate::codec::Codec;
+use crate::dump::{Header, Reader, Writer};
+use crate::failure::{Failure, Result};
+use crate::interrupt;
+use crate::units::count;
+
+pub(crate) fn dump(mut context: Context, args: &args::Dump) -> Result {
+    let (table, _) = if args.snapshot {
+        context.open(&args.name)?
+    } else {
+        context.open_read_only(&args.name)?
+    };
+    interrupt::catch()?;
+    let stats = table.quick_stats()?;
+    let header = Header {
+        codec: table.codec_id(),
+        capacity: stats.capacity as u64,
+        value_space: stats.value_space as u64,
+        entries: stats.entries as u64,
+    };
+    let Some(path) = &args.output else {
+        let (_, _) = write(&table, &mut context.out, args, &header)?;
+        return context.out.done(true);
+    };
+    let file = |action, source| Failure::File {
+        action,
+        path: path.clone(),
+        source,
+    };
+    let mut partial = Partial::create(path).map_err(|source| file("create", source))?;
+    let to = BufWriter::new(partial.file.take().expect("it was just made"));
+    let (to, entries) = write(&table, to, args, &header).map_err(|failure| match failure {
+        Failure::Output(source) => file("write", source),
+        other => other,
+    })?;
+    to.into_inner()
+        .map_err(io::IntoInnerError::into_error)
+        .and_then(|_| partial.publish(path))
+        .map_err(|source| file("write", source))?;
+    context.out.either(
+        || json!({ "entries": entries }),
+        || format!("{} entries dumped", count(entries)),
+    )?;
+    context.out.done(true)
+}
+
+fn write<W: Write>(table: &Table, to: W, args: &args::Dump, header: &Header) -> Result<(W, u64)> {
+    let mut writer = Writer::begin(args.format, to, header)?;
+    let bar = bar(header.entries);
+    let mut entry = |key: &[u8], value: &[u8]| {
+        interrupt::check()?;
+        writer.entry(key, value)?;
+        bar.inc(1);
+        Ok::<(), Failure>(())
+    };
+    if args.snapshot {
+        for (key, value) in table.snapshot().map_err(interrupted)? {
+            entry(&key, &value)?;
+        }
+    } else {
+        for one in table {
+            let (key, value) = one?;
+            entry(&key, &value)?;
+        }
+    }
+    bar.finish_and_clear();
+    let (mut to, entries) = writer.end()?;
+    to.flush()?;
+    Ok((to, entries))
+}
+
+/// Drawn on the standard error, if that is a terminal.
+fn bar(entries: u64) -> ProgressBar {
+    let style = "{bar:40} {human_pos} of {human_len} entries, {per_sec}, {eta} left";
+    let style =
+        ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(Some(entries), ProgressDrawTarget::stderr()).with_style(style)
+}
+
+/// A file that gets its name when it is complete, and goes if it never is.
+struct Partial {
+    path: Option<PathBuf>,
+    file: Option<File>,
+}
+
+impl Partial {
+    fn create(path: &Path) -> io::Result<Self> {
+        if fs::metadata(path).is_ok_and(|data| !data.is_file()) {
+            // A pipe, a device.
+            let file = File::options().write(true).open(path)?;
+            return Ok(Self {
+                path: None,
+                file: Some(file),
+            });
+        }
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.partial", std::process::id()));
+        let partial = path.with_file_name(name);
+        let file = File::create_new(&partial)?;
+        Ok(Self {
+            path: Some(partial),
+            file: Some(file),
+        })
+    }
+
+    fn publish(&mut self, path: &Path) -> io::Result<()> {
+        if let Some(partial) = self.path.take() {
+            fs::rename(&partial, path).inspect_err(|_| self.path = Some(partial))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if let Some(partial) = &self.path {
+            let _ = fs::remove_file(partial);
+        }
+    }
+}
+
+/// What was loaded.
+#[derive(Debug, Clone, Copy, Default)]
+struct Loaded {
+    entries: u64,
+    replaced: u64,
+    kept: u64,
+}
+
+impl Loaded {
+    fn text(self) -> String {
+        let mut text = format!("{} entries loaded", count(self.entries));
+        if self.replaced > 0 {
+            text = format!(
+                "{text}, {} of them in place of others",
+                count(self.replaced)
+            );
+        }
+        if self.kept > 0 {
+            text = format!("{text}, {} left as they were", count(self.kept));
+        }
+        text
+    }
+}
+
+pub(crate) fn load(mut context: Context, args: &args::Load) -> Result {
+    interrupt::catch()?;
+    let input: Box<dyn Read + Send> = match &args.input {
+        Some(path) => Box::new(File::open(path).map_err(|source| Failure::File {
+            action: "read",
+            path: path.clone(),
+            source,
+        })?),
+        None => Box::new(io::stdin()),
+    };
+    let nothing = "nothing was loaded";
+    let (mut reader, header) = Reader::begin(BufReader::new(Interruptible::new(input)))
+        .map_err(|failure| tell(failure, nothing))?;
+    let table = if args.create {
+        create(&context, args, header.as_ref())?
+    } else {
+        context.options.open(&args.name)?
+    };
+    let mut loaded = Loaded::default();
+    let result = admit(&table, header.as_ref()).and_then(|codec| {
+        let bar = bar(header.as_ref().map_or(0, |header| header.entries));
+        fill(&table, &mut reader, &codec, args.keep, &mut loaded, &bar)
+    });
+    if let Err(failure) = result {
+        let told = if args.create {
+            Table::unlink(&args.name)?;
+            "the table that was created is removed again".to_owned()
+        } else {
+            loaded.text()
+        };
+        return Err(tell(failure, &told));
+    }
+    context.out.either(
+        || {
+            json!({
+                "loaded": loaded.entries, "replaced": loaded.replaced, "kept": loaded.kept,
+            })
+        },
+        || loaded.text(),
+    )?;
+    context.out.done(true)
+}
+
+fn create(context: &Context, args: &args::Load, header: Option<&Header>) -> Result<Table> {
+    let mut options = context.options.clone();
+    match header {
+        Some(header) => {
+            options = options
+                .codec(header.codec)
+                .capacity(header.capacity as usize)
+                .value_space(header.value_space as usize);
+        }
+        None if args.shape.capacity.is_none() || args.shape.value_space.is_none() => {
+            return Err(Failure::NoShape);
+        }
+        None => {}
+    }
+    Ok(shaped(options, &args.shape).create(&args.name)?)
+}
+
+/// Whether the dump is for such a table; its codec.
+fn admit(table: &Table, header: Option<&Header>) -> Result<Codec> {
+    let codec = Codec::of(table.codec_id());
+    let Some(header) = header else {
+        return Ok(codec);
+    };
+    if header.codec != codec.id {
+        return Err(Failure::OtherCodec {
+            dump: Codec::of(header.codec).name,
+            table: table.name().to_owned(),
+            codec: codec.name,
+        });
+    }
+    if header.entries > table.capacity() as u64 {
+        return Err(Failure::DumpTooLarge {
+            entries: header.entries,
+            table: table.name().to_owned(),
+            capacity: table.capacity(),
+        });
+    }
+    Ok(codec)
+}
+
+fn fill(
+    table: &Table,
+    reader: &mut Reader<BufReader<Interruptible>>,
+    codec: &Codec,
+    keep: bool,
+    loaded: &mut Loaded,
+    bar: &ProgressBar,
+) -> Result<()> {
+    loop {
+        interrupt::check()?;
+        let Some((key, value)) = reader.next(codec)? else {
+            bar.finish_and_clear();
+            return Ok(());
+        };
+        bar.inc(1);
+        if !keep {
+            loaded.replaced += u64::from(!table.insert(&key, &value)?);
+        } else if !table.try_insert(&key, &value)? {
+            loaded.kept += 1;
+            continue;
+        }
+        loaded.entries += 1;
+    }
+}
+
+/// A failure that also tells what has been done.
+fn tell(failure: Failure, told: &str) -> Failure {
+    let told = told.to_owned();
+    match failure {
+        _ if interrupt::stopped() => Failure::Interrupted(format!("; {told}")),
+        Failure::Table(Error::Interrupted) => Failure::Interrupted(format!("; {told}")),
+        Failure::Dump { at, reason, .. } => Failure::Dump { at, reason, told },
+        Failure::Table(error) => Failure::Load { error, told },
+        other => other,
+    }
+}
+
+/// A reader on a thread of its own, so that Ctrl-C ends a wait for input.
+struct Interruptible {
+    pieces: Receiver<io::Result<Vec<u8>>>,
+    piece: Vec<u8>,
+    at: usize,
+}
+
+impl Interruptible {
+    fn new(mut input: Box<dyn Read + Send>) -> Self {
+        let (sender, pieces) = sync_channel(4);
+        std::thread::spawn(move || {
+            loop {
+                let mut piece = vec![0; 1 << 16];
+                let read = input.read(&mut piece);
+                let last = !matches!(read, Ok(1..));
+                let sent = sender.send(read.map(|length| {
+                    piece.truncate(length);
+                    piece
+                }));
+                if last || sent.is_err() {
+                    break;
+                }
+            }
+        });
+        Self {
+            pieces,
+            piece: Vec::new(),
+            at: 0,
+        }
+    }
+}
+
+impl Read for Interruptible {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.piece.len() {
+            if interrupt::stopped() {
+                return Err(io::Error::other("interrupted"));
+            }
+            match self.pieces.recv_timeout(Duration::from_millis(50)) {
+                Ok(piece) => {
+                    self.piece = piece?;
+                    self.at = 0;
+                    if self.piece.is_empty() {
+                        return Ok(0);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(0),
+            }
+        }
+        let length = buffer.len().min(self.piece.len() - self.at);
+        buffer[..length].copy_from_slice(&self.piece[self.at..self.at + length]);
+        self.at += length;
+        Ok(length)
+    }
+}

@@ -1,0 +1,150 @@
+//! `ls` and `stat`.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use shmtable::{Error, Table};
+
+use super::{Context, figures};
+use crate::args;
+use crate::failure::{Failure, Outcome, Result};
+use crate::interrupt;
+use crate::out::{Side, columns, printable};
+use crate::rates::Rates;
+use crate::sample::{Sample, look, user_name};
+use crate::units::{age, count, since, size};
+
+const HEADS: [(&str, Side); 9] = [
+    ("NAME", Side::Left),
+    ("ENTRIES", Side::Right),
+    ("CAPACITY", Side::Right),
+    ("USED", Side::Right),
+    ("RESERVED", Side::Right),
+    ("ATTACHED", Side::Right),
+    ("OWNER", Side::Left),
+    ("AGE", Side::Right),
+    ("STATE", Side::Left),
+];
+
+pub(crate) fn ls(mut context: Context) -> Result {
+    let mut rows = Vec::new();
+    let mut tables = Vec::new();
+    for name in Table::list()? {
+        match look(&context.options, &name).and_then(|table| Sample::take(&table)) {
+            Ok(sample) if context.out.json => tables.push(sample.to_json()),
+            Ok(sample) => rows.push(row(&sample)),
+            // Removed since it was listed.
+            Err(Failure::Table(Error::NotFound { .. })) => {}
+            Err(failure) => {
+                tables.push(json!({
+                    "name": name, "error": failure.to_string(), "kind": failure.kind(),
+                }));
+                rows.push(unknown(&name, &failure));
+            }
+        }
+    }
+    if context.out.json || !rows.is_empty() {
+        context
+            .out
+            .either(|| json!({ "tables": tables }), || columns(&HEADS, &rows))?;
+    }
+    context.out.done(true)
+}
+
+fn row(sample: &Sample) -> Vec<String> {
+    let stats = &sample.stats;
+    let died = match sample.died() {
+        0 => String::new(),
+        died => format!(", {died} died"),
+    };
+    vec![
+        printable(&sample.name),
+        count(stats.entries as u64),
+        count(stats.capacity as u64),
+        size(sample.used()),
+        size(sample.reserved()),
+        // How many readers there are, nobody knows.
+        format!(
+            "{}{}",
+            sample.living(),
+            if sample.readers { "+" } else { "" }
+        ),
+        user_name(sample.owner),
+        age(since(stats.created)),
+        format!("{}{died}", sample.state().name()),
+    ]
+}
+
+/// A table that cannot be opened is listed all the same.
+fn unknown(name: &str, failure: &Failure) -> Vec<String> {
+    let (owner, state) = match failure {
+        Failure::Table(Error::WrongOwner { owner, .. }) => (user_name(*owner), "not trusted"),
+        Failure::Table(Error::PermissionDenied { .. }) => (String::new(), "no permission"),
+        Failure::Table(Error::IncompatibleFormat { .. }) => (String::new(), "other version"),
+        Failure::Table(Error::Corrupted { .. }) => (String::new(), "damaged"),
+        _ => (String::new(), "unknown"),
+    };
+    let mut row = vec![printable(name)];
+    row.extend((0..5).map(|_| "?".to_owned()));
+    row.extend([owner, "?".to_owned(), state.to_owned()]);
+    row
+}
+
+pub(crate) fn stat(mut context: Context, args: &args::Stat) -> Result {
+    let table = look(&context.options, &args.name)?;
+    let Some(interval) = args.watch else {
+        let sample = Sample::take_all(&table)?;
+        context
+            .out
+            .either(|| sample.to_json(), || figures::text(&sample, None))?;
+        return context.out.done(true);
+    };
+    interrupt::catch()?;
+    let screen = !context.out.json && std::io::stdout().is_terminal();
+    let mut before: Option<(Instant, Sample)> = None;
+    let mut times = 0;
+    loop {
+        let now = Instant::now();
+        let sample = Sample::take(&table)?;
+        let rates = before
+            .as_ref()
+            .map(|(then, before)| Rates::between(before, &sample, now.duration_since(*then)));
+        if screen {
+            // The cursor to the corner, and clear the screen.
+            write!(context.out, "\x1b[H\x1b[2J")?;
+        } else if times > 0 && !context.out.json {
+            context.out.line("")?;
+        }
+        context.out.either(
+            || {
+                let mut json = sample.to_json();
+                if let Some(rates) = &rates {
+                    json["per_second"] = rates.to_json();
+                }
+                json
+            },
+            || figures::text(&sample, rates.as_ref()),
+        )?;
+        context.out.flush()?;
+        before = Some((now, sample));
+        times += 1;
+        if args.count.is_some_and(|count| times >= count) {
+            return Ok(Outcome::Found);
+        }
+        pause(interval)?;
+    }
+}
+
+/// Sleeps, but for Ctrl-C.
+fn pause(time: Duration) -> Result<()> {
+    let end = Instant::now() + time;
+    loop {
+        interrupt::check()?;
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        std::thread::sleep(left.min(Duration::from_millis(50)));
+    }
+}

@@ -1,0 +1,74 @@
+//! `create` and `rm`.
+
+use serde_json::json;
+use shmtable::{Options, Table};
+
+use super::Context;
+use crate::args::{self, Shape};
+use crate::codec::Codec;
+use crate::failure::{Failure, Result};
+
+/// The shape that was asked for.
+pub(crate) fn shaped(mut options: Options, shape: &Shape) -> Options {
+    if let Some(capacity) = shape.capacity {
+        options = options.capacity(capacity);
+    }
+    if let Some(bytes) = shape.value_space {
+        options = options.value_space(bytes);
+    }
+    options
+}
+
+pub(crate) fn create(mut context: Context, args: &args::Create) -> Result {
+    let mut options = shaped(context.options.clone(), &args.shape)
+        .codec(args.codec.id)
+        .mode(args.mode);
+    if let Some(stripes) = args.stripes {
+        options = options.stripes(stripes);
+    }
+    if let Some(bytes) = args.chunk_size {
+        options = options.chunk_size(bytes);
+    }
+    if let Some(handles) = args.max_participants {
+        options = options.max_participants(handles);
+    }
+    let stats = options.create(&args.name)?.quick_stats()?;
+    context.out.either(
+        || {
+            json!({
+                "name": args.name,
+                "capacity": stats.capacity,
+                "value_space": stats.value_space,
+                "codec": Codec::of(args.codec.id).name,
+            })
+        },
+        String::new,
+    )?;
+    context.out.done(true)
+}
+
+pub(crate) fn rm(mut context: Context, args: &args::Rm) -> Result {
+    let mut removed = Vec::new();
+    let mut failures = Vec::new();
+    for name in &args.names {
+        match Table::unlink(name) {
+            Ok(()) => removed.push(name),
+            Err(error) => failures.push(error),
+        }
+    }
+    context
+        .out
+        .either(|| json!({ "removed": removed }), String::new)?;
+    let done = context.out.done(true)?;
+    match failures.len() {
+        0 => Ok(done),
+        1 if args.names.len() == 1 => Err(failures.remove(0).into()),
+        failed => Err(Failure::Several {
+            failed,
+            asked: args.names.len(),
+            reasons: failures
+                .iter()
+                .fold(String::new(), |text, error| format!("{text}\n  {error}")),
+        }),
+    }
+}

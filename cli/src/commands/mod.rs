@@ -1,0 +1,103 @@
+//! What each command does.
+
+mod bench;
+mod documents;
+mod dumping;
+mod figures;
+mod listing;
+mod making;
+mod mending;
+mod reading;
+mod waiting;
+mod writing;
+
+use shmtable::{Error, Options, Table};
+
+use crate::args::{Cli, Command, Global};
+use crate::codec::Codec;
+use crate::failure::{Failure, Result};
+use crate::interrupt;
+use crate::out::Out;
+
+/// What every command works with.
+pub(crate) struct Context {
+    pub(crate) options: Options,
+    pub(crate) out: Out,
+}
+
+pub(crate) fn run(cli: Cli) -> Result {
+    let context = Context::new(&cli.global);
+    match cli.command {
+        Command::Ls => listing::ls(context),
+        Command::Stat(args) => listing::stat(context, &args),
+        Command::Rm(args) => making::rm(context, &args),
+        Command::Create(args) => making::create(context, &args),
+        Command::Get(args) => reading::get(context, &args),
+        Command::Scan(args) => reading::scan(context, &args),
+        Command::Put(args) => writing::put(context, &args),
+        Command::Add(args) => writing::add(context, &args),
+        Command::Del(args) => writing::del(context, &args),
+        Command::Wait(args) => waiting::wait(context, &args),
+        Command::Dump(args) => dumping::dump(context, &args),
+        Command::Load(args) => dumping::load(context, &args),
+        Command::Gc(args) => mending::gc(context, &args),
+        Command::Check(args) => mending::check(context, &args),
+        Command::Repair(args) => mending::repair(context, &args),
+        Command::Bench(args) => bench::bench(context, &args),
+        Command::Completions { shell } => documents::completions(context, shell),
+        Command::Man { command } => documents::man(context, command.as_deref()),
+        Command::Markdown => documents::markdown(context),
+    }
+}
+
+impl Context {
+    fn new(global: &Global) -> Self {
+        let mut options = Options::new()
+            .lock_timeout(global.lock_timeout)
+            .waiting(interrupt::around);
+        if let Some(trust) = &global.trust {
+            options = options.trust(trust.0.clone());
+        }
+        Self {
+            options,
+            out: Out::new(global.json),
+        }
+    }
+
+    /// For writing.
+    pub(crate) fn open(&self, name: &str) -> Result<(Table, Codec)> {
+        let table = self.options.open(name)?;
+        let codec = Codec::of(table.codec_id());
+        Ok((table, codec))
+    }
+
+    /// For reading.
+    pub(crate) fn open_read_only(&self, name: &str) -> Result<(Table, Codec)> {
+        let table = self.options.open_read_only(name)?;
+        let codec = Codec::of(table.codec_id());
+        Ok((table, codec))
+    }
+}
+
+/// The bytes of a key or a value, as the table's codec has it.
+pub(crate) fn typed(
+    what: &'static str,
+    table: &Table,
+    codec: &Codec,
+    bytes: Result<Vec<u8>, String>,
+) -> Result<Vec<u8>> {
+    bytes.map_err(|reason| Failure::Notation {
+        what,
+        table: table.name().to_owned(),
+        codec: codec.name.clone(),
+        reason,
+    })
+}
+
+/// An interrupted operation of the table is an interrupted command.
+pub(crate) fn interrupted(error: Error) -> Failure {
+    match error {
+        Error::Interrupted => Failure::Interrupted(String::new()),
+        error => error.into(),
+    }
+}

@@ -1,0 +1,105 @@
+//! Why a command failed.
+
+use std::io;
+use std::path::PathBuf;
+
+use shmtable::Error;
+
+/// What a command ends with: found or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Found,
+    NotFound,
+}
+
+impl From<bool> for Outcome {
+    fn from(found: bool) -> Self {
+        if found { Self::Found } else { Self::NotFound }
+    }
+}
+
+pub(crate) type Result<T = Outcome, E = Failure> = std::result::Result<T, E>;
+
+/// Each message tells the limit, what was asked for and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Table(#[from] Error),
+    /// Writing to the standard output.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+    #[error("cannot {action} {path:?}: {source}")]
+    File {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error("cannot read the standard input: {0}")]
+    Input(io::Error),
+    #[error("this is no {what} of the table {table:?}, whose codec is {codec}: {reason}")]
+    Notation {
+        what: &'static str,
+        table: String,
+        codec: String,
+        reason: String,
+    },
+    #[error("not a number: the value in table {table:?} is {value}; remove it first")]
+    NotANumber { table: String, value: String },
+    #[error("the sum of {value} and {amount} is beyond 64 bits; the value is unchanged")]
+    Overflow { value: String, amount: String },
+    #[error("the input is not a dump, or is damaged, at {at}: {reason}; {told}")]
+    Dump {
+        at: String,
+        reason: String,
+        told: String,
+    },
+    #[error(
+        "the dump holds {entries} entries, and the table {table:?} was created for {capacity}; \
+         load it into a table with a larger capacity (--create --capacity {entries})"
+    )]
+    DumpTooLarge {
+        entries: u64,
+        table: String,
+        capacity: usize,
+    },
+    #[error(
+        "the dump is of a table of codec {dump}, and the table {table:?} is of codec {codec}; \
+         load it into a table of its own codec (--create)"
+    )]
+    OtherCodec {
+        dump: String,
+        table: String,
+        codec: String,
+    },
+    #[error("the dump does not say how large its table was: give --capacity and --value-space")]
+    NoShape,
+    #[error("{error}; {told}")]
+    Load { error: Error, told: String },
+    #[error("{failed} of {asked} tables could not be removed:{reasons}")]
+    Several {
+        failed: usize,
+        asked: usize,
+        reasons: String,
+    },
+    #[error("there is no command {0:?}; `shmtable help` lists them")]
+    NoCommand(String),
+    #[error("interrupted{0}")]
+    Interrupted(String),
+}
+
+impl Failure {
+    /// The reader has gone, which is its right.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// A word for scripts.
+    pub(crate) fn kind(&self) -> String {
+        let debug = match self {
+            Self::Table(error) | Self::Load { error, .. } => format!("{error:?}"),
+            other => format!("{other:?}"),
+        };
+        let end = debug.find(|c: char| !c.is_alphanumeric());
+        debug[..end.unwrap_or(debug.len())].to_owned()
+    }
+}

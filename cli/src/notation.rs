@@ -1,0 +1,249 @@
+//! `MessagePack` as JSON, without loss: what JSON lacks is an object of one key that
+//! begins with `$`.
+
+use rmpv::{Integer, Utf8String, Value as Packed};
+use serde_json::{Map, Number, Value as Json, json};
+
+use crate::units::{hex, parse_hex};
+
+/// Extension type of a pickle of Python's. It is shown, and never loaded.
+pub(crate) const PICKLE: i8 = b'P' as i8;
+/// As deep as Python's tables nest.
+const DEPTH: usize = 130;
+
+/// One `MessagePack` value that is all of `bytes`.
+pub(crate) fn unpack(mut bytes: &[u8]) -> Result<Packed, String> {
+    if bytes.first() == Some(&0xc1) {
+        // Reserved; the reader takes it for nil.
+        return Err("no MessagePack: it begins with a reserved byte".to_owned());
+    }
+    let value = rmpv::decode::read_value_with_max_depth(&mut bytes, DEPTH)
+        .map_err(|error| format!("no MessagePack: {error}"))?;
+    if bytes.is_empty() {
+        Ok(value)
+    } else {
+        Err("no MessagePack: bytes are left over at its end".to_owned())
+    }
+}
+
+/// The bytes of a value, in the shortest form.
+pub(crate) fn pack(value: &Packed) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    rmpv::encode::write_value(&mut bytes, value).expect("a vector takes everything");
+    bytes
+}
+
+/// A value as JSON.
+pub(crate) fn to_json(value: &Packed) -> Json {
+    match value {
+        Packed::Nil => Json::Null,
+        Packed::Boolean(value) => Json::Bool(*value),
+        Packed::Integer(value) => integer_to_json(*value),
+        Packed::F32(value) => float_to_json((*value).into()),
+        Packed::F64(value) => float_to_json(*value),
+        Packed::String(text) => match text.as_str() {
+            Some(text) => Json::from(text),
+            None => json!({ "$text": hex(text.as_bytes()) }),
+        },
+        Packed::Binary(bytes) => json!({ "$bin": hex(bytes) }),
+        Packed::Array(items) => items.iter().map(to_json).collect(),
+        Packed::Map(entries) => map_to_json(entries),
+        Packed::Ext(kind, bytes) => json!({ "$ext": [kind, hex(bytes)] }),
+    }
+}
+
+fn integer_to_json(value: Integer) -> Json {
+    match (value.as_u64(), value.as_i64()) {
+        (Some(value), _) => value.into(),
+        (None, Some(value)) => value.into(),
+        (None, None) => Json::Null,
+    }
+}
+
+fn float_to_json(value: f64) -> Json {
+    match Number::from_f64(value) {
+        Some(number) => Json::Number(number),
+        None if value.is_nan() => json!({ "$float": "nan" }),
+        None if value > 0.0 => json!({ "$float": "inf" }),
+        None => json!({ "$float": "-inf" }),
+    }
+}
+
+fn map_to_json(entries: &[(Packed, Packed)]) -> Json {
+    let mut object = Map::new();
+    for (key, value) in entries {
+        let fresh = key
+            .as_str()
+            .is_some_and(|key| object.insert(key.to_owned(), to_json(value)).is_none());
+        if !fresh {
+            return pairs_to_json(entries);
+        }
+    }
+    if special(&object).is_some() {
+        return pairs_to_json(entries);
+    }
+    Json::Object(object)
+}
+
+fn pairs_to_json(entries: &[(Packed, Packed)]) -> Json {
+    let pair = |(key, value): &(Packed, Packed)| json!([to_json(key), to_json(value)]);
+    json!({ "$map": entries.iter().map(pair).collect::<Vec<_>>() })
+}
+
+/// The name and the content of an object that stands for something else.
+pub(crate) fn special(object: &Map<String, Json>) -> Option<(&str, &Json)> {
+    let (name, content) = object.iter().next()?;
+    (object.len() == 1 && name.starts_with('$')).then_some((name, content))
+}
+
+/// The value that JSON stands for.
+pub(crate) fn from_json(json: &Json) -> Result<Packed, String> {
+    Ok(match json {
+        Json::Null => Packed::Nil,
+        Json::Bool(value) => Packed::Boolean(*value),
+        Json::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+            (Some(value), ..) => value.into(),
+            (_, Some(value), _) => value.into(),
+            (.., Some(value)) => Packed::F64(value),
+            _ => return Err(format!("{number} is no number of 64 bits")),
+        },
+        Json::String(text) => text.as_str().into(),
+        Json::Array(items) => Packed::Array(items.iter().map(from_json).collect::<Result<_, _>>()?),
+        Json::Object(object) => match special(object) {
+            Some((name, content)) => special_from_json(name, content)?,
+            None => Packed::Map(
+                object
+                    .iter()
+                    .map(|(key, value)| Ok((key.as_str().into(), from_json(value)?)))
+                    .collect::<Result<_, String>>()?,
+            ),
+        },
+    })
+}
+
+fn special_from_json(name: &str, content: &Json) -> Result<Packed, String> {
+    let text = || {
+        content
+            .as_str()
+            .ok_or_else(|| format!("{name} takes a string"))
+    };
+    match name {
+        "$bin" => Ok(Packed::Binary(parse_hex(text()?)?)),
+        // Not UTF-8: as it is, for those who dump it.
+        "$text" => Ok(Packed::String(
+            String::from_utf8(parse_hex(text()?)?)
+                .map(Utf8String::from)
+                .map_err(|_| "$text is not UTF-8".to_owned())?,
+        )),
+        "$float" => match text()? {
+            "nan" => Ok(Packed::F64(f64::NAN)),
+            "inf" => Ok(Packed::F64(f64::INFINITY)),
+            "-inf" => Ok(Packed::F64(f64::NEG_INFINITY)),
+            other => Err(format!("$float takes nan, inf or -inf, not {other:?}")),
+        },
+        "$ext" => {
+            let parts = content.as_array().map(Vec::as_slice);
+            let Some([kind, Json::String(bytes)]) = parts else {
+                return Err("$ext takes a type and hexadecimal, such as [80, \"00ff\"]".to_owned());
+            };
+            let kind = kind.as_i64().and_then(|kind| i8::try_from(kind).ok());
+            let kind = kind.ok_or("the type of $ext is from -128 to 127")?;
+            Ok(Packed::Ext(kind, parse_hex(bytes)?))
+        }
+        "$map" => {
+            let wrong = || "$map takes pairs, such as [[1, \"a\"]]".to_owned();
+            let pairs = content.as_array().ok_or_else(wrong)?.iter().map(|pair| {
+                match pair.as_array().map(Vec::as_slice) {
+                    Some([key, value]) => Ok((from_json(key)?, from_json(value)?)),
+                    _ => Err(wrong()),
+                }
+            });
+            Ok(Packed::Map(pairs.collect::<Result<_, _>>()?))
+        }
+        other => Err(format!(
+            "{other} is unknown; known are $bin, $ext, $float, $map and $text"
+        )),
+    }
+}
+
+/// The one form of keys that are equal in Python: numbers without a fraction, and
+/// booleans, are integers.
+pub(crate) fn canonical(key: Packed) -> Result<Packed, String> {
+    Ok(match key {
+        Packed::Boolean(value) => Packed::from(u8::from(value)),
+        Packed::F32(value) => canonical(Packed::F64(value.into()))?,
+        Packed::F64(value) if value.is_nan() => {
+            return Err("nan is no key: it does not equal itself".to_owned());
+        }
+        Packed::F64(value) if value.fract() == 0.0 && value.is_finite() => {
+            let whole = value as i128;
+            match (u64::try_from(whole), i64::try_from(whole)) {
+                (Ok(whole), _) => whole.into(),
+                (_, Ok(whole)) => whole.into(),
+                _ => {
+                    return Err(format!(
+                        "{value} is beyond 64 bits; give it as $ext or --hex"
+                    ));
+                }
+            }
+        }
+        Packed::Array(items) => {
+            Packed::Array(items.into_iter().map(canonical).collect::<Result<_, _>>()?)
+        }
+        Packed::Map(_) => return Err("a map is no key".to_owned()),
+        other => other,
+    })
+}
+
+/// What is typed for a `MessagePack` or JSON value: JSON, and what is none is a string.
+pub(crate) fn typed(text: &str, plain: bool) -> Json {
+    if plain {
+        return text.into();
+    }
+    serde_json::from_str(text).unwrap_or_else(|_| text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_messagepack_can_say_goes_through_json_and_back() {
+        let values = [
+            Packed::Nil,
+            true.into(),
+            (-5).into(),
+            u64::MAX.into(),
+            1.0.into(),
+            f64::INFINITY.into(),
+            "text".into(),
+            Packed::Binary(vec![0, 255]),
+            Packed::Ext(PICKLE, vec![1, 2]),
+            Packed::Array(vec![1.into(), "a".into()]),
+            Packed::Map(vec![("a".into(), 1.into())]),
+            Packed::Map(vec![(1.into(), 1.into())]),
+            Packed::Map(vec![("$bin".into(), "a".into())]),
+            Packed::Map(vec![("a".into(), 1.into()), ("a".into(), 2.into())]),
+        ];
+        for value in values {
+            let text = to_json(&value).to_string();
+            let back = from_json(&serde_json::from_str(&text).unwrap()).unwrap();
+            assert_eq!(pack(&back), pack(&value), "{text}");
+            assert_eq!(unpack(&pack(&value)).unwrap(), value);
+        }
+        for text in [r#"{"$bin":"0"}"#, r#"{"$ext":[300,""]}"#, r#"{"$what":1}"#] {
+            assert!(from_json(&serde_json::from_str(text).unwrap()).is_err());
+        }
+    }
+
+    #[test]
+    fn keys_are_canonical_as_pythons() {
+        let key = |text| canonical(from_json(&typed(text, false)).unwrap()).map(|key| pack(&key));
+        assert_eq!(key("1.0"), key("1"));
+        assert_eq!(key("true"), key("1"));
+        assert_ne!(key("\"1\""), key("1"));
+        assert_eq!(key("[1.0, \"a\"]"), key("[1,\"a\"]"));
+        assert!(key("1e300").is_err());
+        assert!(key("{\"a\": 1}").is_err());
+    }
+}

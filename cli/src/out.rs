@@ -1,0 +1,105 @@
+//! The standard output: for people or for scripts.
+
+use std::io::{self, BufWriter, Stdout, Write};
+
+use serde_json::Value as Json;
+use unicode_width::UnicodeWidthStr;
+
+use crate::failure::{Outcome, Result};
+
+/// Buffered; whoever streams flushes.
+pub(crate) struct Out {
+    writer: BufWriter<Stdout>,
+    pub(crate) json: bool,
+}
+
+impl Out {
+    pub(crate) fn new(json: bool) -> Self {
+        Self {
+            writer: BufWriter::new(io::stdout()),
+            json,
+        }
+    }
+
+    /// Prints one of the two.
+    pub(crate) fn either(
+        &mut self,
+        json: impl FnOnce() -> Json,
+        text: impl FnOnce() -> String,
+    ) -> Result<()> {
+        let line = if self.json {
+            json().to_string()
+        } else {
+            text()
+        };
+        if !line.is_empty() {
+            self.line(&line)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn line(&mut self, line: &str) -> Result<()> {
+        Ok(writeln!(self.writer, "{line}")?)
+    }
+
+    /// Ends a command well.
+    pub(crate) fn done(mut self, found: impl Into<Outcome>) -> Result {
+        self.flush()?;
+        Ok(found.into())
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// Where a column's texts are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Left,
+    Right,
+}
+
+/// Lines of columns below their heads.
+pub(crate) fn columns(heads: &[(&str, Side)], rows: &[Vec<String>]) -> String {
+    let widths: Vec<usize> = heads
+        .iter()
+        .enumerate()
+        .map(|(at, (head, _))| {
+            let cells = rows.iter().map(|row| row[at].width());
+            cells.chain([head.width()]).max().unwrap_or(0)
+        })
+        .collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let mut line = String::new();
+        for ((cell, width), (_, side)) in cells.zip(&widths).zip(heads) {
+            let padding = " ".repeat(width - cell.width());
+            match side {
+                Side::Left => line.extend([cell, &padding, "  "]),
+                Side::Right => line.extend([&padding, cell, "  "]),
+            }
+        }
+        line.trim_end().to_owned()
+    };
+    let head = line(&mut heads.iter().map(|(head, _)| *head));
+    let rows = rows
+        .iter()
+        .map(|row| line(&mut row.iter().map(String::as_str)));
+    std::iter::once(head)
+        .chain(rows)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// A name without what would steer a terminal.
+pub(crate) fn printable(name: &str) -> String {
+    name.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}

@@ -1,0 +1,195 @@
+//! Sizes and times, as people write them.
+
+use std::fmt::Write;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+const UNITS: [(&str, u32); 5] = [
+    ("KiB", 10),
+    ("MiB", 20),
+    ("GiB", 30),
+    ("TiB", 40),
+    ("PiB", 50),
+];
+
+/// `64MiB`, `4096`, `1.5GiB`, `10MB` (of 1000), `64M` (as `64MiB`).
+pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
+    let text = text.trim();
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.' && c != '_')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let number = number.replace('_', "");
+    let unit = unit.trim().to_ascii_lowercase();
+    let binary = |letter: &str| "kmgtp".find(letter).map(|at| 1_u64 << (10 * (at + 1)));
+    let decimal = |letter: &str| "kmgtp".find(letter).map(|at| 1000_u64.pow(at as u32 + 1));
+    let factor = match unit.as_str() {
+        "" | "b" => Some(1),
+        unit => match (unit.get(..1), unit.get(1..)) {
+            (Some(letter), Some("" | "ib")) => binary(letter),
+            (Some(letter), Some("b")) => decimal(letter),
+            _ => None,
+        },
+    };
+    let wrong = || format!("{text:?} is no size; write it as 4096, 64KiB, 1.5GiB or 10MB");
+    let factor = factor.ok_or_else(wrong)?;
+    let bytes = if let Ok(whole) = number.parse::<u64>() {
+        whole.checked_mul(factor).ok_or_else(wrong)?
+    } else {
+        let part = number.contains('.').then(|| number.parse().ok());
+        let part: f64 = part.flatten().ok_or_else(wrong)?;
+        (part * factor as f64).round() as u64
+    };
+    usize::try_from(bytes).map_err(|_| wrong())
+}
+
+/// `1000000`, `1_000_000`, `1M` (of 1000).
+pub(crate) fn parse_count(text: &str) -> Result<usize, String> {
+    let plain = text.trim().replace('_', "").to_ascii_lowercase();
+    let (number, factor) = match plain.as_bytes().last() {
+        Some(b'k') => (&plain[..plain.len() - 1], 1000),
+        Some(b'm') => (&plain[..plain.len() - 1], 1_000_000),
+        _ => (&plain[..], 1),
+    };
+    let number: Option<usize> = number.parse().ok();
+    number
+        .and_then(|number| number.checked_mul(factor))
+        .ok_or_else(|| format!("{text:?} is no number; write it as 50000, 50_000, 50k or 2M"))
+}
+
+/// `5s`, `1m30s`, `250ms`; a number alone is of seconds.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
+    }
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write it as 5s, 250ms or 1m30s"))
+}
+
+/// Permission bits in octal.
+pub(crate) fn parse_mode(text: &str) -> Result<u32, String> {
+    u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o777)
+        .ok_or_else(|| format!("{text:?} is no mode; write it in octal, such as 600 or 660"))
+}
+
+/// Hexadecimal digits, in pairs.
+pub(crate) fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
+    let wrong = || format!("{text:?} is no hexadecimal; write pairs of digits, such as 00ff");
+    let digits = text.strip_prefix("0x").unwrap_or(text).as_bytes();
+    let (pairs, rest) = digits.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(wrong());
+    }
+    let digit = |byte: u8| char::from(byte).to_digit(16).ok_or_else(wrong);
+    pairs
+        .iter()
+        .map(|[high, low]| Ok((digit(*high)? << 4 | digit(*low)?) as u8))
+        .collect()
+}
+
+/// Hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A size in at most four digits and a unit.
+pub(crate) fn size(bytes: u64) -> String {
+    let unit = UNITS.iter().rev().find(|(_, shift)| bytes >> shift > 0);
+    let Some((unit, shift)) = unit else {
+        return format!("{bytes} B");
+    };
+    let number = bytes as f64 / (1_u64 << shift) as f64;
+    let digits = usize::from(number < 9.995) + usize::from(number < 99.95);
+    format!("{number:.digits$} {unit}")
+}
+
+/// A number with commas between its thousands.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A time by its largest unit: `45 s`, `12 min`, `3 h`, `9 d`.
+pub(crate) fn age(age: Duration) -> String {
+    match age.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
+        seconds => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// How long ago this was, in nanoseconds since the Unix epoch.
+pub(crate) fn since(nanoseconds: u64) -> Duration {
+    let then = UNIX_EPOCH + Duration::from_nanos(nanoseconds);
+    SystemTime::now().duration_since(then).unwrap_or_default()
+}
+
+/// A moment in nanoseconds since the Unix epoch, as RFC 3339 says it.
+pub(crate) fn moment(nanoseconds: u64) -> String {
+    let then = UNIX_EPOCH + Duration::from_nanos(nanoseconds);
+    humantime::format_rfc3339_seconds(then).to_string()
+}
+
+/// A part of a whole in percent.
+pub(crate) fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 * 100.0 / whole as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_and_written() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("4096", 4096),
+            ("64KiB", 65_536),
+            ("64k", 65_536),
+            ("1.5 GiB", 3 << 29),
+            ("10MB", 10_000_000),
+            ("2_000", 2000),
+        ] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "x", "1QiB", "-1", "1 KiBi", "99999999999999999999", "ä"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.00 KiB"),
+            (10 << 20, "10.0 MiB"),
+            (150 << 30, "150 GiB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+        assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!(parse_count("2M"), Ok(2_000_000));
+    }
+
+    #[test]
+    fn hexadecimal_is_read_and_written() {
+        assert_eq!(parse_hex("0x00fF"), Ok(vec![0, 255]));
+        assert_eq!(hex(&[0, 255]), "00ff");
+        for text in ["0", "0g", "+1", "ä"] {
+            assert!(parse_hex(text).is_err(), "{text}");
+        }
+    }
+}
