@@ -79,6 +79,15 @@ pub(crate) enum Command {
     Ls,
     /// Show a table's figures, and who uses it
     Stat(Stat),
+    /// A live full-screen view
+    ///
+    /// Of one table, or without a name of all; Enter goes into one. Keys: q ends, Esc
+    /// goes back, p or space pauses, s sorts by the next column, r turns the order
+    /// around, + and - change the interval, arrows choose.
+    ///
+    /// Only writes are counted, by the locks they take: readers write nothing, so nobody
+    /// can count them. With --json the figures of all tables are printed at each interval.
+    Top(Top),
     /// Remove the tables that killed creators left
     ///
     /// Removes tables that should have gone with their creator (anonymous ones), and that
@@ -123,6 +132,11 @@ pub(crate) enum Command {
     Repair(OneTable),
     /// Measure this machine: a table of its own, filled and read
     Bench(Bench),
+    /// Serve the figures of tables to Prometheus, over HTTP at /metrics
+    ///
+    /// The tables are looked at when somebody asks. Whoever can reach the address can read
+    /// the figures, and nothing else.
+    ServeMetrics(ServeMetrics),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -154,6 +168,15 @@ pub(crate) struct Stat {
     /// End after so many times
     #[arg(long, value_name = "N", requires = "watch")]
     pub(crate) count: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Top {
+    /// The table; all of them if not said
+    pub(crate) name: Option<String>,
+    /// Time between two looks
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
+    pub(crate) interval: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -365,4 +388,14 @@ pub(crate) struct Bench {
     /// Threads; as many as processors if not said
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeMetrics {
+    /// Address and port; port 0 takes a free one, which is printed
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9184")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// The tables; all that there are at each scrape if not said
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
 }

@@ -83,6 +83,13 @@ pub(crate) enum Failure {
     },
     #[error("there is no command {0:?}; `shmtable help` lists them")]
     NoCommand(String),
+    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    Listen {
+        address: std::net::SocketAddr,
+        source: io::Error,
+    },
+    #[error("this needs a terminal, and the output is none; use `stat --watch`")]
+    NoTerminal,
     #[error("interrupted{0}")]
     Interrupted(String),
 }

@@ -8,10 +8,12 @@ mod commands;
 mod dump;
 mod failure;
 mod interrupt;
+mod metrics;
 mod notation;
 mod out;
 mod rates;
 mod sample;
+mod top;
 mod units;
 
 use std::process::ExitCode;

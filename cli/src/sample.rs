@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::sync::LazyLock;
 
 use serde_json::{Value as Json, json};
@@ -170,15 +171,11 @@ pub(crate) fn process_state(one: &Attached, table: &str) -> &'static str {
     }
     let known = (|| {
         let folder = format!("/proc/{}", one.pid);
+        let file = fs::metadata(format!("/dev/shm/shmtable.{table}")).ok()?;
+        // Not by its name: its creator's descriptor is of a time before it had one.
         let is_it = fs::read_dir(format!("{folder}/fd")).ok()?.any(|entry| {
-            let target = entry
-                .ok()
-                .and_then(|entry| fs::read_link(entry.path()).ok());
-            target.is_some_and(|target| {
-                target
-                    .to_string_lossy()
-                    .ends_with(&format!("shmtable.{table}"))
-            })
+            let open = entry.ok().and_then(|entry| fs::metadata(entry.path()).ok());
+            open.is_some_and(|open| (open.dev(), open.ino()) == (file.dev(), file.ino()))
         });
         let stat = fs::read_to_string(format!("{folder}/stat")).ok()?;
         let state = stat.rsplit_once(") ")?.1.chars().next()?;

@@ -1,6 +1,7 @@
 //! The project's own commands. `cargo xtask` lists them.
 
 mod demo;
+mod documents;
 mod full_tmpfs;
 mod fuzz;
 mod loom;
@@ -44,6 +45,8 @@ Commands:
   crash-points     kills a process at each point between two stores of each operation,
                    the one that repairs after it at each of its, and the next one too
                    (--quick: the form that `test` runs)
+  docs-cli         writes docs/cli.md from the help of the command `shmtable`
+  picture          draws docs/top.svg from a run of `shmtable top`
   damage           every case of tests/damage.rs: each bit of a small segment flipped,
                    and worse (the tests take one of some)
   fuzz [SECONDS]   the fuzz targets, 60 s each (nightly toolchain; installs cargo-fuzz
@@ -84,6 +87,8 @@ fn main() -> ExitCode {
         ["bench-python", "--quick"] => python::bench(&["--quick"]),
         ["crash-points"] => test::crash_points(test::Extent::Full),
         ["crash-points", "--quick"] => test::crash_points(test::Extent::Quick),
+        ["docs-cli"] => documents::docs_cli(),
+        ["picture"] => documents::picture(),
         ["damage"] => test::damage(),
         ["fuzz"] => fuzz::run("60"),
         ["fuzz", seconds] if !seconds.starts_with('-') => fuzz::run(seconds),

@@ -44,7 +44,16 @@ const LANES: &[Lane] = &[
     Lane {
         name: "tests",
         extent: Extent::Quick,
-        run: || run_command(&mut cargo("test --workspace --all-features")),
+        run: || {
+            run_command(&mut cargo(
+                "test --workspace --exclude shmtable-cli --all-features",
+            ))
+        },
+    },
+    Lane {
+        name: "command",
+        extent: Extent::Quick,
+        run: || run_command(&mut cargo("test --package shmtable-cli")),
     },
     Lane {
         name: "crash points",

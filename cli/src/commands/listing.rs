@@ -137,7 +137,7 @@ pub(crate) fn stat(mut context: Context, args: &args::Stat) -> Result {
 }
 
 /// Sleeps, but for Ctrl-C.
-fn pause(time: Duration) -> Result<()> {
+pub(crate) fn pause(time: Duration) -> Result<()> {
     let end = Instant::now() + time;
     loop {
         interrupt::check()?;

@@ -4,7 +4,7 @@ mod bench;
 mod documents;
 mod dumping;
 mod figures;
-mod listing;
+pub(crate) mod listing;
 mod making;
 mod mending;
 mod reading;
@@ -18,6 +18,7 @@ use crate::codec::Codec;
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::out::Out;
+use crate::{metrics, top};
 
 /// What every command works with.
 pub(crate) struct Context {
@@ -30,6 +31,8 @@ pub(crate) fn run(cli: Cli) -> Result {
     match cli.command {
         Command::Ls => listing::ls(context),
         Command::Stat(args) => listing::stat(context, &args),
+        Command::Top(args) => top::top(context, args),
+        Command::ServeMetrics(args) => metrics::serve(context, args),
         Command::Rm(args) => making::rm(context, &args),
         Command::Create(args) => making::create(context, &args),
         Command::Get(args) => reading::get(context, &args),
