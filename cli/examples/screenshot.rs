@@ -5,7 +5,6 @@
 //! wanted; one is stopped, and one is killed while it holds a lock.
 
 #[path = "../tests/common/terminal.rs"]
-#[allow(dead_code, reason = "tests use more of it")]
 mod terminal;
 
 use std::error::Error;
@@ -33,8 +32,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Writes until it is killed.
+/// Writes until it is killed, at the latest with its parent.
 fn work(name: &str, number: u64) -> Result<(), Box<dyn Error>> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let table = Table::open(name)?;
     let mut random = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(number + 1);
     loop {
@@ -118,6 +118,7 @@ fn draw(file: &Path) -> Result<(), Box<dyn Error>> {
     // Almost always it holds the lock.
     let before = table.stats()?.take_overs;
     workers[3].signal(Signal::KILL)?;
+    top.wait("its death is seen", |text| text.contains("died"));
     workers.push(Worker::start(name.0, 3)?);
     let begin = Instant::now();
     while table.stats()?.take_overs == before && begin.elapsed() < Duration::from_secs(5) {
@@ -125,7 +126,6 @@ fn draw(file: &Path) -> Result<(), Box<dyn Error>> {
     }
     workers[5].signal(Signal::STOP)?;
     std::thread::sleep(Duration::from_secs(4));
-    top.wait("it was killed", |text| text.contains("died"));
     let picture = top.with(svg);
     workers[5].signal(Signal::CONT)?;
     std::fs::write(file, picture)?;

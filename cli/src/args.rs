@@ -181,6 +181,10 @@ pub(crate) struct Top {
 
 #[derive(Debug, Args)]
 pub(crate) struct Gc {
+    /// These tables alone; all that there are if not said. If none of them is removed the
+    /// exit status is 1
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
     /// Say what would be removed, and remove nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

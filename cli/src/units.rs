@@ -120,6 +120,14 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// So many entries.
+pub(crate) fn some_entries(number: u64) -> String {
+    match number {
+        1 => "1 entry".to_owned(),
+        number => format!("{} entries", count(number)),
+    }
+}
+
 /// A time by its largest unit: `45 s`, `12 min`, `3 h`, `9 d`.
 pub(crate) fn age(age: Duration) -> String {
     match age.as_secs() {

@@ -101,7 +101,7 @@ fn a_file_appears_when_it_is_complete() {
     let path = Path::new(&name);
     assert_eq!(
         ok(&["dump", &name, "--output", path.text()]),
-        "1 entries dumped\n"
+        "1 entry dumped\n"
     );
     assert!(
         fs::read_to_string(path.text())

@@ -45,14 +45,11 @@ fn anonymous_of(pid: u32) -> Option<String> {
     Some(table["name"].as_str()?.to_owned())
 }
 
-fn is_removed(list: &serde_json::Value, name: &str) -> bool {
-    list["removed"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .any(|one| one == name)
+fn has(list: &serde_json::Value, what: &str, name: &str) -> bool {
+    list[what].as_array().unwrap().iter().any(|one| one == name)
 }
 
+/// Only a dry run is for all tables: others' orphans are theirs.
 #[test]
 fn gc_removes_what_a_killed_creator_left_and_nothing_else() {
     let (creator, orphan) = creator();
@@ -60,45 +57,50 @@ fn gc_removes_what_a_killed_creator_left_and_nothing_else() {
     drop(handle);
     let (used, _handle) = open_table();
     let anonymous = Options::new().capacity(100).create_anonymous().unwrap();
-    let kept = || {
-        for name in [&*named, &*used, anonymous.name()] {
-            assert!(listed(name).is_some(), "{name} is kept");
-        }
+    let not_for_gc = [&*named, &*used, anonymous.name()];
+    let untouched = |why: &str| {
+        assert!(
+            !has(&json(0, &["gc", "--dry-run"]), "removed", &orphan),
+            "{why}"
+        );
+        let collected = json(1, &["gc", &orphan]);
+        assert!(!has(&collected, "removed", &orphan), "{why}");
+        assert_eq!(listed(&orphan).unwrap()["state"], "used", "{why}");
     };
-    // Its creator lives, though it is stopped.
-    assert!(!is_removed(&json(0, &["gc"]), &orphan));
-    assert_eq!(listed(&orphan).unwrap()["state"], "used");
-    // Somebody else uses it, though its creator is dead.
+    untouched("its creator lives, though it is stopped");
     let waiting = user_of(&orphan);
     creator.kill();
-    assert!(!is_removed(&json(0, &["gc", "--dry-run"]), &orphan));
-    assert!(!is_removed(&json(0, &["gc"]), &orphan));
+    untouched("somebody else uses it, though its creator is dead");
     let reader = Table::open_read_only(&orphan).unwrap();
     waiting.kill();
-    assert!(!is_removed(&json(0, &["gc"]), &orphan));
+    untouched("somebody reads it");
     drop(reader);
     // Nobody uses it, but a process has it open for whatever use.
     let looker = Options::new().observe(&orphan).unwrap();
-    let collected = json(0, &["gc"]);
-    assert!(!is_removed(&collected, &orphan));
-    assert!(
-        collected["kept"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|one| *one == *orphan)
-    );
+    let collected = json(1, &["gc", &orphan]);
+    assert!(has(&collected, "kept", &orphan) && !has(&collected, "removed", &orphan));
+    assert!(ends(1, &["gc", &orphan]).contains("kept, a process has it open"));
     drop(looker);
     assert_eq!(listed(&orphan).unwrap()["state"], "orphan");
-    assert!(is_removed(&json(0, &["gc", "--dry-run"]), &orphan));
-    assert!(listed(&orphan).is_some());
+    let collected = json(0, &["gc", "--dry-run"]);
+    assert!(has(&collected, "removed", &orphan));
+    assert!(
+        not_for_gc
+            .iter()
+            .all(|name| !has(&collected, "removed", name))
+    );
+    assert!(listed(&orphan).is_some(), "a dry run removes nothing");
     assert!(ok(&["gc", "--dry-run"]).contains(&format!("{orphan}: would be removed\n")));
     // Another test's `ls` may have it open at this very moment.
     eventually("the orphan is collected", || {
-        ok(&["gc"]);
-        listed(&orphan).is_none()
+        let all = [&["gc", &orphan], &not_for_gc[..]].concat();
+        common::run(&all).status.success()
     });
-    kept();
+    assert!(listed(&orphan).is_none());
+    for name in not_for_gc {
+        assert!(listed(name).is_some(), "{name} is kept");
+    }
+    assert!(ends(2, &["gc", &orphan]).contains("no table"));
 }
 
 #[test]

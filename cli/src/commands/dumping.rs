@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use serde_json::json;
 use shmtable::{Error, Table};
 
@@ -17,7 +17,7 @@ use crate::codec::Codec;
 use crate::dump::{Header, Reader, Writer};
 use crate::failure::{Failure, Result};
 use crate::interrupt;
-use crate::units::count;
+use crate::units::{count, some_entries};
 
 pub(crate) fn dump(mut context: Context, args: &args::Dump) -> Result {
     let (table, _) = if args.snapshot {
@@ -54,14 +54,14 @@ pub(crate) fn dump(mut context: Context, args: &args::Dump) -> Result {
         .map_err(|source| file("write", source))?;
     context.out.either(
         || json!({ "entries": entries }),
-        || format!("{} entries dumped", count(entries)),
+        || format!("{} dumped", some_entries(entries)),
     )?;
     context.out.done(true)
 }
 
 fn write<W: Write>(table: &Table, to: W, args: &args::Dump, header: &Header) -> Result<(W, u64)> {
     let mut writer = Writer::begin(args.format, to, header)?;
-    let bar = bar(header.entries);
+    let bar = bar(Some(header.entries));
     let mut entry = |key: &[u8], value: &[u8]| {
         interrupt::check()?;
         writer.entry(key, value)?;
@@ -78,18 +78,28 @@ fn write<W: Write>(table: &Table, to: W, args: &args::Dump, header: &Header) -> 
             entry(&key, &value)?;
         }
     }
-    bar.finish_and_clear();
+    drop(bar);
     let (mut to, entries) = writer.end()?;
     to.flush()?;
     Ok((to, entries))
 }
 
 /// Drawn on the standard error, if that is a terminal.
-fn bar(entries: u64) -> ProgressBar {
-    let style = "{bar:40} {human_pos} of {human_len} entries, {per_sec}, {eta} left";
+fn bar(entries: Option<u64>) -> ProgressBar {
+    let style = match entries {
+        Some(_) => "{bar:40} {human_pos} of {human_len} entries, {per_sec}, {eta} left",
+        None => "{spinner} {human_pos} entries, {per_sec}",
+    };
     let style =
         ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(entries), ProgressDrawTarget::stderr()).with_style(style)
+    let bar = ProgressBar::with_draw_target(entries, ProgressDrawTarget::stderr());
+    bar.set_style(style);
+    // After an error too.
+    let bar = bar.with_finish(ProgressFinish::AndClear);
+    if !bar.is_hidden() {
+        bar.enable_steady_tick(Duration::from_millis(100));
+    }
+    bar
 }
 
 /// A file that gets its name when it is complete, and goes if it never is.
@@ -144,7 +154,7 @@ struct Loaded {
 
 impl Loaded {
     fn text(self) -> String {
-        let mut text = format!("{} entries loaded", count(self.entries));
+        let mut text = format!("{} loaded", some_entries(self.entries));
         if self.replaced > 0 {
             text = format!(
                 "{text}, {} of them in place of others",
@@ -178,7 +188,7 @@ pub(crate) fn load(mut context: Context, args: &args::Load) -> Result {
     };
     let mut loaded = Loaded::default();
     let result = admit(&table, header.as_ref()).and_then(|codec| {
-        let bar = bar(header.as_ref().map_or(0, |header| header.entries));
+        let bar = bar(header.as_ref().map(|header| header.entries));
         fill(&table, &mut reader, &codec, args.keep, &mut loaded, &bar)
     });
     if let Err(failure) = result {
@@ -252,7 +262,6 @@ fn fill(
     loop {
         interrupt::check()?;
         let Some((key, value)) = reader.next(codec)? else {
-            bar.finish_and_clear();
             return Ok(());
         };
         bar.inc(1);

@@ -119,7 +119,7 @@ fn events(sample: &Sample) -> Vec<Line> {
         ),
     ];
     if stats.longest_probe > 0 {
-        lines.push(("longest probe", format!("{} buckets", stats.longest_probe)));
+        lines.push(("longest probe", format!("buckets: {}", stats.longest_probe)));
     }
     lines
 }

@@ -12,10 +12,18 @@ use crate::sample::look;
 
 pub(crate) fn gc(mut context: Context, args: &args::Gc) -> Result {
     let (mut removed, mut kept) = (Vec::new(), Vec::new());
-    for name in Table::list()? {
-        // What cannot be opened, or has gone meanwhile, is not for us to remove.
-        let Ok(table) = look(&context.options, &name) else {
-            continue;
+    let all = args.names.is_empty();
+    let names = if all {
+        Table::list()?
+    } else {
+        args.names.clone()
+    };
+    for name in names {
+        let table = match look(&context.options, &name) {
+            Ok(table) => table,
+            // What cannot be opened, or has gone meanwhile, is not for us to remove.
+            Err(_) if all => continue,
+            Err(failure) => return Err(failure),
         };
         if !table.is_orphan()? {
             continue;
@@ -43,7 +51,7 @@ pub(crate) fn gc(mut context: Context, args: &args::Gc) -> Result {
             removed.chain(kept).collect::<Vec<_>>().join("\n")
         },
     )?;
-    context.out.done(true)
+    context.out.done(all || !removed.is_empty())
 }
 
 pub(crate) fn check(mut context: Context, args: &args::OneTable) -> Result {

@@ -197,8 +197,16 @@ fn events(before: &Sample, after: &Sample) -> Vec<String> {
                     events.push(format!("{} died", one.pid));
                 }
             }
-            _ if one.alive => events.push(format!("{} attached", one.pid)),
-            _ => events.push(format!("{} attached and died", one.pid)),
+            then => {
+                // How it ended, its successor in the slot has wiped away.
+                if let Some(then) = then.filter(|then| then.alive) {
+                    events.push(format!("{} ended", then.pid));
+                }
+                events.push(format!("{} attached", one.pid));
+                if !one.alive {
+                    events.push(format!("{} died", one.pid));
+                }
+            }
         }
     }
     for one in &before.attached {

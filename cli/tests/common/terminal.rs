@@ -1,6 +1,10 @@
 //! A pseudo-terminal that a program runs in, and the screen that a person would see.
 
-#![allow(unreachable_pub, reason = "a module of tests and of an example")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "tests and an example use a part of this"
+)]
 
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
