@@ -53,8 +53,8 @@ pub struct Stats {
     pub participants: usize,
     /// Most of them.
     pub max_participants: usize,
-    /// Lock acquisitions, since creation: one for each write, and those of cleaning and
-    /// of what goes through all stripes.
+    /// Lock acquisitions, since creation: one for each write, another one where a write
+    /// had to make room first, and those of cleaning and of what goes through all stripes.
     pub acquired: u64,
     /// Those of them that had to wait.
     pub contended: u64,
@@ -105,7 +105,8 @@ impl Table {
     /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
     /// table.insert(b"k", b"1")?;
     /// let stats = table.quick_stats()?;
-    /// assert_eq!((stats.entries, stats.acquired), (1, 1));
+    /// assert_eq!(stats.entries, 1);
+    /// assert!(stats.acquired >= 1);
     /// # Ok(())
     /// # }
     /// ```
