@@ -30,7 +30,8 @@ pub(crate) fn man(context: Context, name: Option<&str>) -> Result {
 }
 
 pub(crate) fn markdown(context: Context) -> Result {
-    let mut command = Cli::command();
+    // Whatever terminal this is run in.
+    let mut command = Cli::command().term_width(100);
     command.build();
     let mut parts = vec![
         "# The `shmtable` command".to_owned(),
