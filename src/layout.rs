@@ -73,7 +73,7 @@ pub(crate) const STRIPE_EVENT: usize = 1;
 pub(crate) const STRIPE_ENTRIES: usize = 2;
 /// Acquisitions that found the lock taken.
 pub(crate) const STRIPE_CONTENDED: usize = 3;
-/// Acquisitions of the lock.
+/// Acquisitions of the lock, counted when it is let go.
 pub(crate) const STRIPE_ACQUIRED: usize = 4;
 
 /// Words of a bucket: one cache line.
