@@ -151,7 +151,7 @@ impl SharedDictBase {
             entries capacity value_space value_bytes_live value_bytes_dead value_bytes_free
             value_bytes_reserved segment_bytes index_bytes chunk_bytes chunks_free chunks_open
             chunks_sealed chunks_cleaning chunks_in_runs stripes participants max_participants
-            contended take_overs cleanings longest_probe created
+            acquired contended take_overs cleanings longest_probe created
         }
         Ok(figures)
     }
