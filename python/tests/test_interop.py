@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,6 @@ from shmtable import CodecError, CodecMismatchError, PickleRefusedError, SharedD
 sys.path.insert(0, str(Path(__file__).parent))
 import workers
 
-ROOT = Path(__file__).parents[2]
 ANYTHING = SharedDict[Any, Any]
 
 # What the Rust program stores.
@@ -73,18 +71,7 @@ FROM_PYTHON: list[tuple[Any, Any, str]] = [
 @pytest.fixture(scope="module")
 def rust() -> str:
     """The path of the Rust program."""
-    command = ["cargo", "build", "--example", "python_interop", "--features", "serde"]
-    built = subprocess.run(
-        [*command, "--message-format=json"], cwd=ROOT, capture_output=True, text=True
-    )
-    assert built.returncode == 0, built.stderr
-    messages = [json.loads(line) for line in built.stdout.splitlines()]
-    (path,) = [
-        message["executable"]
-        for message in messages
-        if message.get("target", {}).get("name") == "python_interop" and message.get("executable")
-    ]
-    return str(path)
+    return workers.built("python_interop", "--example", "python_interop", "--features", "serde")
 
 
 def run(*command: str) -> str:

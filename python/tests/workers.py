@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import json
 import multiprocessing
 import os
 import signal
@@ -341,3 +342,17 @@ def lock_by_exchange(d: SharedDict[Any, Any], me: int, times: int) -> None:
             os.sched_yield()
         d["count"] = d["count"] + 1
         assert d.compare_exchange("lock", me, MISSING)
+
+
+def built(name: str, *what: str) -> str:
+    """The path of a Rust program of this project."""
+    command = ["cargo", "build", *what, "--message-format=json"]
+    build = subprocess.run(command, cwd=HERE.parents[1], capture_output=True, text=True)
+    assert build.returncode == 0, build.stderr
+    messages = [json.loads(line) for line in build.stdout.splitlines()]
+    (path,) = [
+        message["executable"]
+        for message in messages
+        if message.get("target", {}).get("name") == name and message.get("executable")
+    ]
+    return str(path)
