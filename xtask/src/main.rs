@@ -1,5 +1,6 @@
 //! The project's own commands. `cargo xtask` lists them.
 
+mod bench;
 mod demo;
 mod documents;
 mod full_tmpfs;
@@ -40,6 +41,10 @@ Commands:
   test-python      the tests of the Python package, with every interpreter from
                    Python 3.10 on that is installed (--full: those that kill
                    processes too, which else run with the default one alone)
+  bench            the benchmark against rivals, in several processes; writes
+                   docs/benchmarks.md, its plots and the README's table (--quick: below
+                   two minutes, --huge, --smoke, --only SECTIONS, --report-only,
+                   --strict: fails if a ratio to reach is missed; --help)
   bench-python     the benchmark of the Python package against its rivals; writes the
                    table of the README (--quick: a tenth of the size, writes nothing)
   crash-points     kills a process at each point between two stores of each operation,
@@ -83,6 +88,7 @@ fn main() -> ExitCode {
         ["python"] => python::install(),
         ["test-python"] => python::test(python::Others::Short),
         ["test-python", "--full"] => python::test(python::Others::Full),
+        ["bench", ref options @ ..] => bench::run(options),
         ["bench-python"] => python::bench(&[]),
         ["bench-python", "--quick"] => python::bench(&["--quick"]),
         ["crash-points"] => test::crash_points(test::Extent::Full),

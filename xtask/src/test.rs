@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::process::{cargo, cargo_with_cfg, root, run as run_command};
-use crate::{Result, demo, fuzz, loom, python, sanitize, trials, weaken};
+use crate::{Result, bench, demo, fuzz, loom, python, sanitize, trials, weaken};
 
 /// How much of the list is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +113,12 @@ const LANES: &[Lane] = &[
     Lane {
         name: "benches",
         extent: Extent::Full,
-        run: || run_command(&mut cargo("bench --no-run --package shmtable")),
+        run: || {
+            run_command(&mut cargo(
+                "bench --no-run --package shmtable-bench --benches",
+            ))?;
+            bench::run(&["--smoke"])
+        },
     },
     Lane {
         name: "demo",

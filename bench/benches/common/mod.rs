@@ -1,27 +1,14 @@
-//! What all benches share: the work, the tables that do it, and criterion's
-//! settings.
-//!
-//! - `work`: keys and values, from fixed seeds, made before anything is timed.
-//! - `stores`: shmtable and its rivals behind one trait.
-//! - `limits`: what the memory alone would take.
+//! What criterion's benches share: its settings, and filled tables.
 //!
 //! `SHMTABLE_BENCH_KEYS` sets the number of keys: 1 000 000 unless said
 //! otherwise, 10 000 in criterion's test mode.
-
-// Every bench is a program of its own and uses a part of this.
-#![allow(dead_code)]
-
-pub(crate) mod limits;
-pub(crate) mod stores;
-pub(crate) mod work;
 
 use std::time::Duration;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode};
-
-use stores::Store;
-use work::Work;
+use shmtable_bench::contender::{Contender, Room, Session};
+use shmtable_bench::work::{Kind, Work};
 
 /// Keys in a table.
 pub(crate) fn keys() -> usize {
@@ -53,22 +40,22 @@ pub(crate) fn criterion() -> Criterion {
 pub(crate) fn question<'a>(
     criterion: &'a mut Criterion,
     question: &str,
-    work: &Work,
+    kind: Kind,
 ) -> BenchmarkGroup<'a, WallTime> {
-    let mut group = criterion.benchmark_group(format!("{question}, {}", work.name));
+    let mut group = criterion.benchmark_group(format!("{question}, {}", kind.name()));
     // Samples of equal length, each over many keys.
     group.sampling_mode(SamplingMode::Flat);
     group
 }
 
 /// A table that holds the work's entries.
-pub(crate) fn filled<S: Store>(work: &Work) -> S {
-    let store = S::with_room(work);
-    for key in &work.keys {
-        store.insert(key, &work.value);
-    }
+pub(crate) fn filled<C: Contender>(work: &Work) -> C {
+    let table = C::create(&Room::for_work(work)).expect("there is room");
+    let mut session = table.session(true);
+    session.fill(work.keys.iter(), work.value());
     let mut value = Vec::new();
-    assert!(store.get(&work.keys[0], &mut value), "a key got lost");
-    assert_eq!(value, work.value, "a value changed");
-    store
+    assert!(session.get(&work.keys[0], &mut value), "a key got lost");
+    assert_eq!(value, work.value(), "a value changed");
+    drop(session);
+    table
 }

@@ -1,0 +1,150 @@
+//! shmtable and its rivals behind one trait.
+//!
+//! All are made with room for the keys that come, and all copy a value that they
+//! read, into a reused buffer in `get`. The rivals keep their default hasher and the
+//! system's allocator. They replace a value in the way that is fastest for each:
+//! dashmap, scc and the `RwLock` in the old value's memory, which shmtable, whose
+//! readers take no lock, cannot.
+
+mod in_process;
+mod lmdb;
+mod redis;
+mod shmtable;
+
+pub use in_process::{Dashmap, Locked, Papaya, Scc, Std};
+pub use lmdb::Lmdb;
+pub use redis::{Redis, server as redis_server};
+
+use crate::Result;
+use crate::work::{Key, Work};
+
+/// Among whom a contender can be shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Processes that open it by name.
+    Processes,
+    /// Threads of one process.
+    Threads,
+    /// Nobody: it is a reference.
+    Nobody,
+}
+
+/// What there is to say of a contender.
+#[derive(Debug, Clone, Copy)]
+pub struct About {
+    /// Its name in tables and plots.
+    pub name: &'static str,
+    /// How it is set up, in one line.
+    pub setup: &'static str,
+    /// Among whom it can be shared.
+    pub sharing: Sharing,
+    /// Whether every operation is a system call: it is then asked less often.
+    pub slow: bool,
+}
+
+/// What a table is made for.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Entries at a time.
+    pub entries: usize,
+    /// Bytes of their keys and values, with room to replace them.
+    pub value_space: usize,
+}
+
+impl Room {
+    /// Room for this work, twice over.
+    pub fn for_work(work: &Work) -> Self {
+        let entries = work.keys.len();
+        Self {
+            entries,
+            // A counter has eight bytes.
+            value_space: 2 * (work.payload() + 8 * entries),
+        }
+    }
+}
+
+/// A table of bytes and of counters.
+pub trait Contender: Sized + Sync {
+    /// What there is to say of it.
+    const ABOUT: About;
+
+    /// What asks it: a thread has one of its own.
+    type Session<'a>: Session
+    where
+        Self: 'a;
+
+    /// An empty table.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    fn create(room: &Room) -> Result<Self>;
+
+    /// Where other processes find it.
+    fn address(&self) -> Option<String> {
+        None
+    }
+
+    /// Opens another process's table.
+    ///
+    /// # Errors
+    /// If it is not there, or cannot leave its process.
+    fn attach(_address: &str, _room: &Room) -> Result<Self> {
+        Err(format!("{} cannot leave its process", Self::ABOUT.name).into())
+    }
+
+    /// Somebody who asks it; `alone` if nobody else does meanwhile.
+    fn session(&self, alone: bool) -> Self::Session<'_>;
+
+    /// Bytes of memory that it takes, if it knows better than the process.
+    ///
+    /// # Errors
+    /// If it cannot be asked.
+    fn bytes(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+}
+
+/// One thread's access. What fails ends the process: a benchmark has no use for a
+/// contender that does not answer.
+pub trait Session {
+    /// Copies a key's value.
+    fn get(&mut self, key: &[u8], value: &mut Vec<u8>) -> bool;
+
+    /// Shows the values of many keys.
+    fn get_many(&mut self, keys: &[Key], visit: &mut impl FnMut(Option<&[u8]>)) {
+        let mut value = Vec::new();
+        for key in keys {
+            let found = self.get(key, &mut value);
+            visit(found.then_some(&value));
+        }
+    }
+
+    /// Stores a value.
+    fn insert(&mut self, key: &[u8], value: &[u8]);
+
+    /// Replaces the value of a key that is there.
+    fn replace(&mut self, key: &[u8], value: &[u8]) {
+        self.insert(key, value);
+    }
+
+    /// Removes a key; whether it was there.
+    fn remove(&mut self, key: &[u8]) -> bool;
+
+    /// Adds to a counter, which begins at 0; its value before.
+    fn add(&mut self, key: &[u8], add: i64) -> i64;
+
+    /// Stores many values in the way that is fastest; not timed.
+    fn fill<'k>(&mut self, keys: impl Iterator<Item = &'k Key>, value: &[u8]) {
+        for key in keys {
+            self.insert(key, value);
+        }
+    }
+
+    /// Ends what is under way.
+    fn finish(&mut self) {}
+}
+
+fn copy(from: &[u8], to: &mut Vec<u8>) {
+    to.clear();
+    to.extend_from_slice(from);
+}

@@ -1,0 +1,69 @@
+//! Ours.
+
+use shmtable::{Options, Table};
+
+use super::{About, Contender, Room, Session, Sharing};
+use crate::Result;
+use crate::work::Key;
+
+impl Contender for Table {
+    const ABOUT: About = About {
+        name: "shmtable",
+        setup: "`Options` with `capacity` and `value_space` alone, twice the bytes of the entries",
+        sharing: Sharing::Processes,
+        slow: false,
+    };
+
+    type Session<'a> = &'a Self;
+
+    fn create(room: &Room) -> Result<Self> {
+        let options = Options::new()
+            .capacity(room.entries)
+            .value_space(room.value_space);
+        Ok(options.create_anonymous()?)
+    }
+
+    fn address(&self) -> Option<String> {
+        Some(self.name().to_owned())
+    }
+
+    fn attach(address: &str, _: &Room) -> Result<Self> {
+        Ok(Self::open(address)?)
+    }
+
+    fn session(&self, _: bool) -> &Self {
+        self
+    }
+
+    fn bytes(&self) -> Result<Option<u64>> {
+        let stats = self.stats()?;
+        let bytes = stats.index_bytes + stats.value_bytes_reserved;
+        Ok(Some(bytes as u64))
+    }
+}
+
+impl Session for &Table {
+    #[inline]
+    fn get(&mut self, key: &[u8], value: &mut Vec<u8>) -> bool {
+        self.get_into(key, value).expect("get")
+    }
+
+    fn get_many(&mut self, keys: &[Key], visit: &mut impl FnMut(Option<&[u8]>)) {
+        self.get_many_with(keys, visit).expect("get_many");
+    }
+
+    #[inline]
+    fn insert(&mut self, key: &[u8], value: &[u8]) {
+        Table::insert(self, key, value).expect("insert");
+    }
+
+    #[inline]
+    fn remove(&mut self, key: &[u8]) -> bool {
+        Table::remove(self, key).expect("remove")
+    }
+
+    #[inline]
+    fn add(&mut self, key: &[u8], add: i64) -> i64 {
+        self.fetch_add(key, add).expect("fetch_add")
+    }
+}

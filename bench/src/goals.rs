@@ -1,0 +1,256 @@
+//! The ratios to reach.
+
+use std::fmt;
+
+use shmtable_bench::figure::Figures;
+use shmtable_bench::work::Kind;
+
+/// The size that ratios at one size are about.
+const MILLION: &str = "1000000";
+
+const US: &str = "shmtable";
+
+/// Value sizes from which a get must come near the limit's copy.
+const COPIES: [&str; 3] = ["4096", "65536", "1048576"];
+
+/// A ratio to reach.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Goal {
+    pub(crate) what: String,
+    /// Nothing if it was not measured.
+    pub(crate) found: Option<f64>,
+    pub(crate) limit: Limit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Limit {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Goal {
+    /// What was not measured is not missed.
+    pub(crate) fn reached(&self) -> bool {
+        let Some(found) = self.found else { return true };
+        match self.limit {
+            Limit::AtLeast(limit) => found >= limit,
+            Limit::AtMost(limit) => found <= limit,
+        }
+    }
+
+    pub(crate) fn verdict(&self) -> &'static str {
+        match self.found {
+            None => "not measured",
+            Some(_) if self.reached() => "reached",
+            Some(_) => "MISSED",
+        }
+    }
+
+    /// The ratio and its limit, as text.
+    pub(crate) fn numbers(&self) -> (String, String) {
+        let found = self
+            .found
+            .map_or("-".to_owned(), |found| format!("{found:.2}"));
+        let limit = match self.limit {
+            Limit::AtLeast(limit) => format!("at least {limit}"),
+            Limit::AtMost(limit) => format!("at most {limit}"),
+        };
+        (found, limit)
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (found, limit) = self.numbers();
+        write!(
+            f,
+            "{}: {found}, to reach {limit}: {}",
+            self.what,
+            self.verdict()
+        )
+    }
+}
+
+/// All goals, with what the figures say.
+pub(crate) fn judge(figures: &Figures) -> Vec<Goal> {
+    let mut goals = Goals {
+        figures,
+        goals: Vec::new(),
+    };
+    goals.reads();
+    goals.copies();
+    goals.writes();
+    goals.shared(&Kind::Decimal.name());
+    goals.shared(&Kind::Random(100).name());
+    goals.rest();
+    goals.goals
+}
+
+struct Goals<'f> {
+    figures: &'f Figures,
+    goals: Vec<Goal>,
+}
+
+impl Goals<'_> {
+    fn at_least(&mut self, limit: f64, what: impl Into<String>, found: Option<f64>) {
+        self.push(Limit::AtLeast(limit), what.into(), found);
+    }
+
+    fn at_most(&mut self, limit: f64, what: impl Into<String>, found: Option<f64>) {
+        self.push(Limit::AtMost(limit), what.into(), found);
+    }
+
+    fn push(&mut self, limit: Limit, what: String, found: Option<f64>) {
+        self.goals.push(Goal { what, found, limit });
+    }
+
+    /// How many times as fast we are: the ratio of times.
+    fn faster(&self, section: &str, row: &str, operation: &str, rival: &str) -> Option<f64> {
+        self.figures.ratio(
+            [section, row, operation, rival],
+            [section, row, operation, US],
+        )
+    }
+
+    /// How many times as fast we are: the ratio of rates.
+    fn rate(&self, row: &str, operation: &str, rival: &str) -> Option<f64> {
+        let at = |name| ["shared", row, operation, name];
+        self.figures.ratio(at(US), at(rival))
+    }
+
+    fn reads(&mut self) {
+        for (rival, limit) in [
+            ("dashmap", 2.5),
+            ("RwLock<hashbrown>", 2.5),
+            ("papaya", 2.0),
+            ("LMDB", 4.0),
+        ] {
+            let found = self.faster("sizes", MILLION, "get", rival);
+            self.at_least(
+                limit,
+                format!("get, 1M decimal keys, rate to {rival}'s"),
+                found,
+            );
+        }
+        let at = |operation, name| ["sizes", MILLION, operation, name];
+        let ratio = self.figures.ratio(at("get", US), at("chained", "limit"));
+        self.at_most(0.5, "the same, time to the chained limit's", ratio);
+        let ratio = self.figures.ratio(at("get", US), at("half misses", US));
+        self.at_least(1.3, "half misses, rate to that of hits", ratio);
+        let ratio = self
+            .figures
+            .ratio(at("get_many", US), at("independent", "limit"));
+        self.at_most(1.6, "get_many, time to the independent limit's", ratio);
+    }
+
+    fn copies(&mut self) {
+        let found = self.faster("values", "100", "get", "dashmap");
+        self.at_least(0.9, "get, 16 B -> 100 B, rate to dashmap's", found);
+        for value in COPIES {
+            let at = |operation, name| ["values", value, operation, name];
+            let found = self.figures.ratio(at("memcpy", "limit"), at("get", US));
+            self.at_least(0.7, format!("get, {value} B, rate to memcpy's"), found);
+        }
+    }
+
+    fn writes(&mut self) {
+        let found = self.faster("sizes", MILLION, "insert", "dashmap");
+        self.at_least(2.5, "insert, 1M decimal keys, rate to dashmap's", found);
+        let found = self.faster("values", "100", "replace", "dashmap");
+        self.at_least(1.0, "replace, 16 B -> 100 B, rate to dashmap's", found);
+        let row = format!("{}, 1", Kind::Counters.name());
+        for operation in ["add to one", "add to many"] {
+            let found = self.rate(&row, operation, "dashmap");
+            self.at_least(
+                2.0,
+                format!("{operation}, one process, rate to dashmap's"),
+                found,
+            );
+        }
+        let row = format!("{}, 2", Kind::Random(100).name());
+        let found = self.rate(&row, "all replace", "LMDB");
+        self.at_least(8.0, "single writes of two processes, rate to LMDB's", found);
+    }
+
+    fn shared(&mut self, work: &str) {
+        let row = |parties| format!("{work}, {parties}");
+        let two = row(2);
+        for (operation, limit) in [("all gets", 1.3), ("95/5", 1.15), ("50/50", 1.0)] {
+            let found = self.rate(&two, operation, "dashmap");
+            let what = format!("two processes, {work}, {operation}, rate to dashmap's");
+            self.at_least(limit, what, found);
+        }
+        for (operation, limit) in [("all gets", 1.9), ("50/50", 1.6)] {
+            let at = |row| ["shared", row, operation, US];
+            let found = self.figures.ratio(at(&two), at(&row(1)));
+            let what = format!("{work}, {operation}, two processes to one");
+            self.at_least(limit, what, found);
+        }
+        let at = |operation| ["latency", &two, operation, US];
+        let found = self
+            .figures
+            .ratio(at("95/5, read p99.9"), at("95/5, read p50"));
+        let what = format!("two processes, {work}, 95/5, a get's p99.9 to its median");
+        self.at_most(20.0, what, found);
+    }
+
+    fn rest(&mut self) {
+        let at = |percent| ["fullness", percent, "replace", US];
+        let found = self.figures.ratio(at("25"), at("80"));
+        self.at_least(0.5, "replace, 80 % full, rate to that of 25 %", found);
+
+        let sizes = self.figures.names("sizes", |figure| &figure.row);
+        // Up to ten million.
+        let most = sizes.iter().rfind(|size| size.len() <= 8);
+        let growth = |operation, name| {
+            let (least, most) = (sizes.first()?, most?);
+            let at = |row| ["sizes", row, operation, name];
+            self.figures.ratio(at(most), at(least))
+        };
+        let found = growth("get", US).zip(growth("chained", "limit"));
+        let found = found.map(|(ours, limit)| ours / limit);
+        let what = "growth of a get's time from the smallest size to the largest, to the limit's";
+        self.at_most(1.0, what, found);
+
+        let rows = self.figures.names("attach", |figure| &figure.row);
+        let figures = self.figures;
+        let times = ["attach", "attach, full"]
+            .into_iter()
+            .flat_map(|operation| {
+                let median = move |row: &String| figures.median(["attach", row, operation, US]);
+                rows.iter().filter_map(median)
+            });
+        let found = times.reduce(f64::max).map(|nanoseconds| nanoseconds / 1e3);
+        self.at_most(100.0, "the slowest attachment of any size, in µs", found);
+        let at = ["memory", MILLION, "above key and value", US];
+        let found = self.figures.median(at);
+        self.at_most(
+            30.0,
+            "bytes of an entry above key and value, 1M decimal keys",
+            found,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goals_are_judged_by_medians() {
+        let mut figures = Figures::default();
+        figures.add(["sizes", MILLION, "get", US], 100.0);
+        figures.add(["sizes", MILLION, "get", "dashmap"], 240.0);
+        figures.add(["sizes", MILLION, "get", "papaya"], 200.0);
+        figures.add(["sizes", MILLION, "chained", "limit"], 200.0);
+        let goals = judge(&figures);
+        let verdict = |part: &str| {
+            let goal = goals.iter().find(|goal| goal.what.contains(part));
+            goal.expect("such a goal").verdict()
+        };
+        assert_eq!(verdict("1M decimal keys, rate to dashmap's"), "MISSED");
+        assert_eq!(verdict("rate to papaya's"), "reached");
+        assert_eq!(verdict("chained limit"), "reached");
+        assert_eq!(verdict("rate to LMDB's"), "not measured");
+    }
+}

@@ -1,0 +1,67 @@
+//! The machine that figures belong to.
+
+use std::fs;
+use std::thread;
+
+use serde::{Deserialize, Serialize};
+use shmtable_bench::Result;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    processor: String,
+    cores: usize,
+    memory_gib: u64,
+    linux: String,
+    /// Programs that wanted to run, on the average of a minute: before, and at the end,
+    /// with the benchmark's own. Above the number of cores, figures are not to be trusted.
+    load: [f64; 2],
+}
+
+impl Machine {
+    pub(crate) fn this() -> Result<Self> {
+        let memory = field("/proc/meminfo", "MemTotal")?;
+        let kibibytes: u64 = memory.trim_end_matches(" kB").parse()?;
+        let linux = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+        let linux = linux.split('-').next().unwrap_or_default().trim();
+        Ok(Self {
+            processor: field("/proc/cpuinfo", "model name").unwrap_or("unknown".to_owned()),
+            cores: thread::available_parallelism()?.get(),
+            memory_gib: kibibytes.div_ceil(1 << 20),
+            linux: linux.to_owned(),
+            load: [load()?; 2],
+        })
+    }
+
+    pub(crate) fn after_the_run(mut self) -> Result<Self> {
+        self.load[1] = load()?;
+        Ok(self)
+    }
+
+    /// In a line.
+    pub(crate) fn named(&self) -> String {
+        let [before, after] = self.load;
+        format!(
+            "{}, {} cores, {} GiB, Linux {} (load before and at the end: {before:.1}, {after:.1})",
+            self.processor, self.cores, self.memory_gib, self.linux
+        )
+    }
+
+    /// Whether others were at work.
+    pub(crate) fn was_busy(&self) -> bool {
+        self.load[0] > 0.5
+    }
+}
+
+fn load() -> Result<f64> {
+    let loads = fs::read_to_string("/proc/loadavg")?;
+    Ok(loads.split(' ').next().unwrap_or_default().parse()?)
+}
+
+fn field(file: &str, name: &str) -> Result<String> {
+    let text = fs::read_to_string(file)?;
+    let mut lines = text.lines();
+    let line = lines.find(|line| line.starts_with(name));
+    let value = line.and_then(|line| line.split_once(':'));
+    let value = value.ok_or_else(|| format!("{file} has no {name}"))?.1;
+    Ok(value.trim().to_owned())
+}

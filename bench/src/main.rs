@@ -1,0 +1,209 @@
+//! The benchmark of processes: `cargo xtask bench` builds and runs it.
+//!
+//! The conductor (this file, `section/`) makes keys, starts a process for each contender
+//! (`process.rs`, `worker.rs`), and tells them in turn what to do (`order.rs`). What they
+//! take is kept as figures (`results.rs`), from which `goals.rs` judges and `report/`
+//! writes documents and plots.
+
+mod boost;
+mod goals;
+mod machine;
+mod order;
+mod process;
+mod report;
+mod results;
+mod scale;
+mod section;
+mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Parser, Subcommand};
+use shmtable::Table;
+use shmtable_bench::Result;
+use shmtable_bench::contender::{self, Contender, Dashmap, Lmdb, Locked, Papaya, Redis, Scc, Std};
+
+use machine::Machine;
+use process::Player;
+use results::Results;
+use scale::Scale;
+use section::Run;
+
+/// Measures shmtable against its rivals and against the memory's limits.
+#[derive(Debug, Parser)]
+#[allow(clippy::struct_excessive_bools, reason = "they are switches")]
+struct Arguments {
+    #[command(subcommand)]
+    part: Option<Part>,
+    /// Fewer rounds and smaller tables: below two minutes.
+    #[arg(long)]
+    quick: bool,
+    /// A few seconds: only whether everybody answers, and right. Writes nothing.
+    #[arg(long, conflicts_with_all = ["quick", "huge"])]
+    smoke: bool,
+    /// Tables of 100 000 000 entries too.
+    #[arg(long)]
+    huge: bool,
+    /// Sections to run, instead of all. Writes nothing.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Fails if a ratio to reach is missed.
+    #[arg(long)]
+    strict: bool,
+    /// Writes documents and plots again, from the last run's figures.
+    #[arg(long, conflicts_with_all = ["quick", "smoke", "huge", "only"])]
+    report_only: bool,
+    /// The project's folder.
+    #[arg(long, default_value = ".")]
+    root: PathBuf,
+    /// Where figures are kept.
+    #[arg(long, default_value = "target/bench")]
+    target: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// Plays a contender.
+    #[command(hide = true)]
+    Worker(worker::Arguments),
+    /// Holds a lock.
+    #[command(hide = true)]
+    Hold(section::take_over::Arguments),
+}
+
+type Section = fn(&mut Run<'_>) -> Result;
+
+const SECTIONS: [(&str, Section); 7] = [
+    ("sizes", section::sizes::run),
+    ("values", section::values::run),
+    ("shared", section::shared::run),
+    ("fullness", section::fullness::run),
+    ("attach", section::attach::run),
+    ("take-over", section::take_over::run),
+    ("locks", section::locks::run),
+];
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match &arguments.part {
+        Some(Part::Worker(worker)) => worker::run(worker).map(|()| true),
+        Some(Part::Hold(holder)) => section::take_over::hold(holder).map(|()| true),
+        None => bench(&arguments),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether it is a success: a ratio that is missed is none if that was asked for.
+fn bench(arguments: &Arguments) -> Result<bool> {
+    let results = match arguments.report_only {
+        true => Results::load(&arguments.target)?,
+        false => measure(arguments)?,
+    };
+    let writes = !arguments.smoke && arguments.only.is_empty();
+    if writes {
+        results.save(&arguments.target)?;
+        report::write(&results, &arguments.root)?;
+    }
+    for note in &results.notes {
+        println!("note: {note}");
+    }
+    let goals = goals::judge(&results.figures);
+    // Figures of a smoke run mean nothing.
+    if !arguments.smoke {
+        for goal in &goals {
+            println!("{goal}");
+        }
+    }
+    let missed = goals.iter().any(|goal| !goal.reached());
+    println!("{} run, {:.0} s", results.scale, results.seconds);
+    Ok(!(arguments.strict && missed))
+}
+
+fn measure(arguments: &Arguments) -> Result<Results> {
+    let mut scale = match arguments {
+        Arguments { smoke: true, .. } => Scale::smoke(),
+        Arguments { quick: true, .. } => Scale::quick(),
+        _ => Scale::full(),
+    };
+    if arguments.huge {
+        scale.sizes.push(100_000_000);
+    }
+    let begin = Instant::now();
+    let machine = Machine::this()?;
+    let (players, notes) = players(&arguments.target);
+    let folder = tempfile::Builder::new()
+        .prefix("shmtable-bench-keys-")
+        .tempdir_in("/dev/shm")?;
+    let mut run = Run {
+        players,
+        scale: &scale,
+        figures: Default::default(),
+        folder,
+    };
+    for (name, section) in SECTIONS {
+        if arguments.only.is_empty() || arguments.only.iter().any(|only| only == name) {
+            let begin = Instant::now();
+            section(&mut run)?;
+            eprintln!("{name}: {:.1} s", begin.elapsed().as_secs_f64());
+        }
+    }
+    let contenders = run.players.iter().map(|player| player.about);
+    let contenders = contenders
+        .chain([section::LIMIT])
+        .map(|about| (about.name.to_owned(), about.setup.to_owned()));
+    Ok(Results {
+        scale: scale.name.to_owned(),
+        rounds: scale.rounds,
+        turns: scale.turns,
+        contenders: contenders.collect(),
+        figures: run.figures,
+        machine: machine.after_the_run()?,
+        notes,
+        seconds: begin.elapsed().as_secs_f64(),
+    })
+}
+
+/// Who takes part, and why others do not.
+fn players(target: &std::path::Path) -> (Vec<Player>, Vec<String>) {
+    let mut notes = Vec::new();
+    let mut players: Vec<Player> = [
+        Table::ABOUT,
+        Dashmap::ABOUT,
+        Papaya::ABOUT,
+        Scc::ABOUT,
+        Locked::ABOUT,
+        Std::ABOUT,
+        Lmdb::ABOUT,
+    ]
+    .map(|about| Player {
+        about,
+        program: None,
+    })
+    .into();
+    match boost::compile(target) {
+        Ok(program) => players.push(Player {
+            about: boost::ABOUT,
+            program: Some(program),
+        }),
+        Err(error) => notes.push(format!("Boost.Interprocess is left out: {error}")),
+    }
+    match contender::redis_server() {
+        Some(_) => players.push(Player {
+            about: Redis::ABOUT,
+            program: None,
+        }),
+        None => notes.push(
+            "Redis is left out: neither `valkey-server` nor `redis-server` is installed".to_owned(),
+        ),
+    }
+    (players, notes)
+}

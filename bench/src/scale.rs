@@ -1,0 +1,89 @@
+//! How much is done.
+
+use std::time::Duration;
+
+/// Sizes, times and repetitions of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Scale {
+    pub(crate) name: &'static str,
+    /// Tables are made anew so often, contenders taking turns.
+    pub(crate) rounds: usize,
+    /// And asked so often in a round, taking turns again.
+    pub(crate) turns: usize,
+    /// Entries.
+    pub(crate) sizes: Vec<usize>,
+    /// The longest pass of one operation.
+    pub(crate) pass: Duration,
+    /// Bytes of a value, and entries.
+    pub(crate) values: Vec<(usize, usize)>,
+    /// Entries of the tables that several share.
+    pub(crate) shared: usize,
+    /// Processes, or threads.
+    pub(crate) parties: Vec<usize>,
+    /// What several do at the same time, they do so long.
+    pub(crate) mix: Duration,
+    /// Entries of the tables that are kept full.
+    pub(crate) full: usize,
+    /// Deaths of lock holders.
+    pub(crate) deaths: usize,
+}
+
+const HUNDRED_MIB: usize = 100 << 20;
+
+impl Scale {
+    pub(crate) fn full() -> Self {
+        let value = |bytes: usize| (bytes, (HUNDRED_MIB / bytes).min(1_000_000));
+        Self {
+            name: "full",
+            rounds: 5,
+            turns: 2,
+            sizes: vec![1_000, 10_000, 100_000, 1_000_000, 10_000_000],
+            pass: Duration::from_secs(1),
+            values: [8, 100, 1 << 10, 4 << 10, 64 << 10, 1 << 20]
+                .map(value)
+                .into(),
+            shared: 1_000_000,
+            parties: vec![1, 2, 4, 8],
+            mix: Duration::from_millis(500),
+            full: 1_000_000,
+            deaths: 51,
+        }
+    }
+
+    /// Below two minutes.
+    pub(crate) fn quick() -> Self {
+        let value = |bytes: usize| (bytes, (HUNDRED_MIB / bytes).min(500_000));
+        Self {
+            name: "quick",
+            rounds: 1,
+            turns: 3,
+            sizes: vec![1_000, 10_000, 100_000, 1_000_000],
+            pass: Duration::from_millis(100),
+            values: [8, 100, 1 << 10, 4 << 10, 64 << 10, 1 << 20]
+                .map(value)
+                .into(),
+            shared: 500_000,
+            mix: Duration::from_millis(60),
+            full: 200_000,
+            deaths: 15,
+            ..Self::full()
+        }
+    }
+
+    /// Seconds: whether everybody answers, and right.
+    pub(crate) fn smoke() -> Self {
+        Self {
+            name: "smoke",
+            rounds: 1,
+            turns: 1,
+            sizes: vec![1_000, 20_000],
+            pass: Duration::from_millis(10),
+            values: vec![(8, 2_000), (100, 2_000), (1 << 20, 4)],
+            shared: 2_000,
+            parties: vec![1, 2],
+            mix: Duration::from_millis(10),
+            full: 5_000,
+            deaths: 2,
+        }
+    }
+}

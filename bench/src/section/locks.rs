@@ -1,0 +1,69 @@
+//! `raw_sync`'s mutex against the stripe lock, both free, of one thread.
+//!
+//! The stripe lock is not public. Adding to one counter takes and frees it, and hashes
+//! the key, finds it and stores the sum besides; reading the same counter does the
+//! latter without a lock. So the first is more than the lock's time, and the difference
+//! of the two is near it.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use raw_sync::locks::{LockImpl, LockInit, Mutex};
+use shmtable::Options;
+use shmtable_bench::Result;
+
+use super::Run;
+
+const TIMES: usize = 200_000;
+const TURNS: usize = 7;
+const KEY: &[u8] = b"counter";
+
+pub(crate) fn run(run: &mut Run<'_>) -> Result {
+    eprintln!("locks");
+    let table = Options::new()
+        .capacity(1000)
+        .value_space(100_000)
+        .create_anonymous()?;
+    table.fetch_add(KEY, 1)?;
+    // Words, because the mutex must be aligned.
+    let mut memory = vec![0_u64; Mutex::size_of(None).div_ceil(8) + 1];
+    let mutex = mutex_in(&mut memory)?;
+    for _ in 0..TURNS {
+        let took = each(|| drop(black_box(mutex.lock().expect("it is free"))));
+        add(run, "raw_sync mutex, lock and unlock", "raw_sync", took);
+        let took = each(|| {
+            black_box(table.fetch_add(KEY, 1).expect("fetch_add"));
+        });
+        add(run, "fetch_add, one hot key", "shmtable", took);
+        let mut value = [0; 8];
+        let took = each(|| {
+            black_box(table.get_into_slice(KEY, &mut value).expect("get"));
+        });
+        add(run, "get, the same key", "shmtable", took);
+    }
+    Ok(())
+}
+
+fn add(run: &mut Run<'_>, operation: &str, name: &str, took: f64) {
+    run.figures.add(["locks", "1", operation, name], took);
+}
+
+fn each(mut act: impl FnMut()) -> f64 {
+    let begin = Instant::now();
+    for _ in 0..TIMES {
+        act();
+    }
+    begin.elapsed().as_nanos() as f64 / TIMES as f64
+}
+
+#[allow(unsafe_code, reason = "raw_sync has no safe way to make a mutex")]
+fn mutex_in(memory: &mut [u64]) -> Result<Box<dyn LockImpl + '_>> {
+    assert!(size_of_val(memory) >= Mutex::size_of(None));
+    let at = memory.as_mut_ptr().cast::<u8>();
+    // SAFETY: the mutex is written to `at`, which has as many bytes as it says it needs,
+    // aligned to eight as every platform's is at most. They are borrowed as long as the
+    // returned box lives, so nobody else touches or frees them. The guard gives `at` out
+    // as a pointer to the data, which nobody reads.
+    let (mutex, _) = unsafe { Mutex::new(at, at) }?;
+    Ok(mutex)
+}

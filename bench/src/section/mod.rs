@@ -1,0 +1,103 @@
+//! The parts of the benchmark. Each puts figures, in nanoseconds for one operation unless
+//! it says otherwise, under its own name.
+
+pub(crate) mod attach;
+pub(crate) mod fullness;
+pub(crate) mod locks;
+pub(crate) mod shared;
+pub(crate) mod sizes;
+pub(crate) mod take_over;
+pub(crate) mod values;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use shmtable_bench::Result;
+use shmtable_bench::contender::{About, Sharing};
+use shmtable_bench::figure::Figures;
+use shmtable_bench::work::{Kind, Work};
+use tempfile::TempDir;
+
+use crate::order::{Keys, Operation, Pass, Passed};
+use crate::process::{Player, Team};
+use crate::scale::Scale;
+
+/// What the memory allows, as a contender.
+pub(crate) const LIMIT: About = About {
+    name: "limit",
+    setup: "two dependent loads over a table's footprint and the copy of the value, nothing \
+            else: each waiting for the one before (`chained`), or not (`independent`); or the \
+            copy of a value alone",
+    sharing: Sharing::Nobody,
+    slow: false,
+};
+
+/// A run: who takes part, how much is done, and what came out so far.
+pub(crate) struct Run<'s> {
+    pub(crate) players: Vec<Player>,
+    pub(crate) scale: &'s Scale,
+    pub(crate) figures: Figures,
+    /// Where works lie.
+    pub(crate) folder: TempDir,
+}
+
+impl Run<'_> {
+    /// Players that take part in something, and the limit if it does.
+    fn players(&self, take_part: impl Fn(&About) -> bool) -> Vec<Player> {
+        let limit = Player {
+            about: LIMIT,
+            program: None,
+        };
+        let players = self.players.iter().cloned().chain([limit]);
+        players.filter(|player| take_part(&player.about)).collect()
+    }
+
+    /// The work in files.
+    fn work(&self, kind: Kind, entries: usize) -> Result<(Work, PathBuf)> {
+        let work = Work::new(kind, entries);
+        let folder = self.folder.path().to_owned();
+        work.write(&folder)?;
+        Ok((work, folder))
+    }
+
+    /// One number of a pass: nanoseconds for an operation.
+    fn passed(&mut self, section: &str, row: &str, operation: &str, about: &About, passed: Passed) {
+        let each = passed.nanoseconds as f64 / passed.operations.max(1) as f64;
+        self.figures
+            .add([section, row, operation, about.name], each);
+    }
+}
+
+/// A table with all entries, and what each insertion took. Who is slow inserts a part of
+/// them one by one.
+fn filled(player: &Player, folder: &Path, entries: usize) -> Result<(Team, Passed)> {
+    let mut team = Team::start(player, folder, None)?;
+    let most = match player.about.slow {
+        true => Duration::from_millis(200),
+        false => Duration::from_secs(600),
+    };
+    let inserted = team.pass(Pass {
+        operation: Operation::Insert,
+        keys: Keys::Inserted,
+        first: 0,
+        count: entries,
+        most,
+    })?;
+    let done = inserted.operations as usize;
+    if done < entries {
+        fill(&mut team, Keys::Inserted, done, entries - done)?;
+    }
+    Ok((team, inserted))
+}
+
+/// Gives keys their value again.
+fn fill(team: &mut Team, keys: Keys, first: usize, count: usize) -> Result {
+    team.pass(Pass {
+        operation: Operation::Fill,
+        keys,
+        first,
+        count,
+        most: Duration::from_secs(600),
+    })?;
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! Decimal keys -> `1`, in tables from small to large: insertion, reads, and bytes.
+
+use std::time::Instant;
+
+use shmtable::Table;
+use shmtable_bench::Result;
+use shmtable_bench::contender::Contender;
+use shmtable_bench::work::{Kind, Work};
+
+use super::{LIMIT, Run, filled};
+use crate::order::{Keys, Operation, Pass};
+use crate::process::{Player, Team};
+
+/// What is asked, by its name in tables.
+const QUESTIONS: [(&str, Operation, Keys); 4] = [
+    ("get", Operation::Get, Keys::Hits),
+    ("get in order", Operation::Get, Keys::Inserted),
+    ("half misses", Operation::Get, Keys::Half),
+    ("get_many", Operation::GetMany, Keys::Hits),
+];
+
+const LIMITS: [(&str, Operation, Keys); 2] = [
+    ("chained", Operation::Chained, Keys::Hits),
+    ("independent", Operation::Independent, Keys::Hits),
+];
+
+/// Entries up to which all take part, and up to which slow ones do.
+const ALL_TAKE_PART: usize = 10_000_000;
+const SLOW_TAKE_PART: usize = 1_000_000;
+
+pub(crate) fn run(run: &mut Run<'_>) -> Result {
+    for entries in run.scale.sizes.clone() {
+        let (work, folder) = run.work(Kind::Decimal, entries)?;
+        let players = run.players(|about| {
+            let shared = ["shmtable", "LMDB", LIMIT.name].contains(&about.name);
+            let few = entries
+                <= if about.slow {
+                    SLOW_TAKE_PART
+                } else {
+                    ALL_TAKE_PART
+                };
+            shared || few
+        });
+        eprintln!("sizes: {entries} entries");
+        for _ in 0..run.scale.rounds {
+            let mut teams = Vec::new();
+            for player in &players {
+                teams.push(start(run, player, &work, &folder)?);
+            }
+            for turn in 0..run.scale.turns {
+                for team in &mut teams {
+                    ask(run, team, entries, turn)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn start(
+    run: &mut Run<'_>,
+    player: &Player,
+    work: &Work,
+    folder: &std::path::Path,
+) -> Result<Team> {
+    let entries = work.keys.len();
+    let row = entries.to_string();
+    if player.about.name == LIMIT.name {
+        return Team::start(player, folder, None);
+    }
+    let (mut team, inserted) = filled(player, folder, entries)?;
+    run.passed("sizes", &row, "insert", &player.about, inserted);
+    let bytes = team.bytes()? as f64 / entries as f64;
+    let payload = work.payload() as f64 / entries as f64;
+    let name = player.about.name;
+    run.figures.add(["memory", &row, "bytes", name], bytes);
+    run.figures.add(
+        ["memory", &row, "above key and value", name],
+        bytes - payload,
+    );
+    if name == Table::ABOUT.name {
+        open(run, team.address(), work)?;
+    }
+    Ok(team)
+}
+
+/// Opening a full table, and reading a value of it.
+fn open(run: &mut Run<'_>, address: &str, work: &Work) -> Result {
+    let row = work.keys.len().to_string();
+    for key in work.hits.iter().cycle().take(11) {
+        let begin = Instant::now();
+        let table = Table::open(address)?;
+        let attached = begin.elapsed().as_nanos() as f64;
+        let found = table.get(key)?;
+        let read = begin.elapsed().as_nanos() as f64;
+        if found.as_deref() != Some(work.value()) {
+            return Err("the opened table has not what was inserted".into());
+        }
+        for (operation, time) in [("attach, full", attached), ("attach, full, and get", read)] {
+            run.figures
+                .add(["attach", &row, operation, "shmtable"], time);
+        }
+    }
+    Ok(())
+}
+
+fn ask(run: &mut Run<'_>, team: &mut Team, entries: usize, turn: usize) -> Result {
+    let questions: &[_] = match team.about.name == LIMIT.name {
+        true => &LIMITS,
+        false => &QUESTIONS,
+    };
+    let row = entries.to_string();
+    for (name, operation, keys) in questions {
+        let pass = Pass {
+            operation: *operation,
+            keys: *keys,
+            first: entries * turn / run.scale.turns,
+            count: entries.clamp(100_000, 10_000_000),
+            most: run.scale.pass,
+        };
+        // The others emptied the caches.
+        team.pass(Pass {
+            count: pass.count / 8,
+            most: pass.most / 4,
+            ..pass
+        })?;
+        let passed = team.pass(pass)?;
+        run.passed("sizes", &row, name, &team.about.clone(), passed);
+    }
+    Ok(())
+}

@@ -1,0 +1,336 @@
+//! A contender's process: it makes or opens the table, and does as it is told, line by
+//! line, until its input ends.
+
+use std::fs;
+use std::hint::black_box;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::thread;
+use std::time::Instant;
+
+use shmtable_bench::Result;
+use shmtable_bench::contender::{
+    Contender, Dashmap, Lmdb, Locked, Papaya, Redis, Room, Scc, Session, Std,
+};
+use shmtable_bench::limit::Limit;
+use shmtable_bench::work::{Key, Work};
+
+use crate::order::{Keys, Mix, MixKind, Mixed, Operation, Order, Pass, Passed};
+
+/// Operations between two looks at the clock.
+const STRIDE: usize = 64;
+
+/// Keys in one call of `get_many`.
+const MANY: usize = 1000;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    contender: String,
+    /// The folder of the work's files.
+    work: PathBuf,
+    /// Entries to make room for, if not those of the work.
+    #[arg(long)]
+    entries: Option<usize>,
+    #[arg(long)]
+    value_space: Option<usize>,
+    /// Opens the table that is there instead of making one.
+    #[arg(long)]
+    attach: Option<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result {
+    let work = Work::read(&arguments.work)?;
+    match arguments.contender.as_str() {
+        "shmtable" => serve::<shmtable::Table>(arguments, &work),
+        "dashmap" => serve::<Dashmap>(arguments, &work),
+        "papaya" => serve::<Papaya>(arguments, &work),
+        "scc" => serve::<Scc>(arguments, &work),
+        "RwLock<hashbrown>" => serve::<Locked>(arguments, &work),
+        "std HashMap" => serve::<Std>(arguments, &work),
+        "LMDB" => serve::<Lmdb>(arguments, &work),
+        "Redis" => serve::<Redis>(arguments, &work),
+        "limit" => limits(&work),
+        name => Err(format!("no such contender: {name}").into()),
+    }
+}
+
+fn serve<C: Contender>(arguments: &Arguments, work: &Work) -> Result {
+    let mut room = Room::for_work(work);
+    room.value_space = arguments.value_space.unwrap_or(room.value_space);
+    room.entries = arguments.entries.unwrap_or(room.entries);
+    let before = resident()?;
+    let begin = Instant::now();
+    let contender = match &arguments.attach {
+        Some(address) => C::attach(address, &room)?,
+        None => C::create(&room)?,
+    };
+    let took = begin.elapsed().as_nanos();
+    let address = contender.address();
+    answer(&format!("{} {took}", address.as_deref().unwrap_or("-")))?;
+    orders(|order| {
+        Ok(match order {
+            Order::Pass(asked) => pass(&mut contender.session(true), work, &asked)?.to_string(),
+            Order::Mix(asked) => mix(&contender, work, &asked)?.to_string(),
+            Order::Bytes => match contender.bytes()? {
+                Some(bytes) => bytes,
+                None => resident()?.saturating_sub(before),
+            }
+            .to_string(),
+            Order::Counter => contender.session(true).add(&work.hits[0], 0).to_string(),
+        })
+    })
+}
+
+fn orders(mut obey: impl FnMut(Order) -> Result<String>) -> Result {
+    for line in io::stdin().lines() {
+        answer(&obey(line?.parse()?)?)?;
+    }
+    Ok(())
+}
+
+fn answer(line: &str) -> Result {
+    let mut output = io::stdout().lock();
+    writeln!(output, "{line}")?;
+    Ok(output.flush()?)
+}
+
+/// Bytes of memory that this process has to itself.
+fn resident() -> Result<u64> {
+    let fields = fs::read_to_string("/proc/self/statm")?;
+    let mut pages = fields
+        .split_ascii_whitespace()
+        .skip(1)
+        .map(str::parse::<u64>);
+    let (Some(all), Some(shared)) = (pages.next(), pages.next()) else {
+        return Err("/proc/self/statm has changed".into());
+    };
+    Ok((all? - shared?) * 4096)
+}
+
+/// The keys of a pass, round and round.
+fn keys<'w>(work: &'w Work, asked: &Pass) -> impl Iterator<Item = &'w Key> {
+    let keys = match asked.keys {
+        Keys::Inserted => &work.keys,
+        Keys::Hits => &work.hits,
+        Keys::Half => &work.half,
+    };
+    keys[asked.first % keys.len()..]
+        .iter()
+        .chain(keys.iter().cycle())
+}
+
+/// Runs `act` for one key after the other, and looks at the clock now and then.
+fn timed<'k, S: Session>(
+    session: &mut S,
+    asked: &Pass,
+    mut keys: impl Iterator<Item = &'k Key>,
+    mut act: impl FnMut(&mut S, &Key),
+) -> Passed {
+    let mut done = 0;
+    let begin = Instant::now();
+    while done < asked.count && begin.elapsed() < asked.most {
+        let stride = STRIDE.min(asked.count - done);
+        for key in keys.by_ref().take(stride) {
+            act(session, key);
+        }
+        done += stride;
+    }
+    session.finish();
+    Passed {
+        nanoseconds: begin.elapsed().as_nanos() as u64,
+        operations: done as u64,
+    }
+}
+
+/// Whether an answer is the one that everybody must give.
+#[inline]
+fn right(key: &Key, found: Option<&[u8]>, value: &[u8]) -> bool {
+    match found {
+        Some(found) => {
+            key.present
+                && found.len() == value.len()
+                && found.first() == value.first()
+                && found.last() == value.last()
+        }
+        None => !key.present,
+    }
+}
+
+fn pass<S: Session>(session: &mut S, work: &Work, asked: &Pass) -> Result<Passed> {
+    let value = work.value();
+    let all = keys(work, asked);
+    let mut wrong = 0_u64;
+    let mut buffer = Vec::new();
+    let passed = match asked.operation {
+        Operation::Insert => timed(session, asked, all, |to, key| to.insert(key, value)),
+        Operation::Fill => {
+            let begin = Instant::now();
+            session.fill(all.take(asked.count), value);
+            session.finish();
+            Passed {
+                nanoseconds: begin.elapsed().as_nanos() as u64,
+                operations: asked.count as u64,
+            }
+        }
+        Operation::Get => timed(session, asked, all, |of, key| {
+            let found = of.get(key, &mut buffer).then_some(&*buffer);
+            wrong += u64::from(!right(key, found, value));
+            black_box(buffer.as_ptr());
+        }),
+        Operation::GetMany => return get_many(session, work, asked),
+        Operation::Replace => timed(session, asked, all, |of, key| of.replace(key, value)),
+        Operation::Resize => {
+            let mut lengths = work.lengths.iter().cycle();
+            timed(session, asked, all, |of, key| {
+                let length = lengths.next().copied().unwrap_or_default();
+                of.replace(key, &work.bytes[..length]);
+            })
+        }
+        Operation::Remove => timed(session, asked, all, |of, key| {
+            wrong += u64::from(!of.remove(key));
+        }),
+        Operation::Add => timed(session, asked, all, |to, key| {
+            black_box(to.add(key, 1));
+        }),
+        Operation::Chained | Operation::Independent | Operation::Copy => {
+            return Err("only the limit does that".into());
+        }
+    };
+    if wrong > 0 {
+        return Err(format!("{wrong} wrong answers in '{}'", Order::Pass(*asked)).into());
+    }
+    Ok(passed)
+}
+
+fn get_many<S: Session>(session: &mut S, work: &Work, asked: &Pass) -> Result<Passed> {
+    let value = work.value();
+    let all: Vec<Key> = keys(work, asked).take(asked.count).copied().collect();
+    let (mut done, mut wrong) = (0, 0_u64);
+    let begin = Instant::now();
+    for batch in all.chunks(MANY) {
+        if begin.elapsed() >= asked.most {
+            break;
+        }
+        let mut asked = batch.iter();
+        session.get_many(batch, &mut |found| {
+            let right = asked.next().is_some_and(|key| right(key, found, value));
+            wrong += u64::from(!right);
+        });
+        done += batch.len();
+        wrong += asked.len() as u64;
+    }
+    session.finish();
+    let nanoseconds = begin.elapsed().as_nanos() as u64;
+    if wrong > 0 {
+        return Err(format!("{wrong} wrong answers of get_many").into());
+    }
+    Ok(Passed {
+        nanoseconds,
+        operations: done as u64,
+    })
+}
+
+fn mix<C: Contender>(contender: &C, work: &Work, asked: &Mix) -> Result<Mixed> {
+    if asked.threads == 1 {
+        return side(&mut contender.session(false), work, asked, asked.index);
+    }
+    let sides = thread::scope(|scope| {
+        let start = |thread| {
+            let side = move || {
+                let index = asked.index + thread;
+                let result = side(&mut contender.session(false), work, asked, index);
+                result.map_err(|error| error.to_string())
+            };
+            scope.spawn(side)
+        };
+        let threads: Vec<_> = (0..asked.threads).map(start).collect();
+        let ends = threads.into_iter().map(|thread| thread.join());
+        ends.collect::<Vec<_>>()
+    });
+    let mut mixed = Mixed::new();
+    for side in sides {
+        mixed.join(&side.map_err(|_| "a thread panicked")??)?;
+    }
+    Ok(mixed)
+}
+
+/// What one thread does.
+fn side<S: Session>(session: &mut S, work: &Work, asked: &Mix, index: usize) -> Result<Mixed> {
+    let first = work.hits.len() * index / asked.of;
+    let mut keys = work.hits[first..].iter().chain(work.hits.iter().cycle());
+    let mut mixed = Mixed::new();
+    let mut buffer = Vec::new();
+    let mut wrong = 0_u64;
+    // Steps of the golden section: evenly spread, and without a period.
+    let mut draw = (index as u32).wrapping_mul(0x5bd1_e995);
+    let begin = Instant::now();
+    while begin.elapsed() < asked.time {
+        for _ in 0..STRIDE {
+            let Some(key) = keys.next() else { break };
+            draw = draw.wrapping_add(0x9e37_79b9);
+            let start = asked.latencies.then(Instant::now);
+            let writes = match asked.kind {
+                MixKind::Writes(percent) if (u64::from(draw) * 100) >> 32 >= percent.into() => {
+                    let found = session.get(key, &mut buffer).then_some(&*buffer);
+                    wrong += u64::from(!right(key, found, work.value()));
+                    black_box(buffer.as_ptr());
+                    false
+                }
+                MixKind::Writes(_) => {
+                    session.replace(key, work.value());
+                    true
+                }
+                MixKind::AddHot => {
+                    black_box(session.add(&work.hits[0], 1));
+                    true
+                }
+                MixKind::AddMany => {
+                    black_box(session.add(key, 1));
+                    true
+                }
+            };
+            if let Some(start) = start {
+                let took = start.elapsed().as_nanos() as u64;
+                let histogram = if writes {
+                    &mut mixed.writes
+                } else {
+                    &mut mixed.reads
+                };
+                histogram.record(took)?;
+            }
+        }
+        mixed.operations += STRIDE as u64;
+    }
+    mixed.rate = mixed.operations as f64 / begin.elapsed().as_secs_f64();
+    if wrong > 0 {
+        return Err(format!("{wrong} wrong answers in '{}'", Order::Mix(*asked)).into());
+    }
+    Ok(mixed)
+}
+
+/// The limits answer passes as a contender does.
+fn limits(work: &Work) -> Result {
+    let mut limit = Limit::new(work);
+    answer("- 0")?;
+    orders(|order| {
+        let Order::Pass(asked) = order else {
+            return Err("a limit is only passed".into());
+        };
+        let mut done = 0;
+        let begin = Instant::now();
+        while done < asked.count && begin.elapsed() < asked.most {
+            match asked.operation {
+                Operation::Chained => (0..STRIDE).for_each(|_| limit.chained()),
+                Operation::Independent => (0..STRIDE).for_each(|_| limit.independent()),
+                Operation::Copy => (0..STRIDE).for_each(|_| limit.copy()),
+                _ => return Err("a limit stores nothing".into()),
+            }
+            done += STRIDE;
+        }
+        let passed = Passed {
+            nanoseconds: begin.elapsed().as_nanos() as u64,
+            operations: done as u64,
+        };
+        Ok(passed.to_string())
+    })
+}
