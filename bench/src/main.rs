@@ -14,6 +14,7 @@ mod report;
 mod results;
 mod scale;
 mod section;
+mod stopwatch;
 mod worker;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use clap::{Parser, Subcommand};
 use shmtable::Table;
 use shmtable_bench::Result;
 use shmtable_bench::contender::{self, Contender, Dashmap, Lmdb, Locked, Papaya, Redis, Scc, Std};
+use shmtable_bench::figure::Figures;
 
 use machine::Machine;
 use process::Player;
@@ -104,9 +106,10 @@ fn main() -> ExitCode {
 
 /// Whether it is a success: a ratio that is missed is none if that was asked for.
 fn bench(arguments: &Arguments) -> Result<bool> {
-    let results = match arguments.report_only {
-        true => Results::load(&arguments.target)?,
-        false => measure(arguments)?,
+    let results = if arguments.report_only {
+        Results::load(&arguments.target)?
+    } else {
+        measure(arguments)?
     };
     let writes = !arguments.smoke && arguments.only.is_empty();
     if writes {
@@ -146,7 +149,7 @@ fn measure(arguments: &Arguments) -> Result<Results> {
     let mut run = Run {
         players,
         scale: &scale,
-        figures: Default::default(),
+        figures: Figures::default(),
         folder,
     };
     for (name, section) in SECTIONS {

@@ -21,13 +21,15 @@ pub(crate) enum Operation {
     Resize,
     Remove,
     Add,
+    /// Adds to one key, whatever the keys.
+    AddHot,
     /// The limits: see `shmtable_bench::limit`.
     Chained,
     Independent,
     Copy,
 }
 
-const OPERATIONS: [(Operation, &str); 11] = [
+const OPERATIONS: [(Operation, &str); 12] = [
     (Operation::Insert, "insert"),
     (Operation::Fill, "fill"),
     (Operation::Get, "get"),
@@ -36,6 +38,7 @@ const OPERATIONS: [(Operation, &str); 11] = [
     (Operation::Resize, "resize"),
     (Operation::Remove, "remove"),
     (Operation::Add, "add"),
+    (Operation::AddHot, "add_hot"),
     (Operation::Chained, "chained"),
     (Operation::Independent, "independent"),
     (Operation::Copy, "copy"),

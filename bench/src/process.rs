@@ -58,7 +58,7 @@ impl Process {
         // Its table is made or opened.
         let line = process.answer()?;
         if let Some((address, nanoseconds)) = line.split_once(' ') {
-            process.address = address.to_owned();
+            address.clone_into(&mut process.address);
             process.ready = nanoseconds.parse()?;
         }
         Ok(process)

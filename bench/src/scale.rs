@@ -14,6 +14,8 @@ pub(crate) struct Scale {
     pub(crate) sizes: Vec<usize>,
     /// The longest pass of one operation.
     pub(crate) pass: Duration,
+    /// The same, for each size of values.
+    pub(crate) value_pass: Duration,
     /// Bytes of a value, and entries.
     pub(crate) values: Vec<(usize, usize)>,
     /// Entries of the tables that several share.
@@ -39,6 +41,7 @@ impl Scale {
             turns: 2,
             sizes: vec![1_000, 10_000, 100_000, 1_000_000, 10_000_000],
             pass: Duration::from_secs(1),
+            value_pass: Duration::from_millis(300),
             values: [8, 100, 1 << 10, 4 << 10, 64 << 10, 1 << 20]
                 .map(value)
                 .into(),
@@ -58,15 +61,16 @@ impl Scale {
             rounds: 1,
             turns: 3,
             sizes: vec![1_000, 10_000, 100_000, 1_000_000],
-            pass: Duration::from_millis(100),
+            pass: Duration::from_millis(80),
+            value_pass: Duration::from_millis(25),
             values: [8, 100, 1 << 10, 4 << 10, 64 << 10, 1 << 20]
                 .map(value)
                 .into(),
             shared: 500_000,
-            mix: Duration::from_millis(60),
+            parties: vec![1, 2],
+            mix: Duration::from_millis(30),
             full: 200_000,
             deaths: 15,
-            ..Self::full()
         }
     }
 
@@ -78,6 +82,7 @@ impl Scale {
             turns: 1,
             sizes: vec![1_000, 20_000],
             pass: Duration::from_millis(10),
+            value_pass: Duration::from_millis(10),
             values: vec![(8, 2_000), (100, 2_000), (1 << 20, 4)],
             shared: 2_000,
             parties: vec![1, 2],

@@ -5,7 +5,7 @@ use std::fs;
 use std::hint::black_box;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
 
 use shmtable_bench::Result;
@@ -16,6 +16,7 @@ use shmtable_bench::limit::Limit;
 use shmtable_bench::work::{Key, Work};
 
 use crate::order::{Keys, Mix, MixKind, Mixed, Operation, Order, Pass, Passed};
+use crate::stopwatch::Stopwatch;
 
 /// Operations between two looks at the clock.
 const STRIDE: usize = 64;
@@ -69,7 +70,9 @@ fn serve<C: Contender>(arguments: &Arguments, work: &Work) -> Result {
     answer(&format!("{} {took}", address.as_deref().unwrap_or("-")))?;
     orders(|order| {
         Ok(match order {
-            Order::Pass(asked) => pass(&mut contender.session(true), work, &asked)?.to_string(),
+            Order::Pass(asked) => {
+                pass(&mut contender.session(true), work, &asked, C::ABOUT.slow)?.to_string()
+            }
             Order::Mix(asked) => mix(&contender, work, &asked)?.to_string(),
             Order::Bytes => match contender.bytes()? {
                 Some(bytes) => bytes,
@@ -123,12 +126,12 @@ fn keys<'w>(work: &'w Work, asked: &Pass) -> impl Iterator<Item = &'w Key> {
 fn timed<'k, S: Session>(
     session: &mut S,
     asked: &Pass,
+    watch: Stopwatch,
     mut keys: impl Iterator<Item = &'k Key>,
     mut act: impl FnMut(&mut S, &Key),
 ) -> Passed {
     let mut done = 0;
-    let begin = Instant::now();
-    while done < asked.count && begin.elapsed() < asked.most {
+    while done < asked.count && watch.elapsed() < asked.most {
         let stride = STRIDE.min(asked.count - done);
         for key in keys.by_ref().take(stride) {
             act(session, key);
@@ -137,7 +140,7 @@ fn timed<'k, S: Session>(
     }
     session.finish();
     Passed {
-        nanoseconds: begin.elapsed().as_nanos() as u64,
+        nanoseconds: watch.stop(),
         operations: done as u64,
     }
 }
@@ -156,41 +159,44 @@ fn right(key: &Key, found: Option<&[u8]>, value: &[u8]) -> bool {
     }
 }
 
-fn pass<S: Session>(session: &mut S, work: &Work, asked: &Pass) -> Result<Passed> {
+fn pass<S: Session>(session: &mut S, work: &Work, asked: &Pass, waits: bool) -> Result<Passed> {
     let value = work.value();
     let all = keys(work, asked);
     let mut wrong = 0_u64;
     let mut buffer = Vec::new();
+    let watch = Stopwatch::start(waits);
     let passed = match asked.operation {
-        Operation::Insert => timed(session, asked, all, |to, key| to.insert(key, value)),
+        Operation::Insert => timed(session, asked, watch, all, |to, key| to.insert(key, value)),
         Operation::Fill => {
-            let begin = Instant::now();
             session.fill(all.take(asked.count), value);
             session.finish();
             Passed {
-                nanoseconds: begin.elapsed().as_nanos() as u64,
+                nanoseconds: watch.stop(),
                 operations: asked.count as u64,
             }
         }
-        Operation::Get => timed(session, asked, all, |of, key| {
+        Operation::Get => timed(session, asked, watch, all, |of, key| {
             let found = of.get(key, &mut buffer).then_some(&*buffer);
             wrong += u64::from(!right(key, found, value));
             black_box(buffer.as_ptr());
         }),
-        Operation::GetMany => return get_many(session, work, asked),
-        Operation::Replace => timed(session, asked, all, |of, key| of.replace(key, value)),
+        Operation::GetMany => return get_many(session, work, asked, waits),
+        Operation::Replace => timed(session, asked, watch, all, |of, key| of.replace(key, value)),
         Operation::Resize => {
             let mut lengths = work.lengths.iter().cycle();
-            timed(session, asked, all, |of, key| {
+            timed(session, asked, watch, all, |of, key| {
                 let length = lengths.next().copied().unwrap_or_default();
                 of.replace(key, &work.bytes[..length]);
             })
         }
-        Operation::Remove => timed(session, asked, all, |of, key| {
+        Operation::Remove => timed(session, asked, watch, all, |of, key| {
             wrong += u64::from(!of.remove(key));
         }),
-        Operation::Add => timed(session, asked, all, |to, key| {
+        Operation::Add => timed(session, asked, watch, all, |to, key| {
             black_box(to.add(key, 1));
+        }),
+        Operation::AddHot => timed(session, asked, watch, all, |to, _| {
+            black_box(to.add(&work.hits[0], 1));
         }),
         Operation::Chained | Operation::Independent | Operation::Copy => {
             return Err("only the limit does that".into());
@@ -202,13 +208,13 @@ fn pass<S: Session>(session: &mut S, work: &Work, asked: &Pass) -> Result<Passed
     Ok(passed)
 }
 
-fn get_many<S: Session>(session: &mut S, work: &Work, asked: &Pass) -> Result<Passed> {
+fn get_many<S: Session>(session: &mut S, work: &Work, asked: &Pass, waits: bool) -> Result<Passed> {
     let value = work.value();
     let all: Vec<Key> = keys(work, asked).take(asked.count).copied().collect();
     let (mut done, mut wrong) = (0, 0_u64);
-    let begin = Instant::now();
+    let watch = Stopwatch::start(waits);
     for batch in all.chunks(MANY) {
-        if begin.elapsed() >= asked.most {
+        if watch.elapsed() >= asked.most {
             break;
         }
         let mut asked = batch.iter();
@@ -220,7 +226,7 @@ fn get_many<S: Session>(session: &mut S, work: &Work, asked: &Pass) -> Result<Pa
         wrong += asked.len() as u64;
     }
     session.finish();
-    let nanoseconds = begin.elapsed().as_nanos() as u64;
+    let nanoseconds = watch.stop();
     if wrong > 0 {
         return Err(format!("{wrong} wrong answers of get_many").into());
     }
@@ -244,7 +250,7 @@ fn mix<C: Contender>(contender: &C, work: &Work, asked: &Mix) -> Result<Mixed> {
             scope.spawn(side)
         };
         let threads: Vec<_> = (0..asked.threads).map(start).collect();
-        let ends = threads.into_iter().map(|thread| thread.join());
+        let ends = threads.into_iter().map(ScopedJoinHandle::join);
         ends.collect::<Vec<_>>()
     });
     let mut mixed = Mixed::new();
@@ -317,8 +323,8 @@ fn limits(work: &Work) -> Result {
             return Err("a limit is only passed".into());
         };
         let mut done = 0;
-        let begin = Instant::now();
-        while done < asked.count && begin.elapsed() < asked.most {
+        let watch = Stopwatch::start(false);
+        while done < asked.count && watch.elapsed() < asked.most {
             match asked.operation {
                 Operation::Chained => (0..STRIDE).for_each(|_| limit.chained()),
                 Operation::Independent => (0..STRIDE).for_each(|_| limit.independent()),
@@ -328,7 +334,7 @@ fn limits(work: &Work) -> Result {
             done += STRIDE;
         }
         let passed = Passed {
-            nanoseconds: begin.elapsed().as_nanos() as u64,
+            nanoseconds: watch.stop(),
             operations: done as u64,
         };
         Ok(passed.to_string())

@@ -38,7 +38,8 @@ pub struct About {
     pub setup: &'static str,
     /// Among whom it can be shared.
     pub sharing: Sharing,
-    /// Whether every operation is a system call: it is then asked less often.
+    /// Whether every operation waits for a server: it is then asked less often, and
+    /// timed by the clock.
     pub slow: bool,
 }
 

@@ -21,6 +21,10 @@ pub(crate) fn parts(results: &Results, goals: &[Goal]) -> Vec<(&'static str, Str
         ("sizes", by_operation(figures, "sizes", &time, &entries)),
         ("values", by_operation(figures, "values", &time, &bytes)),
         (
+            "counters",
+            by_operation(figures, "counters", &time, &entries),
+        ),
+        (
             "shared",
             by_operation(figures, "shared", &rate, &str::to_owned),
         ),
@@ -73,9 +77,10 @@ fn run(results: &Results) -> String {
         "full" => String::new(),
         scale => format!("**A {scale} run, to be taken again in full.** "),
     };
-    let busy = match results.machine.was_busy() {
-        true => "**Others were at work on this machine: the figures are to be taken again.** ",
-        false => "",
+    let busy = if results.machine.was_busy() {
+        "**Others were at work on this machine: the figures are to be taken again.** "
+    } else {
+        ""
     };
     format!(
         "{quick}{busy}{}. {} rounds of {} turns, {:.0} s; medians.\n",
@@ -125,7 +130,7 @@ fn by_operation(
     figures: &Figures,
     section: &str,
     shown: Shown<'_>,
-    named: &dyn Fn(&str) -> String,
+    row_name: &dyn Fn(&str) -> String,
 ) -> String {
     let mut text = String::new();
     for operation in figures.names(section, |figure| &figure.operation) {
@@ -142,7 +147,7 @@ fn by_operation(
             if names.iter().all(|name| figures.median(at(name)).is_none()) {
                 continue;
             }
-            let _ = write!(text, "| {} |", named(row));
+            let _ = write!(text, "| {} |", row_name(row));
             for name in &names {
                 let _ = write!(text, " {} |", beside(figures, at(name), shown));
             }

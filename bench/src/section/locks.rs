@@ -6,13 +6,13 @@
 //! of the two is near it.
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use raw_sync::locks::{LockImpl, LockInit, Mutex};
 use shmtable::Options;
 use shmtable_bench::Result;
 
 use super::Run;
+use crate::stopwatch::Stopwatch;
 
 const TIMES: usize = 200_000;
 const TURNS: usize = 7;
@@ -49,11 +49,11 @@ fn add(run: &mut Run<'_>, operation: &str, name: &str, took: f64) {
 }
 
 fn each(mut act: impl FnMut()) -> f64 {
-    let begin = Instant::now();
+    let watch = Stopwatch::start(false);
     for _ in 0..TIMES {
         act();
     }
-    begin.elapsed().as_nanos() as f64 / TIMES as f64
+    watch.stop() as f64 / TIMES as f64
 }
 
 #[allow(unsafe_code, reason = "raw_sync has no safe way to make a mutex")]

@@ -32,6 +32,9 @@ pub(crate) const LIMIT: About = About {
     slow: false,
 };
 
+/// Longer than anything takes.
+const LONG: Duration = Duration::from_mins(10);
+
 /// A run: who takes part, how much is done, and what came out so far.
 pub(crate) struct Run<'s> {
     pub(crate) players: Vec<Player>,
@@ -72,9 +75,10 @@ impl Run<'_> {
 /// them one by one.
 fn filled(player: &Player, folder: &Path, entries: usize) -> Result<(Team, Passed)> {
     let mut team = Team::start(player, folder, None)?;
-    let most = match player.about.slow {
-        true => Duration::from_millis(200),
-        false => Duration::from_secs(600),
+    let most = if player.about.slow {
+        Duration::from_millis(200)
+    } else {
+        LONG
     };
     let inserted = team.pass(Pass {
         operation: Operation::Insert,
@@ -97,7 +101,7 @@ fn fill(team: &mut Team, keys: Keys, first: usize, count: usize) -> Result {
         keys,
         first,
         count,
-        most: Duration::from_secs(600),
+        most: LONG,
     })?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use shmtable_bench::Result;
 use shmtable_bench::contender::Sharing;
 use shmtable_bench::work::Kind;
 
-use super::{Run, filled};
+use super::{LONG, Run, filled};
 use crate::order::{Keys, Mix, MixKind, Mixed, Operation, Pass};
 use crate::process::Team;
 
@@ -60,12 +60,19 @@ fn counters(run: &mut Run<'_>) -> Result {
             operation: Operation::Add,
             keys: Keys::Inserted,
             first: 0,
-            count: if player.about.slow { 1000 } else { entries },
-            most: std::time::Duration::from_secs(600),
+            count: if player.about.slow {
+                1000.min(entries)
+            } else {
+                entries
+            },
+            most: LONG,
         })?;
         teams.push(team);
     }
-    for _ in 0..run.scale.rounds * run.scale.turns {
+    for turn in 0..run.scale.rounds * run.scale.turns {
+        for team in &mut teams {
+            one_process(run, team, turn)?;
+        }
         for parties in run.scale.parties.clone() {
             for mix in COUNTERS {
                 for team in &mut teams {
@@ -79,6 +86,26 @@ fn counters(run: &mut Run<'_>) -> Result {
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// Adding by one process, to counters that are there.
+fn one_process(run: &mut Run<'_>, team: &mut Team, turn: usize) -> Result {
+    let entries = run.scale.shared;
+    for (name, operation) in [
+        ("add to one", Operation::AddHot),
+        ("add to many", Operation::Add),
+    ] {
+        let passed = team.pass(Pass {
+            operation,
+            keys: Keys::Hits,
+            first: turn * 7919,
+            count: entries,
+            most: run.scale.pass,
+        })?;
+        let row = entries.to_string();
+        run.passed("counters", &row, name, &team.about.clone(), passed);
     }
     Ok(())
 }

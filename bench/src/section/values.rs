@@ -62,7 +62,7 @@ fn turns(run: &mut Run<'_>, team: &mut Team, row: &str, entries: usize, turn: us
             keys: Keys::Hits,
             first: entries * turn / run.scale.turns,
             count: most_keys,
-            most: run.scale.pass,
+            most: run.scale.value_pass,
         };
         if !matches!(operation, Operation::Remove | Operation::Resize) {
             team.pass(Pass {
