@@ -44,7 +44,8 @@ impl Limit {
         let record =
             WORD + work.keys[0].len().next_multiple_of(WORD) + value.next_multiple_of(WORD);
         let index: Vec<usize> = places.iter().map(|place| place * record).collect();
-        let mut records = vec![0; entries * record];
+        // Written, for pages that never were are all one page of zeros, which is cached.
+        let mut records = vec![1; entries * record];
         // A record begins with the entry to be asked for next: one circle.
         for (i, entry) in order.iter().enumerate() {
             let next = order[(i + 1) % entries];

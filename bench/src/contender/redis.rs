@@ -98,7 +98,7 @@ impl Contender for Redis {
         let mut connection = self.client.get_connection()?;
         let info: String = redis::cmd("INFO").arg("memory").query(&mut connection)?;
         let mut lines = info.lines();
-        let used = lines.find_map(|line| line.strip_prefix("used_memory_dataset:"));
+        let used = lines.find_map(|line| line.strip_prefix("used_memory:"));
         Ok(used.map(str::parse).transpose()?)
     }
 }
