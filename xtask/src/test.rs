@@ -114,9 +114,7 @@ const LANES: &[Lane] = &[
         name: "benches",
         extent: Extent::Full,
         run: || {
-            run_command(&mut cargo(
-                "bench --no-run --package shmtable-bench --benches",
-            ))?;
+            run_command(&mut cargo("bench --no-run --package shmtable-bench"))?;
             bench::run(&["--smoke"])
         },
     },
