@@ -5,6 +5,8 @@ use std::fmt;
 use shmtable_bench::figure::Figures;
 use shmtable_bench::work::Kind;
 
+use crate::section::fullness::UNCLEANED;
+
 /// The size that ratios at one size are about.
 const MILLION: &str = "1000000";
 
@@ -194,8 +196,12 @@ impl Goals<'_> {
 
     fn rest(&mut self) {
         let at = |percent| ["fullness", percent, "replace", US];
-        let found = self.figures.ratio(at("25"), at("80"));
-        self.at_least(0.5, "replace, 80 % full, rate to that of 25 %", found);
+        let found = self.figures.ratio(at(UNCLEANED), at("80"));
+        self.at_least(
+            0.5,
+            "replace, 80 % full, rate to that before any cleaning",
+            found,
+        );
 
         let sizes = self.figures.names("sizes", |figure| &figure.row);
         // Up to ten million.

@@ -7,6 +7,7 @@ use shmtable_bench::work::{Kind, size};
 
 use crate::goals::Goal;
 use crate::results::Results;
+use crate::section::fullness::UNCLEANED;
 
 const US: &str = "shmtable";
 
@@ -204,15 +205,19 @@ fn latency(figures: &Figures) -> String {
 }
 
 fn fullness(figures: &Figures) -> String {
-    let mut text = heading("full", ["replace", "rate to that of 25 %"].into_iter());
+    let mut text = heading(
+        "percent full",
+        ["replace", "rate to that before any cleaning"].into_iter(),
+    );
     for row in figures.names("fullness", |figure| &figure.row) {
         let at = |row| ["fullness", row, "replace", US];
-        let (Some(found), Some(ratio)) =
-            (figures.median(at(&row)), figures.ratio(at("25"), at(&row)))
-        else {
+        let (Some(found), Some(ratio)) = (
+            figures.median(at(&row)),
+            figures.ratio(at(UNCLEANED), at(&row)),
+        ) else {
             continue;
         };
-        let _ = writeln!(text, "| {row} % | {} | {ratio:.2} |", time(found));
+        let _ = writeln!(text, "| {row} | {} | {ratio:.2} |", time(found));
     }
     text
 }

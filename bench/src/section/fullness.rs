@@ -8,12 +8,16 @@ use shmtable_bench::Result;
 use shmtable_bench::contender::Contender;
 use shmtable_bench::work::Kind;
 
-use super::{Run, fill};
+use super::{LONG, Run, fill};
 use crate::order::{Keys, Operation, Pass};
 use crate::process::Team;
 
-/// Percent of the value space; the first is the reference.
-pub(crate) const PERCENT: [usize; 5] = [25, 50, 80, 90, 95];
+/// The reference: what is replaced before there is as much garbage as data. Nothing is
+/// cleaned until then, but memory is taken for the first time.
+pub(crate) const UNCLEANED: &str = "none cleaned yet";
+
+/// Percent of the value space.
+const PERCENT: [usize; 5] = [25, 50, 80, 90, 95];
 
 /// The values that are replaced before anything is timed, for each entry: cleaning has
 /// then begun everywhere.
@@ -32,6 +36,14 @@ pub(crate) fn run(run: &mut Run<'_>) -> Result {
         let space = work.payload() * 100 / percent;
         let mut team = Team::start(&player, &folder, Some(space))?;
         fill(&mut team, Keys::Inserted, 0, entries)?;
+        let first = team.pass(Pass {
+            operation: Operation::Replace,
+            keys: Keys::Hits,
+            first: 0,
+            count: entries * 3 / 4,
+            most: LONG,
+        })?;
+        run.passed("fullness", UNCLEANED, "replace", &player.about, first);
         for _ in 0..REPLACED_BEFORE {
             fill(&mut team, Keys::Hits, 0, entries)?;
         }
