@@ -123,7 +123,7 @@ impl Goals<'_> {
     fn reads(&mut self) {
         for (rival, limit) in [
             ("dashmap", 2.5),
-            ("RwLock<hashbrown>", 2.5),
+            ("locked hashbrown", 2.5),
             ("papaya", 2.0),
             ("LMDB", 4.0),
         ] {

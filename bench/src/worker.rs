@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         "dashmap" => serve::<Dashmap>(arguments, &work),
         "papaya" => serve::<Papaya>(arguments, &work),
         "scc" => serve::<Scc>(arguments, &work),
-        "RwLock<hashbrown>" => serve::<Locked>(arguments, &work),
+        "locked hashbrown" => serve::<Locked>(arguments, &work),
         "std HashMap" => serve::<Std>(arguments, &work),
         "LMDB" => serve::<Lmdb>(arguments, &work),
         "Redis" => serve::<Redis>(arguments, &work),

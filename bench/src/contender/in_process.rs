@@ -220,7 +220,7 @@ pub struct Locked {
 
 impl Contender for Locked {
     const ABOUT: About = threads(
-        "RwLock<hashbrown>",
+        "locked hashbrown",
         "`parking_lot::RwLock<hashbrown::HashMap<Vec<u8>, Vec<u8>>>` with capacity; replaces in \
          place; counters are `AtomicI64`, added to under the reader's lock",
     );

@@ -19,7 +19,7 @@ const COLOURS: [(&str, RGBColor); 11] = [
     ("dashmap", RGBColor(31, 119, 180)),
     ("papaya", RGBColor(255, 127, 14)),
     ("scc", RGBColor(44, 160, 44)),
-    ("RwLock<hashbrown>", RGBColor(148, 103, 189)),
+    ("locked hashbrown", RGBColor(148, 103, 189)),
     ("std HashMap", RGBColor(140, 86, 75)),
     ("LMDB", RGBColor(227, 119, 194)),
     ("Boost", RGBColor(188, 160, 34)),
