@@ -162,7 +162,7 @@ fn fetch_add(criterion: &mut Criterion, work: &Work) {
 
 /// A counter for every key.
 fn counters<C: Contender>(work: &Work) -> C {
-    let table = C::create(&Room::for_work(work)).expect("there is room");
+    let table = C::create(&Room::for_counters(work)).expect("there is room");
     let mut session = table.session(true);
     for key in &work.keys {
         session.add(key, 1);

@@ -127,6 +127,11 @@ impl Team {
         Self::with(player, work, vec![entries, value_space])
     }
 
+    /// Makes a table of counters.
+    pub(crate) fn start_counters(player: &Player, work: &Path) -> Result<Self> {
+        Self::with(player, work, vec!["--counters".to_owned()])
+    }
+
     fn with(player: &Player, work: &Path, arguments: Vec<String>) -> Result<Self> {
         let mut command = command(player, work);
         command.args(&arguments);

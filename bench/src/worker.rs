@@ -34,6 +34,9 @@ pub(crate) struct Arguments {
     entries: Option<usize>,
     #[arg(long)]
     value_space: Option<usize>,
+    /// The values will be counters.
+    #[arg(long)]
+    counters: bool,
     /// Opens the table that is there instead of making one.
     #[arg(long)]
     attach: Option<String>,
@@ -58,6 +61,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
 fn serve<C: Contender>(arguments: &Arguments, work: &Work) -> Result {
     let mut room = Room::for_work(work);
     room.value_space = arguments.value_space.unwrap_or(room.value_space);
+    room.counters = arguments.counters;
     room.entries = arguments.entries.unwrap_or(room.entries);
     let before = resident()?;
     let begin = Instant::now();

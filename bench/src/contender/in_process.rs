@@ -37,9 +37,10 @@ impl Contender for Dashmap {
     type Session<'a> = &'a Self;
 
     fn create(room: &Room) -> Result<Self> {
+        let (values, counters) = room.values_and_counters();
         Ok(Self {
-            values: DashMap::with_capacity(room.entries),
-            counters: DashMap::new(),
+            values: DashMap::with_capacity(values),
+            counters: DashMap::with_capacity(counters),
         })
     }
 
@@ -104,9 +105,10 @@ impl Contender for Papaya {
     type Session<'a> = &'a Self;
 
     fn create(room: &Room) -> Result<Self> {
+        let (values, counters) = room.values_and_counters();
         Ok(Self {
-            values: papaya::HashMap::with_capacity(room.entries),
-            counters: papaya::HashMap::new(),
+            values: papaya::HashMap::with_capacity(values),
+            counters: papaya::HashMap::with_capacity(counters),
         })
     }
 
@@ -163,9 +165,10 @@ impl Contender for Scc {
     type Session<'a> = &'a Self;
 
     fn create(room: &Room) -> Result<Self> {
+        let (values, counters) = room.values_and_counters();
         Ok(Self {
-            values: scc::HashMap::with_capacity(room.entries),
-            counters: scc::HashMap::new(),
+            values: scc::HashMap::with_capacity(values),
+            counters: scc::HashMap::with_capacity(counters),
         })
     }
 
@@ -228,9 +231,10 @@ impl Contender for Locked {
     type Session<'a> = &'a Self;
 
     fn create(room: &Room) -> Result<Self> {
+        let (values, counters) = room.values_and_counters();
         Ok(Self {
-            values: RwLock::new(hashbrown::HashMap::with_capacity(room.entries)),
-            counters: RwLock::default(),
+            values: RwLock::new(hashbrown::HashMap::with_capacity(values)),
+            counters: RwLock::new(hashbrown::HashMap::with_capacity(counters)),
         })
     }
 
@@ -296,8 +300,12 @@ impl Contender for Std {
     type Session<'a> = Private<'a>;
 
     fn create(room: &Room) -> Result<Self> {
-        let values = HashMap::with_capacity(room.entries);
-        Ok(Self(Mutex::new((values, HashMap::new()))))
+        let (values, counters) = room.values_and_counters();
+        let tables = (
+            HashMap::with_capacity(values),
+            HashMap::with_capacity(counters),
+        );
+        Ok(Self(Mutex::new(tables)))
     }
 
     fn session(&self, _: bool) -> Private<'_> {

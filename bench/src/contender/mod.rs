@@ -50,6 +50,8 @@ pub struct Room {
     pub entries: usize,
     /// Bytes of their keys and values, with room to replace them.
     pub value_space: usize,
+    /// Whether the values are counters, for those who keep these in a table of their own.
+    pub counters: bool,
 }
 
 impl Room {
@@ -60,6 +62,24 @@ impl Room {
             entries,
             // A counter has eight bytes.
             value_space: 2 * (work.payload() + 8 * entries),
+            counters: false,
+        }
+    }
+
+    /// The same for counters.
+    pub fn for_counters(work: &Work) -> Self {
+        Self {
+            counters: true,
+            ..Self::for_work(work)
+        }
+    }
+
+    /// Entries of a table of values, and of one of counters.
+    fn values_and_counters(&self) -> (usize, usize) {
+        if self.counters {
+            (0, self.entries)
+        } else {
+            (self.entries, 0)
         }
     }
 }

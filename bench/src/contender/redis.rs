@@ -44,7 +44,7 @@ impl Contender for Redis {
 
     type Session<'a> = Connection;
 
-    fn create(_: &Room) -> Result<Self> {
+    fn create(room: &Room) -> Result<Self> {
         let program = server().ok_or("neither valkey-server nor redis-server is installed")?;
         let folder = tempfile::Builder::new()
             .prefix("shmtable-bench-redis-")
@@ -60,13 +60,7 @@ impl Contender for Redis {
             .stdout(Stdio::null())
             .spawn()?;
         let socket = socket.to_str().ok_or("the folder's name is no text")?;
-        let mut redis = Self::attach(
-            socket,
-            &Room {
-                entries: 0,
-                value_space: 0,
-            },
-        )?;
+        let mut redis = Self::attach(socket, room)?;
         redis.server = Some((process, folder));
         let begin = Instant::now();
         while redis.client.get_connection().is_err() {

@@ -20,6 +20,7 @@ pub(crate) fn run(run: &mut Run<'_>) -> Result {
         let room = Room {
             entries,
             value_space: 2 * 8 * entries,
+            counters: false,
         };
         eprintln!("attach: room for {entries}");
         for _ in 0..TIMES {

@@ -55,7 +55,7 @@ fn counters(run: &mut Run<'_>) -> Result {
     eprintln!("shared: {}", kind.name());
     let mut teams = Vec::new();
     for player in run.players(|about| about.sharing != Sharing::Nobody) {
-        let mut team = Team::start(&player, &folder, None)?;
+        let mut team = Team::start_counters(&player, &folder)?;
         team.pass(Pass {
             operation: Operation::Add,
             keys: Keys::Inserted,
