@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the benchmark in `bench/`.
+//! `cargo xtask bench`: the benchmark in `benches/`.
 
 use crate::Result;
 use crate::process::{cargo, root, run as run_command, target_dir};
