@@ -137,7 +137,8 @@ impl Options {
         self
     }
 
-    /// The permission bits of the segment; the umask does not change them.
+    /// The permission bits of the segment; the umask does not change them. On Windows
+    /// and macOS a segment is its user's alone whatever they say.
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = mode;
         self

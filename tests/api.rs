@@ -1,12 +1,14 @@
 //! Does every method of a table do what its documentation says, in one process?
 
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", windows))]
 
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+#[cfg(target_os = "linux")]
 use std::fs::Permissions;
 use std::ops::ControlFlow;
+#[cfg(target_os = "linux")]
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use common::{Dice, LIMIT, Name, Named, assert_sound, bytes, contents, eventually, scaled, shapes};
-use shmtable::{Error, Options, Result, Table, Trust};
+use shmtable::{Error, Options, Result, Table};
 
 /// Runs a test on a new table of each shape, and checks the table afterwards.
 fn on_each_shape(capacity: usize, value_space: usize, test: impl Fn(&Table)) {
@@ -988,6 +990,7 @@ fn stats_fit_what_was_done() {
         stats.segment_bytes,
         stats.index_bytes + stats.chunks_free * stats.chunk_bytes
     );
+    #[cfg(target_os = "linux")]
     assert_eq!(
         stats.segment_bytes as u64,
         std::fs::metadata(name.path()).unwrap().len()
@@ -1109,8 +1112,11 @@ fn an_anonymous_table_goes_with_its_creators_handle() {
     assert_eq!(get(&other, b"k"), some(b"v"));
 }
 
+/// Windows has neither user ids nor modes: the folder says who may.
+#[cfg(target_os = "linux")]
 #[test]
 fn options_say_who_is_trusted() {
+    use shmtable::Trust;
     let named = Named::create(&Options::new().capacity(10).mode(0o640));
     for trust in [
         Trust::SameUser,
@@ -1121,12 +1127,12 @@ fn options_say_who_is_trusted() {
         assert!(Options::new().trust(trust).open(&named.name).is_ok());
     }
     assert_eq!(
-        std::fs::metadata(named.name.path()).unwrap().mode() & 0o777,
+        std::fs::metadata(named.name.access_path()).unwrap().mode() & 0o777,
         0o640
     );
     let plain = Named::create(&Options::new().capacity(10));
     assert_eq!(
-        std::fs::metadata(plain.name.path()).unwrap().mode() & 0o777,
+        std::fs::metadata(plain.name.access_path()).unwrap().mode() & 0o777,
         0o600
     );
 }
@@ -1278,6 +1284,8 @@ fn other_threads_use_the_handle_while_one_of_them_sleeps() {
     assert_sound(table);
 }
 
+/// Windows has neither user ids nor modes: the folder says who may.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_table_is_private_if_no_other_user_may_write_to_it() {
     for (mode, private) in [
@@ -1294,7 +1302,7 @@ fn a_table_is_private_if_no_other_user_may_write_to_it() {
         assert_eq!(named.is_private().unwrap(), private, "{mode:o}");
         assert_eq!(reader.is_private().unwrap(), private, "{mode:o}");
         // It tells what is, not what was.
-        let path = named.name.path();
+        let path = named.name.access_path();
         std::fs::set_permissions(&path, Permissions::from_mode(0o620)).unwrap();
         assert!(!named.is_private().unwrap());
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();

@@ -3,7 +3,7 @@
 //! And by another one if that one fails, panics or is killed. What a fork makes of
 //! a claim is asked in `forks.rs`.
 
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", windows))]
 
 mod common;
 
@@ -15,6 +15,7 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use common::{Child, LIMIT, Named, assert_sound, bytes, contents, eventually, scaled, shapes};
+#[cfg(target_os = "linux")]
 use rustix::process::Signal;
 use shmtable::{Claim, Claimed, Error, Options, Result, Table};
 
@@ -278,6 +279,8 @@ fn who_computes(children: &[Child]) -> usize {
     }
 }
 
+/// Windows has no signal that stops a process.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_stopped_computer_keeps_its_claim() {
     let test = "a_stopped_computer_keeps_its_claim";

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{Child, Dice, Name, assert_sound, bounded, bytes, contents, path_of};
+use common::{Child, Dice, Name, assert_sound, bounded, bytes, contents};
 use shmtable::{Error, Options, Result, Table};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -746,7 +746,7 @@ fn run(image: &Image, damage: Damage, name: &str, count: &mut Count) {
     let all = damaged(image, damage);
     let begin = Instant::now();
     for writes_first in [false, true] {
-        std::fs::write(path_of(name), &all).unwrap();
+        common::plant(name, &all);
         let mut trial = Trial {
             image,
             allowed: Allowed::of(image, damage),
@@ -898,7 +898,7 @@ impl Patched {
     fn new() -> Self {
         let image = Image::new();
         let name = Name::new();
-        std::fs::write(name.path(), &image.bytes).unwrap();
+        common::plant(&name, &image.bytes);
         let file = File::options()
             .read(true)
             .write(true)

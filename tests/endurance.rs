@@ -1,6 +1,6 @@
 //! Does a table go on for ever in the space and the memory it was given?
 
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", windows))]
 
 mod common;
 

@@ -5,6 +5,8 @@
 
 #![cfg(target_os = "linux")]
 
+mod common;
+
 use std::collections::HashMap;
 use std::fs;
 use std::ops::Range;
@@ -92,7 +94,7 @@ struct Reader {
 
 impl Reader {
     fn path(name: &str) -> PathBuf {
-        format!("/dev/shm/shmtable.{name}").into()
+        common::path_of(name).into()
     }
 
     fn of(table: &Table) -> Self {
@@ -562,7 +564,9 @@ fn participants_and_their_chunks_are_as_documented() {
     }
 
     // Who is alive holds its byte.
-    let inode = fs::metadata(Reader::path(first.name())).unwrap().ino();
+    let inode = fs::metadata(common::access_path_of(first.name()))
+        .unwrap()
+        .ino();
     let held = |byte: usize| is_locked(inode, byte);
     let byte = |slot| (reader.get("HEADER_WORDS") + slot * reader.get("PARTICIPANT_WORDS")) * 8;
     let readers = reader.get("READERS_BYTE");
@@ -588,7 +592,9 @@ fn participants_and_their_chunks_are_as_documented() {
 #[test]
 fn a_claim_is_where_the_document_says() {
     let table = table(100, 10_000);
-    let inode = fs::metadata(Reader::path(table.name())).unwrap().ino();
+    let inode = fs::metadata(common::access_path_of(table.name()))
+        .unwrap()
+        .ino();
     let reader = Reader::of(&table);
     for key in [&b""[..], b"key", b"another key"] {
         let hash = xxh3_64_with_seed(key, reader.header("HEADER_HASH_SEED") as u64);

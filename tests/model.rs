@@ -5,7 +5,7 @@
 //! together at most `value_space` bytes, always fit, whatever was stored, replaced
 //! and removed before, if no entry is larger than a chunk.
 
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", windows))]
 
 mod common;
 

@@ -3,7 +3,7 @@
 //! The children are real processes; each test adds up by other means what must
 //! come out.
 
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", windows))]
 
 mod common;
 

@@ -23,8 +23,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Signal, getpid, kill_process};
-
 /// Every table has this hash seed instead of a random one, so that the same steps
 /// pass the same points.
 pub(crate) const SEED: u64 = 0x5eed_5eed_5eed_5eed;
@@ -148,8 +146,24 @@ pub(crate) fn reached(name: &'static str) {
         && target.is_met(name)
     {
         loop {
-            // The signal may take effect a little after the call returns.
-            let _ = kill_process(getpid(), Signal::KILL);
+            // It may take effect a little after the call returns.
+            kill();
         }
     }
+}
+
+#[cfg(unix)]
+fn kill() {
+    use rustix::process::{Signal, getpid, kill_process};
+    let _ = kill_process(getpid(), Signal::KILL);
+}
+
+/// Ends this process at once, with the number of the signal as its exit code.
+#[cfg(windows)]
+fn kill() {
+    use windows_sys::Win32::System::Threading::{GetCurrentProcess, TerminateProcess};
+    // SAFETY: a handle that stands for this process, without any condition.
+    let this = unsafe { GetCurrentProcess() };
+    // SAFETY: the handle is always valid; nothing of this process runs afterwards.
+    unsafe { TerminateProcess(this, 9) };
 }

@@ -27,10 +27,10 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-#[cfg(all(target_os = "linux", not(loom)))]
+#[cfg(all(unix, not(loom)))]
 pub(crate) mod descriptors;
 
-#[cfg(all(target_os = "linux", not(loom)))]
+#[cfg(all(unix, not(loom)))]
 mod watch {
     use std::io;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -144,7 +144,7 @@ mod watch {
     }
 }
 
-#[cfg(not(all(target_os = "linux", not(loom))))]
+#[cfg(not(all(unix, not(loom))))]
 mod watch {
     use std::io;
 

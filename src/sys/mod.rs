@@ -5,9 +5,13 @@
 //! segment as `&[AtomicU64]`: no layer above can fault or race in the sense of
 //! the language, whatever bytes a segment holds.
 //!
-//! # The contract
+//! # The contract: what an operating system must offer
 //!
-//! A back end is a module with two types and a few functions of these names.
+//! A back end is a module with two types and a few functions of these names. There
+//! are three: `linux`; `portable`, for Windows and macOS, and for tests on Linux with
+//! `--cfg shmtable_portable`; and `heap`, for loom's models. `unix` is what the first
+//! two share. All above is the same for the three, and so is `fork`, which has
+//! nothing to do where there is no fork.
 //!
 //! `Mapping`: one mapped segment.
 //! - `create(name, words, mode, fill)`: makes a segment of `words` zero words,
@@ -19,17 +23,22 @@
 //!   maps it if that returns `Ok`. Symbolic links and anything that is not a
 //!   plain segment are refused with [`std::io::ErrorKind::PermissionDenied`], files
 //!   too short for a header with [`std::io::ErrorKind::UnexpectedEof`].
+//!   [`Access::ReadOnly`] must need no more than the right to read where the system
+//!   can map in that way.
 //! - Both fail with [`NoAddressSpace`] inside the error where the process has no room
 //!   to map the segment.
 //! - `words()`: the segment. A trailing part of a word is not shown. Words
 //!   mapped read-only may only be loaded: a store is a deadly signal.
 //! - `populate(range)`: makes the pages of these words present, so that no
-//!   later access to them can fail. [`io::ErrorKind::StorageFull`] when the
-//!   machine has no memory for them; pages that became present before that stay.
+//!   later access to them can fail. [`std::io::ErrorKind::StorageFull`] when the
+//!   machine has no memory for them; pages that became present before that stay. A
+//!   system that cannot refuse pages in advance must not answer their lack with a
+//!   signal.
 //! - `sleep(word, low_half, timeout)`: sleeps while the low 32 bits of the word
 //!   equal `low_half`, until woken or timed out; may return early for no
 //!   reason. Works across processes, on read-only mappings too.
-//! - `wake_one(word)`, `wake_all(word)`.
+//! - `wake_one(word)`, `wake_all(word)`: wake at least so many. A wake-up may be lost
+//!   if that is rare: each sleep has a timeout, of 50 ms at most.
 //! - `owner()`: the segment's [`Owner`] now.
 //! - `liveness()`: a new [`Liveness`] of this segment.
 //! - `unlink_if_same(name)`: removes the name if it still names this segment;
@@ -49,7 +58,8 @@
 //! - dropping it lets go of all bytes.
 //!
 //! Functions: `unlink(name)`, `list()` (the names of all segments), `random()`
-//! (64 bits nobody can guess), `current_user()`.
+//! (64 bits nobody can guess), `current_user()`; and the constant `MAX_NAME`, the
+//! longest name in bytes.
 
 #![allow(unsafe_code)]
 
@@ -62,13 +72,18 @@ mod heap;
 #[cfg(loom)]
 pub(crate) use heap::*;
 
-#[cfg(all(not(loom), target_os = "linux"))]
+#[cfg(all(not(loom), unix))]
+mod unix;
+
+#[cfg(all(not(loom), target_os = "linux", not(shmtable_portable)))]
 mod linux;
-#[cfg(all(not(loom), target_os = "linux"))]
+#[cfg(all(not(loom), target_os = "linux", not(shmtable_portable)))]
 pub(crate) use linux::*;
 
-#[cfg(not(any(loom, target_os = "linux")))]
-compile_error!("shmtable has no back end for this system yet: it runs on Linux");
+#[cfg(all(not(loom), any(not(target_os = "linux"), shmtable_portable)))]
+mod portable;
+#[cfg(all(not(loom), any(not(target_os = "linux"), shmtable_portable)))]
+pub(crate) use portable::*;
 
 #[cfg(shmtable_crash_points)]
 pub(crate) mod crash;

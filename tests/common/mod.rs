@@ -25,21 +25,27 @@
     reason = "every test program uses a part of this"
 )]
 
-mod machine;
-
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Stdin, Stdout, Write};
 use std::ops::Deref;
-use std::os::unix::process::CommandExt;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use shmtable::{Options, Table};
 
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+mod machine;
+mod place;
+
+#[cfg(target_os = "linux")]
+pub use linux::*;
+#[cfg(target_os = "linux")]
 pub use machine::*;
+pub use place::*;
 
 /// Longer than anything takes on a very busy machine: who waits so long, hangs.
 pub const LIMIT: Duration = Duration::from_secs(100);
@@ -78,6 +84,11 @@ impl Name {
     pub fn path(&self) -> String {
         path_of(&self.0)
     }
+
+    /// The file whose owner and mode say who may use it.
+    pub fn access_path(&self) -> String {
+        access_path_of(&self.0)
+    }
 }
 
 impl Deref for Name {
@@ -92,20 +103,6 @@ impl Drop for Name {
     fn drop(&mut self) {
         let _ = Table::unlink(&self.0);
     }
-}
-
-/// The file of a segment of this name.
-pub fn path_of(name: &str) -> String {
-    format!("/dev/shm/shmtable.{name}")
-}
-
-/// The names of all files in /dev/shm that contain `part`, hidden ones too.
-pub fn files_named(part: &str) -> Vec<String> {
-    std::fs::read_dir("/dev/shm")
-        .expect("/dev/shm can be listed")
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.contains(part))
-        .collect()
 }
 
 /// A table and its name; the name goes when this is dropped.
@@ -288,7 +285,7 @@ impl Child {
             .env(ARGUMENTS, arguments.join(SEPARATOR))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        let mut process = command.spawn().expect("a child is started");
+        let mut process = start_process(&mut command);
         let input = process.stdin.take();
         let output = BufReader::new(process.stdout.take().expect("its output is piped"));
         let (sender, heard) = mpsc::channel();
@@ -332,14 +329,6 @@ impl Child {
     pub fn say(&mut self, line: &str) {
         let input = self.input.as_mut().expect("the child listens");
         writeln!(input, "{line}").expect("the child listens");
-    }
-
-    pub fn pid(&self) -> Pid {
-        Pid::from_child(&self.process)
-    }
-
-    pub fn signal(&self, signal: Signal) {
-        kill_process(self.pid(), signal).expect("the child is there");
     }
 
     /// Says no more and waits for an orderly end: all that the child still said.
@@ -394,18 +383,24 @@ impl Child {
         self.process.kill().expect("the child is killed");
         self.process.wait().expect("the child is reaped");
     }
+}
 
-    /// Kills it and leaves it a zombie until it is dropped.
-    #[track_caller]
-    pub fn kill_to_zombie(&mut self) {
-        self.process.kill().expect("the child is killed");
-        let stat = format!("/proc/{}/stat", self.process.id());
-        eventually("the child is a zombie", || {
-            let stat = std::fs::read_to_string(&stat).expect("a zombie is listed");
-            stat.rsplit_once(") ")
-                .is_some_and(|(_, rest)| rest.starts_with('Z'))
-        });
+/// Whether a process was killed, and did not end by itself. A crash point kills with
+/// this exit code where there are no signals.
+pub fn was_killed(status: std::process::ExitStatus) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::process::ExitStatusExt::signal(&status) == Some(9);
+    #[cfg(windows)]
+    return status.code() == Some(9);
+}
+
+/// wine fails to start one process in some thousands.
+fn start_process(command: &mut Command) -> std::process::Child {
+    match command.spawn() {
+        Err(_) if cfg!(windows) => command.spawn(),
+        started => started,
     }
+    .expect("a child is started")
 }
 
 impl Drop for Child {
@@ -426,7 +421,8 @@ pub struct Role {
 /// The role of this process, if it is a child.
 pub fn role() -> Option<Role> {
     let name = std::env::var(ROLE).ok()?;
-    set_parent_process_death_signal(Some(Signal::KILL)).expect("the system ends orphans");
+    #[cfg(target_os = "linux")]
+    linux::die_with_parent();
     std::thread::spawn(|| {
         std::thread::sleep(LIFETIME);
         eprintln!("a child of the tests has lived too long");
@@ -439,17 +435,6 @@ pub fn role() -> Option<Role> {
         input: std::io::stdin(),
         output: std::io::stdout(),
     })
-}
-
-/// Has this child go on as a new program in its process, with another role in the same
-/// test and the same arguments.
-pub fn execute(test: &str, role: &str) -> ! {
-    let program = std::env::current_exe().expect("the test program has a path");
-    let error = Command::new(program)
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env(ROLE, role)
-        .exec();
-    panic!("{error}");
 }
 
 impl Role {

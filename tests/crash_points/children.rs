@@ -1,6 +1,5 @@
 //! Children that tell what points they pass, or die at one.
 
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
 use shmtable::{Options, Table};
@@ -95,7 +94,7 @@ fn start(role: &str, arguments: &[&str], order: &Order<'_>, hold: Option<(&str, 
 fn end_of(mut child: Child) -> (End, Vec<String>) {
     let status = child.exit_status();
     let said = child.hear_rest();
-    let killed = status.signal() == Some(9);
+    let killed = crate::common::was_killed(status);
     assert!(killed || status.success(), "a child failed: {status:?}");
     let done = said.iter().filter(|line| *line == "step").count();
     (End { killed, done }, said)

@@ -13,6 +13,7 @@ mod sanitize;
 mod test;
 mod trials;
 mod weaken;
+mod windows;
 
 use std::env;
 use std::process::ExitCode;
@@ -62,6 +63,11 @@ Commands:
                    (Linux; as root, or where users may make namespaces)
   neighbours       the tests among other users, mounts and PID namespaces: what
                    `test` leaves out where it is not allowed fails here (Linux, as root)
+  portable         the tests of the crate on the back end for Windows and macOS, which
+                   a cfg forces on Linux; crash points too
+  windows          the tests of the crate for Windows, run under wine, and whether it
+                   compiles for macOS and for Microsoft's compiler (Debian; says what
+                   it needs)
   torture          kills and stops writing processes for a minute, and holds the table
                    against what they wrote down (--seconds N, --workers W, --help)
   linearizability  records what processes on hot keys are told, and looks for an order
@@ -101,6 +107,8 @@ fn main() -> ExitCode {
         ["sanitize", name] => sanitize::Sanitizer::of(name).and_then(sanitize::run),
         ["full-tmpfs"] => full_tmpfs::run(),
         ["neighbours"] => neighbours::run(),
+        ["portable"] => test::portable(),
+        ["windows"] => windows::run(),
         [trial @ ("torture" | "linearizability"), ref options @ ..] => trials::run(trial, options),
         _ => {
             eprintln!("no such command: {}\n\n{USAGE}", arguments.join(" "));

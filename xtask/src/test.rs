@@ -61,6 +61,11 @@ const LANES: &[Lane] = &[
         run: || crash_points(Extent::Quick),
     },
     Lane {
+        name: "portable",
+        extent: Extent::Full,
+        run: portable,
+    },
+    Lane {
         name: "loom",
         extent: Extent::Full,
         run: || loom::run(None),
@@ -150,6 +155,21 @@ pub(crate) fn damage() -> Result {
     run_command(
         cargo("test --release --package shmtable --all-features --test damage -- --nocapture")
             .env("SHMTABLE_DAMAGE", "full"),
+    )
+}
+
+/// The tests and the crash points on the portable back end. What repeats itself is
+/// repeated less often than on Linux's own.
+pub(crate) fn portable() -> Result {
+    run_command(
+        cargo_with_cfg(
+            "shmtable_portable --cfg shmtable_crash_points",
+            "portable",
+            "test --package shmtable --all-features --lib --tests",
+        )
+        .env("SHMTABLE_TEST_SCALE", "0.2")
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
+        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1"),
     )
 }
 

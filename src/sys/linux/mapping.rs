@@ -4,16 +4,17 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::{self, NonNull};
 
-use rustix::fs::{FileType, Mode, OFlags, Stat, fchmod, fstat, ftruncate, lstat, open, unlink};
+use rustix::fs::{Mode, OFlags, Stat, fchmod, fstat, ftruncate, lstat, open, unlink};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::process::{Resource, getrlimit};
 
-use super::liveness::Liveness;
 use super::path_of;
 use super::staging::{Staging, descriptor_path};
 use crate::sync::{AtomicU64, process_crash_point};
 use crate::sys::fork::descriptors::{Descriptor, FileId};
+use crate::sys::unix::liveness::Liveness;
+use crate::sys::unix::{access_flags, open_plain, owner_of};
 use crate::sys::{Access, NoAddressSpace, Owner};
 
 /// No segment is shorter: a header has this size.
@@ -238,44 +239,4 @@ fn resize(fd: &OwnedFd, bytes: usize) -> io::Result<()> {
         return Err(Errno::FBIG.into());
     }
     Ok(ftruncate(fd, bytes as u64)?)
-}
-
-fn owner_of(stat: &Stat) -> Owner {
-    Owner {
-        user: stat.st_uid,
-        mode: stat.st_mode & 0o7777,
-    }
-}
-
-fn access_flags(access: Access) -> OFlags {
-    match access {
-        Access::ReadOnly => OFlags::RDONLY,
-        Access::ReadWrite => OFlags::RDWR,
-    }
-}
-
-/// Opens a regular file, and refuses to follow or to wait for anything else.
-fn open_plain(path: &str, access: Access) -> io::Result<(OwnedFd, Stat)> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let mut patience = 100;
-    let fd = loop {
-        match open(path, access_flags(access) | flags, Mode::empty()) {
-            // A symbolic link, a directory, a socket.
-            Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => {
-                return Err(io::ErrorKind::PermissionDenied.into());
-            }
-            // Somebody is alone with it, for a few system calls: see `alone`.
-            Err(Errno::AGAIN) if patience > 0 => {
-                patience -= 1;
-                std::thread::sleep(std::time::Duration::from_millis(1));
-            }
-            fd => break fd?,
-        }
-    };
-    let stat = fstat(&fd)?;
-    if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
-        Ok((fd, stat))
-    } else {
-        Err(io::ErrorKind::PermissionDenied.into())
-    }
 }

@@ -11,14 +11,13 @@ use rustix::rand::{GetRandomFlags, getrandom};
 
 mod alone;
 mod futex;
-mod liveness;
 mod mapping;
 mod pages;
 mod staging;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use liveness::Liveness;
+pub(crate) use super::unix::liveness::Liveness;
 pub(crate) use mapping::Mapping;
 
 #[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]

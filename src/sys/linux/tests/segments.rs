@@ -260,7 +260,7 @@ fn a_file_size_limit_is_an_error_and_no_signal() {
 #[test]
 fn pages_are_made_present() {
     let name = Name::new();
-    let page = pages::page_size() / 8;
+    let page = crate::sys::unix::pages::page_size() / 8;
     let words = 16 * page + 3;
     let fill = |_: &Mapping| Ok::<_, io::Error>(());
     let segment = Mapping::create(&name.0, words, 0o600, fill).unwrap();
@@ -304,7 +304,7 @@ fn pages_are_made_present() {
 /// make one.
 #[test]
 fn a_full_file_system_is_an_error_and_loses_nothing() {
-    let page = pages::page_size();
+    let page = crate::sys::unix::pages::page_size();
     Child::fork(|| {
         let text = |text: &str| std::ffi::CString::new(text).unwrap();
         let (none, tmpfs, root) = (text("none"), text("tmpfs"), text("/"));

@@ -11,6 +11,11 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::sys::fork::descriptors::Descriptor;
 
+// Constants of different types on different systems.
+const READ: libc::c_short = libc::F_RDLCK as libc::c_short;
+const WRITE: libc::c_short = libc::F_WRLCK as libc::c_short;
+const UNLOCKED: libc::c_short = libc::F_UNLCK as libc::c_short;
+
 /// The right to hold liveness bytes of a segment.
 pub(crate) struct Liveness {
     descriptor: Descriptor,
@@ -19,19 +24,19 @@ pub(crate) struct Liveness {
 impl Liveness {
     /// `descriptor` must be the only one of its open file description, and one
     /// that forked children close: the locks live as long as any copy.
-    pub(super) fn new(descriptor: Descriptor) -> Self {
+    pub(in crate::sys) fn new(descriptor: Descriptor) -> Self {
         Self { descriptor }
     }
 
     /// Holds the byte alone; `false` if anybody else holds it.
     pub(crate) fn try_hold(&self, byte: u64) -> io::Result<bool> {
-        self.set(libc::F_WRLCK, byte)
+        hold(&self.descriptor, byte)
     }
 
     /// Holds the byte together with other sharers; `false` if anybody else
     /// holds it alone.
     pub(crate) fn try_share(&self, byte: u64) -> io::Result<bool> {
-        self.set(libc::F_RDLCK, byte)
+        share(&self.descriptor, byte)
     }
 
     /// Whether anybody but this `Liveness` holds the byte in either way.
@@ -43,24 +48,35 @@ impl Liveness {
     fn look(&self, byte: u64) -> io::Result<bool> {
         // What would stop an exclusive lock: a lock of either kind. The look
         // itself needs no right to write.
-        let mut lock = lock_of(libc::F_WRLCK, byte)?;
+        let mut lock = lock_of(WRITE, byte)?;
         fcntl(self.descriptor.fd()?, libc::F_OFD_GETLK, &mut lock)?;
         // "Unlocked" counts only if it was said of the segment.
         self.descriptor.fd()?;
-        Ok(c_int(lock.l_type) != libc::F_UNLCK)
+        Ok(lock.l_type != UNLOCKED)
     }
+}
 
-    fn set(&self, kind: libc::c_int, byte: u64) -> io::Result<bool> {
-        let mut lock = lock_of(kind, byte)?;
-        let set = fcntl(self.descriptor.fd()?, libc::F_OFD_SETLK, &mut lock);
-        self.descriptor.fd()?;
-        match set {
-            Ok(()) => Ok(true),
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => {
-                Ok(false)
-            }
-            Err(error) => Err(error),
+/// Holds the byte alone, for all who have a descriptor of this open file
+/// description; `false` if anybody else holds it.
+pub(in crate::sys) fn hold(descriptor: &Descriptor, byte: u64) -> io::Result<bool> {
+    set(descriptor, WRITE, byte)
+}
+
+/// The same together with other sharers; `false` if anybody else holds it alone.
+pub(in crate::sys) fn share(descriptor: &Descriptor, byte: u64) -> io::Result<bool> {
+    set(descriptor, READ, byte)
+}
+
+fn set(descriptor: &Descriptor, kind: libc::c_short, byte: u64) -> io::Result<bool> {
+    let mut lock = lock_of(kind, byte)?;
+    let set = fcntl(descriptor.fd()?, libc::F_OFD_SETLK, &mut lock);
+    descriptor.fd()?;
+    match set {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => {
+            Ok(false)
         }
+        Err(error) => Err(error),
     }
 }
 
@@ -72,7 +88,7 @@ impl Drop for Liveness {
         // holds none.
         let mut lock = libc::flock {
             l_len: 0,
-            ..lock_from(libc::F_UNLCK, 0)
+            ..lock_from(UNLOCKED, 0)
         };
         if let Ok(fd) = self.descriptor.fd() {
             let _ = fcntl(fd, libc::F_OFD_SETLK, &mut lock);
@@ -80,11 +96,7 @@ impl Drop for Liveness {
     }
 }
 
-fn c_int(kind: libc::c_short) -> libc::c_int {
-    libc::c_int::from(kind)
-}
-
-fn lock_of(kind: libc::c_int, byte: u64) -> io::Result<libc::flock> {
+fn lock_of(kind: libc::c_short, byte: u64) -> io::Result<libc::flock> {
     // The kernel's limit is that of file offsets.
     match i64::try_from(byte) {
         Ok(start) if start < i64::MAX => Ok(lock_from(kind, start)),
@@ -93,9 +105,9 @@ fn lock_of(kind: libc::c_int, byte: u64) -> io::Result<libc::flock> {
 }
 
 /// A lock of one byte. The process id must be zero for locks of this kind.
-fn lock_from(kind: libc::c_int, start: i64) -> libc::flock {
+fn lock_from(kind: libc::c_short, start: i64) -> libc::flock {
     libc::flock {
-        l_type: kind as libc::c_short,
+        l_type: kind,
         l_whence: libc::SEEK_SET as libc::c_short,
         l_start: start,
         l_len: 1,

@@ -1,0 +1,295 @@
+//! Companion files: what a segment is called, where its memory is, who uses it.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::os::{self, LockFile};
+use super::{memory, random};
+use crate::sys::Access;
+
+const MAGIC: &str = "shmtable companion 1";
+const TABLE: &str = "table-";
+const NEW: &str = ".new-";
+const GONE: &str = ".gone-";
+
+/// A companion file is shorter than this: a few numbers and a name.
+pub(super) const MAX_BYTES: usize = 1024;
+
+/// The byte whose shared lock says that the segment is mapped. Between the bytes of
+/// the segment and those of claims.
+const IN_USE: u64 = 1 << 61;
+
+/// Of the segment's shared-memory object; never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Id(u64);
+
+impl Id {
+    pub(super) fn random() -> io::Result<Self> {
+        Ok(Self(random()?))
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let digits = text.len() == 16 && !text.starts_with('+');
+        digits
+            .then(|| u64::from_str_radix(text, 16).ok().map(Self))
+            .flatten()
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// What a companion file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) id: Id,
+    /// The segment's length; its memory may be longer.
+    pub(super) bytes: usize,
+    pub(super) mode: u32,
+    pub(super) name: String,
+}
+
+impl Record {
+    fn to_text(&self) -> String {
+        let Self {
+            id,
+            bytes,
+            mode,
+            name,
+        } = self;
+        format!("{MAGIC}\n{id}\n{bytes}\n{mode:o}\n{name}")
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let text = str::from_utf8(bytes).ok()?;
+        let mut parts = text.splitn(5, '\n');
+        let mut next = || parts.next();
+        if next()? != MAGIC {
+            return None;
+        }
+        Some(Self {
+            id: Id::parse(next()?)?,
+            bytes: next()?.parse().ok()?,
+            mode: u32::from_str_radix(next()?, 8).ok()?,
+            name: next()?.to_owned(),
+        })
+    }
+
+    /// What an open companion says.
+    fn read(file: &LockFile, path: &Path) -> io::Result<Self> {
+        Self::parse(&file.read()?).ok_or_else(|| {
+            let what = format!(
+                "the file {} is no companion of a table; remove it",
+                path.display()
+            );
+            io::Error::new(io::ErrorKind::InvalidData, what)
+        })
+    }
+
+    /// What the companion at this path says.
+    pub(super) fn at(path: &Path) -> io::Result<Self> {
+        Self::read(&LockFile::open(path, Access::ReadOnly)?, path)
+    }
+}
+
+/// The user's folder of companion files.
+#[derive(Debug, Clone)]
+pub(super) struct Directory(PathBuf);
+
+impl Directory {
+    /// The folder, made if need be.
+    pub(super) fn open() -> io::Result<Self> {
+        let path = os::directory();
+        os::make_directory(&path).map_err(|error| {
+            // Not the kinds that stand for a table's state.
+            let what = format!("no folder {} for tables: {error}", path.display());
+            io::Error::other(what)
+        })?;
+        Ok(Self(path))
+    }
+
+    /// Where the companion of the table `name` is. The file's name begins as the
+    /// table's as far as every file system takes it, for people to read.
+    pub(super) fn table(&self, name: &str) -> PathBuf {
+        let readable: String = name
+            .chars()
+            .take(40)
+            .map(|c| match c {
+                'a'..='z' | '0'..='9' | '-' => c,
+                _ => '_',
+            })
+            .collect();
+        let digest = xxhash_rust::xxh3::xxh3_128(name.as_bytes());
+        self.0.join(format!("{TABLE}{readable}-{digest:032x}"))
+    }
+
+    fn new_one(&self, id: Id) -> PathBuf {
+        self.0.join(format!("{NEW}{id}"))
+    }
+
+    fn gone(&self, id: Id) -> PathBuf {
+        self.0.join(format!("{GONE}{id}"))
+    }
+
+    /// Where the companion of a segment may be.
+    pub(super) fn places(&self, record: &Record) -> [PathBuf; 3] {
+        [
+            self.table(&record.name),
+            self.new_one(record.id),
+            self.gone(record.id),
+        ]
+    }
+
+    /// The record of the table `name`.
+    pub(super) fn find(&self, name: &str) -> io::Result<Record> {
+        let record = Record::at(&self.table(name))?;
+        // Another name with the same digest is another table.
+        match record.name == name {
+            true => Ok(record),
+            false => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Makes the companion of a segment in the making, and uses it.
+    pub(super) fn begin(&self, record: &Record) -> io::Result<LockFile> {
+        let path = self.new_one(record.id);
+        let mut file = os::create_new(&path)?;
+        file.write_all(record.to_text().as_bytes())?;
+        drop(file);
+        // A sweep may have met it before it was in use.
+        let enter = || -> io::Result<Option<LockFile>> {
+            let file = LockFile::open(&path, Access::ReadWrite)?;
+            let shared = file.share(IN_USE)?;
+            Record::at(&path)?;
+            Ok(shared.then_some(file))
+        };
+        match enter() {
+            Ok(Some(file)) => Ok(file),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Err(io::ErrorKind::Interrupted.into()),
+        }
+    }
+
+    /// Gives the companion its name; `AlreadyExists` if that is taken.
+    pub(super) fn publish(&self, record: &Record) -> io::Result<()> {
+        let (from, to) = (self.new_one(record.id), self.table(&record.name));
+        os::rename_new(&from, &to)
+    }
+
+    /// Opens the companion of the table `name`, and uses it.
+    pub(super) fn enter(&self, name: &str, access: Access) -> io::Result<(LockFile, Record)> {
+        let path = self.table(name);
+        for _ in 0..1000 {
+            let file = LockFile::open(&path, access)?;
+            if file.share(IN_USE)? {
+                let record = Record::read(&file, &path)?;
+                // Unless it was taken away before it was in use.
+                if self.find(name)? == record {
+                    return Ok((file, record));
+                }
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Takes its name from a segment, and removes what nobody uses of it.
+    ///
+    /// A table that replaced this one after its record was read loses its name
+    /// instead.
+    pub(super) fn take_away(&self, name: &str, record: &Record) -> io::Result<()> {
+        let gone = self.gone(record.id);
+        fs::rename(self.table(name), &gone)?;
+        let taken = Record::at(&gone)?;
+        if taken.id != record.id {
+            fs::rename(&gone, self.gone(taken.id))?;
+        }
+        memory::remove(taken.id)?;
+        self.collect(taken.id);
+        Ok(())
+    }
+
+    /// Whether a name is taken; one whose memory is gone, since the machine was
+    /// started anew, is given free.
+    pub(super) fn is_taken(&self, name: &str) -> io::Result<bool> {
+        match Record::at(&self.table(name)) {
+            Ok(record) if memory::exists(record.id)? => Ok(true),
+            Ok(record) => {
+                self.take_away(name, &record)?;
+                Ok(false)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            // Whatever it is, it has the name.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::InvalidData | io::ErrorKind::PermissionDenied
+                ) =>
+            {
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for path in self.files(TABLE)? {
+            // An entry that vanished meanwhile is no table any more.
+            if let Ok(record) = Record::at(&path)
+                && self.table(&record.name) == path
+            {
+                names.push(record.name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Removes what killed processes left behind, as far as that can be done now.
+    pub(super) fn sweep(&self) {
+        for prefix in [NEW, GONE] {
+            for path in self.files(prefix).unwrap_or_default() {
+                let file = path.file_name().and_then(|file| file.to_str());
+                if let Some(id) = file.and_then(|file| Id::parse(&file[prefix.len()..])) {
+                    self.collect(id);
+                }
+            }
+        }
+    }
+
+    /// Removes a segment without a name if nobody uses it.
+    pub(super) fn collect(&self, id: Id) {
+        for path in [self.new_one(id), self.gone(id)] {
+            // Held alone while it is removed: who comes to use it finds it gone.
+            // What fails here is tried again by the next sweep.
+            if let Ok(file) = LockFile::open(&path, Access::ReadWrite)
+                && file.hold(IN_USE).is_ok_and(|held| held)
+                && path.exists()
+                && memory::remove(id).is_ok()
+            {
+                let _ = fs::remove_file(&path);
+            }
+        }
+    }
+
+    fn files(&self, prefix: &str) -> io::Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(&self.0)? {
+            let entry = entry?;
+            if entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| name.starts_with(prefix))
+            {
+                paths.push(entry.path());
+            }
+        }
+        Ok(paths)
+    }
+}

@@ -1,0 +1,247 @@
+//! One mapped segment.
+
+use std::io;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::companion::{Directory, Id, Record};
+use super::memory::Memory;
+use super::os::{self, LockFile};
+use super::{Liveness, check_name};
+use crate::sync::{AtomicU64, process_crash_point};
+use crate::sys::{Access, Owner};
+
+/// No segment is shorter: a header has this size.
+const MIN_BYTES: usize = 4096;
+
+/// One mapped segment; see the contract in [`crate::sys`].
+///
+/// The words of a mapping made with [`Access::ReadOnly`] may be loaded, and
+/// nothing else: the processor refuses a store.
+///
+/// The fields are dropped in this order.
+pub(crate) struct Mapping {
+    memory: Memory,
+    /// Memory behind the segment's, for sleepers.
+    bells: os::Bells,
+    access: Access,
+    in_use: LockFile,
+    place: Place,
+}
+
+/// Where a segment's companion is. Dropped last, it removes a segment that has no
+/// name and no users any more.
+struct Place {
+    directory: Directory,
+    record: Record,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.directory.collect(self.record.id);
+    }
+}
+
+impl Mapping {
+    /// Makes the segment `name` of `words` zero words, filled by `fill`.
+    pub(crate) fn create<E: From<io::Error>>(
+        name: &str,
+        words: usize,
+        mode: u32,
+        fill: impl FnOnce(&Mapping) -> Result<(), E>,
+    ) -> Result<Mapping, E> {
+        check_name(name)?;
+        let bytes = words
+            .checked_mul(size_of::<u64>())
+            .filter(|bytes| *bytes > 0 && isize::try_from(*bytes).is_ok())
+            .ok_or(io::Error::from(io::ErrorKind::InvalidInput))?;
+        let directory = Directory::open()?;
+        directory.sweep();
+        // The publication decides; this only spares work that is in vain.
+        if directory.is_taken(name)? {
+            return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());
+        }
+        let mut mapping = Self::begin(&directory, name, bytes, mode & 0o777)?;
+        fill(&mapping)?;
+        // Last, so that a mode which shuts its owner out does no harm to `fill`.
+        mapping.in_use.set_mode(mode & 0o777)?;
+        process_crash_point!("create: complete, without a name");
+        directory.publish(&mapping.place.record)?;
+        process_crash_point!("create: named");
+        mapping.memory.keep();
+        Ok(mapping)
+    }
+
+    /// A new segment without a name, which goes when it is dropped.
+    fn begin(directory: &Directory, name: &str, bytes: usize, mode: u32) -> io::Result<Self> {
+        for _ in 0..100 {
+            let place = Place {
+                directory: directory.clone(),
+                record: Record {
+                    id: Id::random()?,
+                    bytes,
+                    mode,
+                    name: name.to_owned(),
+                },
+            };
+            // The companion first: memory that nothing tells of would never go.
+            let in_use = match directory.begin(&place.record) {
+                Err(error) if is_lost_race(&error) => continue,
+                in_use => in_use?,
+            };
+            // On failure `in_use` goes before `place`, which then removes the file.
+            let mut memory = match Memory::create(place.record.id, os::Bells::length(bytes)?) {
+                Err(error) if is_lost_race(&error) => continue,
+                memory => memory?,
+            };
+            let bells = os::Bells::of(&memory, bytes);
+            memory.shorten(bytes / size_of::<u64>());
+            return Ok(Self {
+                memory,
+                bells,
+                access: Access::ReadWrite,
+                in_use,
+                place,
+            });
+        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Maps the segment `name` if `admit` likes its owner.
+    pub(crate) fn open<E: From<io::Error>>(
+        name: &str,
+        access: Access,
+        admit: impl FnOnce(Owner) -> Result<(), E>,
+    ) -> Result<Mapping, E> {
+        check_name(name)?;
+        let directory = Directory::open()?;
+        let (in_use, record) = directory.enter(name, access)?;
+        admit(in_use.owner(record.mode)?)?;
+        let mut memory = match Memory::open(record.id, record.bytes) {
+            // The machine was started anew since, or it was just unlinked.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                drop(in_use);
+                if directory.find(name).is_ok_and(|now| now == record) {
+                    let _ = directory.take_away(name, &record);
+                }
+                return Err(error.into());
+            }
+            // The length of an object that has none cannot be mapped.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+            memory => memory?,
+        };
+        let bells = os::Bells::of(&memory, record.bytes);
+        memory.shorten(record.bytes / size_of::<u64>());
+        if memory.words().len() < MIN_BYTES / size_of::<u64>() {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        if access == Access::ReadOnly {
+            memory.protect()?;
+        }
+        Ok(Self {
+            memory,
+            bells,
+            access,
+            in_use,
+            place: Place { directory, record },
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn record(&self) -> &Record {
+        &self.place.record
+    }
+
+    /// The segment.
+    #[inline]
+    pub(crate) fn words(&self) -> &[AtomicU64] {
+        self.memory.words()
+    }
+
+    /// Makes the pages of these words present.
+    pub(crate) fn populate(&self, words: Range<usize>) -> io::Result<()> {
+        if self.access == Access::ReadOnly {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        os::populate(self.words(), words)
+    }
+
+    /// Sleeps while the low half of the word equals `low_half`, until woken or
+    /// timed out; may return early for no reason.
+    pub(crate) fn sleep(&self, word: usize, low_half: u32, timeout: Duration) {
+        let Some(slept_on) = self.words().get(word) else {
+            return;
+        };
+        match self.access {
+            // It cannot leave word that it sleeps.
+            Access::ReadOnly => super::poll(slept_on, low_half, timeout),
+            Access::ReadWrite => self.bells.sleep(&self.memory, word, low_half, timeout),
+        }
+    }
+
+    /// Wakes one sleeper on the word, or more.
+    pub(crate) fn wake_one(&self, word: usize) {
+        self.wake_all(word);
+    }
+
+    /// Wakes all sleepers on the word.
+    pub(crate) fn wake_all(&self, word: usize) {
+        if self.access == Access::ReadWrite && word < self.words().len() {
+            self.bells.ring(&self.memory, word);
+        }
+    }
+
+    /// The segment's owner now.
+    pub(crate) fn owner(&self) -> io::Result<Owner> {
+        self.in_use.owner(self.place.record.mode)
+    }
+
+    /// A new `Liveness` of this segment.
+    pub(crate) fn liveness(&self) -> io::Result<Liveness> {
+        let Place { directory, record } = &self.place;
+        // More than once: it may be moved while we look.
+        for _ in 0..10 {
+            for path in directory.places(record) {
+                match Liveness::open(&path, self.access, &self.in_use, record) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    liveness => return liveness,
+                }
+            }
+        }
+        Err(io::Error::other(
+            "the companion file of the segment is gone: something else removed it",
+        ))
+    }
+
+    /// Removes the name if it still names this segment; tells whether it did.
+    ///
+    /// A segment that replaces this one under its name between the look and the
+    /// removal loses its name.
+    pub(crate) fn unlink_if_same(&self, name: &str) -> io::Result<bool> {
+        check_name(name)?;
+        let Place { directory, record } = &self.place;
+        let not_found = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        match directory.find(name) {
+            Ok(found) if found == *record => {}
+            Ok(_) => return Ok(false),
+            Err(error) if not_found(&error) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        match directory.take_away(name, record) {
+            Ok(()) => Ok(true),
+            Err(error) if not_found(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Somebody had the same random number, or swept the file away before it was in
+/// use.
+fn is_lost_race(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AlreadyExists | io::ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,168 @@
+//! What killed processes leave behind, and what others plant.
+
+use super::*;
+
+fn record(name: &Name) -> Record {
+    Record {
+        id: Id::random().unwrap(),
+        bytes: WORDS * 8,
+        mode: 0o600,
+        name: name.0.clone(),
+    }
+}
+
+/// A segment as its maker leaves it that is killed before it has a name.
+fn half_made(directory: &Directory, name: &Name) -> Record {
+    let record = record(name);
+    let in_use = directory.begin(&record).unwrap();
+    let mut memory = Memory::create(record.id, record.bytes).unwrap();
+    memory.keep();
+    drop(in_use);
+    record
+}
+
+fn exists(directory: &Directory, record: &Record) -> bool {
+    let files = directory.places(record);
+    files.iter().any(|path| path.exists()) || memory::exists(record.id).unwrap()
+}
+
+#[test]
+fn a_failed_or_panicking_fill_leaves_nothing() {
+    let name = Name::new();
+    let directory = Directory::open().unwrap();
+    let mut record = None;
+    let failed = Mapping::create(&name.0, WORDS, 0o600, |mapping| {
+        record = Some(mapping.record().clone());
+        assert!(exists(&directory, mapping.record()));
+        Err(io::Error::from(io::ErrorKind::Other))
+    });
+    assert_eq!(kind(failed), Some(io::ErrorKind::Other));
+    assert!(!exists(&directory, &record.take().unwrap()));
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        Mapping::create(&name.0, WORDS, 0o600, |mapping| -> io::Result<()> {
+            record = Some(mapping.record().clone());
+            std::panic::resume_unwind(Box::new(()))
+        })
+    }));
+    assert!(panicked.is_err());
+    assert!(!exists(&directory, &record.unwrap()));
+}
+
+#[test]
+fn leftovers_are_collected_by_who_creates_lists_or_unlinks() {
+    let directory = Directory::open().unwrap();
+    let (left, other) = (Name::new(), Name::new());
+    let made = half_made(&directory, &left);
+    assert!(exists(&directory, &made));
+    drop(other.create());
+    assert!(!exists(&directory, &made));
+    let made = half_made(&directory, &left);
+    list().unwrap();
+    assert!(!exists(&directory, &made));
+    let made = half_made(&directory, &left);
+    unlink(&other.0).unwrap();
+    assert!(!exists(&directory, &made));
+}
+
+#[test]
+fn what_is_in_use_is_not_collected() {
+    let directory = Directory::open().unwrap();
+    let name = Name::new();
+    let segment = name.create();
+    let record = name.record();
+    let reader = name.open(Access::ReadOnly).unwrap();
+    unlink(&name.0).unwrap();
+    drop(segment);
+    list().unwrap();
+    assert!(exists(&directory, &record), "its companion is there");
+    assert!(reader.liveness().is_ok());
+    drop(reader);
+    assert!(!exists(&directory, &record), "the last one removes it");
+}
+
+#[test]
+fn a_companion_without_memory_gives_its_name_free() {
+    let name = Name::new();
+    // As after a new start of the machine.
+    let lose_memory = || {
+        drop(name.create());
+        memory::remove(name.record().id).unwrap();
+    };
+    lose_memory();
+    assert_eq!(
+        kind(name.open(Access::ReadWrite)),
+        Some(io::ErrorKind::NotFound)
+    );
+    lose_memory();
+    drop(name.create());
+    assert!(name.open(Access::ReadWrite).is_ok());
+}
+
+#[test]
+fn what_is_no_companion_is_refused() {
+    let name = Name::new();
+    let path = Directory::open().unwrap().table(&name.0);
+    let good = format!("shmtable companion 1\n{:016x}\n8192\n600\n{}", 7, name.0);
+    let parts: Vec<&str> = good.split('\n').collect();
+    let mut bad: Vec<String> = (1..5).map(|count| parts[..count].join("\n")).collect();
+    for (at, wrong) in [(0, "other"), (1, "7"), (2, "-1"), (3, "9"), (2, "")] {
+        let mut parts = parts.clone();
+        parts[at] = wrong;
+        bad.push(parts.join("\n"));
+    }
+    bad.push(String::new());
+    for text in bad {
+        fs::write(&path, &text).unwrap();
+        let opened = name.open(Access::ReadWrite);
+        assert_eq!(kind(opened), Some(io::ErrorKind::InvalidData), "{text:?}");
+        let create = Mapping::create(&name.0, WORDS, 0o600, |_| Ok::<_, io::Error>(()));
+        assert_eq!(kind(create), Some(io::ErrorKind::AlreadyExists));
+        assert!(!list().unwrap().contains(&name.0));
+    }
+    // Another table's file under this one's digest.
+    fs::write(&path, good.replace(&name.0, "other")).unwrap();
+    let opened = name.open(Access::ReadWrite);
+    assert_eq!(kind(opened), Some(io::ErrorKind::NotFound));
+    assert!(!list().unwrap().contains(&"other".to_owned()));
+    fs::remove_file(path).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn links_and_folders_are_refused() {
+    let (target, link, folder) = (Name::new(), Name::new(), Name::new());
+    let _segment = target.create();
+    let directory = Directory::open().unwrap();
+    let path = directory.table(&link.0);
+    std::os::unix::fs::symlink(directory.table(&target.0), &path).unwrap();
+    fs::create_dir(directory.table(&folder.0)).unwrap();
+    for name in [&link, &folder] {
+        for access in [Access::ReadOnly, Access::ReadWrite] {
+            let opened = name.open(access);
+            assert_eq!(kind(opened), Some(io::ErrorKind::PermissionDenied));
+        }
+        let create = Mapping::create(&name.0, WORDS, 0o600, |_| Ok::<_, io::Error>(()));
+        assert_eq!(kind(create), Some(io::ErrorKind::AlreadyExists));
+        assert!(!list().unwrap().contains(&name.0));
+    }
+    fs::remove_file(path).unwrap();
+    fs::remove_dir(directory.table(&folder.0)).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_of_somebody_elses_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = std::env::temp_dir().join(Name::new().0.as_str());
+    fs::create_dir(&place).unwrap();
+    let (open, link) = (place.join("open"), place.join("link"));
+    fs::create_dir(&open).unwrap();
+    os::make_directory(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(os::make_directory(&open).is_err());
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o700)).unwrap();
+    os::make_directory(&open).unwrap();
+    std::os::unix::fs::symlink(&open, &link).unwrap();
+    assert!(os::make_directory(&link).is_err());
+    fs::remove_dir_all(place).unwrap();
+}

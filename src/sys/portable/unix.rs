@@ -1,0 +1,227 @@
+//! macOS, and Linux for tests: open-file-description locks on the companion file,
+//! which forked children do not keep.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::ops::Range;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+use std::time::Duration;
+
+use rustix::fs::{CWD, Mode, RenameFlags, fchmod, fstat, renameat_with};
+use rustix::io::{Errno, pread};
+use rustix::mm::{MprotectFlags, mprotect};
+use rustix::process::{Resource, getrlimit};
+use rustix::shm;
+
+use super::companion::{Id, MAX_BYTES, Record};
+use super::memory::Memory;
+use crate::sync::AtomicU64;
+use crate::sys::fork::descriptors::Descriptor;
+use crate::sys::unix::liveness::{self, Liveness as Locks};
+use crate::sys::unix::{open_plain, owner_of};
+use crate::sys::{Access, Owner};
+
+pub(crate) use crate::sys::unix::liveness::Liveness;
+
+/// The user whose files this process makes.
+pub(crate) fn current_user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// A folder in one that all users share must have the user in its name.
+pub(super) fn directory() -> PathBuf {
+    std::env::temp_dir().join(format!("shmtable-{}", current_user()))
+}
+
+/// Makes the user's folder, and refuses one that others planted or may write to.
+pub(super) fn make_directory(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
+    let found = std::fs::symlink_metadata(path)?;
+    match found.is_dir() && found.uid() == current_user() && found.mode() & 0o022 == 0 {
+        true => Ok(()),
+        false => Err(io::Error::other(
+            "it is not a folder of this user's alone; remove it, or set TMPDIR",
+        )),
+    }
+}
+
+pub(super) fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Moves a file to a name that is free.
+pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+}
+
+/// An open companion file; its locks are this open file's, forked children's too.
+pub(super) struct LockFile {
+    descriptor: Descriptor,
+}
+
+impl LockFile {
+    pub(super) fn open(path: &Path, access: Access) -> io::Result<Self> {
+        let (fd, _) = open_plain(path, access)?;
+        Ok(Self {
+            descriptor: Descriptor::inherited(fd)?,
+        })
+    }
+
+    pub(super) fn read(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; MAX_BYTES];
+        let mut length = 0;
+        while let Some(rest @ [_, ..]) = bytes.get_mut(length..) {
+            match pread(self.descriptor.fd()?, rest, length as u64) {
+                Ok(0) => break,
+                Ok(more) => length += more,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+
+    pub(super) fn share(&self, byte: u64) -> io::Result<bool> {
+        liveness::share(&self.descriptor, byte)
+    }
+
+    pub(super) fn hold(&self, byte: u64) -> io::Result<bool> {
+        liveness::hold(&self.descriptor, byte)
+    }
+
+    /// The file's owner and mode tell, not what the record says.
+    pub(super) fn owner(&self, _mode: u32) -> io::Result<Owner> {
+        Ok(owner_of(&fstat(self.descriptor.fd()?)?))
+    }
+
+    pub(super) fn set_mode(&self, mode: u32) -> io::Result<()> {
+        let mode = Mode::from_raw_mode(mode as rustix::fs::RawMode);
+        Ok(fchmod(self.descriptor.fd()?, mode)?)
+    }
+}
+
+impl Locks {
+    /// A new `Liveness` on the companion at this path, if it is the same file.
+    pub(super) fn open(
+        path: &Path,
+        access: Access,
+        same: &LockFile,
+        _record: &Record,
+    ) -> io::Result<Self> {
+        let descriptor = Descriptor::not_inherited(|| Ok(open_plain(path, access)?.0))?;
+        match descriptor.id() == same.descriptor.id() {
+            true => Ok(Self::new(descriptor)),
+            false => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+}
+
+/// Refuses what a limit forbids: past it the system sends a deadly signal.
+pub(super) fn check_length(bytes: usize) -> io::Result<()> {
+    let limit = getrlimit(Resource::Fsize).current;
+    match limit.is_some_and(|limit| limit < bytes as u64) {
+        true => Err(Errno::FBIG.into()),
+        false => Ok(()),
+    }
+}
+
+/// What all mappings of this process may have together.
+pub(super) fn address_space_limit() -> Option<u64> {
+    getrlimit(Resource::As).current
+}
+
+/// What `shm_open` calls an object; macOS takes 31 bytes.
+pub(super) fn object_name(id: Id) -> String {
+    format!("/shmtable-{id}")
+}
+
+pub(super) fn remove_object(id: Id) -> io::Result<()> {
+    match shm::unlink(object_name(id)) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) fn object_exists(id: Id) -> io::Result<bool> {
+    match shm::open(object_name(id), shm::OFlags::RDONLY, Mode::empty()) {
+        Ok(_) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Runs something that opens descriptors while none of the standard streams is
+/// closed: whoever prints to one must not write to a segment.
+pub(super) fn with_streams<R>(run: impl FnOnce() -> R) -> io::Result<R> {
+    let mut held = Vec::new();
+    loop {
+        let file = File::open("/dev/null")?;
+        if file.as_raw_fd() > 2 {
+            return Ok(run());
+        }
+        held.push(file);
+    }
+}
+
+/// Makes a store to these pages a deadly signal.
+pub(super) fn protect(base: NonNull<u8>, bytes: usize) -> io::Result<()> {
+    // SAFETY: the pages are those of one mapping, whose words are from now on only
+    // loaded; taking a right away makes no access to memory in use invalid but
+    // stores to them, of which there are none.
+    Ok(unsafe { mprotect(base.as_ptr().cast(), bytes, MprotectFlags::READ) }?)
+}
+
+#[cfg(target_os = "linux")]
+pub(super) fn populate(words: &[AtomicU64], range: Range<usize>) -> io::Result<()> {
+    crate::sys::unix::pages::populate(
+        words,
+        range,
+        || rustix::fs::statvfs("/dev/shm").ok(),
+        // Linux before 5.14: `shared_memory` does not lend its descriptor.
+        |_, _| Err(Errno::OPNOTSUPP),
+    )
+}
+
+/// The system swaps, and ends processes when that is not enough; it has no way to
+/// refuse pages in advance. So they are touched, which changes nothing in them.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn populate(words: &[AtomicU64], range: Range<usize>) -> io::Result<()> {
+    const PAGE: usize = 4096 / size_of::<u64>();
+    let words = words.get(range).ok_or(io::ErrorKind::InvalidInput)?;
+    for word in words.iter().step_by(PAGE).chain(words.last()) {
+        word.fetch_add(0, crate::sync::Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// Nothing: who sleeps looks at the word by itself.
+pub(super) struct Bells;
+
+impl Bells {
+    pub(super) fn length(bytes: usize) -> io::Result<usize> {
+        Ok(bytes)
+    }
+
+    pub(super) fn of(_memory: &Memory, _bytes: usize) -> Self {
+        Self
+    }
+
+    pub(super) fn sleep(&self, memory: &Memory, word: usize, low_half: u32, timeout: Duration) {
+        if let Some(word) = memory.words().get(word) {
+            super::poll(word, low_half, timeout);
+        }
+    }
+
+    pub(super) fn ring(&self, _memory: &Memory, _word: usize) {}
+}

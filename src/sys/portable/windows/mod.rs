@@ -1,0 +1,211 @@
+//! Windows: byte-range locks on the companion file, which the system lets go of
+//! when the process is gone, and named events to sleep on.
+//!
+//! Who may use a table is who may use the folder for temporary files, which Windows
+//! gives each user. There are no user ids here: [`current_user`] is zero for all,
+//! and so is every owner.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::ops::Range;
+use std::os::windows::ffi::OsStrExt;
+use std::os::windows::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+
+use shared_memory::{ShmemConf, ShmemError};
+use windows_sys::Win32::Foundation::ERROR_FILE_NOT_FOUND;
+use windows_sys::Win32::Storage::FileSystem::MoveFileExW;
+use windows_sys::Win32::System::Memory::{PAGE_READONLY, VirtualProtect};
+
+use super::companion::{Id, MAX_BYTES, Record};
+use crate::sync::AtomicU64;
+use crate::sys::{Access, Owner};
+
+mod bells;
+mod locks;
+
+pub(super) use bells::Bells;
+pub(crate) use locks::Liveness;
+
+/// All users are one: see the module.
+pub(crate) fn current_user() -> u32 {
+    0
+}
+
+pub(super) fn directory() -> PathBuf {
+    std::env::temp_dir().join("shmtable")
+}
+
+pub(super) fn make_directory(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(path)
+}
+
+pub(super) fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+/// Moves a file to a name that is free.
+pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    let wide = |path: &Path| -> Vec<u16> { path.as_os_str().encode_wide().chain([0]).collect() };
+    let (from, to) = (wide(from), wide(to));
+    // SAFETY: both are strings that end with a zero, for the time of the call.
+    // Without flags the call fails if there is such a file already.
+    match unsafe { MoveFileExW(from.as_ptr(), to.as_ptr(), 0) } {
+        0 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+fn open(path: &Path, access: Access) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(access == Access::ReadWrite)
+        .open(path)
+}
+
+/// An open companion file and its locks.
+pub(super) struct LockFile {
+    file: File,
+}
+
+impl LockFile {
+    pub(super) fn open(path: &Path, access: Access) -> io::Result<Self> {
+        Ok(Self {
+            file: open(path, access)?,
+        })
+    }
+
+    pub(super) fn read(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; MAX_BYTES];
+        let mut length = 0;
+        while let Some(rest @ [_, ..]) = bytes.get_mut(length..) {
+            match self.file.seek_read(rest, length as u64)? {
+                0 => break,
+                more => length += more,
+            }
+        }
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+
+    pub(super) fn share(&self, byte: u64) -> io::Result<bool> {
+        locks::try_patiently(&self.file, byte, locks::Kind::Shared)
+    }
+
+    pub(super) fn hold(&self, byte: u64) -> io::Result<bool> {
+        locks::try_lock(&self.file, byte, locks::Kind::Alone)
+    }
+
+    pub(super) fn owner(&self, mode: u32) -> io::Result<Owner> {
+        // The file is there still; no more is to be had of it.
+        self.file.metadata()?;
+        Ok(Owner {
+            user: current_user(),
+            mode,
+        })
+    }
+
+    /// The record has it; Windows has no such bits.
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
+    pub(super) fn set_mode(&self, _mode: u32) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Liveness {
+    /// A new `Liveness` on the companion at this path, if it is this segment's.
+    pub(super) fn open(
+        path: &Path,
+        access: Access,
+        _same: &LockFile,
+        record: &Record,
+    ) -> io::Result<Self> {
+        match Record::at(path)? == *record {
+            true => Ok(Self::new(open(path, access)?)),
+            false => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+}
+
+/// A full disk is an answer of the system, not a signal.
+#[allow(clippy::unnecessary_wraps)]
+pub(super) fn check_length(_bytes: usize) -> io::Result<()> {
+    Ok(())
+}
+
+/// What all mappings of this process may have together: as much as there is.
+pub(super) fn address_space_limit() -> Option<u64> {
+    None
+}
+
+/// What `shared_memory` calls the object and its file.
+pub(super) fn object_name(id: Id) -> String {
+    format!("shmtable-{id}")
+}
+
+/// Where `shared_memory` keeps files.
+fn object_path(id: Id) -> PathBuf {
+    std::env::temp_dir()
+        .join("shared_memory-rs")
+        .join(object_name(id))
+}
+
+/// By `shared_memory`'s own way to remove an object in use: a last owner that lets
+/// go of it.
+pub(super) fn remove_object(id: Id) -> io::Result<()> {
+    match ShmemConf::new().os_id(object_name(id)).open() {
+        Ok(mut last) => {
+            last.set_owner(true);
+            drop(last);
+        }
+        Err(ShmemError::MapOpenFailed(ERROR_FILE_NOT_FOUND)) => {}
+        // A file that was never given its length cannot be mapped.
+        Err(_) => remove_file(&object_path(id))?,
+    }
+    // It renames the file, and does not always succeed in removing it.
+    let mut renamed = object_path(id).into_os_string();
+    renamed.push("_deleted");
+    remove_file(renamed.as_ref())
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        // Somebody has it mapped: it goes with the last who has, or by a sweep.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        done => done,
+    }
+}
+
+pub(super) fn object_exists(id: Id) -> io::Result<bool> {
+    object_path(id).try_exists()
+}
+
+/// Standard streams are no numbers here.
+#[allow(clippy::unnecessary_wraps)]
+pub(super) fn with_streams<R>(run: impl FnOnce() -> R) -> io::Result<R> {
+    Ok(run())
+}
+
+/// Makes a store to these pages a deadly exception.
+pub(super) fn protect(base: NonNull<u8>, bytes: usize) -> io::Result<()> {
+    let mut before = 0;
+    // SAFETY: the pages are those of one view, whose words are from now on only
+    // loaded; taking a right away makes no access to memory in use invalid but
+    // stores to them, of which there are none. `before` is writable.
+    let done =
+        unsafe { VirtualProtect(base.as_ptr().cast(), bytes, PAGE_READONLY, &raw mut before) };
+    match done {
+        0 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// The file system gave the file all of its room when it was created.
+pub(super) fn populate(words: &[AtomicU64], range: Range<usize>) -> io::Result<()> {
+    match words.get(range) {
+        Some(_) => Ok(()),
+        None => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}

@@ -1,0 +1,100 @@
+//! Pages of a mapping made present before they are touched.
+//!
+//! A store to a shared page that the machine has no memory for is a deadly
+//! signal. Asking for the page first turns that into an error.
+
+use std::io;
+use std::ops::Range;
+
+use rustix::fs::StatVfs;
+use rustix::io::Errno;
+use rustix::mm::{Advice, madvise};
+
+use crate::sync::AtomicU64;
+
+/// What one system call asks for at most: it is repeated from its start when a
+/// signal interrupts it.
+const STEP: usize = 16 << 20;
+
+/// A request of more bytes than this must not take all the machine's room first
+/// and fail then.
+const LARGE: usize = 4 << 20;
+
+/// Makes these words of a writable mapping present.
+///
+/// What became present before a failure stays so: another process may have asked
+/// for the same pages and be using them already. A large request is refused at
+/// once if the file system says that it has not so much room. `by_file` reserves
+/// bytes from a start on where the kernel cannot do it through the mapping (Linux
+/// before 5.14).
+pub(in crate::sys) fn populate(
+    words: &[AtomicU64],
+    range: Range<usize>,
+    room: impl Fn() -> Option<StatVfs>,
+    by_file: impl Fn(usize, usize) -> Result<(), Errno>,
+) -> io::Result<()> {
+    if words.get(range.clone()).is_none() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let page = page_size();
+    let (start, end) = (range.start * size_of::<u64>(), range.end * size_of::<u64>());
+    // A file system without a limit has no blocks.
+    let left = || {
+        let stat = room().filter(|stat| stat.f_blocks > 0)?;
+        Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+    };
+    if end - start > LARGE && left().is_some_and(|left| left < (end - start) as u64) {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    let mut next = start / page * page;
+    while next < end {
+        let stop = end.min(next.saturating_add(STEP));
+        populate_step(words, next, stop - next, &by_file).map_err(|error| match error {
+            Errno::FAULT | Errno::NOMEM | Errno::NOSPC => {
+                io::Error::from(io::ErrorKind::StorageFull)
+            }
+            error => error.into(),
+        })?;
+        next = stop;
+    }
+    Ok(())
+}
+
+/// Makes `len` bytes present from `start` on, the start of a page.
+fn populate_step(
+    words: &[AtomicU64],
+    start: usize,
+    len: usize,
+    by_file: impl Fn(usize, usize) -> Result<(), Errno>,
+) -> Result<(), Errno> {
+    let mut patience = 1000;
+    let address = words.as_ptr().wrapping_byte_add(start).cast_mut().cast();
+    loop {
+        // SAFETY: the bytes from `start` for `len` are words of this mapping, as
+        // the caller checked, and pages hold nothing but their mapping; the advice
+        // has each touched as if by a write that changes no byte of it.
+        let advised = unsafe { madvise(address, len, Advice::LinuxPopulateWrite) };
+        let done = match advised {
+            Err(Errno::INVAL) => by_file(start, len),
+            done => done,
+        };
+        match done {
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) if patience > 0 => {
+                patience -= 1;
+                std::thread::yield_now();
+            }
+            done => return done,
+        }
+    }
+}
+
+pub(in crate::sys) fn page_size() -> usize {
+    // SAFETY: `sysconf` only looks a number up.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    // Every page size is a multiple of the smallest there is.
+    usize::try_from(size)
+        .ok()
+        .filter(|size| *size > 0)
+        .unwrap_or(4096)
+}

@@ -1,0 +1,176 @@
+//! `cargo xtask windows`: the tests of the crate, built for Windows and run under
+//! wine, and whether the crate compiles for systems that it cannot be run for here.
+//!
+//! rustup's toolchains have the standard library for Windows only if it was
+//! downloaded for them. Debian's compiler comes with the library's source, so that
+//! cargo builds it for any target; hence the packages below.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::Result;
+use crate::process::{cargo, run as run_command, target_dir};
+
+/// What is needed, and the Debian packages that have it.
+const TOOLS: &[(&str, &str)] = &[
+    (RUSTC, "rustc-web"),
+    (
+        "/usr/lib/rustlib/src/rust/library/std/Cargo.toml",
+        "rust-web-src",
+    ),
+    (LINKER, "gcc-mingw-w64-x86-64-posix"),
+    (WINE, "wine64"),
+    (WINE_SERVER, "wine64"),
+];
+
+const RUSTC: &str = "/usr/bin/rustc";
+const LINKER: &str = "/usr/bin/x86_64-w64-mingw32-gcc";
+const WINE: &str = "/usr/lib/wine/wine64";
+const WINE_SERVER: &str = "/usr/lib/wine/wineserver64";
+
+const TARGET: &str = "x86_64-pc-windows-gnu";
+
+/// Compiled, but never run: there is nothing here to run them with.
+const CHECKED: &[&str] = &[
+    "x86_64-pc-windows-msvc",
+    "x86_64-apple-darwin",
+    "aarch64-apple-darwin",
+];
+
+/// wine 8 has no `bcryptprimitives.dll`, of which the standard library wants this
+/// one function.
+const SHIM: &str = "\
+unsigned char __stdcall SystemFunction036(void *, unsigned long);\n\
+__declspec(dllexport) int ProcessPrng(void *data, unsigned long long length) {\n\
+    return SystemFunction036(data, (unsigned long)length);\n\
+}\n";
+
+/// Runs the tests under wine, prints how many passed, and checks the types for the
+/// other systems.
+pub(crate) fn run() -> Result {
+    let mut missing: Vec<&str> = TOOLS
+        .iter()
+        .filter(|(file, _)| !Path::new(file).exists())
+        .map(|(_, package)| *package)
+        .collect();
+    missing.dedup();
+    if !missing.is_empty() {
+        return Err(format!(
+            "this needs Debian's packages {}; as root: \
+             apt-get install --no-install-recommends {0}",
+            missing.join(" ")
+        )
+        .into());
+    }
+    let tests = "--package shmtable --all-features --lib --tests";
+    run_command(&mut build(&format!(
+        "test {tests} --target {TARGET} --no-run"
+    )))?;
+    let wine = Wine::start()?;
+    let passed = count_passed(wine.configure(&mut build(&format!(
+        "test {tests} --target {TARGET} -- --test-threads=2"
+    ))))?;
+    drop(wine);
+    println!("{passed} tests passed under wine");
+    for target in CHECKED {
+        run_command(
+            build(&format!("check {tests} --target {target}"))
+                // Type checks link nothing: what C code a crate for tests brings
+                // along need not be compiled.
+                .env("CC", "true")
+                .env("AR", "true"),
+        )?;
+    }
+    println!("types checked for {}", CHECKED.join(", "));
+    Ok(())
+}
+
+/// `cargo ARGUMENTS` with Debian's compiler, and the standard library from source.
+fn build(arguments: &str) -> Command {
+    let (verb, rest) = arguments.split_once(' ').unwrap_or((arguments, ""));
+    let mut command = cargo(&format!("{verb} -Z build-std=std,panic_unwind,test {rest}"));
+    command
+        .env("RUSTC", RUSTC)
+        .env("RUSTDOC", "/usr/bin/rustdoc")
+        // For -Z: this is no nightly compiler.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_TARGET_DIR", target_dir("windows"))
+        // Debug information would be most of the work.
+        .env("CARGO_PROFILE_DEV_DEBUG", "0");
+    command
+}
+
+/// Runs tests, shows what they print, and adds up how many passed.
+fn count_passed(command: &mut Command) -> Result<usize> {
+    let mut process = command.stdout(Stdio::piped()).spawn()?;
+    let output = process.stdout.take().ok_or("the output is piped")?;
+    let mut passed = 0;
+    for line in BufReader::new(output).lines() {
+        let line = line?;
+        println!("{line}");
+        if let Some(rest) = line.strip_prefix("test result: ok. ") {
+            let count = rest.split(' ').next().ok_or("a count of tests")?;
+            passed += count.parse::<usize>()?;
+        }
+    }
+    let status = process.wait()?;
+    match status.success() {
+        true => Ok(passed),
+        false => Err(format!("the tests under wine: {status}").into()),
+    }
+}
+
+/// A Windows of our own, in the target folder; its server ends with this.
+struct Wine {
+    prefix: PathBuf,
+}
+
+impl Wine {
+    fn start() -> Result<Self> {
+        let wine = Self {
+            prefix: target_dir("windows").join("wine"),
+        };
+        let system = wine.prefix.join("drive_c/windows/system32");
+        if !system.join("ntdll.dll").exists() {
+            fs::create_dir_all(&wine.prefix)?;
+            let mut boot = Command::new(WINE);
+            wine.configure(&mut boot).args(["wineboot", "-i"]);
+            // Its services would keep our streams open.
+            boot.stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            run_command(&mut boot)?;
+        }
+        let library = system.join("bcryptprimitives.dll");
+        if !library.exists() {
+            let source = wine.prefix.join("shim.c");
+            fs::write(&source, SHIM)?;
+            run_command(
+                Command::new(LINKER)
+                    .args(["-shared", "-o"])
+                    .args([&library, &source])
+                    .arg("-ladvapi32"),
+            )?;
+        }
+        Ok(wine)
+    }
+
+    fn configure<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env("WINEPREFIX", &self.prefix)
+            .env("WINEDEBUG", "-all")
+            .env("WINEDLLOVERRIDES", "mscoree=;mshtml=;winemenubuilder.exe=d")
+            .env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", WINE)
+    }
+}
+
+impl Drop for Wine {
+    fn drop(&mut self) {
+        let _ = self
+            .configure(&mut Command::new(WINE_SERVER))
+            .arg("-k")
+            .status();
+    }
+}
