@@ -145,6 +145,10 @@ fn no_descriptor<T>(what: &str, result: Result<T>) {
     assert!(error.to_string().starts_with("cannot "), "{error}");
 }
 
+/// More than three handles need. On the portable back end each has one for the
+/// companion file, too, and looking into a second one takes another for a moment.
+const MOST_DESCRIPTORS: usize = if cfg!(shmtable_portable) { 14 } else { 8 };
+
 #[test]
 fn without_descriptors_nothing_is_opened_and_nothing_left() {
     let test = "without_descriptors_nothing_is_opened_and_nothing_left";
@@ -153,7 +157,7 @@ fn without_descriptors_nothing_is_opened_and_nothing_left() {
         common::limit(Resource::Nofile, 64);
         // With none to spare, with one, and so on, until all of it works.
         let mut needed = [None; 3];
-        for spare in 0..8 {
+        for spare in 0..MOST_DESCRIPTORS {
             let files = take_descriptors(spare);
             let found = [
                 Options::new().capacity(10).create(new),
@@ -179,14 +183,14 @@ fn without_descriptors_nothing_is_opened_and_nothing_left() {
             role.hear();
         }
         for needed in needed {
-            assert!(matches!(needed, Some(1..=7)), "{needed:?}");
+            assert!(matches!(needed, Some(1..MOST_DESCRIPTORS)), "{needed:?}");
         }
         return;
     }
     let named = Named::create(&Options::new().capacity(10));
     let new = Name::new();
     let mut child = Child::start(test, "limited", &[&named.name, &new]);
-    for _ in 0..8 {
+    for _ in 0..MOST_DESCRIPTORS {
         child.hear();
         assert_eq!(named.stats().unwrap().participants, 1, "a slot is lost");
         child.say("go on");
@@ -239,7 +243,7 @@ fn without_descriptors(role: &Role) {
     let spoiled = Options::new().capacity(10).create(role.argument(1));
     let spoiled = spoiled.unwrap();
     common::limit(Resource::Nofile, 64);
-    let files = take_descriptors(0);
+    let mut files = take_descriptors(0);
     no_descriptor("open", Table::open(role.argument(0)));
     no_descriptor("list", Table::list());
     no_descriptor("get_or_claim", table.get_or_claim(b"new"));
@@ -256,7 +260,12 @@ fn without_descriptors(role: &Role) {
     role.tell("about to wait");
     let published = table.wait(b"published", LIMIT).unwrap();
     assert_eq!(published, Some(bytes(1, 20_000)));
-    // Names go, too.
+    // Names go, too; the portable back end reads the companion file for that.
+    if cfg!(shmtable_portable) {
+        no_descriptor("unlink", Table::unlink(role.argument(1)));
+        drop(files.pop());
+        drop(files.pop());
+    }
     Table::unlink(role.argument(1)).unwrap();
     assert!(matches!(
         Table::unlink(role.argument(1)),

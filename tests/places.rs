@@ -114,24 +114,21 @@ fn odd_names_reach_another_process() {
 fn a_table_outlives_its_processes_and_is_unlinked_under_its_users() {
     let test = "a_table_outlives_its_processes_and_is_unlinked_under_its_users";
     if let Some(role) = common::role() {
-        match role.name.as_str() {
-            "creator" => {
-                let options = Options::new().capacity(100);
-                let table = options.create(role.argument(0)).unwrap();
-                table.insert(b"made by", b"the creator").unwrap();
-            }
-            _ => {
-                let table = Table::open_read_only(role.argument(0)).unwrap();
-                let read = |key: &[u8]| {
-                    let value = table.get(key).unwrap().unwrap();
-                    role.tell(&String::from_utf8(value).unwrap());
-                };
-                read(b"made by");
-                assert!(matches!(table.insert(b"k", b"v"), Err(Error::ReadOnly)));
-                while role.hear().is_some() {
-                    read(b"said");
-                }
-            }
+        if role.name == "creator" {
+            let options = Options::new().capacity(100);
+            let table = options.create(role.argument(0)).unwrap();
+            table.insert(b"made by", b"the creator").unwrap();
+            return;
+        }
+        let table = Table::open_read_only(role.argument(0)).unwrap();
+        let read = |key: &[u8]| {
+            let value = table.get(key).unwrap().unwrap();
+            role.tell(&String::from_utf8(value).unwrap());
+        };
+        read(b"made by");
+        assert!(matches!(table.insert(b"k", b"v"), Err(Error::ReadOnly)));
+        while role.hear().is_some() {
+            read(b"said");
         }
         return;
     }

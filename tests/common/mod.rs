@@ -385,24 +385,6 @@ impl Child {
     }
 }
 
-/// Whether a process was killed, and did not end by itself. A crash point kills with
-/// this exit code where there are no signals.
-pub fn was_killed(status: std::process::ExitStatus) -> bool {
-    #[cfg(unix)]
-    return std::os::unix::process::ExitStatusExt::signal(&status) == Some(9);
-    #[cfg(windows)]
-    return status.code() == Some(9);
-}
-
-/// wine fails to start one process in some thousands.
-fn start_process(command: &mut Command) -> std::process::Child {
-    match command.spawn() {
-        Err(_) if cfg!(windows) => command.spawn(),
-        started => started,
-    }
-    .expect("a child is started")
-}
-
 impl Drop for Child {
     fn drop(&mut self) {
         let _ = self.process.kill();

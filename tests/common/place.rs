@@ -1,4 +1,7 @@
-//! Where the files of a table are: they differ between the back ends.
+//! What differs between systems: where the files of a table are, and how processes
+//! start and end.
+
+use std::process::{Child, Command, ExitStatus};
 
 #[cfg(all(target_os = "linux", not(shmtable_portable)))]
 mod here {
@@ -128,4 +131,22 @@ fn files_of(folder: &std::path::Path) -> Vec<String> {
                 .collect()
         })
         .unwrap_or_default()
+}
+
+/// Whether a process was killed, and did not end by itself. A crash point kills with
+/// this exit code where there are no signals.
+pub fn was_killed(status: ExitStatus) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::process::ExitStatusExt::signal(&status) == Some(9);
+    #[cfg(windows)]
+    return status.code() == Some(9);
+}
+
+/// wine fails to start one process in some thousands.
+pub(super) fn start_process(command: &mut Command) -> Child {
+    match command.spawn() {
+        Err(_) if cfg!(windows) => command.spawn(),
+        started => started,
+    }
+    .expect("a child is started")
 }

@@ -149,9 +149,10 @@ impl Directory {
     pub(super) fn find(&self, name: &str) -> io::Result<Record> {
         let record = Record::at(&self.table(name))?;
         // Another name with the same digest is another table.
-        match record.name == name {
-            true => Ok(record),
-            false => Err(io::ErrorKind::NotFound.into()),
+        if record.name == name {
+            Ok(record)
+        } else {
+            Err(io::ErrorKind::NotFound.into())
         }
     }
 
@@ -209,7 +210,9 @@ impl Directory {
         if taken.id != record.id {
             fs::rename(&gone, self.gone(taken.id))?;
         }
-        memory::remove(taken.id)?;
+        // The name is gone, whatever becomes of the memory: what is left of it goes
+        // with its last user, or by a sweep.
+        let _ = memory::remove(taken.id);
         self.collect(taken.id);
         Ok(())
     }

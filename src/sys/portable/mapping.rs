@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::companion::{Directory, Id, Record};
-use super::memory::Memory;
+use super::memory::{self, Memory};
 use super::os::{self, LockFile};
 use super::{Liveness, check_name};
 use crate::sync::{AtomicU64, process_crash_point};
@@ -118,8 +118,13 @@ impl Mapping {
         let (in_use, record) = directory.enter(name, access)?;
         admit(in_use.owner(record.mode)?)?;
         let mut memory = match Memory::open(record.id, record.bytes) {
-            // The machine was started anew since, or it was just unlinked.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if memory::exists(record.id)? {
+                    // On Windows `shared_memory` says so of all that it cannot open.
+                    let what = "the memory of the table cannot be opened for writing";
+                    return Err(io::Error::other(what).into());
+                }
+                // The machine was started anew since, or it was just unlinked.
                 drop(in_use);
                 if directory.find(name).is_ok_and(|now| now == record) {
                     let _ = directory.take_away(name, &record);

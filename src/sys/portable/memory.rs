@@ -52,6 +52,8 @@ impl Memory {
             }
             error => error,
         })?;
+        // Aligned: it is the start of a page, and looked at below.
+        #[allow(clippy::cast_ptr_alignment)]
         let base = NonNull::new(shmem.as_ptr().cast::<AtomicU64>());
         let base = base.filter(|base| base.is_aligned() && isize::try_from(shmem.len()).is_ok());
         let words = shmem.len() / size_of::<u64>();

@@ -33,6 +33,8 @@
 //! - It maps for writing only and makes objects for their user alone: a read-only
 //!   handle needs permission to write, and other users are shut out whatever the
 //!   mode says. The pages of a read-only handle are protected after mapping.
+//! - On Unix the umask has a say in the object's mode, and nothing takes it back: one
+//!   that takes the owner's own rights away makes tables that no second process opens.
 //! - It removes what it made when the maker drops it; so ownership is given up when
 //!   the table has its name.
 //! - On Windows it reports lengths rounded up to pages, and may leave a file

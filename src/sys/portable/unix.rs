@@ -43,12 +43,12 @@ pub(super) fn make_directory(path: &Path) -> io::Result<()> {
         made => made?,
     }
     let found = std::fs::symlink_metadata(path)?;
-    match found.is_dir() && found.uid() == current_user() && found.mode() & 0o022 == 0 {
-        true => Ok(()),
-        false => Err(io::Error::other(
-            "it is not a folder of this user's alone; remove it, or set TMPDIR",
-        )),
+    if found.is_dir() && found.uid() == current_user() && found.mode() & 0o022 == 0 {
+        return Ok(());
     }
+    Err(io::Error::other(
+        "it is not a folder of this user's alone; remove it, or set TMPDIR",
+    ))
 }
 
 pub(super) fn create_new(path: &Path) -> io::Result<File> {
@@ -120,9 +120,10 @@ impl Locks {
         _record: &Record,
     ) -> io::Result<Self> {
         let descriptor = Descriptor::not_inherited(|| Ok(open_plain(path, access)?.0))?;
-        match descriptor.id() == same.descriptor.id() {
-            true => Ok(Self::new(descriptor)),
-            false => Err(io::ErrorKind::NotFound.into()),
+        if descriptor.id() == same.descriptor.id() {
+            Ok(Self::new(descriptor))
+        } else {
+            Err(io::ErrorKind::NotFound.into())
         }
     }
 }
@@ -130,10 +131,10 @@ impl Locks {
 /// Refuses what a limit forbids: past it the system sends a deadly signal.
 pub(super) fn check_length(bytes: usize) -> io::Result<()> {
     let limit = getrlimit(Resource::Fsize).current;
-    match limit.is_some_and(|limit| limit < bytes as u64) {
-        true => Err(Errno::FBIG.into()),
-        false => Ok(()),
+    if limit.is_some_and(|limit| limit < bytes as u64) {
+        return Err(Errno::FBIG.into());
     }
+    Ok(())
 }
 
 /// What all mappings of this process may have together.
@@ -208,6 +209,11 @@ pub(super) fn populate(words: &[AtomicU64], range: Range<usize>) -> io::Result<(
 /// Nothing: who sleeps looks at the word by itself.
 pub(super) struct Bells;
 
+#[allow(
+    clippy::unnecessary_wraps,
+    clippy::unused_self,
+    reason = "on Windows it does something"
+)]
 impl Bells {
     pub(super) fn length(bytes: usize) -> io::Result<usize> {
         Ok(bytes)

@@ -13,6 +13,8 @@ pub(super) mod liveness;
 #[cfg(target_os = "linux")]
 pub(super) mod pages;
 
+// The fields' types differ between systems.
+#[allow(clippy::useless_conversion)]
 pub(super) fn owner_of(stat: &Stat) -> Owner {
     Owner {
         user: stat.st_uid,

@@ -39,11 +39,11 @@ pub(in crate::sys) fn populate(
     let page = page_size();
     let (start, end) = (range.start * size_of::<u64>(), range.end * size_of::<u64>());
     // A file system without a limit has no blocks.
-    let left = || {
-        let stat = room().filter(|stat| stat.f_blocks > 0)?;
-        Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+    let room_left = || {
+        let system = room().filter(|system| system.f_blocks > 0)?;
+        Some(system.f_bavail.saturating_mul(system.f_frsize))
     };
-    if end - start > LARGE && left().is_some_and(|left| left < (end - start) as u64) {
+    if end - start > LARGE && room_left().is_some_and(|bytes| bytes < (end - start) as u64) {
         return Err(io::ErrorKind::StorageFull.into());
     }
     let mut next = start / page * page;

@@ -261,7 +261,7 @@ fn sleepers_are_woken_or_wake_by_themselves() {
     let segment = name.create();
     let other = name.open(Access::ReadWrite).unwrap();
     let reader = name.open(Access::ReadOnly).unwrap();
-    let long = Duration::from_secs(60);
+    let long = Duration::from_mins(1);
     // Nothing to wait for.
     segment.sleep(1, 1, long);
     reader.sleep(1, 1, long);

@@ -121,9 +121,10 @@ impl Liveness {
         _same: &LockFile,
         record: &Record,
     ) -> io::Result<Self> {
-        match Record::at(path)? == *record {
-            true => Ok(Self::new(open(path, access)?)),
-            false => Err(io::ErrorKind::NotFound.into()),
+        if Record::at(path)? == *record {
+            Ok(Self::new(open(path, access)?))
+        } else {
+            Err(io::ErrorKind::NotFound.into())
         }
     }
 }
@@ -172,8 +173,6 @@ pub(super) fn remove_object(id: Id) -> io::Result<()> {
 fn remove_file(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        // Somebody has it mapped: it goes with the last who has, or by a sweep.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         done => done,
     }
 }
