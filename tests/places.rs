@@ -7,7 +7,7 @@ mod common;
 
 use std::path::PathBuf;
 
-use common::{Child, Name, Named, assert_sound, files_named};
+use common::{Child, Name, Named, assert_sound, files_named, files_now};
 use shmtable::{Error, Options, Table};
 
 /// The variables that say where temporary files go.
@@ -170,7 +170,7 @@ fn what_a_killed_process_leaves_is_collected() {
     assert_eq!(child.hear(), "unlinked");
     let Named { table, name } = named;
     drop(table);
-    assert_eq!(files_named(&name).len(), 1, "in use without a name");
+    assert_eq!(files_now(&name).len(), 1, "in use without a name");
     child.kill();
     common::eventually("it is swept away", || files_named(&name).is_empty());
 }

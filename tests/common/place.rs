@@ -88,7 +88,21 @@ mod here {
             files.retain(|file| file.starts_with("shmtable-"));
             return files;
         }
-        shmtable::Table::list().expect("listing sweeps");
+        let mut files = Vec::new();
+        for _ in 0..1000 {
+            shmtable::Table::list().expect("listing sweeps");
+            files = files_now(part);
+            if files.iter().all(|file| file.starts_with("table-")) {
+                break;
+            }
+            // Another sweep, of another test, may have it in hand.
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        files
+    }
+
+    /// The same as it is at this moment.
+    pub fn files_now(part: &str) -> Vec<String> {
         super::files_of(&folder())
             .into_iter()
             .filter(|file| told(&folder().join(file)).is_some_and(|(_, name)| name.contains(part)))

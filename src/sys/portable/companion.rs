@@ -186,7 +186,11 @@ impl Directory {
     pub(super) fn enter(&self, name: &str, access: Access) -> io::Result<(LockFile, Record)> {
         let path = self.table(name);
         for _ in 0..1000 {
-            let file = LockFile::open(&path, access)?;
+            let file = match (LockFile::open(&path, Access::ReadWrite), access) {
+                // For `while_alone` more than the right to read is wanted, not needed.
+                (Err(_), Access::ReadOnly) => LockFile::open(&path, access)?,
+                (file, _) => file?,
+            };
             if file.share(IN_USE)? {
                 let record = Record::read(&file, &path)?;
                 // Unless it was taken away before it was in use.
@@ -197,6 +201,14 @@ impl Directory {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
         Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Calls `act` while nobody else uses the segment; `None` if somebody does.
+    pub(super) fn while_alone<R>(
+        file: &LockFile,
+        act: impl FnOnce() -> R,
+    ) -> io::Result<Option<R>> {
+        file.while_alone(IN_USE, act)
     }
 
     /// Takes its name from a segment, and removes what nobody uses of it.

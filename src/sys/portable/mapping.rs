@@ -220,6 +220,12 @@ impl Mapping {
         ))
     }
 
+    /// Calls `act` while nobody else has the segment open. A forked child of this
+    /// process that goes on with what it inherited is not seen.
+    pub(crate) fn while_alone<R>(&self, act: impl FnOnce() -> R) -> io::Result<Option<R>> {
+        Directory::while_alone(&self.in_use, act)
+    }
+
     /// Removes the name if it still names this segment; tells whether it did.
     ///
     /// A segment that replaces this one under its name between the look and the

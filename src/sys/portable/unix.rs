@@ -100,6 +100,28 @@ impl LockFile {
         liveness::hold(&self.descriptor, byte)
     }
 
+    /// Calls `act` while this alone has the byte, which it shares; `None` if others
+    /// share it too.
+    pub(super) fn while_alone<R>(
+        &self,
+        byte: u64,
+        act: impl FnOnce() -> R,
+    ) -> io::Result<Option<R>> {
+        // A lock that cannot be had in the other kind stays as it was.
+        match self.hold(byte) {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            // Opened for reading alone.
+            Err(error) if error.raw_os_error() == Some(libc::EBADF) => {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
+            Err(error) => return Err(error),
+        }
+        let result = act();
+        self.share(byte)?;
+        Ok(Some(result))
+    }
+
     /// The file's owner and mode tell, not what the record says.
     pub(super) fn owner(&self, _mode: u32) -> io::Result<Owner> {
         Ok(owner_of(&fstat(self.descriptor.fd()?)?))

@@ -44,6 +44,15 @@ impl Drop for Name {
     }
 }
 
+/// Sweeps of other tests may have what is to go in hand.
+fn eventually(condition: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !condition() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "never happened");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 fn kind<T>(result: io::Result<T>) -> Option<io::ErrorKind> {
     result.err().map(|error| error.kind())
 }
@@ -112,7 +121,7 @@ fn what_loses_the_race_for_a_name_leaves_nothing() {
         Ok::<_, io::Error>(())
     });
     assert_eq!(kind(loser), Some(io::ErrorKind::AlreadyExists));
-    assert!(!memory::exists(id.unwrap()).unwrap());
+    eventually(|| !memory::exists(id.unwrap()).unwrap());
     let opened = name.open(Access::ReadWrite).unwrap();
     assert!(winner.unwrap().unlink_if_same(&name.0).unwrap());
     drop(opened);
@@ -253,6 +262,24 @@ fn a_name_is_unlinked_only_if_it_still_is_the_segments() {
     assert!(list().unwrap().contains(&name.0));
     assert!(new.unlink_if_same(&name.0).unwrap());
     assert!(!list().unwrap().contains(&name.0));
+}
+
+#[test]
+fn who_is_alone_is_told_so() {
+    let name = Name::new();
+    let segment = name.create();
+    assert_eq!(segment.while_alone(|| 7).unwrap(), Some(7));
+    for access in [Access::ReadOnly, Access::ReadWrite] {
+        let other = name.open(access).unwrap();
+        assert_eq!(segment.while_alone(|| 7).unwrap(), None);
+        assert_eq!(other.while_alone(|| 7).unwrap(), None);
+        drop(other);
+    }
+    let removed = segment.while_alone(|| segment.unlink_if_same(&name.0).unwrap());
+    assert_eq!(removed.unwrap(), Some(true));
+    assert!(name.open(Access::ReadOnly).is_err());
+    // It is in use again, by this one.
+    assert!(segment.liveness().is_ok());
 }
 
 #[test]

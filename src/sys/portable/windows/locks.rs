@@ -149,7 +149,7 @@ pub(super) fn try_lock(file: &File, byte: u64, kind: Kind) -> io::Result<bool> {
     }
 }
 
-fn unlock(file: &File, byte: u64) -> io::Result<()> {
+pub(super) fn unlock(file: &File, byte: u64) -> io::Result<()> {
     let mut at = overlapped(byte)?;
     // SAFETY: as in `try_lock`.
     match unsafe { UnlockFileEx(file.as_raw_handle(), 0, 1, 0, &raw mut at) } {

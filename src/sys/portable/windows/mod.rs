@@ -97,6 +97,25 @@ impl LockFile {
         locks::try_lock(&self.file, byte, locks::Kind::Alone)
     }
 
+    /// Calls `act` while this alone has the byte, which it shares; `None` if others
+    /// share it too.
+    pub(super) fn while_alone<R>(
+        &self,
+        byte: u64,
+        act: impl FnOnce() -> R,
+    ) -> io::Result<Option<R>> {
+        // Locks do not change their kind. Who comes in between is met below.
+        locks::unlock(&self.file, byte)?;
+        let alone = self.hold(byte);
+        let result = alone.as_ref().is_ok_and(|alone| *alone).then(act);
+        if result.is_some() {
+            locks::unlock(&self.file, byte)?;
+        }
+        self.share(byte)?;
+        alone?;
+        Ok(result)
+    }
+
     pub(super) fn owner(&self, mode: u32) -> io::Result<Owner> {
         // The file is there still; no more is to be had of it.
         self.file.metadata()?;
