@@ -47,6 +47,15 @@ __declspec(dllexport) int ProcessPrng(void *data, unsigned long long length) {\n
     return SystemFunction036(data, (unsigned long)length);\n\
 }\n";
 
+const ARCHIVER: &str = r#"#!/bin/sh
+for argument; do
+    case $argument in
+        -out:*) : > "${argument#-out:}" ;;
+        *.a | *.lib) : > "$argument" ;;
+    esac
+done
+"#;
+
 /// Runs the tests under wine, prints how many passed, and checks the types for the
 /// other systems.
 pub(crate) fn run() -> Result {
@@ -81,12 +90,22 @@ pub(crate) fn run() -> Result {
     run_command(
         build(&format!("check {tests} --target {targets}"))
             // Type checks link nothing: what C code a crate for tests brings along need
-            // not be compiled.
+            // not be compiled, but its library must be there.
             .env("CC", "true")
-            .env("AR", "true"),
+            .env("AR", archiver()?)
+            .env("SDKROOT", "/"),
     )?;
     println!("types checked for {}", CHECKED.join(", "));
     Ok(())
+}
+
+/// A program that makes empty archives, whatever it is asked for.
+fn archiver() -> Result<PathBuf> {
+    use std::os::unix::fs::PermissionsExt;
+    let path = target_dir("windows").join("ar");
+    fs::write(&path, ARCHIVER)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    Ok(path)
 }
 
 /// `cargo ARGUMENTS` with Debian's compiler, and the standard library from source.
