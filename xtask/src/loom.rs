@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use crate::Result;
@@ -139,20 +141,40 @@ pub(crate) fn run(file: Option<&str>) -> Result {
         check_tests(file)?;
     }
 
-    let mut timings = Vec::new();
-    for model in models(file) {
-        let begin = Instant::now();
-        let mut command = cargo(&format!(
-            "--test {} -- --exact {} --include-ignored --nocapture",
-            model.file, model.test
-        ));
-        model.bound(&mut command);
-        run_command(&mut command)?;
-        timings.push((model, begin.elapsed()));
-    }
+    // Each is one thread: as many at a time as there are processors, the longest first.
+    let mut waiting: Vec<Model> = models(file).collect();
+    waiting.sort_by_key(|model| model.seconds);
+    let waiting = Mutex::new(waiting);
+    let timings = Mutex::new(Vec::new());
+    let work = || -> std::result::Result<(), String> {
+        loop {
+            let Some(model) = locked(&waiting).pop() else {
+                return Ok(());
+            };
+            let begin = Instant::now();
+            let mut command = cargo(&format!(
+                "--test {} -- --exact {} --include-ignored --nocapture",
+                model.file, model.test
+            ));
+            model.bound(&mut command);
+            if let Err(error) = run_command(&mut command) {
+                // The others end with what they have begun.
+                locked(&waiting).clear();
+                return Err(error.to_string());
+            }
+            locked(&timings).push((model, begin.elapsed()));
+        }
+    };
+    thread::scope(|scope| {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let workers: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().map_err(|_| "a thread panicked".to_owned())?)
+    })?;
 
     println!("model, preemptions, branches, seconds now (noted)");
-    for (model, duration) in timings {
+    for (model, duration) in locked(&timings).iter() {
         println!(
             "{model}, {}, {}, {:.1} ({})",
             model.preemptions,
@@ -162,6 +184,10 @@ pub(crate) fn run(file: Option<&str>) -> Result {
         );
     }
     Ok(())
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// `cargo test` of the models.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::process::{cargo, cargo_with_cfg, root, run as run_command};
-use crate::{Result, bench, demo, fuzz, loom, python, sanitize, trials, weaken};
+use crate::{Result, bench, demo, fuzz, loom, python, sanitize, trials};
 
 /// How much of the list is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,11 +71,6 @@ const LANES: &[Lane] = &[
         run: || loom::run(None),
     },
     Lane {
-        name: "orderings",
-        extent: Extent::Full,
-        run: || weaken::run(&["--quick"]),
-    },
-    Lane {
         name: "torture",
         extent: Extent::Full,
         run: || trials::run("torture", &["--seconds", "25"]),
@@ -119,7 +114,7 @@ const LANES: &[Lane] = &[
         name: "benches",
         extent: Extent::Full,
         run: || {
-            run_command(&mut cargo("bench --no-run --package shmtable-bench"))?;
+            // Clippy has looked at criterion's.
             bench::run(&["--smoke"])
         },
     },
