@@ -120,13 +120,14 @@ fn check_name(name: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Sleeps while a word is what it was, by looking again and again.
+/// Sleeps while a word is what it was, by looking again and again. Relaxed: a hint, and
+/// the caller looks again itself.
 fn poll(word: &AtomicU64, low_half: u32, timeout: Duration) {
     const FIRST: Duration = Duration::from_micros(20);
     const LONGEST: Duration = Duration::from_millis(1);
     let begin = Instant::now();
     let mut nap = FIRST;
-    while word.load(Ordering::Acquire) as u32 == low_half {
+    while word.load(Ordering::Relaxed) as u32 == low_half {
         let left = timeout.saturating_sub(begin.elapsed());
         if left.is_zero() {
             return;

@@ -39,6 +39,11 @@ pub(crate) const OUTSIDE: &[(&str, &str)] = &[
         "src/sys/fork/descriptors.rs",
         "this process's list of open files, in the standard library's atomics, as above",
     ),
+    (
+        "src/sys/portable/windows/bells.rs",
+        "events of Windows, with fences between a look at the word and the kernel's state; \
+         what is lost there costs a wake-up, and each sleep is bounded by 10 ms",
+    ),
 ];
 
 /// The number of the exception that a change is, from 1.
