@@ -52,7 +52,7 @@
 use std::ops::Range;
 
 use crate::error::Result;
-use crate::layout::{CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, RESERVED_CHUNKS};
+use crate::layout::{CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, CURSOR_BITS, RESERVED_CHUNKS};
 use crate::participants::{OWNER_BITS, OwnerId, Participant};
 use crate::record::Header;
 use crate::segment::Segment;
@@ -135,11 +135,25 @@ pub(crate) fn detail(segment: &Segment, chunk: usize, word: usize) -> &AtomicU64
     &segment.words()[segment.geometry.details(chunk) + word]
 }
 
+/// A cursor as its word: above it the sum, without carries, of its 16-bit parts. So a
+/// word with one wrong bit is no cursor's.
+pub(crate) fn cursor_word(cursor: usize) -> u64 {
+    let cursor = cursor as u64;
+    let sum = (cursor ^ cursor >> 16 ^ cursor >> 32) & 0xffff;
+    sum << CURSOR_BITS | cursor
+}
+
+/// The cursor that a word says, and whether it is a cursor's word.
+pub(crate) fn cursor_of(word: u64) -> (usize, bool) {
+    let cursor = (word & ((1 << CURSOR_BITS) - 1)) as usize;
+    (cursor, cursor_word(cursor) == word)
+}
+
 /// Words of the chunk that records fill, as far as it can be true.
 pub(crate) fn cursor(segment: &Segment, chunk: usize) -> usize {
     let limit = run(segment, chunk) * segment.geometry.chunk_words;
-    let cursor = detail(segment, chunk, CHUNK_CURSOR).load(Ordering::Relaxed);
-    usize::try_from(cursor).map_or(limit, |cursor| cursor.min(limit))
+    let word = detail(segment, chunk, CHUNK_CURSOR).load(Ordering::Relaxed);
+    cursor_of(word).0.min(limit)
 }
 
 /// Chunks of the run that begins here, 1 for a plain chunk.
@@ -426,7 +440,7 @@ fn place(
 ) -> Space {
     put_header(segment, at, header);
     crash_point!("allocate: header written, cursor not");
-    detail(segment, chunk, CHUNK_CURSOR).store(cursor as u64, Ordering::Relaxed);
+    detail(segment, chunk, CHUNK_CURSOR).store(cursor_word(cursor), Ordering::Relaxed);
     crash_point!("allocate: cursor moved");
     Space { at, words, chunk }
 }
@@ -503,11 +517,14 @@ fn enough_free(segment: &Segment, purpose: &Purpose, take: usize) -> bool {
 fn reopen(segment: &Segment, me: &Participant, words: usize, avoid: &Range<usize>) -> Option<Open> {
     let mine = State::Open(me.id());
     let room = |chunk| {
-        // A cursor below the live records is damaged: what it says is free is not.
-        (run(segment, chunk) == 1)
-            .then(|| cursor(segment, chunk))
-            .filter(|cursor| cursor + words <= segment.geometry.chunk_words)
-            .filter(|cursor| live(segment, chunk) <= *cursor)
+        let word = detail(segment, chunk, CHUNK_CURSOR).load(Ordering::Relaxed);
+        // What a damaged cursor says is free may not be; so with one below the live records.
+        let (cursor, sound) = cursor_of(word);
+        (sound
+            && run(segment, chunk) == 1
+            && cursor + words <= segment.geometry.chunk_words
+            && live(segment, chunk) <= cursor)
+            .then_some(cursor)
     };
     for chunk in (0..segment.populated()).filter(|chunk| !avoid.contains(chunk)) {
         if state(segment, chunk) != State::Sealed || room(chunk).is_none() {
@@ -608,4 +625,31 @@ pub(crate) fn claim_window(
         crash_point!("run: tail taken");
     }
     Ok(true)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_with_one_wrong_bit_is_none() {
+        for cursor in [
+            0,
+            1,
+            3,
+            511,
+            0x1_0001,
+            0xffff_0000,
+            (1 << 42) - 1,
+            0x1234_5678_9abc,
+        ] {
+            let word = cursor_word(cursor);
+            assert_eq!(cursor_of(word), (cursor, true));
+            for bit in 0..64 {
+                assert!(!cursor_of(word ^ 1 << bit).1, "{cursor:#x}, bit {bit}");
+            }
+        }
+        // A free chunk's details are zero.
+        assert_eq!(cursor_word(0), 0);
+    }
 }

@@ -418,16 +418,20 @@ pub(crate) fn contents_faults(
     let geometry = &segment.geometry;
     let begin = geometry.chunk(chunk);
     let limit = arena::run(segment, chunk) * geometry.chunk_words;
-    let cursor = detail(segment, chunk, CHUNK_CURSOR);
+    let word = detail(segment, chunk, CHUNK_CURSOR);
     // Whoever sees a cursor sees, by the fence before its store, that the chunk was
     // opened for it: still sealed, it is the sealed chunk's.
     fence(Ordering::Acquire);
     let sealed = state == State::Sealed && arena::state(segment, chunk) == State::Sealed;
-    if cursor > limit as u64 {
+    let (cursor, sound) = arena::cursor_of(word);
+    if !sound {
+        return Some(format!("its cursor's word {word:#x} has a wrong bit"));
+    }
+    if cursor > limit {
         return Some(format!("its cursor {cursor} is past its end"));
     }
     let last = records.last().map_or(begin, Live::end);
-    if last > begin + cursor as usize {
+    if last > begin + cursor {
         return Some("a record reaches past what it holds".to_owned());
     }
     if let Some(first) = records.first() {
@@ -441,11 +445,7 @@ pub(crate) fn contents_faults(
             return Some("a large record begins in its middle".to_owned());
         }
     }
-    let until = if sealed {
-        begin + cursor as usize
-    } else {
-        last
-    };
+    let until = if sealed { begin + cursor } else { last };
     if until > geometry.chunk(segment.populated()) {
         return Some("it holds more than has memory".to_owned());
     }

@@ -93,6 +93,8 @@ pub(crate) const USED_SLOTS: u32 = if cfg!(loom) {
 pub(crate) const CHUNK_WORDS: usize = LINE;
 /// Words of the chunk that records fill.
 pub(crate) const CHUNK_CURSOR: usize = 0;
+/// Bits of that number; above them in its word are those that tell when one is wrong.
+pub(crate) const CURSOR_BITS: u32 = 48;
 /// Words of live records: a hint.
 pub(crate) const CHUNK_LIVE: usize = 1;
 /// Chunks in the run that begins here; 0 and 1 are a plain chunk.
@@ -152,6 +154,7 @@ pub(crate) fn fingerprint() -> u64 {
         CHUNK_CURSOR,
         CHUNK_LIVE,
         CHUNK_RUN,
+        CURSOR_BITS as usize,
         record::KEY_SHIFT as usize,
         record::VALUE_SHIFT as usize,
         RESERVED_CHUNKS,
@@ -186,6 +189,7 @@ mod tests {
             CHUNK_CURSOR CHUNK_LIVE CHUNK_RUN
         }
         .into();
+        here.push(("CURSOR_BITS", CURSOR_BITS.into()));
         here.push(("KEY_SHIFT", record::KEY_SHIFT.into()));
         here.push(("VALUE_SHIFT", record::VALUE_SHIFT.into()));
         let mut there: Vec<(&str, u64)> = include_str!("../docs/format.md")

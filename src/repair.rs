@@ -600,7 +600,7 @@ impl<'a> Repair<'a> {
             }
         }
         let right = if last == cursor { cursor } else { at };
-        put_word(detail(CHUNK_CURSOR), (right - begin) as u64);
+        put_word(detail(CHUNK_CURSOR), arena::cursor_word(right - begin));
     }
 
     /// Nothing lies in a chunk but what its run's head answers for.

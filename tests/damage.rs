@@ -391,9 +391,6 @@ struct Allowed {
     damaged: BTreeSet<Vec<u8>>,
     /// They stand beside one that is: an error, until the table is repaired.
     beside: BTreeSet<Vec<u8>>,
-    /// A chunk says wrongly what it holds: new records may be written over others
-    /// before anybody looks.
-    misplaces: bool,
     /// A key that was removed may come back.
     comes_back: bool,
     /// A record's key may be another.
@@ -407,7 +404,6 @@ impl Allowed {
         let mut allowed = Self {
             damaged: BTreeSet::new(),
             beside: BTreeSet::new(),
-            misplaces: false,
             comes_back: false,
             renamed: false,
             known: true,
@@ -443,8 +439,6 @@ impl Allowed {
                     }
                 }
             }
-        } else if (image.states_at()..image.arena_at()).contains(&at) {
-            allowed.misplaces = true;
         }
         allowed
     }
@@ -713,10 +707,6 @@ impl Trial<'_> {
         let Some(table) = self.open() else { return };
         let mut model = self.image.model.clone();
         Self::write(&table, &mut model);
-        if self.allowed.misplaces {
-            // New records may lie over old ones, and over one another.
-            self.allowed.damaged.extend(model.keys().cloned());
-        }
         if self.allowed.comes_back {
             // Of the same key there may be two, of which writes met one.
             self.allowed

@@ -274,7 +274,12 @@ impl Reader {
     /// The words of a chunk, or of the run that begins there, that records fill.
     fn filled(&self, chunk: usize) -> Range<usize> {
         let begin = self.arena_at + chunk * self.chunk_words();
-        begin..begin + self.detail(chunk, "CHUNK_CURSOR") as usize
+        let word = self.detail(chunk, "CHUNK_CURSOR");
+        let cursor = self.document.field("CURSOR_WORDS", word);
+        let parts = [0, 16, 32].map(|first| cursor >> first & 0xffff);
+        let check = parts.into_iter().fold(0, |check, part| check ^ part);
+        assert_eq!(self.document.field("CURSOR_CHECK", word), check);
+        begin..begin + cursor as usize
     }
 
     fn chunk_of(&self, at: usize) -> usize {
