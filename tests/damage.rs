@@ -382,10 +382,6 @@ fn damaged(image: &Image, damage: Damage) -> Vec<u8> {
 }
 
 /// What a case may make of entries.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a question of its own"
-)]
 struct Allowed {
     /// Their own words are damaged: anything.
     damaged: BTreeSet<Vec<u8>>,
