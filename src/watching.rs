@@ -168,11 +168,7 @@ impl Table {
     /// # Errors
     /// `System` if the system does not tell.
     pub fn owner(&self) -> Result<u32> {
-        let owner = self.segment().map.owner().map_err(|source| Error::System {
-            action: "ask for the segment's owner",
-            source,
-        })?;
-        Ok(owner.user)
+        Ok(self.file_owner()?.user)
     }
 
     /// Whether the table is one that should have been removed with its creator

@@ -1,7 +1,7 @@
 //! What a handle needs in order to write: a participant slot and a chunk to fill,
 //! one of each for each process that uses the handle.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use crate::arena::Arena;
@@ -58,8 +58,6 @@ impl Drop for Writer {
 thread_local! {
     /// The segments, by seed, under whose lock this thread runs a caller's closure.
     static HELD: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
-    /// How many they are: mostly none, which this tells at once.
-    static HOLDING: Cell<usize> = const { Cell::new(0) };
 }
 
 /// While it lives, this thread's writes to the segment are refused.
@@ -74,24 +72,17 @@ impl Held {
     /// Whether this thread may wait for a lock of the segment.
     #[inline]
     pub(crate) fn check(segment: &Segment) -> Result<()> {
-        if HOLDING.get() == 0 {
-            return Ok(());
+        let holds = |held: &RefCell<Vec<u64>>| held.borrow().contains(&segment.seed);
+        // While the thread ends its list may be gone, and it runs no closures.
+        if HELD.try_with(holds).unwrap_or(false) {
+            return Err(Error::Reentrant);
         }
-        match Self::with(|held| held.contains(&segment.seed)) {
-            Some(true) => Err(Error::Reentrant),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// `None` while the thread ends and its list is gone already.
     fn with<R>(act: impl FnOnce(&mut Vec<u64>) -> R) -> Option<R> {
-        HELD.try_with(|held| {
-            let mut held = held.borrow_mut();
-            let result = act(&mut held);
-            HOLDING.set(held.len());
-            result
-        })
-        .ok()
+        HELD.try_with(|held| act(&mut held.borrow_mut())).ok()
     }
 }
 

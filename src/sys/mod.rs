@@ -88,6 +88,9 @@ pub(crate) use portable::*;
 #[cfg(shmtable_crash_points)]
 pub(crate) mod crash;
 
+#[cfg(all(test, not(loom)))]
+mod contract;
+
 /// Why a segment could not be mapped, though there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no address space")]
@@ -97,6 +100,15 @@ pub(crate) struct NoAddressSpace {
     /// What all mappings of the process may have together; `None`: as much as the
     /// machine can.
     pub(crate) limit: Option<u64>,
+}
+
+/// The length of a segment of so many words, if there can be one.
+#[cfg(not(loom))]
+fn bytes_of(words: usize) -> std::io::Result<usize> {
+    words
+        .checked_mul(size_of::<u64>())
+        .filter(|bytes| *bytes > 0 && isize::try_from(*bytes).is_ok())
+        .ok_or_else(|| std::io::ErrorKind::InvalidInput.into())
 }
 
 /// How a segment is mapped.

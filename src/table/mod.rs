@@ -14,7 +14,7 @@ use crate::options::{Options, check_name, system_error};
 use crate::participants::Participant;
 use crate::segment::Segment;
 use crate::sys::fork::{self, ForkCell};
-use crate::sys::{self, Liveness};
+use crate::sys::{self, Liveness, Owner};
 use crate::writer::{Held, Writer};
 
 pub use claiming::{Claim, Claimed};
@@ -246,11 +246,16 @@ impl Table {
     /// # Errors
     /// `System` if the system does not tell.
     pub fn is_private(&self) -> Result<bool> {
-        let owner = self.segment().map.owner().map_err(|source| Error::System {
+        let owner = self.file_owner()?;
+        Ok(owner.user == sys::current_user() && owner.mode & 0o022 == 0)
+    }
+
+    /// Who owns the segment's file now, and who else may touch it.
+    pub(crate) fn file_owner(&self) -> Result<Owner> {
+        self.segment().map.owner().map_err(|source| Error::System {
             action: "ask for the segment's owner",
             source,
-        })?;
-        Ok(owner.user == sys::current_user() && owner.mode & 0o022 == 0)
+        })
     }
 
     /// Whether the table is removed with its creator.

@@ -193,39 +193,37 @@ impl Table {
         hash: Hash,
         mut copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
     ) -> Result<Option<R>> {
-        match read::lookup(self.segment(), key, hash, &mut copy)? {
-            Found::Present(result) => Ok(Some(result)),
-            Found::Absent => Ok(None),
-            Found::Disturbed => self.lookup_disturbed(key, hash, &mut copy),
+        loop {
+            let found = match read::lookup(self.segment(), key, hash, &mut copy)? {
+                Found::Disturbed => self.lookup_locked(key, hash, &mut copy)?,
+                decided => decided,
+            };
+            match found {
+                Found::Present(result) => return Ok(Some(result)),
+                Found::Absent => return Ok(None),
+                Found::Disturbed => sync::yield_now(),
+            }
         }
     }
 
-    /// Goes on where the look without a lock gave up: with the lock, if it is to be had.
+    /// The same with the lock; `Disturbed` if it is not to be had.
     #[cold]
-    #[inline(never)]
-    fn lookup_disturbed<R>(
+    fn lookup_locked<R>(
         &self,
         key: &[u8],
         hash: Hash,
         copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
-    ) -> Result<Option<R>> {
-        loop {
-            if let Some(locked) = self.lock_to_read(hash.stripe(self.segment()))? {
-                return locked
-                    .find(key, hash)?
-                    .map(|place| {
-                        let words = place.header.value.div_ceil(WORD);
-                        copy(&place.value()[..words], place.header.value)
-                    })
-                    .transpose();
+    ) -> Result<Found<R>> {
+        let Some(locked) = self.lock_to_read(hash.stripe(self.segment()))? else {
+            return Ok(Found::Disturbed);
+        };
+        Ok(match locked.find(key, hash)? {
+            Some(place) => {
+                let words = place.header.value.div_ceil(WORD);
+                Found::Present(copy(&place.value()[..words], place.header.value)?)
             }
-            sync::yield_now();
-            match read::lookup(self.segment(), key, hash, &mut *copy)? {
-                Found::Present(result) => return Ok(Some(result)),
-                Found::Absent => return Ok(None),
-                Found::Disturbed => {}
-            }
-        }
+            None => Found::Absent,
+        })
     }
 
     /// The stripe, locked, unless this handle or this thread must not.

@@ -11,13 +11,15 @@ mod reading;
 mod waiting;
 mod writing;
 
+use serde_json::{Value as Json, json};
 use shmtable::{Error, Options, Table};
 
 use crate::args::{Cli, Command, Global};
-use crate::codec::Codec;
+use crate::codec::{Codec, Form};
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::out::Out;
+use crate::units::hex;
 use crate::{metrics, top};
 
 /// What every command works with.
@@ -54,6 +56,34 @@ pub(crate) fn run(cli: Cli) -> Result {
 }
 
 impl Context {
+    /// Prints a value, and ends with whether there is one; `absent` is what JSON says if
+    /// there is none.
+    fn show_value(
+        mut self,
+        form: Form,
+        value: Option<&[u8]>,
+        in_hex: bool,
+        absent: &Json,
+    ) -> Result {
+        if self.out.json {
+            let shown = match value {
+                Some(value) if in_hex => json!({ "found": true, "hex": hex(value) }),
+                Some(value) => json!({ "found": true, "value": form.to_json(value) }),
+                None => absent.clone(),
+            };
+            self.out.line(&shown.to_string())?;
+        } else if let Some(value) = value {
+            let shown = if in_hex {
+                hex(value)
+            } else {
+                form.to_lines(value)
+            };
+            // An empty value is a line too.
+            self.out.line(&shown)?;
+        }
+        self.out.done(value.is_some())
+    }
+
     fn new(global: &Global) -> Self {
         let mut options = Options::new()
             .lock_timeout(global.lock_timeout)

@@ -18,26 +18,8 @@ pub(crate) fn get(mut context: Context, args: &args::Get) -> Result {
         context.out.write_all(value)?;
         return context.out.done(true);
     }
-    let found = value.is_some();
-    let form = codec.value;
-    context.out.either(
-        || match &value {
-            Some(value) if args.typed.hex => json!({ "found": true, "hex": hex(value) }),
-            Some(value) => json!({ "found": true, "value": form.to_json(value) }),
-            None => json!({ "found": false }),
-        },
-        String::new,
-    )?;
-    if let (Some(value), false) = (&value, context.out.json) {
-        // Not through `either`: an empty value is a line too.
-        let line = if args.typed.hex {
-            hex(value)
-        } else {
-            form.to_lines(value)
-        };
-        context.out.line(&line)?;
-    }
-    context.out.done(found)
+    let absent = json!({ "found": false });
+    context.show_value(codec.value, value.as_deref(), args.typed.hex, &absent)
 }
 
 /// Keys and values, or keys alone.

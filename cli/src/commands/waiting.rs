@@ -9,9 +9,8 @@ use super::{Context, interrupted, typed};
 use crate::args;
 use crate::failure::{Failure, Result};
 use crate::interrupt;
-use crate::units::hex;
 
-pub(crate) fn wait(mut context: Context, args: &args::Wait) -> Result {
+pub(crate) fn wait(context: Context, args: &args::Wait) -> Result {
     // A handle for writing is woken; one for reading has to look again and again.
     let (table, codec) = match context.open(&args.name) {
         Err(Failure::Table(Error::PermissionDenied { .. } | Error::TooManyParticipants { .. })) => {
@@ -33,22 +32,6 @@ pub(crate) fn wait(mut context: Context, args: &args::Wait) -> Result {
         let value = table.wait(&key, timeout).map_err(interrupted)?;
         (value.is_some(), value)
     };
-    let form = codec.value;
-    let found = value.is_some();
-    if context.out.json {
-        let shown = match &value {
-            Some(value) if args.typed.hex => json!({ "found": true, "hex": hex(value) }),
-            Some(value) => json!({ "found": true, "value": form.to_json(value) }),
-            None => json!({ "found": false, "timeout": !ended }),
-        };
-        context.out.line(&shown.to_string())?;
-    } else if let Some(value) = &value {
-        let shown = if args.typed.hex {
-            hex(value)
-        } else {
-            form.to_lines(value)
-        };
-        context.out.line(&shown)?;
-    }
-    context.out.done(found)
+    let absent = json!({ "found": false, "timeout": !ended });
+    context.show_value(codec.value, value.as_deref(), args.typed.hex, &absent)
 }

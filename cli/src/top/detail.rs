@@ -8,7 +8,7 @@ use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Sparkline, Table};
 use shmtable::{Attached, StripeStats};
 
 use super::model::{App, History};
-use super::{bar, frame_of, keys, title};
+use super::{Column, bar, frame_of, headings, keys, title};
 use crate::out::printable;
 use crate::sample::{Sample, process_state, user_name};
 use crate::units::{age, count, percent, since, size};
@@ -227,7 +227,7 @@ fn happened(frame: &mut Frame<'_>, area: Rect, history: &History, sample: &Sampl
     frame.render_widget(Paragraph::new(lines).block(block), area);
 }
 
-const COLUMNS: [(&str, Alignment, Constraint); 6] = [
+const COLUMNS: [Column; 6] = [
     ("PID", Alignment::Right, Constraint::Length(9)),
     ("STATE", Alignment::Left, Constraint::Length(10)),
     ("ATTACHED", Alignment::Right, Constraint::Length(10)),
@@ -279,17 +279,6 @@ fn participants(app: &App, sample: &Sample) -> Table<'static> {
             .map(|(cell, (_, alignment, _))| Cell::from(Line::from(cell).alignment(alignment)));
         Row::new(cells).style(style)
     });
-    let heads = COLUMNS
-        .iter()
-        .enumerate()
-        .map(|(at, (name, alignment, _))| {
-            let mark = match (at == column, app.sort.reversed) {
-                (false, _) => "",
-                (true, false) => "▾",
-                (true, true) => "▴",
-            };
-            Cell::from(Line::from(format!("{name}{mark}")).alignment(*alignment))
-        });
     let readers = if sample.readers { ", and readers" } else { "" };
     let title = format!(
         " {} of {} attached for writing{readers} ",
@@ -297,6 +286,6 @@ fn participants(app: &App, sample: &Sample) -> Table<'static> {
         sample.stats.max_participants
     );
     Table::new(rows, COLUMNS.map(|(_, _, width)| width))
-        .header(Row::new(heads).bold())
+        .header(headings(&COLUMNS, app.sort))
         .block(Block::new().borders(Borders::TOP).title(title))
 }

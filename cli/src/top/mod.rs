@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use ratatui::layout::Rect;
+use ratatui::layout::{Alignment, Constraint, Rect};
 use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::Paragraph;
+use ratatui::widgets::{Cell, Paragraph, Row};
 use serde_json::json;
 
 use crate::args::Top;
@@ -20,7 +20,7 @@ use crate::commands::{Context, listing};
 use crate::failure::{Failure, Outcome, Result};
 use crate::interrupt;
 use crate::sample::{Sample, look};
-use model::{App, View};
+use model::{App, Sort, View};
 
 /// The longest wait for a key, so that signals are seen.
 const LOOK: Duration = Duration::from_millis(100);
@@ -175,6 +175,26 @@ fn keys(keys: &[(&str, &str)]) -> Paragraph<'static> {
         ]
     });
     Paragraph::new(spans.collect::<Line<'_>>())
+}
+
+/// A column of a table: its heading, and how it is set.
+type Column = (&'static str, Alignment, Constraint);
+
+/// The headings of columns, the one that the rows are sorted by marked.
+fn headings(columns: &[Column], sort: Sort) -> Row<'static> {
+    let sorted_by = sort.of(columns.len());
+    let cells = columns
+        .iter()
+        .enumerate()
+        .map(|(at, (name, alignment, _))| {
+            let mark = match (at == sorted_by, sort.reversed) {
+                (false, _) => "",
+                (true, false) => "▾",
+                (true, true) => "▴",
+            };
+            Cell::from(Line::from(format!("{name}{mark}")).alignment(*alignment))
+        });
+    Row::new(cells).bold()
 }
 
 /// A bar whose parts have these sizes and colours, of a whole.

@@ -4,17 +4,17 @@ use std::cmp::Ordering;
 
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Rect};
-use ratatui::style::{Color, Style, Stylize};
-use ratatui::text::{Line, Text};
+use ratatui::style::{Color, Style};
+use ratatui::text::Line;
 use ratatui::widgets::{Cell, Row, Table, TableState};
 
 use super::model::{App, History};
-use super::{frame_of, keys, title};
+use super::{Column, frame_of, headings, keys, title};
 use crate::out::printable;
 use crate::sample::State;
 use crate::units::{age, count, since, size};
 
-const COLUMNS: [(&str, Alignment, Constraint); 8] = [
+const COLUMNS: [Column; 8] = [
     ("NAME", Alignment::Left, Constraint::Min(12)),
     ("ENTRIES", Alignment::Right, Constraint::Length(10)),
     ("FULL", Alignment::Right, Constraint::Length(5)),
@@ -46,20 +46,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
     let shown: Vec<String> = tables.iter().map(|(name, _)| (*name).clone()).collect();
     app.shown = shown;
     app.selected = app.selected.min(app.shown.len().saturating_sub(1));
-    let heads = COLUMNS
-        .iter()
-        .enumerate()
-        .map(|(at, (name, alignment, _))| {
-            let mark = match (at == column, app.sort.reversed) {
-                (false, _) => "",
-                (true, false) => "▾",
-                (true, true) => "▴",
-            };
-            let text = Text::from(format!("{name}{mark}")).alignment(*alignment);
-            Cell::from(text)
-        });
     let table = Table::new(rows, COLUMNS.map(|(_, _, width)| width))
-        .header(Row::new(heads).bold())
+        .header(headings(&COLUMNS, app.sort))
         .row_highlight_style(Style::new().reversed());
     let mut state =
         TableState::new().with_selected((!app.shown.is_empty()).then_some(app.selected));

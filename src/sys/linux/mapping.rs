@@ -15,7 +15,7 @@ use crate::sync::{AtomicU64, process_crash_point};
 use crate::sys::fork::descriptors::{Descriptor, FileId};
 use crate::sys::unix::liveness::Liveness;
 use crate::sys::unix::{access_flags, open_plain, owner_of};
-use crate::sys::{Access, NoAddressSpace, Owner};
+use crate::sys::{Access, NoAddressSpace, Owner, bytes_of};
 
 /// No segment is shorter: a header has this size.
 const MIN_BYTES: u64 = 4096;
@@ -65,12 +65,7 @@ impl Mapping {
         fill: impl FnOnce(&Mapping) -> Result<(), E>,
     ) -> Result<Mapping, E> {
         let path = path_of(name)?;
-        let bytes = words
-            .checked_mul(size_of::<u64>())
-            .filter(|bytes| *bytes > 0);
-        let Some(bytes) = bytes.filter(|bytes| isize::try_from(*bytes).is_ok()) else {
-            return Err(io::Error::from(io::ErrorKind::InvalidInput).into());
-        };
+        let bytes = bytes_of(words)?;
         // The publication decides; this only spares work that is in vain.
         if lstat(&path).is_ok() {
             return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());

@@ -9,7 +9,7 @@ use super::memory::{self, Memory};
 use super::os::{self, LockFile};
 use super::{Liveness, check_name};
 use crate::sync::{AtomicU64, process_crash_point};
-use crate::sys::{Access, Owner};
+use crate::sys::{Access, Owner, bytes_of};
 
 /// No segment is shorter: a header has this size.
 const MIN_BYTES: usize = 4096;
@@ -51,10 +51,7 @@ impl Mapping {
         fill: impl FnOnce(&Mapping) -> Result<(), E>,
     ) -> Result<Mapping, E> {
         check_name(name)?;
-        let bytes = words
-            .checked_mul(size_of::<u64>())
-            .filter(|bytes| *bytes > 0 && isize::try_from(*bytes).is_ok())
-            .ok_or(io::Error::from(io::ErrorKind::InvalidInput))?;
+        let bytes = bytes_of(words)?;
         let directory = Directory::open()?;
         directory.sweep();
         // The publication decides; this only spares work that is in vain.

@@ -21,6 +21,7 @@ use super::audit;
 use super::diary::{Cell, Diary, Effect, Intent, State};
 use super::finding::Finding;
 use super::shape::{CELLS, DEADLINE, LOCK_TIMEOUT, Place, SUMS, Shape};
+use super::value::{self, Origin};
 use crate::{child, clock};
 
 #[derive(Debug, clap::Args)]
@@ -262,6 +263,16 @@ impl Worker {
         let step = self.step;
         self.cells[index] = Cell { step, state };
         Ok(self.diaries[self.me].acknowledge(index, self.cells[index])?)
+    }
+
+    /// The value that a step of mine puts under a key.
+    fn value_of(me: usize, place: Place, step: u64, length: usize) -> Vec<u8> {
+        let origin = Origin {
+            writer: me,
+            step,
+            length,
+        };
+        value::make(place.number(), origin)
     }
 
     fn pick(&mut self, cells: Range<usize>) -> (usize, Place, Vec<u8>) {

@@ -1,5 +1,5 @@
-//! The contract, tried on the running kernel, with processes that are stopped
-//! and killed. A forked child does one small thing and leaves by `_exit`.
+//! What this back end does beyond the contract, on the running kernel, with processes
+//! that are stopped and killed. A forked child does one small thing and leaves by `_exit`.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -8,38 +8,14 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::sys::Access;
+use crate::sys::contract::{Name, WORDS, eventually, kind};
 
 mod processes;
 mod segments;
 
-const WORDS: usize = 1024;
-
-/// A name of this test process alone, removed at the end.
-struct Name(String);
-
 impl Name {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self(format!("sys-test-{}-{id}", std::process::id()))
-    }
-
     fn path(&self) -> String {
         path_of(&self.0).unwrap()
-    }
-
-    fn create(&self) -> Mapping {
-        Mapping::create(&self.0, WORDS, 0o600, |_| Ok::<_, io::Error>(())).unwrap()
-    }
-
-    fn open(&self, access: Access) -> io::Result<Mapping> {
-        Mapping::open(&self.0, access, |_| Ok::<_, io::Error>(()))
-    }
-}
-
-impl Drop for Name {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(self.path());
     }
 }
 
@@ -115,18 +91,6 @@ impl Drop for Child {
         self.signal(libc::SIGKILL);
         self.wait(0);
     }
-}
-
-fn eventually(condition: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(20), "never happened");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-fn kind<T>(result: io::Result<T>) -> Option<io::ErrorKind> {
-    result.err().map(|error| error.kind())
 }
 
 /// The number of one of our descriptors, as an outsider could guess it.

@@ -8,7 +8,7 @@ use crate::torture::audit;
 use crate::torture::diary::{Cell, Effect, Intent};
 use crate::torture::finding::Finding;
 use crate::torture::shape::{Place, SHARED, VALUES};
-use crate::torture::value::{self, Origin};
+use crate::torture::value;
 
 impl Worker {
     /// Many cells in one step; each of them is changed or not if it fails. Little lies
@@ -61,12 +61,9 @@ impl Worker {
                 .clone()
                 .map(|index| {
                     let place = Place::new(this.me, index);
-                    let origin = Origin {
-                        writer: this.me,
-                        step: intent.step,
-                        length: intent.after(index).measure as usize,
-                    };
-                    (place.key(), value::make(place.number(), origin))
+                    let length = intent.after(index).measure as usize;
+                    let value = Self::value_of(this.me, place, intent.step, length);
+                    (place.key(), value)
                 })
                 .collect();
             let absent = |&index: &usize| this.cells[index].state.origin == 0;

@@ -9,7 +9,7 @@ use crate::torture::audit;
 use crate::torture::diary::State;
 use crate::torture::finding::Finding;
 use crate::torture::shape::{COUNTERS, Place, SHARED, SUMS, VALUES};
-use crate::torture::value::{self, Origin};
+use crate::torture::value;
 
 impl Worker {
     pub(super) fn own_value(&mut self) -> Result<(), Trouble> {
@@ -18,16 +18,7 @@ impl Worker {
         let now = self.cells[index].state;
         let there = now.origin != 0;
         let length = self.shape.length(&mut self.dice);
-        let new = |step| {
-            value::make(
-                place.number(),
-                Origin {
-                    writer: me,
-                    step,
-                    length,
-                },
-            )
-        };
+        let new = |step| Self::value_of(me, place, step, length);
         let put = |step, _| State {
             origin: step,
             measure: length as u64,
@@ -111,12 +102,7 @@ impl Worker {
             if right { put } else { now }
         };
         self.take_step(index, after, |this, step| {
-            let origin = Origin {
-                writer: this.me,
-                step,
-                length,
-            };
-            let new = value::make(place.number(), origin);
+            let new = Self::value_of(this.me, place, step, length);
             let old = if right {
                 there.then(|| this.written(place))
             } else {
@@ -136,12 +122,7 @@ impl Worker {
     /// What an own key holds now; it is there.
     pub(super) fn written(&self, place: Place) -> Vec<u8> {
         let state = self.cells[place.cell].state;
-        let origin = Origin {
-            writer: self.me,
-            step: state.origin,
-            length: state.measure as usize,
-        };
-        value::make(place.number(), origin)
+        Self::value_of(self.me, place, state.origin, state.measure as usize)
     }
 
     pub(super) fn own_counter(&mut self) -> Result<(), Trouble> {
@@ -169,12 +150,7 @@ impl Worker {
         let me = self.me;
         let next = |old: Option<&[u8]>| {
             let step = audit::sum(place, old)? + 1;
-            let origin = Origin {
-                writer: me,
-                step,
-                length,
-            };
-            Ok::<_, Finding>((step - 1, value::make(place.number(), origin)))
+            Ok::<_, Finding>((step - 1, Self::value_of(me, place, step, length)))
         };
         let after = |step, now: State| State {
             origin: step,
@@ -230,16 +206,7 @@ impl Worker {
         let (index, place, key) = self.pick(SHARED);
         let me = self.me;
         let length = self.shape.length(&mut self.dice);
-        let new = |step| {
-            value::make(
-                place.number(),
-                Origin {
-                    writer: me,
-                    step,
-                    length,
-                },
-            )
-        };
+        let new = |step| Self::value_of(me, place, step, length);
         let put = |step, now: State| State {
             origin: step,
             measure: now.measure,
