@@ -5,33 +5,6 @@
 //! then is it published under a stripe's lock. Nothing is freed in place; `clean`
 //! gives whole chunks back.
 //!
-//! # The state word of a chunk
-//!
-//! | bits     | meaning                                                         |
-//! |----------|-----------------------------------------------------------------|
-//! | 0 to 15  | the owner's participant slot plus one (open, cleaning)          |
-//! | 16 to 19 | 0 free, 1 open, 2 sealed, 3 being cleaned, 4 tail of a run      |
-//! | 32 to 63 | the owner's generation; in a tail: distance to the run's head   |
-//!
-//! | from               | to            | by                                           |
-//! |--------------------|---------------|----------------------------------------------|
-//! | free               | open          | a participant that needs a chunk             |
-//! | free               | tail          | the owner of the open head of the run        |
-//! | open               | sealed, free  | its owner, when no record in it is pending   |
-//! | open, dead owner   | sealed        | anybody                                      |
-//! | sealed             | open          | a participant, if there is room left         |
-//! | sealed             | being cleaned | a cleaner                                    |
-//! | being cleaned      | sealed, free  | its cleaner                                  |
-//! | cleaned, dead owner| sealed        | anybody                                      |
-//! | tail               | free          | the owner of its head (open or being cleaned)|
-//! | taken, not empty   | sealed        | who has just taken it for a free one         |
-//! | damaged, sealed    | being cleaned | `repair`, with the locks of all stripes      |
-//! | damaged            | tail          | the same, if a live record says that it is   |
-//!
-//! Every change is a compare-exchange. A free chunk has cursor, live count and
-//! run 0, so that one whose new owner dies at once holds nothing. One that has not
-//! is damaged, and whoever takes it seals it.
-//!
 //! # Pending records
 //! A chunk stays open as long as a thread has taken space in it and has neither
 //! published nor given up. So a cleaner, which takes only sealed chunks, never
@@ -46,163 +19,18 @@
 //! no slot leads to it.
 //!
 //! # Orderings
-//! Taking a chunk acquires what its last owner released. A release fence stands
+//! A release fence stands
 //! before the first store to any space: it is the one that `read`'s proof needs.
 
 use std::ops::Range;
 
+use crate::chunk::{self, State};
 use crate::error::Result;
-use crate::layout::{CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, CURSOR_BITS, RESERVED_CHUNKS};
-use crate::participants::{OWNER_BITS, OwnerId, Participant};
+use crate::layout::{CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, RESERVED_CHUNKS};
+use crate::participants::Participant;
 use crate::record::Header;
 use crate::segment::Segment;
-use crate::sync::{AtomicU64, Mutex, Ordering, crash_point, fence, process_crash_point};
-
-const KIND_SHIFT: u32 = 16;
-const KIND_BITS: u64 = 0xf << KIND_SHIFT;
-const OPEN: u64 = 1 << KIND_SHIFT;
-const SEALED: u64 = 2 << KIND_SHIFT;
-const CLEANING: u64 = 3 << KIND_SHIFT;
-const TAIL: u64 = 4 << KIND_SHIFT;
-
-/// What a state word says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
-    Free,
-    Open(OwnerId),
-    Sealed,
-    Cleaning(OwnerId),
-    /// Of a run whose head is this many chunks before.
-    Tail(usize),
-    /// No writer of this format wrote it.
-    Damaged,
-}
-
-impl State {
-    pub(crate) fn unpack(word: u64) -> Self {
-        let owner = OwnerId::from_bits(word & OWNER_BITS);
-        if word & !KIND_BITS & !OWNER_BITS != 0 {
-            // No exchange from such a state would ever succeed.
-            return Self::Damaged;
-        }
-        match (word & KIND_BITS, owner) {
-            (0, _) if word == 0 => Self::Free,
-            (OPEN, Some(owner)) => Self::Open(owner),
-            (SEALED, _) if word == SEALED => Self::Sealed,
-            (CLEANING, Some(owner)) => Self::Cleaning(owner),
-            (TAIL, None) => Self::Tail((word >> 32) as usize),
-            _ => Self::Damaged,
-        }
-    }
-
-    fn pack(self) -> u64 {
-        match self {
-            Self::Free | Self::Damaged => 0,
-            Self::Open(owner) => OPEN | owner.to_bits(),
-            Self::Sealed => SEALED,
-            Self::Cleaning(owner) => CLEANING | owner.to_bits(),
-            Self::Tail(distance) => TAIL | (distance as u64) << 32,
-        }
-    }
-}
-
-/// The state of a chunk, as [`state_word`].
-pub(crate) fn state(segment: &Segment, chunk: usize) -> State {
-    State::unpack(state_word(segment, chunk))
-}
-
-/// The state word of a chunk, whatever it says. Acquire: what its last owner did is
-/// visible, so that a search does not meet the same outdated states again and again.
-pub(crate) fn state_word(segment: &Segment, chunk: usize) -> u64 {
-    segment.words()[segment.geometry.state(chunk)].load(Ordering::Acquire)
-}
-
-/// Changes a chunk's state word if it is still `from`, whatever that says: for
-/// repair.
-pub(crate) fn transit_word(segment: &Segment, chunk: usize, from: u64, to: State) -> bool {
-    segment.words()[segment.geometry.state(chunk)]
-        .compare_exchange(from, to.pack(), Ordering::AcqRel, Ordering::Relaxed)
-        .is_ok()
-}
-
-/// Changes a chunk's state if it is still `from`.
-pub(crate) fn transit(segment: &Segment, chunk: usize, from: State, to: State) -> bool {
-    transit_word(segment, chunk, from.pack(), to)
-}
-
-/// A word of a chunk's details, whatever it says.
-pub(crate) fn detail(segment: &Segment, chunk: usize, word: usize) -> &AtomicU64 {
-    &segment.words()[segment.geometry.details(chunk) + word]
-}
-
-/// A cursor as its word: above it the sum, without carries, of its 16-bit parts. So a
-/// word with one wrong bit is no cursor's.
-pub(crate) fn cursor_word(cursor: usize) -> u64 {
-    let cursor = cursor as u64;
-    let sum = (cursor ^ cursor >> 16 ^ cursor >> 32) & 0xffff;
-    sum << CURSOR_BITS | cursor
-}
-
-/// The cursor that a word says, and whether it is a cursor's word.
-pub(crate) fn cursor_of(word: u64) -> (usize, bool) {
-    let cursor = (word & ((1 << CURSOR_BITS) - 1)) as usize;
-    (cursor, cursor_word(cursor) == word)
-}
-
-/// Words of the chunk that records fill, as far as it can be true.
-pub(crate) fn cursor(segment: &Segment, chunk: usize) -> usize {
-    let limit = run(segment, chunk) * segment.geometry.chunk_words;
-    let word = detail(segment, chunk, CHUNK_CURSOR).load(Ordering::Relaxed);
-    cursor_of(word).0.min(limit)
-}
-
-/// Chunks of the run that begins here, 1 for a plain chunk.
-pub(crate) fn run(segment: &Segment, chunk: usize) -> usize {
-    let run = detail(segment, chunk, CHUNK_RUN).load(Ordering::Relaxed) as usize;
-    run.clamp(1, segment.geometry.chunks - chunk)
-}
-
-/// Words of live records, as far as it can be true: a hint, which a death leaves too
-/// low.
-pub(crate) fn live(segment: &Segment, chunk: usize) -> usize {
-    let limit = run(segment, chunk) * segment.geometry.chunk_words;
-    let live = detail(segment, chunk, CHUNK_LIVE).load(Ordering::Relaxed) as i64;
-    usize::try_from(live).unwrap_or(0).min(limit)
-}
-
-/// Counts a record as live in the chunk it lies in.
-pub(crate) fn add_live(segment: &Segment, at: usize, words: usize) {
-    let chunk = segment.geometry.chunk_of(at);
-    detail(segment, chunk, CHUNK_LIVE).fetch_add(words as u64, Ordering::Relaxed);
-}
-
-/// Takes a record out of its chunk's live count.
-pub(crate) fn sub_live(segment: &Segment, at: usize, words: usize) {
-    let chunk = segment.geometry.chunk_of(at);
-    detail(segment, chunk, CHUNK_LIVE).fetch_sub(words as u64, Ordering::Relaxed);
-}
-
-/// Gives a chunk back whose records are all dead; its state is `from`, which
-/// makes it ours.
-pub(crate) fn free(segment: &Segment, chunk: usize, from: State) {
-    for distance in 1..run(segment, chunk) {
-        transit(
-            segment,
-            chunk + distance,
-            State::Tail(distance),
-            State::Free,
-        );
-        crash_point!("free: a tail freed");
-    }
-    detail(segment, chunk, CHUNK_CURSOR).store(0, Ordering::Relaxed);
-    crash_point!("free: cursor reset");
-    detail(segment, chunk, CHUNK_LIVE).store(0, Ordering::Relaxed);
-    process_crash_point!("free: live count reset");
-    detail(segment, chunk, CHUNK_RUN).store(0, Ordering::Relaxed);
-    crash_point!("free: run reset");
-    transit(segment, chunk, from, State::Free);
-    process_crash_point!("free: chunk freed");
-}
+use crate::sync::{Mutex, Ordering, crash_point, fence, process_crash_point};
 
 /// Space for one record.
 #[derive(Debug, Clone, Copy)]
@@ -440,7 +268,8 @@ fn place(
 ) -> Space {
     put_header(segment, at, header);
     crash_point!("allocate: header written, cursor not");
-    detail(segment, chunk, CHUNK_CURSOR).store(cursor_word(cursor), Ordering::Relaxed);
+    chunk::detail(segment, chunk, CHUNK_CURSOR)
+        .store(chunk::cursor_word(cursor), Ordering::Relaxed);
     crash_point!("allocate: cursor moved");
     Space { at, words, chunk }
 }
@@ -448,9 +277,9 @@ fn place(
 fn close(segment: &Segment, me: &Participant, open: &Open) {
     let mine = State::Open(me.id());
     if open.cursor == 0 {
-        free(segment, open.chunk, mine);
+        chunk::free(segment, open.chunk, mine);
     } else {
-        transit(segment, open.chunk, mine, State::Sealed);
+        chunk::transit(segment, open.chunk, mine, State::Sealed);
     }
     crash_point!("close: chunk left");
 }
@@ -468,8 +297,8 @@ fn take_free(segment: &Segment, me: &Participant, purpose: &Purpose) -> Option<u
     process_crash_point!("take: enough are free");
     let taken = (0..segment.populated()).find(|chunk| {
         !avoid.contains(chunk)
-            && state(segment, *chunk) == State::Free
-            && transit(segment, *chunk, State::Free, mine)
+            && chunk::state(segment, *chunk) == State::Free
+            && chunk::transit(segment, *chunk, State::Free, mine)
             && is_blank(segment, *chunk, mine)
     })?;
     crash_point!("take: chunk taken");
@@ -477,7 +306,7 @@ fn take_free(segment: &Segment, me: &Participant, purpose: &Purpose) -> Option<u
     if enough_free(segment, purpose, 0) {
         return Some(taken);
     }
-    transit(segment, taken, mine, State::Free);
+    chunk::transit(segment, taken, mine, State::Free);
     process_crash_point!("take: chunk given back");
     None
 }
@@ -487,10 +316,10 @@ fn take_free(segment: &Segment, me: &Participant, purpose: &Purpose) -> Option<u
 fn is_blank(segment: &Segment, chunk: usize, taken: State) -> bool {
     let blank = [CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN]
         .iter()
-        .all(|word| detail(segment, chunk, *word).load(Ordering::Relaxed) == 0);
+        .all(|word| chunk::detail(segment, chunk, *word).load(Ordering::Relaxed) == 0);
     if !blank {
         process_crash_point!("take: chunk not blank");
-        transit(segment, chunk, taken, State::Sealed);
+        chunk::transit(segment, chunk, taken, State::Sealed);
         process_crash_point!("take: damaged chunk sealed");
     }
     blank
@@ -507,7 +336,7 @@ fn enough_free(segment: &Segment, purpose: &Purpose, take: usize) -> bool {
     let unpopulated = segment.geometry.chunks - populated;
     let wanted = present.max(all.saturating_sub(unpopulated));
     (0..populated)
-        .filter(|&chunk| state(segment, chunk) == State::Free)
+        .filter(|&chunk| chunk::state(segment, chunk) == State::Free)
         .take(wanted)
         .count()
         == wanted
@@ -517,21 +346,21 @@ fn enough_free(segment: &Segment, purpose: &Purpose, take: usize) -> bool {
 fn reopen(segment: &Segment, me: &Participant, words: usize, avoid: &Range<usize>) -> Option<Open> {
     let mine = State::Open(me.id());
     let room = |chunk| {
-        let word = detail(segment, chunk, CHUNK_CURSOR).load(Ordering::Relaxed);
+        let word = chunk::detail(segment, chunk, CHUNK_CURSOR).load(Ordering::Relaxed);
         // What a damaged cursor says is free may not be; so with one below the live records.
-        let (cursor, sound) = cursor_of(word);
+        let (cursor, sound) = chunk::cursor_of(word);
         (sound
-            && run(segment, chunk) == 1
+            && chunk::run(segment, chunk) == 1
             && cursor + words <= segment.geometry.chunk_words
-            && live(segment, chunk) <= cursor)
+            && chunk::live(segment, chunk) <= cursor)
             .then_some(cursor)
     };
     for chunk in (0..segment.populated()).filter(|chunk| !avoid.contains(chunk)) {
-        if state(segment, chunk) != State::Sealed || room(chunk).is_none() {
+        if chunk::state(segment, chunk) != State::Sealed || room(chunk).is_none() {
             continue;
         }
         process_crash_point!("reopen: room seen");
-        if !transit(segment, chunk, State::Sealed, mine) {
+        if !chunk::transit(segment, chunk, State::Sealed, mine) {
             continue;
         }
         crash_point!("reopen: chunk taken");
@@ -543,7 +372,7 @@ fn reopen(segment: &Segment, me: &Participant, words: usize, avoid: &Range<usize
                 pending: 0,
             });
         }
-        transit(segment, chunk, mine, State::Sealed);
+        chunk::transit(segment, chunk, mine, State::Sealed);
         process_crash_point!("reopen: chunk given back");
     }
     None
@@ -554,11 +383,13 @@ pub(crate) fn seal_dead(segment: &Segment, me: &Participant) -> usize {
     let (words, geometry) = (segment.words(), &segment.geometry);
     let mut sealed = 0;
     for chunk in 0..segment.populated() {
-        let seen = state(segment, chunk);
+        let seen = chunk::state(segment, chunk);
         let (State::Open(owner) | State::Cleaning(owner)) = seen else {
             continue;
         };
-        if !me.is_alive(words, geometry, owner) && transit(segment, chunk, seen, State::Sealed) {
+        if !me.is_alive(words, geometry, owner)
+            && chunk::transit(segment, chunk, seen, State::Sealed)
+        {
             crash_point!("take over: chunk sealed");
             Participant::count_take_over(words);
             sealed += 1;
@@ -576,7 +407,7 @@ fn claim_run(
 ) -> Result<Option<usize>> {
     let chunks = segment.geometry.chunks;
     let free: Vec<bool> = (0..chunks)
-        .map(|chunk| state(segment, chunk) == State::Free)
+        .map(|chunk| chunk::state(segment, chunk) == State::Free)
         .collect();
     let left = free.iter().filter(|free| **free).count();
     let keep = if matches!(purpose, Purpose::Write) {
@@ -609,47 +440,20 @@ pub(crate) fn claim_window(
 ) -> Result<bool> {
     segment.populate(head + length)?;
     let mine = State::Open(me.id());
-    if !transit(segment, head, State::Free, mine) || !is_blank(segment, head, mine) {
+    if !chunk::transit(segment, head, State::Free, mine) || !is_blank(segment, head, mine) {
         return Ok(false);
     }
     crash_point!("run: head taken");
     // Before the first tail is taken: whoever takes over knows which are ours.
-    detail(segment, head, CHUNK_RUN).store(length as u64, Ordering::Relaxed);
+    chunk::detail(segment, head, CHUNK_RUN).store(length as u64, Ordering::Relaxed);
     crash_point!("run: length written");
     for distance in 1..length {
         let (tail, taken) = (head + distance, State::Tail(distance));
-        if !transit(segment, tail, State::Free, taken) || !is_blank(segment, tail, taken) {
-            free(segment, head, mine);
+        if !chunk::transit(segment, tail, State::Free, taken) || !is_blank(segment, tail, taken) {
+            chunk::free(segment, head, mine);
             return Ok(false);
         }
         crash_point!("run: tail taken");
     }
     Ok(true)
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_with_one_wrong_bit_is_none() {
-        for cursor in [
-            0,
-            1,
-            3,
-            511,
-            0x1_0001,
-            0xffff_0000,
-            (1 << 42) - 1,
-            0x1234_5678_9abc,
-        ] {
-            let word = cursor_word(cursor);
-            assert_eq!(cursor_of(word), (cursor, true));
-            for bit in 0..64 {
-                assert!(!cursor_of(word ^ 1 << bit).1, "{cursor:#x}, bit {bit}");
-            }
-        }
-        // A free chunk's details are zero.
-        assert_eq!(cursor_word(0), 0);
-    }
 }

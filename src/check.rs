@@ -24,7 +24,7 @@
 
 use std::collections::HashSet;
 
-use crate::arena::{self, State};
+use crate::chunk::{self, State};
 use crate::error::Result;
 use crate::geometry::Geometry;
 use crate::index::locked::{Locked, Place};
@@ -353,7 +353,7 @@ fn chunk_faults_now(segment: &Segment, records: &[Live], chunk: usize) -> Vec<St
     let geometry = &segment.geometry;
     let mut wrong = Vec::new();
     let mut say = |what: &str| wrong.push(format!("chunk {chunk}: {what}"));
-    let state = arena::state(segment, chunk);
+    let state = chunk::state(segment, chunk);
     // After the state: whoever took it had raised the mark before.
     if state != State::Free && chunk >= segment.populated() {
         say("it is in use, and the header says that it has no memory");
@@ -399,7 +399,7 @@ fn chunk_faults_now(segment: &Segment, records: &[Live], chunk: usize) -> Vec<St
     for record in records.iter().filter(|r| r.words > geometry.chunk_words) {
         for distance in 1..record.words.div_ceil(geometry.chunk_words) {
             if chunk + distance >= geometry.chunks
-                || arena::state(segment, chunk + distance) != State::Tail(distance)
+                || chunk::state(segment, chunk + distance) != State::Tail(distance)
             {
                 say(&format!("the run's chunk {} is not its", chunk + distance));
             }
@@ -417,13 +417,13 @@ pub(crate) fn contents_faults(
 ) -> Option<String> {
     let geometry = &segment.geometry;
     let begin = geometry.chunk(chunk);
-    let limit = arena::run(segment, chunk) * geometry.chunk_words;
+    let limit = chunk::run(segment, chunk) * geometry.chunk_words;
     let word = detail(segment, chunk, CHUNK_CURSOR);
     // Whoever sees a cursor sees, by the fence before its store, that the chunk was
     // opened for it: still sealed, it is the sealed chunk's.
     fence(Ordering::Acquire);
-    let sealed = state == State::Sealed && arena::state(segment, chunk) == State::Sealed;
-    let (cursor, sound) = arena::cursor_of(word);
+    let sealed = state == State::Sealed && chunk::state(segment, chunk) == State::Sealed;
+    let (cursor, sound) = chunk::cursor_of(word);
     if !sound {
         return Some(format!("its cursor's word {word:#x} has a wrong bit"));
     }
@@ -483,7 +483,7 @@ pub(crate) fn record_at(segment: &Segment, at: usize, until: usize) -> Option<us
 }
 
 fn detail(segment: &Segment, chunk: usize, word: usize) -> u64 {
-    arena::detail(segment, chunk, word).load(Ordering::Relaxed)
+    chunk::detail(segment, chunk, word).load(Ordering::Relaxed)
 }
 
 pub(crate) fn in_use(state: State) -> bool {
@@ -493,6 +493,6 @@ pub(crate) fn in_use(state: State) -> bool {
 /// Whether the chunk that a tail names as its run's head has a run so long.
 pub(crate) fn is_tail_of(segment: &Segment, chunk: usize, distance: usize) -> bool {
     chunk.checked_sub(distance).is_some_and(|head| {
-        distance > 0 && in_use(arena::state(segment, head)) && arena::run(segment, head) > distance
+        distance > 0 && in_use(chunk::state(segment, head)) && chunk::run(segment, head) > distance
     })
 }

@@ -14,7 +14,8 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use crate::arena::{self, Purpose, State};
+use crate::arena::{self, Purpose};
+use crate::chunk::{self, State};
 use crate::error::{Error, Result};
 use crate::index::locked;
 use crate::index::probe::Hash;
@@ -157,8 +158,8 @@ impl Writer {
         // What holds nothing alive costs nothing to clean.
         let before = effort.cleaned;
         for chunk in 0..segment.populated() {
-            if arena::state(segment, chunk) == State::Sealed
-                && arena::live(segment, chunk) == 0
+            if chunk::state(segment, chunk) == State::Sealed
+                && chunk::live(segment, chunk) == 0
                 && self.clean(chunk, &Purpose::Move { away_from: 0..0 })?
             {
                 effort.cleaned += 1;
@@ -178,7 +179,7 @@ impl Writer {
                     let purpose = Purpose::Move {
                         away_from: window.clone(),
                     };
-                    if arena::state(segment, chunk) == State::Sealed {
+                    if chunk::state(segment, chunk) == State::Sealed {
                         match self.clean(chunk, &purpose) {
                             Ok(_) => {}
                             Err(error) => effort.refused(error)?,
@@ -200,11 +201,11 @@ impl Writer {
         let chunk_words = segment.geometry.chunk_words;
         // The live words to be moved out of each chunk; `None` cannot be emptied.
         let costs: Vec<Option<usize>> = (0..segment.geometry.chunks)
-            .map(|chunk| match arena::state(segment, chunk) {
+            .map(|chunk| match chunk::state(segment, chunk) {
                 State::Free => Some(0),
                 State::Sealed => {
-                    let live = arena::live(segment, chunk);
-                    (arena::run(segment, chunk) == 1 || live == 0).then_some(live)
+                    let live = chunk::live(segment, chunk);
+                    (chunk::run(segment, chunk) == 1 || live == 0).then_some(live)
                 }
                 _ => None,
             })
@@ -231,24 +232,24 @@ impl Writer {
     pub(crate) fn clean(&self, chunk: usize, purpose: &Purpose) -> Result<bool> {
         let segment = &*self.segment;
         let mine = State::Cleaning(self.me.id());
-        if !arena::transit(segment, chunk, State::Sealed, mine) {
+        if !chunk::transit(segment, chunk, State::Sealed, mine) {
             return Ok(false);
         }
         crash_point!("clean: chunk taken");
         let moved = match self.move_all(chunk, purpose) {
             // The count errs low, so the walk has missed a record: to give the chunk
             // away would lose it.
-            Ok(true) if arena::live(segment, chunk) > 0 => Err(Segment::damaged(
+            Ok(true) if chunk::live(segment, chunk) > 0 => Err(Segment::damaged(
                 "a chunk holds more live records than can be found in it",
                 segment.geometry.details(chunk),
             )),
             moved => moved,
         };
         if let Ok(true) = moved {
-            arena::free(segment, chunk, mine);
+            chunk::free(segment, chunk, mine);
             segment.words()[HEADER_CLEANINGS].fetch_add(1, Ordering::Relaxed);
         } else {
-            arena::transit(segment, chunk, mine, State::Sealed);
+            chunk::transit(segment, chunk, mine, State::Sealed);
         }
         crash_point!("clean: chunk left");
         moved
@@ -257,7 +258,7 @@ impl Writer {
     fn move_all(&self, chunk: usize, purpose: &Purpose) -> Result<bool> {
         let segment = &*self.segment;
         let mut at = segment.geometry.chunk(chunk);
-        let end = at + arena::cursor(segment, chunk);
+        let end = at + chunk::cursor(segment, chunk);
         let mut key = Vec::new();
         while at < end {
             let (header, words) = read::open(segment, at).ok_or_else(|| {
@@ -303,16 +304,16 @@ impl Writer {
         let mut survey = Survey::default();
         let mut filling = HashSet::new();
         for chunk in 0..segment.populated() {
-            match arena::state(segment, chunk) {
+            match chunk::state(segment, chunk) {
                 State::Free => survey.present += 1,
                 State::Cleaning(_) => survey.cleaning += 1,
                 State::Sealed => {
-                    let live = arena::live(segment, chunk);
-                    let filled = arena::cursor(segment, chunk);
+                    let live = chunk::live(segment, chunk);
+                    let filled = chunk::cursor(segment, chunk);
                     survey.sealed += 1;
                     survey.live += live;
                     survey.filled += filled;
-                    let gains = if arena::run(segment, chunk) > 1 {
+                    let gains = if chunk::run(segment, chunk) > 1 {
                         live == 0
                     } else {
                         live <= chunk_words / 2 || filled.saturating_sub(live) >= chunk_words / 8
@@ -346,7 +347,7 @@ impl Writer {
     fn full(&self, words: usize) -> Error {
         let segment = &*self.segment;
         let live: usize = (0..segment.populated())
-            .map(|chunk| arena::live(segment, chunk))
+            .map(|chunk| chunk::live(segment, chunk))
             .sum();
         Error::ValueSpaceFull {
             asked: locked::bytes(words),

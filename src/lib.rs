@@ -251,6 +251,7 @@ compile_error!("shmtable needs a 64-bit little-endian target: its words are the 
 
 mod arena;
 mod check;
+mod chunk;
 mod clean;
 mod error;
 mod geometry;

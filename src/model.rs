@@ -13,7 +13,8 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::arena::{self, Purpose, State};
+use crate::arena::{self, Purpose};
+use crate::chunk::{self, State};
 use crate::error::Result;
 use crate::geometry::Geometry;
 use crate::index::probe::Hash;
@@ -90,7 +91,7 @@ impl Segment {
 
     /// Whether a chunk is free.
     pub fn is_free(&self, chunk: usize) -> bool {
-        arena::state(&self.mapped(), chunk) == State::Free
+        chunk::state(&self.mapped(), chunk) == State::Free
     }
 }
 

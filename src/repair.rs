@@ -23,8 +23,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::arena::{self, State};
+use crate::arena;
 use crate::check::{self, Census, Live};
+use crate::chunk::{self, State};
 use crate::error::{Error, Result};
 use crate::index::locked::Locked;
 use crate::index::probe::{self, Hash};
@@ -215,7 +216,7 @@ impl<'a> Repair<'a> {
         let used = (0..geometry.chunks)
             .filter(|chunk| self.is_used(*chunk))
             .map(|chunk| {
-                let filled = arena::cursor(segment, chunk).max(1);
+                let filled = chunk::cursor(segment, chunk).max(1);
                 chunk + filled.div_ceil(geometry.chunk_words)
             })
             .max()
@@ -239,11 +240,11 @@ impl<'a> Repair<'a> {
 
     /// Whether somebody has written to a chunk, or may be about to.
     fn is_used(&self, chunk: usize) -> bool {
-        match arena::state(self.segment, chunk) {
+        match chunk::state(self.segment, chunk) {
             State::Open(owner) | State::Cleaning(owner) => {
-                arena::cursor(self.segment, chunk) > 0 || self.lives(owner)
+                chunk::cursor(self.segment, chunk) > 0 || self.lives(owner)
             }
-            State::Sealed => arena::cursor(self.segment, chunk) > 0,
+            State::Sealed => chunk::cursor(self.segment, chunk) > 0,
             State::Free | State::Tail(_) | State::Damaged => false,
         }
     }
@@ -311,7 +312,7 @@ impl<'a> Repair<'a> {
             // If its chunk counts its words as live, the tag was damaged, and not the
             // slot.
             let sure = sure.entry(candidate.chunk).or_default();
-            let counted = arena::live(self.segment, candidate.chunk);
+            let counted = chunk::live(self.segment, candidate.chunk);
             if surpluses[stripe] == 0 && *sure + candidate.words <= counted {
                 *sure += candidate.words;
                 let words = probe::bucket(self.segment, bucket);
@@ -481,10 +482,10 @@ impl<'a> Repair<'a> {
                     tails.insert(chunk + distance, distance);
                 }
             }
-            let state = arena::state(segment, chunk);
+            let state = chunk::state(segment, chunk);
             if let State::Open(owner) | State::Cleaning(owner) = state
                 && !self.lives(owner)
-                && arena::transit(segment, chunk, state, State::Sealed)
+                && chunk::transit(segment, chunk, state, State::Sealed)
             {
                 crash_point!("mend: chunk sealed");
                 Participant::count_take_over(segment.words());
@@ -505,12 +506,12 @@ impl<'a> Repair<'a> {
     fn tail(&mut self, chunk: usize, distance: usize) {
         let segment = self.segment;
         let tail = State::Tail(distance);
-        let word = arena::state_word(segment, chunk);
+        let word = chunk::state_word(segment, chunk);
         let state = State::unpack(word);
         if state == tail {
             self.blank(chunk);
         } else if matches!(state, State::Open(_) | State::Cleaning(_))
-            || !arena::transit_word(segment, chunk, word, tail)
+            || !chunk::transit_word(segment, chunk, word, tail)
         {
             self.leave(chunk, "it belongs to the run of a record");
         } else {
@@ -524,11 +525,11 @@ impl<'a> Repair<'a> {
         let segment = self.segment;
         let faults = check::chunk_faults(segment, census, chunk);
         let truth: usize = records.iter().map(|record| record.words).sum();
-        let word = arena::state_word(segment, chunk);
+        let word = chunk::state_word(segment, chunk);
         let state = State::unpack(word);
         if faults.is_empty() || matches!(state, State::Open(_) | State::Cleaning(_)) {
             // A hint that a death left too low.
-            let live = arena::detail(segment, chunk, CHUNK_LIVE);
+            let live = chunk::detail(segment, chunk, CHUNK_LIVE);
             let before = live.load(Ordering::Relaxed) as i64;
             if check::in_use(state) && put_word(live, truth as u64) {
                 self.say(format!(
@@ -542,19 +543,19 @@ impl<'a> Repair<'a> {
             return;
         }
         let mine = State::Cleaning(self.writer.me.id());
-        if !arena::transit_word(segment, chunk, word, mine) {
+        if !chunk::transit_word(segment, chunk, word, mine) {
             self.leave(chunk, &faults[0]);
             return;
         }
         crash_point!("mend: chunk taken");
         if records.is_empty() {
-            arena::free(segment, chunk, mine);
+            chunk::free(segment, chunk, mine);
             self.say(format!("{}; nothing lies in it, and it is free", faults[0]));
             return;
         }
         self.contents(records, chunk);
-        put_word(arena::detail(segment, chunk, CHUNK_LIVE), truth as u64);
-        arena::transit(segment, chunk, mine, State::Sealed);
+        put_word(chunk::detail(segment, chunk, CHUNK_LIVE), truth as u64);
+        chunk::transit(segment, chunk, mine, State::Sealed);
         crash_point!("mend: chunk sealed");
         for fault in faults {
             self.say(format!("{fault}; it was set right"));
@@ -586,7 +587,7 @@ impl<'a> Repair<'a> {
         }
         let longest = records.iter().map(|record| record.words).max();
         let run = longest.map_or(1, |words| words.div_ceil(geometry.chunk_words));
-        let detail = |word| arena::detail(segment, chunk, word);
+        let detail = |word| chunk::detail(segment, chunk, word);
         if detail(CHUNK_RUN).load(Ordering::Relaxed).max(1) != run as u64 {
             put_word(detail(CHUNK_RUN), if run > 1 { run as u64 } else { 0 });
         }
@@ -600,14 +601,14 @@ impl<'a> Repair<'a> {
             }
         }
         let right = if last == cursor { cursor } else { at };
-        put_word(detail(CHUNK_CURSOR), arena::cursor_word(right - begin));
+        put_word(detail(CHUNK_CURSOR), chunk::cursor_word(right - begin));
     }
 
     /// Nothing lies in a chunk but what its run's head answers for.
     fn blank(&mut self, chunk: usize) {
         let mut changed = false;
         for word in [CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN] {
-            changed |= put_word(arena::detail(self.segment, chunk, word), 0);
+            changed |= put_word(chunk::detail(self.segment, chunk, word), 0);
         }
         if changed {
             self.say(format!("chunk {chunk}: its details were set to zero"));
@@ -625,7 +626,7 @@ impl<'a> Repair<'a> {
 /// The word to which a chunk says that it is filled, as far as there is memory.
 fn filled(segment: &Segment, chunk: usize) -> usize {
     let geometry = &segment.geometry;
-    let end = geometry.chunk(chunk) + arena::cursor(segment, chunk);
+    let end = geometry.chunk(chunk) + chunk::cursor(segment, chunk);
     end.min(geometry.chunk(segment.populated()))
 }
 
@@ -645,7 +646,7 @@ impl Fit {
         let chunk = geometry.chunk_of(record.at);
         let run = record.words.div_ceil(geometry.chunk_words);
         let place =
-            check::in_use(arena::state(segment, chunk)) && arena::run(segment, chunk) == run;
+            check::in_use(chunk::state(segment, chunk)) && chunk::run(segment, chunk) == run;
         let begin = geometry.chunk(chunk);
         let end = filled(segment, chunk);
         let met = self.met.entry(chunk).or_insert_with(|| {

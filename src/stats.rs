@@ -1,6 +1,6 @@
 //! What a table is doing.
 
-use crate::arena::{self, State};
+use crate::chunk::{self, State};
 use crate::error::Result;
 use crate::index::{locked, probe};
 use crate::layout::{HEADER_CLEANINGS, HEADER_CREATED, HEADER_TAKE_OVERS, WORD};
@@ -146,7 +146,7 @@ impl Table {
 fn count_chunks(segment: &Segment, stats: &mut Stats) {
     let geometry = &segment.geometry;
     for chunk in 0..geometry.chunks {
-        let count = match arena::state(segment, chunk) {
+        let count = match chunk::state(segment, chunk) {
             State::Free => {
                 stats.value_bytes_free += stats.chunk_bytes;
                 stats.chunks_free += 1;
@@ -162,9 +162,9 @@ fn count_chunks(segment: &Segment, stats: &mut Stats) {
             State::Cleaning(_) => &mut stats.chunks_cleaning,
         };
         *count += 1;
-        let size = arena::run(segment, chunk) * stats.chunk_bytes;
-        let filled = arena::cursor(segment, chunk) * WORD;
-        let live = (arena::live(segment, chunk) * WORD).min(filled);
+        let size = chunk::run(segment, chunk) * stats.chunk_bytes;
+        let filled = chunk::cursor(segment, chunk) * WORD;
+        let live = (chunk::live(segment, chunk) * WORD).min(filled);
         stats.value_bytes_live += live;
         stats.value_bytes_dead += filled - live;
         stats.value_bytes_free += size.saturating_sub(filled);

@@ -4,7 +4,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::arena::{self, State};
+use crate::chunk::{self, State};
 use crate::error::{Error, Result};
 use crate::layout::{
     PARTICIPANT_PID, PARTICIPANT_SINCE, PARTICIPANT_STATE, READERS_BYTE, STRIPE_ACQUIRED,
@@ -84,7 +84,7 @@ impl Table {
             .filter_map(|stripe| OwnerId::from_bits(get(geometry.stripe(stripe) + STRIPE_LOCK)))
             .collect();
         let chunks: Vec<_> = (0..geometry.chunks)
-            .filter_map(|chunk| match arena::state(segment, chunk) {
+            .filter_map(|chunk| match chunk::state(segment, chunk) {
                 State::Open(owner) | State::Cleaning(owner) => Some(owner),
                 _ => None,
             })

@@ -14,7 +14,8 @@
 //!   one is published: a death leaves it too low, never too high, and a chunk
 //!   that looks emptier than it is is only cleaned sooner.
 
-use crate::arena::{self, Space};
+use crate::arena::Space;
+use crate::chunk;
 use crate::error::{Error, Result};
 use crate::index::bucket::Bucket;
 use crate::index::probe::{self, Hash};
@@ -182,7 +183,7 @@ impl<'a> Locked<'a> {
             self.segment.geometry.slot_of(space.at),
         );
         crash_point!("insert: published");
-        arena::add_live(self.segment, space.at, space.words);
+        chunk::add_live(self.segment, space.at, space.words);
         crash_point!("insert: live counted");
         self.add_entries(1);
         Ok(())
@@ -195,7 +196,7 @@ impl<'a> Locked<'a> {
         probe::bucket(self.segment, place.bucket)
             .republish(place.slot, self.segment.geometry.slot_of(space.at));
         crash_point!("replace: published");
-        arena::add_live(self.segment, space.at, space.words);
+        chunk::add_live(self.segment, space.at, space.words);
         process_crash_point!("replace: live counted");
     }
 
@@ -218,7 +219,7 @@ impl<'a> Locked<'a> {
     /// Takes a record that is about to be unlinked out of its chunk's live count.
     fn forget(&self, place: &Place<'_>) {
         let words = self.segment.geometry.record_words(place.header);
-        arena::sub_live(self.segment, place.at, words);
+        chunk::sub_live(self.segment, place.at, words);
     }
 
     fn add_entries(&self, change: i64) {

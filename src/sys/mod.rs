@@ -89,7 +89,7 @@ pub(crate) use portable::*;
 pub(crate) mod crash;
 
 #[cfg(all(test, not(loom)))]
-mod contract;
+mod tests;
 
 /// Why a segment could not be mapped, though there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::sys::Access;
-use crate::sys::contract::{Name, WORDS, eventually, kind};
+use crate::sys::tests::{Name, WORDS, eventually, kind};
 
 mod processes;
 mod segments;

@@ -9,7 +9,7 @@ use super::companion::{Id, Record};
 use super::memory::{self, Memory};
 use super::*;
 use crate::sys::Access;
-use crate::sys::contract::{Name, WORDS, eventually, kind};
+use crate::sys::tests::{Name, WORDS, eventually, kind};
 
 mod leftovers;
 
