@@ -255,7 +255,7 @@ fn check_stripe(segment: &Segment, stripe: usize, locked: &Locked<'_>, wrong: &m
 /// Whether the last word of a record's value has zeros behind the value.
 fn is_padded(place: &Place<'_>) -> bool {
     let rest = place.header.value % WORD;
-    let last = place.value().get(place.header.value / WORD);
+    let last = place.value.get(place.header.value / WORD);
     rest == 0 || last.is_none_or(|word| word.load(Ordering::Relaxed) >> (8 * rest) == 0)
 }
 
@@ -281,14 +281,14 @@ impl Census {
     /// With the locks of all stripes. Slots that lead to no record are left out.
     pub(crate) fn take(segment: &Segment) -> Self {
         let mut records = Vec::new();
-        for bucket in 0..segment.geometry.stripes() * segment.geometry.stripe_buckets {
+        for bucket in 0..segment.geometry.buckets {
             let words = probe::bucket(segment, bucket);
             for slot in words.tags().slots() {
                 let at = segment.geometry.word_of(words.slot(slot));
-                if let Some((header, _)) = read::open(segment, at) {
+                if let Some(record) = read::open(segment, at) {
                     records.push(Live {
                         at,
-                        words: segment.geometry.record_words(header),
+                        words: segment.geometry.record_words(record.header),
                         bucket,
                         slot,
                     });

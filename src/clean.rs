@@ -261,18 +261,18 @@ impl Writer {
         let end = at + chunk::cursor(segment, chunk);
         let mut key = Vec::new();
         while at < end {
-            let (header, words) = read::open(segment, at).ok_or_else(|| {
+            let record = read::open(segment, at).ok_or_else(|| {
                 Segment::damaged("a chunk holds no record where one should be", at)
             })?;
-            let length = segment.geometry.record_words(header);
+            let length = segment.geometry.record_words(record.header);
             if at + length > end {
                 return Err(Segment::damaged("a record reaches past its chunk", at));
             }
-            record::load_bytes(&words[1..], header.key, &mut key)?;
+            record::load_bytes(record.key, record.header.key, &mut key)?;
             let hash = Hash::of(segment, &key);
             let locked = self.lock(hash.stripe(segment))?;
             if let Some(place) = locked.find_record(hash, at)? {
-                if place.header != header {
+                if place.header != record.header {
                     return Err(Segment::damaged("a record changed its lengths", at));
                 }
                 let Some(space) = self
@@ -281,9 +281,9 @@ impl Writer {
                 else {
                     return Ok(false);
                 };
-                let target = &segment.words()[space.at..space.at + header.words()];
                 // The header is there already.
-                for (from, to) in words.iter().zip(target).skip(1) {
+                let target = &segment.words()[space.at + 1..space.at + place.header.words()];
+                for (from, to) in record.key.iter().chain(record.value).zip(target) {
                     to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
                     process_crash_point!("clean: word copied");
                 }

@@ -48,6 +48,7 @@ pub(crate) struct Geometry {
     // Derived, so that no hot path adds them up.
     pub(crate) stripes_at: usize,
     pub(crate) buckets_at: usize,
+    pub(crate) buckets: usize,
     pub(crate) states_at: usize,
     pub(crate) details_at: usize,
     pub(crate) arena_at: usize,
@@ -214,6 +215,7 @@ impl Geometry {
             unit_bits,
             stripes_at: stripes_at as usize,
             buckets_at: buckets_at as usize,
+            buckets: stripe_buckets << stripes.trailing_zeros(),
             states_at: states_at as usize,
             details_at: details_at as usize,
             arena_at: arena_at as usize,
@@ -459,7 +461,7 @@ mod tests {
     #[test]
     fn a_stripe_of_a_large_table_is_loaded_to_three_quarters() {
         let geometry = Geometry::plan(&request(1 << 20)).unwrap();
-        let slots = geometry.stripes() * geometry.stripe_buckets * BUCKET_SLOTS;
+        let slots = geometry.buckets * BUCKET_SLOTS;
         let load = geometry.capacity as f64 / slots as f64;
         assert!((0.73..=0.75).contains(&load), "{load}");
     }

@@ -36,7 +36,7 @@ impl Iter {
 
     fn fill(&mut self) -> Result<bool> {
         let geometry = &self.table.segment().geometry;
-        let buckets = geometry.stripes() * geometry.stripe_buckets;
+        let buckets = geometry.buckets;
         while self.read.is_empty() && self.bucket < buckets {
             self.read = self.table.entries_of_bucket(self.bucket, self.part)?.into();
             self.bucket += 1;
@@ -125,7 +125,7 @@ pub(crate) fn read_bucket(
         let slot = occupied.trailing_zeros() as usize;
         occupied &= occupied - 1;
         let at = segment.geometry.word_of(bucket.slot(slot));
-        let Some((header, words)) = read::open(segment, at) else {
+        let Some(record) = read::open(segment, at) else {
             return damaged(at);
         };
         // The lengths are not to be trusted before.
@@ -133,9 +133,9 @@ pub(crate) fn read_bucket(
             return Ok(None);
         }
         let (mut key, mut value) = (Vec::new(), Vec::new());
-        record::load_bytes(&words[1..], header.key, &mut key)?;
+        record::load_bytes(record.key, record.header.key, &mut key)?;
         if part == Part::Whole {
-            record::load_bytes(&words[header.value_at()..], header.value, &mut value)?;
+            record::load_bytes(record.value, record.header.value, &mut value)?;
         }
         entries.push((key, value));
     }

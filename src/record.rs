@@ -16,7 +16,7 @@
 use crate::error::{Error, Result};
 use crate::layout::{LINE, WORD};
 use crate::sync::{AtomicU64, Ordering, process_crash_point};
-use crate::sys::copy::{LINE_BYTES, append_lines, load_line, store_line};
+use crate::sys::copy::{LINE_BYTES, append, load_line, store_line};
 
 pub(crate) const KEY_SHIFT: u32 = 4;
 pub(crate) const VALUE_SHIFT: u32 = 24;
@@ -99,10 +99,13 @@ fn word_into(word: u64, bytes: &mut [u8]) {
         if let Some(last) = bytes.last_chunk_mut() {
             *last = ((word >> (8 * at)) as u32).to_le_bytes();
         }
-    } else {
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            *byte = (word >> (8 * at)) as u8;
-        }
+    } else if let [first, .., last] = bytes {
+        *first = word as u8;
+        *last = (word >> (8 * (length - 1))) as u8;
+        // Two or three: as in `word_from`.
+        bytes[length / 2] = (word >> (8 * (length / 2))) as u8;
+    } else if let Some(only) = bytes.first_mut() {
+        *only = word as u8;
     }
 }
 
@@ -143,29 +146,94 @@ pub(crate) fn equal_bytes(words: &[AtomicU64], bytes: &[u8]) -> bool {
             .is_some_and(|word| word.load(Ordering::Relaxed) == word_from(rest))
 }
 
-/// Replaces the content of `out` by `length` bytes from the beginning of `words`.
+/// A key that is looked for, as the words of records are compared with it.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    key: &'a [u8],
+    /// The key's last word, padded; 0 if it has none.
+    last: u64,
+}
+
+impl<'a> Wanted<'a> {
+    #[inline]
+    pub(crate) fn new(key: &'a [u8]) -> Self {
+        let last = match key.last_chunk::<WORD>() {
+            // Its highest bytes belong to the last word, unless that is all of it.
+            Some(bytes) => {
+                let before = key.len().wrapping_neg() % WORD;
+                u64::from_le_bytes(*bytes) >> (8 * before)
+            }
+            None => word_from(key),
+        };
+        Self { key, last }
+    }
+
+    /// Whether a record with this header word has a key of the same length.
+    #[inline]
+    pub(crate) fn agrees_with(self, header: u64) -> bool {
+        header & ((1 << VALUE_SHIFT) - 1) == 1 | (self.key.len() as u64) << KEY_SHIFT
+    }
+
+    /// The lengths in a header word that agrees.
+    #[inline]
+    pub(crate) fn header(self, word: u64) -> Header {
+        Header {
+            key: self.key.len(),
+            value: (word >> VALUE_SHIFT) as usize,
+        }
+    }
+
+    /// Words of the key.
+    #[inline]
+    pub(crate) fn words(self) -> usize {
+        self.key.len().div_ceil(WORD)
+    }
+
+    /// Whether these words, as many as the key has, are the key's.
+    #[inline]
+    pub(crate) fn equals(self, words: &[AtomicU64]) -> bool {
+        let (whole, _) = self.key.as_chunks();
+        for (word, bytes) in words.iter().zip(whole) {
+            if word.load(Ordering::Relaxed) != u64::from_le_bytes(*bytes) {
+                return false;
+            }
+        }
+        words
+            .last()
+            .is_none_or(|word| word.load(Ordering::Relaxed) == self.last)
+    }
+}
+
+/// Replaces the content of `out` by the `length` bytes that `words` hold, and no more
+/// than the last word's padding.
 #[inline]
 pub(crate) fn load_bytes(words: &[AtomicU64], length: usize, out: &mut Vec<u8>) -> Result<()> {
     out.clear();
-    if out.capacity() < length {
-        out.try_reserve_exact(length).map_err(|_| Error::System {
-            action: "allocate memory for a value in this process",
-            source: std::io::ErrorKind::OutOfMemory.into(),
-        })?;
+    // The padding comes along, and is cut off: no byte needs to be handled alone.
+    let padded = words.len() * WORD;
+    if out.capacity() < padded {
+        grow(out, padded)?;
     }
-    let lines = length / LINE_BYTES;
-    let (whole, _) = words.as_chunks::<LINE>();
-    append_lines(whole.get(..lines).unwrap_or(whole), out);
-    let mut rest = [0; LINE_BYTES];
-    let rest = &mut rest[..length % LINE_BYTES];
-    copy_bytes(words.get(lines * LINE..).unwrap_or_default(), rest);
-    out.extend_from_slice(rest);
+    append(words, out);
+    out.truncate(length);
     Ok(())
+}
+
+#[cold]
+fn grow(out: &mut Vec<u8>, length: usize) -> Result<()> {
+    out.try_reserve_exact(length).map_err(|_| Error::System {
+        action: "allocate memory for a value in this process",
+        source: std::io::ErrorKind::OutOfMemory.into(),
+    })
 }
 
 /// Fills `out` from the beginning of `words`.
 #[inline]
 pub(crate) fn copy_bytes(words: &[AtomicU64], out: &mut [u8]) {
+    // Counters and flags are many, and the lines below not for nothing.
+    if let ([word, ..], ..WORD) = (words, out.len()) {
+        return word_into(word.load(Ordering::Relaxed), out);
+    }
     let (lines, rest) = out.as_chunks_mut::<LINE_BYTES>();
     let (word_lines, _) = words.as_chunks::<LINE>();
     let mut left = words.get(lines.len() * LINE..).unwrap_or_default().iter();
@@ -189,13 +257,19 @@ mod tests {
 
     #[test]
     fn bytes_of_every_length_come_back() {
-        for length in 0..200 {
+        for length in 0..200_usize {
             let bytes: Vec<u8> = (1..=length as u8).collect();
             let words: Vec<AtomicU64> = (0..25).map(|_| AtomicU64::new(u64::MAX)).collect();
             store_bytes(&words, &bytes);
             let mut out = vec![9; 3];
-            load_bytes(&words, bytes.len(), &mut out).unwrap();
+            let used = &words[..length.div_ceil(WORD)];
+            load_bytes(used, length, &mut out).unwrap();
             assert_eq!(out, bytes);
+            for cut in [length, length / 2, length.min(7), length.min(1)] {
+                let mut part = vec![9; cut];
+                copy_bytes(used, &mut part);
+                assert_eq!(part, bytes[..cut]);
+            }
             assert!(equal_bytes(&words, &bytes));
             if let Some(word) = bytes.first_chunk::<WORD>() {
                 assert_eq!(word_from(word), u64::from_le_bytes(*word));
@@ -209,6 +283,50 @@ mod tests {
                 other[length - 1] ^= 1;
                 assert!(!equal_bytes(&words, &other));
             }
+        }
+    }
+
+    #[test]
+    fn a_wanted_key_is_itself_and_no_other() {
+        for length in 0..50_usize {
+            let key: Vec<u8> = (1..=length as u8).collect();
+            let words: Vec<AtomicU64> = (0..length.div_ceil(WORD))
+                .map(|_| AtomicU64::new(0))
+                .collect();
+            store_bytes(&words, &key);
+            let wanted = Wanted::new(&key);
+            assert_eq!(wanted.words(), words.len());
+            assert!(wanted.equals(&words));
+            for at in 0..length {
+                let mut other = key.clone();
+                other[at] ^= 0x80;
+                assert!(!Wanted::new(&other).equals(&words));
+            }
+            for value in [0, 1, MAX_VALUE] {
+                for key in [0, length, length + 1, MAX_KEY] {
+                    let header = Header { key, value }.pack();
+                    assert_eq!(wanted.agrees_with(header), key == length);
+                }
+            }
+            assert!(
+                !wanted.agrees_with(
+                    Header {
+                        key: length,
+                        value: 0
+                    }
+                    .pack()
+                        ^ 1
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn no_header_agrees_with_a_key_that_is_too_long() {
+        let key = vec![0; MAX_KEY + 1 + 3];
+        let wanted = Wanted::new(&key);
+        for key in [0, 3, MAX_KEY] {
+            assert!(!wanted.agrees_with(Header { key, value: 0 }.pack()));
         }
     }
 

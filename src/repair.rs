@@ -29,7 +29,7 @@ use crate::chunk::{self, State};
 use crate::error::{Error, Result};
 use crate::index::locked::Locked;
 use crate::index::probe::{self, Hash};
-use crate::index::read;
+use crate::index::read::{self, Record};
 use crate::layout::{
     CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, HEADER_CHECKSUM, HEADER_CREATED, HEADER_POPULATED,
     HEADER_WORDS, PARTICIPANT_STATE, STRIPE_ENTRIES, WORD,
@@ -416,13 +416,12 @@ impl<'a> Repair<'a> {
     fn padding(&mut self) {
         let segment = self.segment;
         for record in Census::take(segment).0 {
-            let Some((header, words)) = read::open(segment, record.at) else {
+            let Some(Record { header, key, value }) = read::open(segment, record.at) else {
                 continue;
             };
-            let parts = [(1, header.key), (header.value_at(), header.value)];
-            for (begin, length) in parts {
+            for (words, length) in [(key, header.key), (value, header.value)] {
                 let used = length % WORD;
-                if let Some(last) = words.get(begin + length / WORD).filter(|_| used > 0) {
+                if let Some(last) = words.last().filter(|_| used > 0) {
                     let value = last.load(Ordering::Relaxed) & ((1 << (8 * used)) - 1);
                     if put_word(last, value) {
                         self.say(format!(

@@ -98,26 +98,28 @@ impl Segment {
         Ok(())
     }
 
-    /// The words from `at` to the end of what has pages: a record cannot reach
-    /// further. `None` if `at` is no place a record can be, which is damage.
+    /// The word at `at`, a record's header, and those behind it to the end of what has
+    /// pages: a record cannot reach further. `None` if `at` is no place a record can be,
+    /// which is damage.
     ///
     /// The end is remembered, so that a reader does not ask the header each time;
     /// it only ever grows, and it grew before a record beyond it was published.
     #[inline]
-    pub(crate) fn record(&self, at: usize) -> Option<&[AtomicU64]> {
+    pub(crate) fn record(&self, at: usize) -> Option<(&AtomicU64, &[AtomicU64])> {
         let end = self.readable.load(LocalOrdering::Relaxed);
-        if at < end {
-            return self.words().get(at..end);
+        let readable = self.words().get(..end)?;
+        match readable.get(at..).and_then(<[_]>::split_first) {
+            None => self.record_beyond(at),
+            record => record,
         }
-        self.record_beyond(at)
     }
 
     /// The same after a look at the header.
     #[cold]
-    pub(crate) fn record_beyond(&self, at: usize) -> Option<&[AtomicU64]> {
+    pub(crate) fn record_beyond(&self, at: usize) -> Option<(&AtomicU64, &[AtomicU64])> {
         let end = self.geometry.chunk(self.populated());
         self.readable.store(end, LocalOrdering::Relaxed);
-        self.words().get(at..end).filter(|words| !words.is_empty())
+        self.words().get(at..end)?.split_first()
     }
 
     /// Damage found at a word.

@@ -75,7 +75,7 @@ impl Current<'_> {
                 length: place.header.value,
             });
         }
-        let word = place.value().first();
+        let word = place.value.first();
         Ok(word.map_or(0, |word| word.load(Ordering::Relaxed)) as i64)
     }
 
@@ -89,7 +89,7 @@ impl Current<'_> {
         match (self.0, expected) {
             (None, None) => true,
             (Some(place), Some(value)) => {
-                place.header.value == value.len() && record::equal_bytes(place.value(), value)
+                place.header.value == value.len() && record::equal_bytes(place.value, value)
             }
             _ => false,
         }

@@ -19,10 +19,10 @@ use crate::chunk;
 use crate::error::{Error, Result};
 use crate::index::bucket::Bucket;
 use crate::index::probe::{self, Hash};
-use crate::index::read;
+use crate::index::read::{self, Compared, Record};
 use crate::layout::{BUCKET_SLOTS, STRIPE_ENTRIES, USED_SLOTS, WORD};
 use crate::lock::Guard;
-use crate::record::{self, Header};
+use crate::record::{self, Header, Wanted};
 use crate::segment::Segment;
 use crate::sync::{AtomicU64, Ordering, crash_point, process_crash_point};
 
@@ -40,18 +40,24 @@ pub(crate) struct Place<'a> {
     /// The record's first word.
     pub(crate) at: usize,
     pub(crate) header: Header,
-    words: &'a [AtomicU64],
+    /// The key's words.
+    pub(crate) key: &'a [AtomicU64],
+    /// The value's words.
+    pub(crate) value: &'a [AtomicU64],
 }
 
 impl<'a> Place<'a> {
-    /// The value's words.
-    pub(crate) fn value(&self) -> &'a [AtomicU64] {
-        &self.words[self.header.value_at()..]
-    }
-
-    /// The key's words.
-    pub(crate) fn key(&self) -> &'a [AtomicU64] {
-        &self.words[1..]
+    #[inline]
+    fn new(bucket: usize, slot: usize, at: usize, record: Record<'a>) -> Self {
+        let Record { header, key, value } = record;
+        Self {
+            bucket,
+            slot,
+            at,
+            header,
+            key,
+            value,
+        }
     }
 }
 
@@ -69,24 +75,32 @@ impl<'a> Locked<'a> {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn find(&self, key: &[u8], hash: Hash) -> Result<Option<Place<'a>>> {
-        let mut number = hash.home(self.segment);
-        for _ in 0..self.segment.geometry.stripe_buckets {
+        let wanted = Wanted::new(key);
+        let home = hash.home(self.segment);
+        let mut number = home;
+        loop {
             let bucket = probe::bucket(self.segment, number);
             let mut matches = bucket.tags().matching(hash.tag());
             while matches != 0 {
                 let slot = matches.trailing_zeros() as usize;
                 matches &= matches - 1;
-                let place = self.place(bucket, number, slot)?;
-                if place.header.key == key.len() && record::equal_bytes(place.key(), key) {
-                    return Ok(Some(place));
+                let at = self.segment.geometry.word_of(bucket.slot(slot));
+                match read::compare(self.segment, at, wanted) {
+                    Compared::Same(record) => {
+                        return Ok(Some(Place::new(number, slot, at, record)));
+                    }
+                    Compared::Other => {}
+                    Compared::NoRecord => return Err(no_record(at)),
                 }
             }
             if bucket.overflow() == 0 {
-                break;
+                return Ok(None);
             }
             number = probe::next(self.segment, number);
+            if number == home {
+                return Ok(None);
+            }
         }
-        Ok(None)
     }
 
     /// The first empty slot in probing order, with its bucket.
@@ -135,23 +149,16 @@ impl<'a> Locked<'a> {
     #[inline]
     fn place(&self, bucket: Bucket<'a>, number: usize, slot: usize) -> Result<Place<'a>> {
         let at = self.segment.geometry.word_of(bucket.slot(slot));
-        let Some((header, words)) = read::open(self.segment, at) else {
-            return Err(Segment::damaged("a slot leads to no record", at));
-        };
-        Ok(Place {
-            bucket: number,
-            slot,
-            at,
-            header,
-            words,
-        })
+        read::open(self.segment, at)
+            .map(|record| Place::new(number, slot, at, record))
+            .ok_or_else(|| no_record(at))
     }
 
     /// Replaces a value of one word by another of the same length. One store.
     #[expect(clippy::unused_self, reason = "only who holds the lock may do this")]
     #[inline]
     pub(crate) fn store_in_place(&self, place: &Place<'_>, value: u64) {
-        if let Some(word) = place.value().first() {
+        if let Some(word) = place.value.first() {
             // Release, so that who sees a counter's new value sees what its
             // writer did before.
             word.store(value, Ordering::Release);
@@ -343,16 +350,21 @@ pub(crate) fn bytes(words: usize) -> usize {
     words * WORD
 }
 
+#[cold]
+fn no_record(at: usize) -> Error {
+    Segment::damaged("a slot leads to no record", at)
+}
+
 /// A copy of the key found.
 pub(crate) fn key_of(place: &Place<'_>) -> Result<Vec<u8>> {
     let mut key = Vec::new();
-    record::load_bytes(place.key(), place.header.key, &mut key)?;
+    record::load_bytes(place.key, place.header.key, &mut key)?;
     Ok(key)
 }
 
 /// A copy of the value found.
 pub(crate) fn value_of(place: &Place<'_>) -> Result<Vec<u8>> {
     let mut value = Vec::new();
-    record::load_bytes(place.value(), place.header.value, &mut value)?;
+    record::load_bytes(place.value, place.header.value, &mut value)?;
     Ok(value)
 }

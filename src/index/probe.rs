@@ -8,7 +8,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::index::bucket::Bucket;
-use crate::layout::{BUCKET_WORDS, CLAIM_BYTES};
+use crate::layout::{BUCKET_WORDS, CLAIM_BYTES, HEADER_WORDS, PARTICIPANT_WORDS, STRIPE_WORDS};
 use crate::segment::Segment;
 
 #[derive(Clone, Copy)]
@@ -43,19 +43,22 @@ impl Hash {
     /// The bucket where probing begins.
     #[inline]
     pub(crate) fn home(self, segment: &Segment) -> usize {
-        let buckets = segment.geometry.stripe_buckets << segment.geometry.stripe_bits;
-        ((u128::from(self.0) * buckets as u128) >> 64) as usize
+        ((u128::from(self.0) * segment.geometry.buckets as u128) >> 64) as usize
     }
 }
 
-/// The bucket of this number.
+/// So that buckets begin at a multiple of their size.
+const _: () = assert!(
+    HEADER_WORDS.is_multiple_of(BUCKET_WORDS)
+        && PARTICIPANT_WORDS.is_multiple_of(BUCKET_WORDS)
+        && STRIPE_WORDS.is_multiple_of(BUCKET_WORDS)
+);
+
+/// The bucket of this number. One bounds check, which the geometry makes needless.
 #[inline]
 pub(crate) fn bucket(segment: &Segment, number: usize) -> Bucket<'_> {
-    let at = segment.geometry.bucket(number);
-    let words = segment.words()[at..]
-        .first_chunk::<BUCKET_WORDS>()
-        .expect("the geometry lies inside the segment");
-    Bucket::new(words)
+    let (buckets, _) = segment.words().as_chunks::<BUCKET_WORDS>();
+    Bucket::new(&buckets[segment.geometry.buckets_at / BUCKET_WORDS + number])
 }
 
 /// The bucket that probing visits after this one.

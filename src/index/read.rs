@@ -25,7 +25,8 @@
 use crate::error::Result;
 use crate::index::bucket::{Bucket, Tags};
 use crate::index::probe::{self, Hash};
-use crate::record::{self, Header};
+use crate::layout::WORD;
+use crate::record::{Header, Wanted};
 use crate::segment::Segment;
 use crate::sync::{self, AtomicU64, Ordering, fence};
 
@@ -45,17 +46,31 @@ pub(crate) enum Found<R> {
 /// Looks `key` up and hands the words of its value and its length in bytes to
 /// `copy`, whose result counts only if nothing disturbed it. `copy` may run
 /// several times.
-#[inline(always)]
-#[allow(clippy::inline_always)]
+#[inline]
 pub(crate) fn lookup<R>(
     segment: &Segment,
     key: &[u8],
     hash: Hash,
     mut copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
 ) -> Result<Found<R>> {
-    for _ in 0..ATTEMPTS {
-        match attempt(segment, key, hash, &mut copy)? {
-            Found::Disturbed => sync::spin_hint(),
+    match attempt(segment, key, hash, &mut copy)? {
+        Found::Disturbed => again(segment, key, hash, &mut copy),
+        decided => Ok(decided),
+    }
+}
+
+/// The other attempts; apart, so that the first has the registers for itself.
+#[cold]
+fn again<R>(
+    segment: &Segment,
+    key: &[u8],
+    hash: Hash,
+    copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
+) -> Result<Found<R>> {
+    for _ in 1..ATTEMPTS {
+        sync::spin_hint();
+        match attempt(segment, key, hash, copy)? {
+            Found::Disturbed => {}
             decided => return Ok(decided),
         }
     }
@@ -70,9 +85,11 @@ fn attempt<R>(
     hash: Hash,
     copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
 ) -> Result<Found<R>> {
+    let wanted = Wanted::new(key);
     let tag = hash.tag();
-    let mut number = hash.home(segment);
-    for _ in 0..segment.geometry.stripe_buckets {
+    let home = hash.home(segment);
+    let mut number = home;
+    loop {
         let bucket = probe::bucket(segment, number);
         let tags = bucket.tags();
         let mut matches = tags.matching(tag);
@@ -81,17 +98,16 @@ fn attempt<R>(
             let slot = matches.trailing_zeros() as usize;
             matches &= matches - 1;
             let at = segment.geometry.word_of(bucket.slot(slot));
-            let Some((header, words)) = open(segment, at) else {
-                return suspect(bucket, tags, at);
+            let record = match compare(segment, at, wanted) {
+                Compared::Same(record) => record,
+                Compared::Other => continue,
+                Compared::NoRecord => return suspect(bucket, tags, at),
             };
-            if header.key != key.len() || !record::equal_bytes(&words[1..], key) {
-                continue;
-            }
             // The length is not to be trusted before the version was checked.
             if !still(bucket, tags) {
                 return Ok(Found::Disturbed);
             }
-            let result = copy(&words[header.value_at()..], header.value)?;
+            let result = copy(record.value, record.header.value)?;
             return Ok(if still(bucket, tags) {
                 Found::Present(result)
             } else {
@@ -105,22 +121,83 @@ fn attempt<R>(
             return Ok(Found::Absent);
         }
         number = probe::next(segment, number);
+        if number == home {
+            return Ok(Found::Absent);
+        }
     }
-    Ok(Found::Absent)
+}
+
+/// What a slot with a key's tag leads to.
+pub(crate) enum Compared<'a> {
+    /// The key's record.
+    Same(Record<'a>),
+    /// Another key's.
+    Other,
+    /// Something that is no record.
+    NoRecord,
+}
+
+/// Whether the record at `at` is that of a key.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+pub(crate) fn compare<'a>(segment: &'a Segment, at: usize, wanted: Wanted<'_>) -> Compared<'a> {
+    let Some((word, rest)) = segment.record(at) else {
+        return Compared::NoRecord;
+    };
+    let word = word.load(Ordering::Relaxed);
+    if !wanted.agrees_with(word) {
+        return match Header::unpack(word) {
+            Some(_) => Compared::Other,
+            None => Compared::NoRecord,
+        };
+    }
+    let header = wanted.header(word);
+    let Some((key, value)) = split(segment, at, rest, wanted.words(), header.value) else {
+        return Compared::NoRecord;
+    };
+    if !wanted.equals(key) {
+        return Compared::Other;
+    }
+    Compared::Same(Record { header, key, value })
+}
+
+/// A record that was found.
+#[derive(Clone, Copy)]
+pub(crate) struct Record<'a> {
+    pub(crate) header: Header,
+    /// The key's words.
+    pub(crate) key: &'a [AtomicU64],
+    /// The value's words.
+    pub(crate) value: &'a [AtomicU64],
+}
+
+/// The words of the key and of the value of the record at `at`, a value of `length`
+/// bytes; `rest` are the words behind the record's header.
+#[inline]
+fn split<'a>(
+    segment: &'a Segment,
+    at: usize,
+    rest: &'a [AtomicU64],
+    key: usize,
+    length: usize,
+) -> Option<(&'a [AtomicU64], &'a [AtomicU64])> {
+    let words = key + length.div_ceil(WORD);
+    let record = match rest.get(..words) {
+        Some(record) => record,
+        // It may reach into chunks that got pages since we last looked.
+        None => segment.record_beyond(at)?.1.get(..words)?,
+    };
+    record.split_at_checked(key)
 }
 
 /// The record at `at`, as far as its header can be believed; `None` if there can
 /// be none.
 #[inline]
-pub(crate) fn open(segment: &Segment, at: usize) -> Option<(Header, &[AtomicU64])> {
-    let words = segment.record(at)?;
-    let header = Header::unpack(words.first()?.load(Ordering::Relaxed))?;
-    let record = match words.get(..header.words()) {
-        Some(record) => record,
-        // It may reach into chunks that got pages since we last looked.
-        None => segment.record_beyond(at)?.get(..header.words())?,
-    };
-    Some((header, record))
+pub(crate) fn open(segment: &Segment, at: usize) -> Option<Record<'_>> {
+    let (header, rest) = segment.record(at)?;
+    let header = Header::unpack(header.load(Ordering::Relaxed))?;
+    let (key, value) = split(segment, at, rest, header.key.div_ceil(WORD), header.value)?;
+    Some(Record { header, key, value })
 }
 
 /// Whether what was read since `tags` were loaded can be believed.

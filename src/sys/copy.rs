@@ -14,8 +14,10 @@
 //! wrote is not believed (`index::read`), and the one word that is written under a
 //! reader's eyes, a value replaced in place, is shorter than a line.
 
+use std::mem::MaybeUninit;
+
 use crate::layout::{LINE, WORD};
-use crate::sync::AtomicU64;
+use crate::sync::{AtomicU64, Ordering};
 
 pub(crate) const LINE_BYTES: usize = LINE * WORD;
 
@@ -27,19 +29,27 @@ pub(crate) fn load_line(words: &[AtomicU64; LINE], bytes: &mut [u8; LINE_BYTES])
     unsafe { load(words, bytes.as_mut_ptr()) }
 }
 
-/// Reads lines to the end of `bytes`, as many as it has room for.
+/// Reads words to the end of `bytes`, as many as it has room for.
 #[inline]
-pub(crate) fn append_lines(lines: &[[AtomicU64; LINE]], bytes: &mut Vec<u8>) {
-    let (room, _) = bytes.spare_capacity_mut().as_chunks_mut::<LINE_BYTES>();
-    let mut appended = 0;
-    for (words, room) in lines.iter().zip(room) {
+pub(crate) fn append(words: &[AtomicU64], bytes: &mut Vec<u8>) {
+    let (room, _) = bytes.spare_capacity_mut().as_chunks_mut::<WORD>();
+    let fit = words.len().min(room.len());
+    let (words, room) = (&words[..fit], &mut room[..fit]);
+    let (lines, words) = words.as_chunks::<LINE>();
+    let (line_room, room) = room.as_chunks_mut::<LINE>();
+    for (words, room) in lines.iter().zip(line_room) {
         // SAFETY: 64 bytes may be written, whether they had a value or not.
         unsafe { load(words, room.as_mut_ptr().cast()) };
-        appended += LINE_BYTES;
+    }
+    for (word, room) in words.iter().zip(room) {
+        *room = word
+            .load(Ordering::Relaxed)
+            .to_le_bytes()
+            .map(MaybeUninit::new);
     }
     // SAFETY: so many bytes behind the length are inside the capacity and were just
     // written.
-    unsafe { bytes.set_len(bytes.len() + appended) }
+    unsafe { bytes.set_len(bytes.len() + fit * WORD) }
 }
 
 /// Writes a line.
@@ -153,17 +163,19 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_appended_as_far_as_there_is_room() {
-        let lines: Vec<[AtomicU64; LINE]> = (0..4)
-            .map(|line| [line; LINE].map(AtomicU64::new))
+    fn words_are_appended_as_far_as_there_is_room() {
+        let words: Vec<AtomicU64> = (0..30)
+            .map(|word| AtomicU64::new(0x0102_0304_0506_0708 * word))
             .collect();
         for room in 0..300 {
             let mut bytes = Vec::with_capacity(room);
             bytes.extend([9, 9].iter().take(room));
             let before = bytes.clone();
-            let fit = ((bytes.capacity() - bytes.len()) / LINE_BYTES).min(lines.len());
-            append_lines(&lines, &mut bytes);
-            let expected = lines[..fit].iter().flat_map(by_word::load);
+            let fit = ((bytes.capacity() - bytes.len()) / WORD).min(words.len());
+            append(&words, &mut bytes);
+            let expected = words[..fit]
+                .iter()
+                .flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes());
             assert_eq!(
                 bytes,
                 before.into_iter().chain(expected).collect::<Vec<u8>>()

@@ -5,7 +5,6 @@ use crate::error::{Error, Result};
 use crate::index::locked::Locked;
 use crate::index::probe::{self, Hash};
 use crate::index::read::{self, Found};
-use crate::layout::WORD;
 use crate::record;
 use crate::sync::{self, AtomicU64};
 use crate::sys::simd;
@@ -193,9 +192,23 @@ impl Table {
         hash: Hash,
         mut copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
     ) -> Result<Option<R>> {
+        match read::lookup(self.segment(), key, hash, &mut copy)? {
+            Found::Present(result) => Ok(Some(result)),
+            Found::Absent => Ok(None),
+            Found::Disturbed => self.lookup_disturbed(key, hash, copy),
+        }
+    }
+
+    #[cold]
+    fn lookup_disturbed<R>(
+        &self,
+        key: &[u8],
+        hash: Hash,
+        mut copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
+    ) -> Result<Option<R>> {
         loop {
-            let found = match read::lookup(self.segment(), key, hash, &mut copy)? {
-                Found::Disturbed => self.lookup_locked(key, hash, &mut copy)?,
+            let found = match self.lookup_locked(key, hash, &mut copy)? {
+                Found::Disturbed => read::lookup(self.segment(), key, hash, &mut copy)?,
                 decided => decided,
             };
             match found {
@@ -207,7 +220,6 @@ impl Table {
     }
 
     /// The same with the lock; `Disturbed` if it is not to be had.
-    #[cold]
     fn lookup_locked<R>(
         &self,
         key: &[u8],
@@ -218,10 +230,7 @@ impl Table {
             return Ok(Found::Disturbed);
         };
         Ok(match locked.find(key, hash)? {
-            Some(place) => {
-                let words = place.header.value.div_ceil(WORD);
-                Found::Present(copy(&place.value()[..words], place.header.value)?)
-            }
+            Some(place) => Found::Present(copy(place.value, place.header.value)?),
             None => Found::Absent,
         })
     }
