@@ -210,21 +210,22 @@ impl<'a> Wanted<'a> {
 pub(crate) fn load_bytes(words: &[AtomicU64], length: usize, out: &mut Vec<u8>) -> Result<()> {
     out.clear();
     // The padding comes along, and is cut off: no byte needs to be handled alone.
-    let padded = words.len() * WORD;
-    if out.capacity() < padded {
-        grow(out, padded)?;
+    if !append(words, out) {
+        grow_and_append(words, out)?;
     }
-    append(words, out);
     out.truncate(length);
     Ok(())
 }
 
 #[cold]
-fn grow(out: &mut Vec<u8>, length: usize) -> Result<()> {
-    out.try_reserve_exact(length).map_err(|_| Error::System {
-        action: "allocate memory for a value in this process",
-        source: std::io::ErrorKind::OutOfMemory.into(),
-    })
+fn grow_and_append(words: &[AtomicU64], out: &mut Vec<u8>) -> Result<()> {
+    out.try_reserve_exact(words.len() * WORD)
+        .map_err(|_| Error::System {
+            action: "allocate memory for a value in this process",
+            source: std::io::ErrorKind::OutOfMemory.into(),
+        })?;
+    append(words, out);
+    Ok(())
 }
 
 /// Fills `out` from the beginning of `words`.

@@ -46,7 +46,8 @@ pub(crate) enum Found<R> {
 /// Looks `key` up and hands the words of its value and its length in bytes to
 /// `copy`, whose result counts only if nothing disturbed it. `copy` may run
 /// several times.
-#[inline]
+#[inline(always)]
+#[allow(clippy::inline_always)]
 pub(crate) fn lookup<R>(
     segment: &Segment,
     key: &[u8],

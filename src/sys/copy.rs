@@ -29,19 +29,21 @@ pub(crate) fn load_line(words: &[AtomicU64; LINE], bytes: &mut [u8; LINE_BYTES])
     unsafe { load(words, bytes.as_mut_ptr()) }
 }
 
-/// Reads words to the end of `bytes`, as many as it has room for.
+/// Reads words to the end of `bytes`; `false`, and nothing happened, if its capacity is
+/// too small for them.
 #[inline]
-pub(crate) fn append(words: &[AtomicU64], bytes: &mut Vec<u8>) {
+pub(crate) fn append(words: &[AtomicU64], bytes: &mut Vec<u8>) -> bool {
     let (room, _) = bytes.spare_capacity_mut().as_chunks_mut::<WORD>();
-    let fit = words.len().min(room.len());
-    let (words, room) = (&words[..fit], &mut room[..fit]);
-    let (lines, words) = words.as_chunks::<LINE>();
+    let Some(room) = room.get_mut(..words.len()) else {
+        return false;
+    };
+    let (lines, rest) = words.as_chunks::<LINE>();
     let (line_room, room) = room.as_chunks_mut::<LINE>();
     for (words, room) in lines.iter().zip(line_room) {
         // SAFETY: 64 bytes may be written, whether they had a value or not.
         unsafe { load(words, room.as_mut_ptr().cast()) };
     }
-    for (word, room) in words.iter().zip(room) {
+    for (word, room) in rest.iter().zip(room) {
         *room = word
             .load(Ordering::Relaxed)
             .to_le_bytes()
@@ -49,7 +51,8 @@ pub(crate) fn append(words: &[AtomicU64], bytes: &mut Vec<u8>) {
     }
     // SAFETY: so many bytes behind the length are inside the capacity and were just
     // written.
-    unsafe { bytes.set_len(bytes.len() + fit * WORD) }
+    unsafe { bytes.set_len(bytes.len() + words.len() * WORD) }
+    true
 }
 
 /// Writes a line.
@@ -163,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_appended_as_far_as_there_is_room() {
+    fn words_are_appended_if_there_is_room() {
         let words: Vec<AtomicU64> = (0..30)
             .map(|word| AtomicU64::new(0x0102_0304_0506_0708 * word))
             .collect();
@@ -171,8 +174,13 @@ mod tests {
             let mut bytes = Vec::with_capacity(room);
             bytes.extend([9, 9].iter().take(room));
             let before = bytes.clone();
-            let fit = ((bytes.capacity() - bytes.len()) / WORD).min(words.len());
-            append(&words, &mut bytes);
+            let room = (bytes.capacity() - bytes.len()) / WORD;
+            for more in room + 1..words.len() {
+                assert!(!append(&words[..more], &mut bytes));
+                assert_eq!(bytes, before);
+            }
+            let fit = room.min(words.len());
+            assert!(append(&words[..fit], &mut bytes));
             let expected = words[..fit]
                 .iter()
                 .flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes());
