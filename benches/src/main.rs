@@ -10,6 +10,7 @@ mod goals;
 mod machine;
 mod order;
 mod process;
+mod repeat;
 mod report;
 mod results;
 mod scale;
@@ -70,6 +71,9 @@ enum Part {
     /// Plays a contender.
     #[command(hide = true)]
     Worker(worker::Arguments),
+    /// Repeats one operation, to be counted.
+    #[command(hide = true)]
+    Repeat(repeat::Arguments),
     /// Holds a lock.
     #[command(hide = true)]
     Hold(section::take_over::Arguments),
@@ -91,6 +95,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.part {
         Some(Part::Worker(worker)) => worker::run(worker).map(|()| true),
+        Some(Part::Repeat(repeated)) => repeat::run(repeated).map(|()| true),
         Some(Part::Hold(holder)) => section::take_over::hold(holder).map(|()| true),
         None => bench(&arguments),
     };

@@ -5,6 +5,7 @@ mod demo;
 mod documents;
 mod full_tmpfs;
 mod fuzz;
+mod instructions;
 mod loom;
 mod neighbours;
 mod process;
@@ -46,6 +47,8 @@ Commands:
                    docs/benchmarks.md, its plots and the README's table (--quick: below
                    two minutes, --huge, --smoke, --only SECTIONS, --report-only,
                    --strict: fails if a ratio to reach is missed; --help)
+  instructions     how many instructions a get, a miss, a replacement and a fetch_add take,
+                   by source file (valgrind)
   bench-python     the benchmark of the Python package against its rivals; writes the
                    table of the README (--quick: a tenth of the size, writes nothing)
   crash-points     kills a process at each point between two stores of each operation,
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         ["test-python"] => python::test(python::Others::Short),
         ["test-python", "--full"] => python::test(python::Others::Full),
         ["bench", ref options @ ..] => bench::run(options),
+        ["instructions"] => instructions::run(),
         ["bench-python"] => python::bench(&[]),
         ["bench-python", "--quick"] => python::bench(&["--quick"]),
         ["crash-points"] => test::crash_points(test::Extent::Full),

@@ -1,0 +1,78 @@
+//! One operation on all keys of a small table, again and again: what
+//! `cargo xtask instructions` counts.
+
+use std::hint::black_box;
+
+use clap::ValueEnum;
+use shmtable::{Options, Table};
+use shmtable_bench::Result;
+
+/// What is repeated, and how often.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    operation: Operation,
+    passes: usize,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Operation {
+    /// Decimal keys, values of 1 byte.
+    Get,
+    /// 16-byte keys, values of 100 bytes.
+    Get100,
+    /// Decimal keys that are absent.
+    Miss,
+    /// Decimal keys, a value of another length each time.
+    Replace,
+    FetchAdd,
+}
+
+/// Few enough for the first caches.
+pub(crate) const KEYS: usize = 5000;
+
+pub(crate) fn run(arguments: &Arguments) -> Result {
+    let key = |number: usize| match arguments.operation {
+        Operation::Get100 => format!("{number:016}").into_bytes(),
+        _ => number.to_string().into_bytes(),
+    };
+    let value: &[u8] = match arguments.operation {
+        Operation::Get100 => &[b'1'; 100],
+        Operation::FetchAdd => &[0; 8],
+        _ => b"1",
+    };
+    let keys: Vec<_> = (0..KEYS).map(key).collect();
+    let absent: Vec<_> = (KEYS..2 * KEYS).map(key).collect();
+    let table = Options::new()
+        .capacity(KEYS)
+        .value_space(KEYS * 256)
+        .create_anonymous()?;
+    for key in &keys {
+        table.insert(key, value)?;
+    }
+    let asked = match arguments.operation {
+        Operation::Miss => &absent,
+        _ => &keys,
+    };
+    for pass in 0..arguments.passes {
+        repeat(&table, arguments.operation, asked, pass)?;
+    }
+    Ok(())
+}
+
+fn repeat(table: &Table, operation: Operation, keys: &[Vec<u8>], pass: usize) -> Result {
+    let mut value = Vec::new();
+    for key in keys {
+        match operation {
+            Operation::Get | Operation::Get100 | Operation::Miss => {
+                black_box(table.get_into(key, &mut value)?);
+            }
+            Operation::Replace => {
+                table.insert(key, if pass.is_multiple_of(2) { b"22" } else { b"1" })?;
+            }
+            Operation::FetchAdd => {
+                black_box(table.fetch_add(key, 1)?);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! `cargo xtask instructions`: what an operation on a small table takes, counted by
+//! valgrind's callgrind, which whatever else the machine does not disturb.
+//!
+//! A run of many passes less one of few leaves the passes alone. What the compiler
+//! inlined counts for the file in which it is written.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+use crate::Result;
+use crate::process::{cargo, output, root, run as run_command, target_dir};
+
+const OPERATIONS: [(&str, &str); 5] = [
+    ("get", "get_into, decimal key, 1 byte"),
+    ("get100", "get_into, 16-byte key, 100 bytes"),
+    ("miss", "get_into, decimal key, absent"),
+    ("fetch-add", "fetch_add, decimal key"),
+    ("replace", "insert, decimal key, a value of another length"),
+];
+
+/// Keys of a pass: `repeat::KEYS` of the benchmark.
+const KEYS: u64 = 5000;
+const FEW: u64 = 2;
+/// An even number more, as every second pass of a replacement is another one.
+const MANY: u64 = 12;
+
+/// Counts by source file.
+type Counts = BTreeMap<String, u64>;
+
+/// Prints the counts of each operation.
+pub(crate) fn run() -> Result {
+    run_command(&mut cargo(
+        "build --quiet --profile bench --package shmtable-bench",
+    ))?;
+    for (operation, what) in OPERATIONS {
+        let (few, many) = (count(operation, FEW)?, count(operation, MANY)?);
+        let each = |file: &String, count: u64| {
+            let more = count.saturating_sub(few.get(file).copied().unwrap_or(0));
+            (more + KEYS * (MANY - FEW) / 2) / (KEYS * (MANY - FEW))
+        };
+        let mut files: Vec<_> = many
+            .iter()
+            .map(|(file, count)| (each(file, *count), file))
+            .filter(|(count, _)| *count > 0)
+            .collect();
+        files.sort_unstable_by(|one, other| other.cmp(one));
+        let sum: u64 = files.iter().map(|(count, _)| count).sum();
+        println!("{what}: {sum} instructions");
+        for (count, file) in files {
+            println!("{count:6}  {file}");
+        }
+    }
+    Ok(())
+}
+
+/// What so many passes take, with all that comes before.
+fn count(operation: &str, passes: u64) -> Result<Counts> {
+    let folder = target_dir("instructions");
+    fs::create_dir_all(&folder)?;
+    let counted = folder.join("callgrind.out");
+    output(
+        Command::new("valgrind")
+            .args(["--tool=callgrind", "--quiet"])
+            .arg(format!("--callgrind-out-file={}", counted.display()))
+            .arg(target_dir("release").join("shmtable-bench"))
+            .args(["repeat", operation, &passes.to_string()]),
+    )
+    .map_err(|error| format!("{error}\nthis needs valgrind (Debian: apt-get install valgrind)"))?;
+    let annotated = output(
+        Command::new("callgrind_annotate")
+            .args(["--auto=no", "--threshold=100"])
+            .arg(&counted),
+    )?;
+    let mut counts = Counts::new();
+    for line in annotated.lines() {
+        if let Some((count, file)) = parse(line) {
+            *counts.entry(layer(file)).or_default() += count;
+        }
+    }
+    Ok(counts)
+}
+
+/// Count and file in a line like `1,234 (5.67%)  /a/b.rs:function [program]`.
+fn parse(line: &str) -> Option<(u64, &str)> {
+    let (count, rest) = line.trim_start().split_once(' ')?;
+    let count = count.replace(',', "").parse().ok()?;
+    let (_, place) = rest.split_once(")  ")?;
+    let (file, _) = place.split_once(':')?;
+    Some((count, file))
+}
+
+/// What a file belongs to: one of the crate's own stands for itself.
+fn layer(file: &str) -> String {
+    if let Some((_, library)) = file.split_once("/rustc/") {
+        let library = library
+            .split('/')
+            .find(|part| ["core", "alloc", "std"].contains(part));
+        return format!("{}, mostly inlined", library.unwrap_or("std"));
+    }
+    if let Some((_, package)) = file.split_once("/registry/src/") {
+        return package.split('/').nth(1).unwrap_or(package).to_owned();
+    }
+    // The compiler ran in the workspace's folder.
+    let own = file.trim_start_matches(&*root().to_string_lossy());
+    let own = own.trim_start_matches('/');
+    if root().join(own).exists() {
+        own.to_owned()
+    } else {
+        "the C library".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_counts_are_read_and_others_left_out() {
+        let line = "3,900,000 ( 8.71%)  /a/src/write.rs:shmtable::write::put [/a/program]";
+        assert_eq!(parse(line), Some((3_900_000, "/a/src/write.rs")));
+        let short = "    12 ( 0.00%)  ./elf/dl.c:start [/lib/ld.so]";
+        assert_eq!(parse(short), Some((12, "./elf/dl.c")));
+        assert_eq!(parse("44,780,291 (100.0%)  PROGRAM TOTALS"), None);
+        assert_eq!(parse("Ir                  file:function"), None);
+    }
+
+    #[test]
+    fn files_belong_to_layers() {
+        let own = root().join("src/index/read.rs");
+        assert_eq!(layer(&own.to_string_lossy()), "src/index/read.rs");
+        assert_eq!(layer("src/index/read.rs"), "src/index/read.rs");
+        let hash = "/home/.cargo/registry/src/index-1/xxhash-rust-0.8.19/src/xxh3.rs";
+        assert_eq!(layer(hash), "xxhash-rust-0.8.19");
+        let slice = "/rustc/59807/library/core/src/slice/index.rs";
+        assert_eq!(layer(slice), "core, mostly inlined");
+        assert_eq!(layer("./malloc/./malloc/malloc.c"), "the C library");
+    }
+}
