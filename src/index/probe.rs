@@ -15,7 +15,8 @@ use crate::segment::Segment;
 pub(crate) struct Hash(u64);
 
 impl Hash {
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     pub(crate) fn of(segment: &Segment, key: &[u8]) -> Self {
         Self(xxh3_64_with_seed(key, segment.seed))
     }

@@ -52,6 +52,7 @@ impl Table {
     ///
     /// # Errors
     /// See [`Table`].
+    #[inline]
     pub fn get_into(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
         let hash = Hash::of(self.segment(), key);
         let found = self.lookup(key, hash, |words, length| {
