@@ -110,7 +110,14 @@ fn word_into(word: u64, bytes: &mut [u8]) {
 }
 
 /// Writes `bytes`, padded with zeros, to the beginning of `words`.
+#[inline]
 pub(crate) fn store_bytes(words: &[AtomicU64], bytes: &[u8]) {
+    // As in `copy_bytes`.
+    if let ([word, ..], 1..=WORD) = (words, bytes.len()) {
+        word.store(word_from(bytes), Ordering::Relaxed);
+        process_crash_point!("stage: word written");
+        return;
+    }
     let (lines, rest) = bytes.as_chunks::<LINE_BYTES>();
     let (word_lines, _) = words.as_chunks::<LINE>();
     for (line, words) in lines.iter().zip(word_lines) {
@@ -231,8 +238,8 @@ fn grow_and_append(words: &[AtomicU64], out: &mut Vec<u8>) -> Result<()> {
 /// Fills `out` from the beginning of `words`.
 #[inline]
 pub(crate) fn copy_bytes(words: &[AtomicU64], out: &mut [u8]) {
-    // Counters and flags are many, and the lines below not for nothing.
-    if let ([word, ..], ..WORD) = (words, out.len()) {
+    // Short keys and values are many, and the lines below not for nothing.
+    if let ([word, ..], 1..=WORD) = (words, out.len()) {
         return word_into(word.load(Ordering::Relaxed), out);
     }
     let (lines, rest) = out.as_chunks_mut::<LINE_BYTES>();
