@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
+from collections.abc import (
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    MutableMapping,
+    ValuesView,
+)
 from itertools import islice
 
 # Its finalizers run when an object goes, at exit after the children were joined, in
@@ -254,6 +262,10 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         if more:
             self.set_many(cast("dict[K, V]", more))
 
+    def keys(self) -> KeysView[K]:
+        """A view of the keys."""
+        return _Keys(self)
+
     def values(self) -> ValuesView[V]:
         """A view of the values."""
         return _Values(self)
@@ -321,6 +333,16 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
             showing.remove(name)
         entries += ["..."] * (len(items) > _SHOWN)
         return f"{kind}({{{', '.join(entries)}}}, name={name!r})"
+
+
+class _Keys(KeysView[K]):
+    """Keys by an iterator that threads may share, which a generator is not."""
+
+    __slots__ = ()
+    _mapping: SharedDict[K, Any]
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._mapping)
 
 
 class _Values(ValuesView[V]):

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import GeneratorType
 from typing import Any
 
 import pytest
@@ -194,6 +195,8 @@ def test_a_snapshot_is_one_moment_of_what_threads_move(shared: ANYTHING) -> None
 def test_threads_that_share_an_iterator_get_each_entry_once(shared: ANYTHING, kind: str) -> None:
     shared.update((number, number) for number in range(10_000))
     iterator = iter(getattr(shared, kind)())
+    # Which refuses a second thread, if it comes at the wrong moment.
+    assert not isinstance(iterator, GeneratorType)
     found: list[Any] = []
     in_threads(lambda _: found.extend(iterator))
     numbers = [entry[0] if kind == "items" else entry for entry in found]
