@@ -5,23 +5,33 @@
 //! child gives its rights away. Without root those tests do what a user can do,
 //! and say so.
 
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", windows))]
 
 mod common;
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::ops::ControlFlow;
-use std::os::unix::fs::{FileExt, MetadataExt, chown};
+#[cfg(target_os = "linux")]
+use std::os::unix::fs::{MetadataExt, chown};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{Child, LIMIT, Name, Named, assert_sound, bytes, contents, files_named};
-use rustix::fs::Mode;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
-use shmtable::{Claimed, Error, Options, Result, Table, Trust, TypedTable};
+use common::{
+    Child, LIMIT, Name, Named, assert_sound, bytes, contents, files_named, open_file, read_at,
+    read_segment, write_at,
+};
+#[cfg(target_os = "linux")]
+use rustix::{
+    fs::Mode,
+    process::{Resource, Rlimit, getrlimit, setrlimit, umask},
+};
+#[cfg(target_os = "linux")]
+use shmtable::{Claimed, Trust};
+use shmtable::{Error, Options, Result, Table, TypedTable};
 
+#[cfg(target_os = "linux")]
 const STRANGER: u32 = 54_321;
 
 /// The error, which must be, and whose message must contain these parts.
@@ -280,6 +290,7 @@ fn value_or_key_too_large() {
     assert_eq!(table.take(&vec![0; 1_048_576]).unwrap(), None);
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn shared_memory_full() {
     // In a file system of 1 MiB of its own: the machine's is not filled for a test.
@@ -303,6 +314,7 @@ fn shared_memory_full() {
     common::small_shm(test, "creator", &[&name], "1m").finish();
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn address_space_full() {
     if let Some(role) = common::role() {
@@ -329,6 +341,25 @@ fn address_space_full() {
     let other = Name::new();
     Child::start("address_space_full", "limited", &[&named.name, &other]).finish();
     assert!(files_named(&other).is_empty());
+}
+
+/// What limits of a process and small file systems do on Linux: no machine has room for
+/// this table on its disk, nor in its memory. Which of them Windows misses first it says.
+#[cfg(windows)]
+#[test]
+fn shared_memory_or_address_space_full() {
+    let name = Name::new();
+    let vast = Options::new().value_space(1 << 42).chunk_size(1 << 24);
+    let error = refused(vast.create(&name), &["bytes"]);
+    let (Error::SharedMemoryFull { asked } | Error::AddressSpaceFull { asked, limit: None }) =
+        error
+    else {
+        panic!("{error:?}");
+    };
+    assert!(asked > 1 << 42);
+    refused::<()>(Err(error), &[&asked.to_string()]);
+    assert!(files_named(&name).is_empty(), "nothing is left");
+    Options::new().capacity(10).create(&name).unwrap();
 }
 
 #[test]
@@ -397,6 +428,7 @@ fn not_found_and_already_exists() {
     assert_eq!(files_named(&name).len(), 1);
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn wrong_owner() {
     let named = Named::create(&Options::new().capacity(10));
@@ -446,7 +478,7 @@ fn wrong_owner() {
 }
 
 /// The portable back end gives each user tables of their own: see its own tests.
-#[cfg(not(shmtable_portable))]
+#[cfg(all(target_os = "linux", not(shmtable_portable)))]
 #[test]
 fn permission_denied() {
     if let Some(role) = common::role() {
@@ -517,6 +549,38 @@ fn permission_denied() {
     assert!(files_named(&closed.name).len() == 1);
 }
 
+/// The system opens no folder where a companion file should be.
+#[cfg(any(windows, shmtable_portable))]
+#[test]
+fn permission_denied() {
+    let options = Options::new().capacity(10);
+    let name = Name::new();
+    options.create(&name).unwrap();
+    let path = name.access_path();
+    Table::unlink(&name).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let errors = [
+        options.open(&name).err(),
+        options.open_read_only(&name).err(),
+        Table::unlink(&name).err(),
+    ];
+    let created = options.create(&name);
+    std::fs::remove_dir(path).unwrap();
+    for (error, tried) in errors.into_iter().zip(["open", "open", "unlink"]) {
+        let error = refused::<()>(
+            Err(error.expect("it is refused")),
+            &["no permission to", tried, &name, "Options::mode"],
+        );
+        assert!(
+            matches!(error, Error::PermissionDenied { action, .. } if action == tried),
+            "{error:?}"
+        );
+    }
+    assert!(matches!(created, Err(Error::AlreadyExists { .. })));
+    options.create(&name).unwrap();
+}
+
+#[cfg(target_os = "linux")]
 #[test]
 fn the_umask_does_not_change_the_mode() {
     if let Some(role) = common::role() {
@@ -541,7 +605,7 @@ fn the_umask_does_not_change_the_mode() {
 
 /// Segments are files under their names on Linux alone; elsewhere companion files
 /// are, and the back end's own tests plant some.
-#[cfg(not(shmtable_portable))]
+#[cfg(all(target_os = "linux", not(shmtable_portable)))]
 #[test]
 fn what_is_no_plain_file_is_refused() {
     use std::os::unix::fs::symlink;
@@ -589,18 +653,14 @@ fn closed_file() -> (Name, File) {
         .unwrap();
     table.insert(b"k", b"v").unwrap();
     drop(table);
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(name.path())
-        .unwrap();
+    let file = open_file(&name.path());
     (name, file)
 }
 
 fn flip(file: &File, byte: u64, bits: u8) {
     let mut old = [0];
-    file.read_exact_at(&mut old, byte).unwrap();
-    file.write_all_at(&[old[0] ^ bits], byte).unwrap();
+    read_at(file, &mut old, byte);
+    write_at(file, &[old[0] ^ bits], byte);
 }
 
 #[test]
@@ -655,7 +715,7 @@ fn incompatible_format() {
 #[test]
 fn a_changed_header_is_corrupted() {
     let (name, file) = closed_file();
-    let length = file.metadata().unwrap().len();
+    let length = read_segment(&name).len() as u64;
     // Every byte from the segment's length to the checksum.
     for byte in 24..136 {
         for bits in [1, 0x80] {
@@ -699,11 +759,7 @@ fn records_that_are_none_are_corrupted_and_never_a_panic() {
             .chunk_size(4096),
     );
     let reader = Table::open_read_only(&named.name).unwrap();
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(named.name.path())
-        .unwrap();
+    let file = open_file(&named.name.path());
     let key = |number: u32| number.to_le_bytes();
     let insert_all = || {
         for number in 0..200 {
@@ -716,10 +772,10 @@ fn records_that_are_none_are_corrupted_and_never_a_panic() {
     let arena = arena_of(&named);
     let length = named.stats().unwrap().value_bytes_reserved;
     let mut good = vec![0; length];
-    file.read_exact_at(&mut good, arena).unwrap();
+    read_at(&file, &mut good, arena);
 
     // No record has a header of zero.
-    file.write_all_at(&vec![0; length], arena).unwrap();
+    write_at(&file, &vec![0; length], arena);
     for number in 0..200 {
         for table in [&named.table, &reader] {
             let error = refused(
@@ -750,7 +806,7 @@ fn records_that_are_none_are_corrupted_and_never_a_panic() {
         !named.check().unwrap().is_empty(),
         "check says what is wrong"
     );
-    file.write_all_at(&good, arena).unwrap();
+    write_at(&file, &good, arena);
     assert_eq!(all(&named).len(), 200);
 
     // Garbage of every kind: whatever the answer, it is one.
@@ -764,7 +820,7 @@ fn records_that_are_none_are_corrupted_and_never_a_panic() {
                 word[0] |= 1;
             }
         }
-        file.write_all_at(&garbage, arena).unwrap();
+        write_at(&file, &garbage, arena);
         for number in 0..200 {
             for result in [
                 named.get(&key(number)).err(),
@@ -781,7 +837,7 @@ fn records_that_are_none_are_corrupted_and_never_a_panic() {
         let _ = named.snapshot();
         let _ = named.check();
         let _ = named.stats();
-        file.write_all_at(&good, arena).unwrap();
+        write_at(&file, &good, arena);
         assert_eq!(named.get(&key(77)).unwrap(), Some(bytes(1, 77)));
     }
 }
@@ -802,14 +858,10 @@ fn any_flipped_bit_of_the_index_gives_an_answer() {
             .insert(&[number], &bytes(1, 30 * number as usize))
             .unwrap();
     }
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(named.name.path())
-        .unwrap();
+    let file = open_file(&named.name.path());
     let length = arena_of(&named) as usize;
     let mut good = vec![0; length];
-    file.read_exact_at(&mut good, 0).unwrap();
+    read_at(&file, &mut good, 0);
     let last = good.iter().rposition(|byte| *byte != 0).unwrap() + 64;
     let begin = Instant::now();
     let (mut flips, mut errors) = (0, 0);
@@ -847,7 +899,7 @@ fn any_flipped_bit_of_the_index_gives_an_answer() {
                     );
                 }
             }
-            file.write_all_at(&good, 0).unwrap();
+            write_at(&file, &good, 0);
         }
     }
     println!("{flips} flips, {errors} errors, {:?}", begin.elapsed());
@@ -1214,6 +1266,7 @@ fn invalid_option() {
     assert!(plain().max_participants(4096).create_anonymous().is_ok());
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn system() {
     if let Some(role) = common::role() {
@@ -1294,4 +1347,41 @@ fn system() {
     }
     let name = Name::new();
     Child::start("system", "limited", &[&name]).finish();
+}
+
+/// Temporary files cannot be made in a file.
+#[cfg(any(windows, shmtable_portable))]
+#[test]
+fn system_without_a_folder() {
+    if let Some(role) = common::role() {
+        let (there, new) = (role.argument(0), role.argument(1));
+        let options = Options::new().capacity(10);
+        for (tried, error) in [
+            ("create", options.create(new).err()),
+            ("open", options.open(there).err()),
+            ("open", options.open_read_only(there).err()),
+            ("unlink", Table::unlink(there).err()),
+            ("list", Table::list().err()),
+        ] {
+            let error = refused::<()>(
+                Err(error.expect("it is refused")),
+                &["cannot", tried, "no folder"],
+            );
+            assert!(
+                matches!(error, Error::System { action, .. } if action.starts_with(tried)),
+                "{error:?}"
+            );
+        }
+        return;
+    }
+    let named = Named::create(&Options::new().capacity(10));
+    let new = Name::new();
+    let file = named.name.path();
+    let test = "system_without_a_folder";
+    Child::start_with(test, "lost", &[&named.name, &new], |command| {
+        command.envs(common::FOLDER_VARIABLES.map(|variable| (variable, &file)));
+    })
+    .finish();
+    assert!(files_named(&new).is_empty());
+    assert!(named.open().is_empty());
 }

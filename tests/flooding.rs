@@ -6,13 +6,12 @@
 //!
 //! Where keys lie is computed here from `docs/format.md`, not asked of the crate.
 
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", windows))]
 
 mod common;
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 
 use common::{Named, assert_sound};
 use shmtable::{Error, Options};
@@ -44,7 +43,7 @@ fn options() -> Options {
 fn header(named: &Named, word: usize) -> u64 {
     let mut bytes = [0; 8];
     let file = File::open(named.name.path()).unwrap();
-    file.read_exact_at(&mut bytes, 8 * word as u64).unwrap();
+    common::read_at(&file, &mut bytes, 8 * word as u64);
     u64::from_le_bytes(bytes)
 }
 

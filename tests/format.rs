@@ -1,20 +1,20 @@
 //! Is a segment what `docs/format.md` says?
 //!
 //! The reader below knows nothing of the crate. It takes every number from the
-//! document's tables and follows its prose, on the bytes of the segment's file.
+//! document's tables and follows its prose, on the bytes of the segment's file. Which
+//! bytes are locked is asked on Linux alone: Windows tells nobody.
 
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", windows))]
 
 mod common;
 
 use std::collections::HashMap;
-use std::fs;
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use shmtable::{Claimed, Options, Table, TypedTable};
+#[cfg(target_os = "linux")]
+use shmtable::Claimed;
+use shmtable::{Options, Table, TypedTable};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 const DOCUMENT: &str = include_str!("../docs/format.md");
@@ -93,14 +93,10 @@ struct Reader {
 }
 
 impl Reader {
-    fn path(name: &str) -> PathBuf {
-        common::path_of(name).into()
-    }
-
     fn of(table: &Table) -> Self {
         let mut reader = Self {
             document: Document::read(),
-            bytes: fs::read(Self::path(table.name())).unwrap(),
+            bytes: common::read_segment(table.name()),
             stripes_at: 0,
             buckets_at: 0,
             states_at: 0,
@@ -315,18 +311,34 @@ fn eventually(condition: impl Fn() -> bool) {
     }
 }
 
-/// Whether anybody has an open-file-description lock on a byte of a file.
-fn is_locked(inode: u64, byte: usize) -> bool {
-    // 7: OFDLCK ADVISORY WRITE -1 00:1b:7072 4096 4096
-    let locks = fs::read_to_string("/proc/locks").unwrap();
-    locks.lines().any(|line| {
-        let parts: Vec<&str> = line.split_whitespace().collect();
-        let [_, "OFDLCK", _, _, _, file, first, last] = parts[..] else {
-            return false;
-        };
-        let bytes = first.parse().unwrap()..=last.parse().unwrap_or(usize::MAX);
-        file.ends_with(&format!(":{inode}")) && bytes.contains(&byte)
-    })
+/// The locked bytes of a table, whoever has them.
+#[cfg(target_os = "linux")]
+struct Locks {
+    inode: u64,
+}
+
+#[cfg(target_os = "linux")]
+impl Locks {
+    fn of(table: &Table) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        let file = std::fs::metadata(common::access_path_of(table.name()));
+        let inode = file.unwrap().ino();
+        Self { inode }
+    }
+
+    /// Whether anybody has an open-file-description lock on a byte.
+    fn has(&self, byte: usize) -> bool {
+        // 7: OFDLCK ADVISORY WRITE -1 00:1b:7072 4096 4096
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        locks.lines().any(|line| {
+            let parts: Vec<&str> = line.split_whitespace().collect();
+            let [_, "OFDLCK", _, _, _, file, first, last] = parts[..] else {
+                return false;
+            };
+            let bytes = first.parse().unwrap()..=last.parse().unwrap_or(usize::MAX);
+            file.ends_with(&format!(":{}", self.inode)) && bytes.contains(&byte)
+        })
+    }
 }
 
 #[test]
@@ -568,22 +580,7 @@ fn participants_and_their_chunks_are_as_documented() {
         assert_eq!(reader.state(chunk, "STATE_OWNER_GENERATION"), 1);
     }
 
-    // Who is alive holds its byte.
-    let inode = fs::metadata(common::access_path_of(first.name()))
-        .unwrap()
-        .ino();
-    let held = |byte: usize| is_locked(inode, byte);
-    let byte = |slot| (reader.get("HEADER_WORDS") + slot * reader.get("PARTICIPANT_WORDS")) * 8;
-    let readers = reader.get("READERS_BYTE");
-    assert_eq!([0, 1, 2].map(|slot| held(byte(slot))), [true, true, false]);
-    assert!(!held(byte(0) - 1) && !held(byte(0) + 1) && !held(readers));
-    let read_only = Table::open_read_only(first.name()).unwrap();
-    assert!(held(readers));
-    drop(read_only);
-    assert!(!held(readers));
-
     drop(second);
-    assert!(!held(byte(1)));
     let reader = Reader::of(&first);
     let state = reader.participant(1, "PARTICIPANT_STATE");
     assert_eq!(reader.document.field("PARTICIPANT_ATTACHED", state), 0);
@@ -594,24 +591,41 @@ fn participants_and_their_chunks_are_as_documented() {
     assert_eq!(Reader::of(&third).generation(1), 2);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn who_is_alive_holds_its_byte() {
+    let first = table(100, 10_000);
+    let second = Table::open(first.name()).unwrap();
+    let (reader, locks) = (Reader::of(&first), Locks::of(&first));
+    let byte = |slot| (reader.get("HEADER_WORDS") + slot * reader.get("PARTICIPANT_WORDS")) * 8;
+    let readers = reader.get("READERS_BYTE");
+    let held = [0, 1, 2].map(|slot| locks.has(byte(slot)));
+    assert_eq!(held, [true, true, false]);
+    assert!(!locks.has(byte(0) - 1) && !locks.has(byte(0) + 1) && !locks.has(readers));
+    let read_only = Table::open_read_only(first.name()).unwrap();
+    assert!(locks.has(readers));
+    drop(read_only);
+    assert!(!locks.has(readers));
+    drop(second);
+    assert!(locks.has(byte(0)) && !locks.has(byte(1)));
+}
+
+#[cfg(target_os = "linux")]
 #[test]
 fn a_claim_is_where_the_document_says() {
     let table = table(100, 10_000);
-    let inode = fs::metadata(common::access_path_of(table.name()))
-        .unwrap()
-        .ino();
-    let reader = Reader::of(&table);
+    let (reader, locks) = (Reader::of(&table), Locks::of(&table));
     for key in [&b""[..], b"key", b"another key"] {
         let hash = xxh3_64_with_seed(key, reader.header("HEADER_HASH_SEED") as u64);
         let byte = reader.get("CLAIM_BYTES") + hash as usize / 4;
-        assert!(!is_locked(inode, byte));
+        assert!(!locks.has(byte));
         let Claimed::Mine(claim) = table.get_or_claim(key).unwrap() else {
             panic!("nobody else claims");
         };
-        assert!(is_locked(inode, byte));
-        assert!(!is_locked(inode, byte - 1) && !is_locked(inode, byte + 1));
+        assert!(locks.has(byte));
+        assert!(!locks.has(byte - 1) && !locks.has(byte + 1));
         drop(claim);
-        assert!(!is_locked(inode, byte));
+        assert!(!locks.has(byte));
     }
 }
 

@@ -7,11 +7,8 @@ mod common;
 
 use std::path::PathBuf;
 
-use common::{Child, Name, Named, assert_sound, files_named, files_now};
+use common::{Child, FOLDER_VARIABLES, Name, Named, assert_sound, files_named, files_now};
 use shmtable::{Error, Options, Table};
-
-/// The variables that say where temporary files go.
-const VARIABLES: [&str; 3] = ["TMPDIR", "TEMP", "TMP"];
 
 /// A folder for temporary files of one user alone, removed with all that is in it.
 struct Folder(PathBuf);
@@ -25,7 +22,7 @@ impl Folder {
 
     fn start(&self, test: &str, role: &str, arguments: &[&str]) -> Child {
         Child::start_with(test, role, arguments, |command| {
-            command.envs(VARIABLES.map(|variable| (variable, &self.0)));
+            command.envs(FOLDER_VARIABLES.map(|variable| (variable, &self.0)));
         })
     }
 }

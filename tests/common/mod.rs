@@ -307,6 +307,11 @@ impl Child {
         }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The next line of the child's.
     #[track_caller]
     pub fn hear(&self) -> String {

@@ -1,6 +1,8 @@
 //! What differs between systems: where the files of a table are, and how processes
 //! start and end.
 
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::process::{Child, Command, ExitStatus};
 
 #[cfg(all(target_os = "linux", not(shmtable_portable)))]
@@ -13,6 +15,11 @@ mod here {
     /// The file whose owner and mode say who may use the segment.
     pub fn access_path_of(name: &str) -> String {
         path_of(name)
+    }
+
+    /// The bytes of a segment.
+    pub fn read_segment(name: &str) -> Vec<u8> {
+        std::fs::read(path_of(name)).expect("there is such a segment")
     }
 
     /// The names of all files in /dev/shm that contain `part`, hidden ones too.
@@ -47,44 +54,72 @@ mod here {
         std::env::temp_dir().join(folder)
     }
 
-    /// The id and the name that a companion file tells.
-    fn told(path: &Path) -> Option<(String, String)> {
-        let text = std::fs::read_to_string(path).ok()?;
-        let parts: Vec<&str> = text.splitn(5, '\n').collect();
-        let [_, id, _, _, name] = parts[..] else {
-            return None;
-        };
-        Some((id.to_owned(), name.to_owned()))
+    /// The folder of the segments themselves.
+    fn segments() -> PathBuf {
+        #[cfg(unix)]
+        return "/dev/shm".into();
+        #[cfg(windows)]
+        return std::env::temp_dir().join("shared_memory-rs");
     }
 
-    fn companion(name: &str) -> Option<(PathBuf, String)> {
+    /// What a companion file tells.
+    struct Companion {
+        path: PathBuf,
+        id: String,
+        bytes: usize,
+        name: String,
+    }
+
+    fn told(path: PathBuf) -> Option<Companion> {
+        let text = std::fs::read_to_string(&path).ok()?;
+        let parts: Vec<&str> = text.splitn(5, '\n').collect();
+        let [_, id, bytes, _, name] = parts[..] else {
+            return None;
+        };
+        Some(Companion {
+            id: id.to_owned(),
+            bytes: bytes.parse().ok()?,
+            name: name.to_owned(),
+            path,
+        })
+    }
+
+    fn companion(name: &str) -> Option<Companion> {
         super::files_of(&folder())
             .into_iter()
             .filter(|file| file.starts_with("table-"))
-            .find_map(|file| {
-                let path = folder().join(file);
-                let (id, found) = told(&path)?;
-                (found == name).then_some((path, id))
-            })
+            .filter_map(|file| told(folder().join(file)))
+            .find(|companion| companion.name == name)
+    }
+
+    fn plain(path: &Path) -> String {
+        path.to_str().expect("a plain path").to_owned()
     }
 
     /// The file of a segment of this name.
     pub fn path_of(name: &str) -> String {
-        let id = companion(name).map_or_else(|| format!("no-{name}"), |(_, id)| id);
-        format!("/dev/shm/shmtable-{id}")
+        let id = companion(name).map_or_else(|| format!("no-{name}"), |companion| companion.id);
+        plain(&segments().join(format!("shmtable-{id}")))
     }
 
     /// The file whose owner and mode say who may use the segment.
     pub fn access_path_of(name: &str) -> String {
-        let (path, _) = companion(name).expect("there is such a table");
-        path.to_str().expect("a plain path").to_owned()
+        plain(&companion(name).expect("there is such a table").path)
+    }
+
+    /// The bytes of a segment, without what Windows has behind it for sleepers.
+    pub fn read_segment(name: &str) -> Vec<u8> {
+        let companion = companion(name).expect("there is such a table");
+        let mut bytes = std::fs::read(path_of(name)).expect("there is such a segment");
+        bytes.truncate(companion.bytes);
+        bytes
     }
 
     /// The companion files of tables whose names contain `part`, after a sweep; or
     /// all segments.
     pub fn files_named(part: &str) -> Vec<String> {
         if part.is_empty() {
-            let mut files = super::files_of("/dev/shm".as_ref());
+            let mut files = super::files_of(&segments());
             files.retain(|file| file.starts_with("shmtable-"));
             return files;
         }
@@ -105,7 +140,10 @@ mod here {
     pub fn files_now(part: &str) -> Vec<String> {
         super::files_of(&folder())
             .into_iter()
-            .filter(|file| told(&folder().join(file)).is_some_and(|(_, name)| name.contains(part)))
+            .filter(|file| {
+                let companion = told(folder().join(file));
+                companion.is_some_and(|companion| companion.name.contains(part))
+            })
             .collect()
     }
 
@@ -115,7 +153,6 @@ mod here {
     }
 
     /// Makes these bytes the segment of this name.
-    #[cfg(unix)]
     pub fn plant(name: &str, bytes: &[u8]) {
         use std::sync::atomic::{AtomicU32, Ordering};
         static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -136,6 +173,30 @@ mod here {
 }
 
 pub use here::*;
+
+/// The variables that say where temporary files go.
+pub const FOLDER_VARIABLES: [&str; 3] = ["TMPDIR", "TEMP", "TMP"];
+
+/// The bytes of a file from there on.
+pub fn read_at(mut file: &File, bytes: &mut [u8], at: u64) {
+    file.seek(SeekFrom::Start(at))
+        .expect("a file can be sought in");
+    file.read_exact(bytes).expect("the file is so long");
+}
+
+/// Overwrites bytes of a file. It may be mapped: Windows lets nobody write such a file
+/// anew, which is to cut it off first.
+pub fn write_at(mut file: &File, bytes: &[u8], at: u64) {
+    file.seek(SeekFrom::Start(at))
+        .expect("a file can be sought in");
+    file.write_all(bytes).expect("the file can be written to");
+}
+
+/// The file at this path, to be read and overwritten.
+pub fn open_file(path: &str) -> File {
+    let file = File::options().read(true).write(true).open(path);
+    file.expect("there is such a file")
+}
 
 fn files_of(folder: &std::path::Path) -> Vec<String> {
     std::fs::read_dir(folder)

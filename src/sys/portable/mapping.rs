@@ -129,7 +129,7 @@ impl Mapping {
                 return Err(error.into());
             }
             // The length of an object that has none cannot be mapped.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            Err(error) if os::is_of_no_length(&error) => {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
             memory => memory?,

@@ -40,7 +40,10 @@ impl Memory {
 
     /// Maps the object of a segment of so many bytes.
     pub(super) fn open(id: Id, bytes: usize) -> io::Result<Self> {
-        Self::of(os::with_streams(|| conf(id).open())?, bytes)
+        let mut memory = Self::of(os::with_streams(|| conf(id).open())?, bytes)?;
+        let length = os::object_length(id, memory.shmem.len())?;
+        memory.shorten(length / size_of::<u64>());
+        Ok(memory)
     }
 
     fn of(shmem: Result<Shmem, ShmemError>, asked: usize) -> io::Result<Self> {

@@ -38,7 +38,8 @@
 //! - It removes what it made when the maker drops it; so ownership is given up when
 //!   the table has its name.
 //! - On Windows it reports lengths rounded up to pages, and may leave a file
-//!   `..._deleted`: the companion knows the length, and the sweep removes the file.
+//!   `..._deleted`: the companion knows the length that a segment should have, the
+//!   file which one it has, and the sweep removes what is left.
 //! - On Windows all of a segment is on disk from the start, not as it fills.
 //! - On Unix it keeps its descriptor to itself, so a fallback that reserves pages
 //!   through the file is not to be had, and it uses number 0, 1 or 2 if that is

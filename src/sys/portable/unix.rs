@@ -184,6 +184,17 @@ pub(super) fn object_exists(id: Id) -> io::Result<bool> {
     }
 }
 
+/// The length of an object of which so much was mapped.
+#[allow(clippy::unnecessary_wraps)]
+pub(super) fn object_length(_id: Id, mapped: usize) -> io::Result<usize> {
+    Ok(mapped)
+}
+
+/// Whether an object could not be mapped because it has no length.
+pub(super) fn is_of_no_length(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput
+}
+
 /// Runs something that opens descriptors while none of the standard streams is
 /// closed: whoever prints to one must not write to a segment.
 pub(super) fn with_streams<R>(run: impl FnOnce() -> R) -> io::Result<R> {

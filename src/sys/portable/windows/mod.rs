@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
 use shared_memory::{ShmemConf, ShmemError};
-use windows_sys::Win32::Foundation::ERROR_FILE_NOT_FOUND;
+use windows_sys::Win32::Foundation::{ERROR_FILE_INVALID, ERROR_FILE_NOT_FOUND};
 use windows_sys::Win32::Storage::FileSystem::MoveFileExW;
 use windows_sys::Win32::System::Memory::{PAGE_READONLY, VirtualProtect};
 
@@ -198,6 +198,18 @@ fn remove_file(path: &Path) -> io::Result<()> {
 
 pub(super) fn object_exists(id: Id) -> io::Result<bool> {
     object_path(id).try_exists()
+}
+
+/// The length of an object of which so much was mapped: all of the last page is, of a
+/// file that ends within it too.
+pub(super) fn object_length(id: Id, mapped: usize) -> io::Result<usize> {
+    let length = std::fs::metadata(object_path(id))?.len();
+    Ok(usize::try_from(length).map_or(mapped, |length| length.min(mapped)))
+}
+
+/// Whether an object could not be mapped because it has no length.
+pub(super) fn is_of_no_length(error: &io::Error) -> bool {
+    error.raw_os_error().map(i32::cast_unsigned) == Some(ERROR_FILE_INVALID)
 }
 
 /// Standard streams are no numbers here.
