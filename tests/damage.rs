@@ -7,20 +7,22 @@
 //! a signal or a hang is seen, and known whose it is.
 //!
 //! Every case runs with `SHMTABLE_DAMAGE=full`, as `cargo xtask damage` sets it; else one
-//! of some.
+//! of some, and fewer for Windows: under wine each takes four times as long.
 
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", windows))]
 
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{Child, Dice, Name, assert_sound, bounded, bytes, contents};
+use common::{
+    Child, Dice, Name, assert_sound, bounded, bytes, contents, open_file, read_at, read_segment,
+    write_at,
+};
 use shmtable::{Error, Options, Result, Table};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -91,10 +93,10 @@ impl Image {
     fn new() -> Self {
         let name = Name::new();
         drop(options().create(&name).unwrap());
-        let mut bytes = std::fs::read(name.path()).unwrap();
+        let mut bytes = read_segment(&name);
         set(&mut bytes, 12, 0x5eed);
         fix_checksum(&mut bytes);
-        std::fs::write(name.path(), &bytes).unwrap();
+        write_at(&open_file(&name.path()), &bytes, 0);
         let table = options().open(&name).unwrap();
         let mut model = Model::new();
         let mut removed = BTreeSet::new();
@@ -123,7 +125,7 @@ impl Image {
     }
 
     fn of(name: &Name, model: Model, removed: BTreeSet<Vec<u8>>) -> Self {
-        let bytes = std::fs::read(name.path()).unwrap();
+        let bytes = read_segment(name);
         let get = |at| word(&bytes, at) as usize;
         Self {
             participants: get(8),
@@ -274,26 +276,32 @@ fn cases(image: &Image) -> Vec<Damage> {
     let meaningful: BTreeSet<usize> = image.meaningful().into_iter().collect();
     let mut cases = Vec::new();
     // Primes, so that every bit's turn comes in some word.
+    let (often, seldom) = if cfg!(windows) { (37, 2003) } else { (11, 701) };
     for (i, (at, bit)) in (0..arena)
         .flat_map(|at| (0..64).map(move |bit| (at, bit)))
         .enumerate()
     {
-        let step = if meaningful.contains(&at) { 11 } else { 701 };
+        let is_meaningful = meaningful.contains(&at);
+        let step = if is_meaningful { often } else { seldom };
         if full || i % common_step(step) == 0 {
             cases.push(Damage::Flip { at, bit });
         }
     }
     let mut dice = Dice::new(5);
-    let scale = if full { 10 } else { 1 };
+    let tenths = match (full, cfg!(windows)) {
+        (true, _) => 100,
+        (false, true) => 4,
+        (false, false) => 10,
+    };
     let filled: Vec<usize> = (arena..end)
         .filter(|at| word(&image.bytes, *at) != 0)
         .collect();
-    for _ in 0..300 * scale {
+    for _ in 0..30 * tenths {
         let at = filled[dice.below(filled.len())];
         let bit = dice.below(64) as u32;
         cases.push(Damage::Flip { at, bit });
     }
-    for seed in 0..100 * scale as u64 {
+    for seed in 0..10 * tenths {
         cases.push(Damage::Words(seed));
         cases.push(Damage::Header(seed));
         if seed % 2 == 0 {
@@ -779,7 +787,7 @@ fn no_damage_gives_a_wrong_answer_a_signal_or_a_hang() {
         let mut count = Count::default();
         let (from, to) = (role.number(1), role.number(2));
         for (number, case) in cases.iter().enumerate().take(to).skip(from) {
-            progress.write_all_at(&number.to_le_bytes(), 0).unwrap();
+            write_at(&progress, &number.to_le_bytes(), 0);
             run(&image, *case, name, &mut count);
         }
         role.tell(&format!(
@@ -885,11 +893,7 @@ impl Patched {
         let image = Image::new();
         let name = Name::new();
         common::plant(&name, &image.bytes);
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .open(name.path())
-            .unwrap();
+        let file = open_file(&name.path());
         Self { image, name, file }
     }
 
@@ -899,16 +903,12 @@ impl Patched {
 
     fn get(&self, at: usize) -> u64 {
         let mut bytes = [0; WORD];
-        self.file
-            .read_exact_at(&mut bytes, (at * WORD) as u64)
-            .unwrap();
+        read_at(&self.file, &mut bytes, (at * WORD) as u64);
         u64::from_le_bytes(bytes)
     }
 
     fn set(&self, at: usize, value: u64) {
-        self.file
-            .write_all_at(&value.to_le_bytes(), (at * WORD) as u64)
-            .unwrap();
+        write_at(&self.file, &value.to_le_bytes(), (at * WORD) as u64);
     }
 
     /// Leads the slot of one key to the record of another key of another stripe.
