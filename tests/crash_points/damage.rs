@@ -10,8 +10,8 @@ use crate::steps::{Model, key_of};
 use crate::{FIRST, SECOND};
 
 /// Puts a dead record of one word into the first free chunk.
-pub fn fill_free_chunk(path: &str) {
-    let mut image = Image::read(path);
+pub fn fill_free_chunk(name: &str) {
+    let mut image = Image::read(name);
     let chunk = (0..image.chunks).find(|chunk| image.kind(*chunk) == 0);
     let chunk = chunk.unwrap();
     image.change(image.arena_at + chunk * image.chunk_words, |_| 1);
@@ -32,7 +32,7 @@ fn damaged_table() -> (Named, Model, usize) {
     table.insert(&key_of(100), &bytes(1, LARGE)).unwrap();
     let model = contents(&table);
     drop(table);
-    let mut image = Image::read(&name.path());
+    let mut image = Image::read(&name);
     let Image {
         buckets_at,
         states_at,
@@ -100,8 +100,9 @@ pub fn row(extent: Extent) -> Row {
         let (named, ..) = damaged_table();
         row.note(passed(|order| mender.run(&named, FIRST, order)))
     });
-    let points = points.unwrap_or_default();
-    for (first, seen) in points.iter().filter(|(point, _)| is_of_mending(point)) {
+    let mut points = points.unwrap_or_default();
+    points.retain(|(point, _)| is_of_mending(point));
+    for (at, (first, seen)) in points.iter().enumerate() {
         for pass in extent.passes(*seen, &[1, 2, 3, 5, 8]) {
             let case = format!("{first}, pass {pass}");
             let die = || {
@@ -115,6 +116,9 @@ pub fn row(extent: Extent) -> Row {
                 row.died(Victim::FirstRepairer, first);
                 mends(&case, named, model, cost);
             });
+            if !extent.goes_on(at, points.len()) {
+                continue;
+            }
             let seconds = row.case(&case, |row| {
                 let (named, ..) = die();
                 row.note(passed(|order| mender.run(&named, SECOND, order)))

@@ -1,8 +1,10 @@
 //! A segment's bytes, seen from outside.
 
+use crate::common::{open_file, path_of, read_segment, write_at};
+
 /// A segment's file, by docs/format.md.
 pub struct Image {
-    path: String,
+    name: String,
     file: Vec<u8>,
     stripes: usize,
     /// The word of the first stripe's lock.
@@ -17,8 +19,9 @@ pub struct Image {
 }
 
 impl Image {
-    pub fn read(path: &str) -> Self {
-        let file = std::fs::read(path).unwrap();
+    /// The segment of this name.
+    pub fn read(name: &str) -> Self {
+        let file = read_segment(name);
         let get = |at: usize| word(&file, at) as usize;
         let [stripes, length, participants, chunks] = [6, 7, 8, 9].map(get);
         let chunk_words = get(10) / 8;
@@ -26,7 +29,7 @@ impl Image {
         let buckets_at = locks_at + stripes * 8;
         let states_at = buckets_at + stripes * length * 8;
         Self {
-            path: path.to_owned(),
+            name: name.to_owned(),
             stripes,
             locks_at,
             buckets: stripes * length,
@@ -70,7 +73,7 @@ impl Image {
     }
 
     pub fn write(&self) {
-        std::fs::write(&self.path, &self.file).unwrap();
+        write_at(&open_file(&path_of(&self.name)), &self.file, 0);
     }
 }
 

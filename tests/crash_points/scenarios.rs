@@ -76,7 +76,7 @@ impl Scenario {
             Wait(99).apply(&named, 0);
         }
         if self.damaged {
-            damage::fill_free_chunk(&named.name.path());
+            damage::fill_free_chunk(&named.name);
         }
         if self.closed {
             // The new handle is there before the old one goes.

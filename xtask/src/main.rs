@@ -68,9 +68,9 @@ Commands:
                    `test` leaves out where it is not allowed fails here (Linux, as root)
   portable         the tests of the crate on the back end for Windows and macOS, which
                    a cfg forces on Linux; crash points too
-  windows          the tests of the crate for Windows, run under wine, and whether it
-                   compiles for macOS and for Microsoft's compiler (Debian; says what
-                   it needs)
+  windows          the tests of the crate for Windows, run under wine, crash points too
+                   (in brief), and whether it compiles for macOS and for Microsoft's
+                   compiler (Debian; says what it needs)
   torture          kills and stops writing processes for a minute, and holds the table
                    against what they wrote down (--seconds N, --workers W, --help)
   linearizability  records what processes on hot keys are told, and looks for an order

@@ -1,5 +1,6 @@
-//! `cargo xtask windows`: the tests of the crate, built for Windows and run under
-//! wine, and whether the crate compiles for systems that it cannot be run for here.
+//! `cargo xtask windows`: the tests of the crate, crash points too, built for Windows
+//! and run under wine, and whether the crate compiles for systems that it cannot be run
+//! for here.
 //!
 //! rustup's toolchains have the standard library for Windows only if it was
 //! downloaded for them. Debian's compiler comes with the library's source, so that
@@ -38,6 +39,10 @@ const CHECKED: &[&str] = &[
     "x86_64-apple-darwin",
     "aarch64-apple-darwin",
 ];
+
+/// Crash points in the crate alone: the standard library is not built once more.
+const CRASH_POINTS: &str = "-Z profile-rustflags \
+    --config profile.dev.package.shmtable.rustflags=[\"--cfg\",\"shmtable_crash_points\"]";
 
 /// wine 8 has no `bcryptprimitives.dll`, of which the standard library wants this
 /// one function.
@@ -83,7 +88,13 @@ pub(crate) fn run() -> Result {
     ));
     // A process takes wine a tenth of a second to start.
     run.env("SHMTABLE_TEST_SCALE", "0.2");
-    let passed = count_passed(wine.configure(&mut run))?;
+    let mut passed = count_passed(wine.configure(&mut run))?;
+    let mut run = build(&format!(
+        "test {CRASH_POINTS} --package shmtable --test crash_points --target {TARGET} \
+         -- --nocapture"
+    ));
+    run.env("SHMTABLE_CRASH_POINTS", "brief");
+    passed += count_passed(wine.configure(&mut run))?;
     drop(wine);
     println!("{passed} tests passed under wine");
     let targets = CHECKED.join(" --target ");

@@ -14,6 +14,8 @@
 //! it; if that comes after another one looked and before it waits, that one sleeps
 //! until its timeout. So does a sleeper that cannot make an event, or that is in
 //! another session of the machine than the waker. No sleep is longer than [`LONGEST`].
+//!
+//! Who dies leaves at most a number behind which there is no event.
 
 use std::io;
 use std::time::Duration;
@@ -22,7 +24,7 @@ use raw_sync::Timeout;
 use raw_sync::events::{Event, EventImpl, EventInit, EventState};
 
 use super::super::memory::Memory;
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Ordering, fence, process_crash_point};
 
 /// Bells of a segment; words that share one wake each other's sleepers.
 const BELLS: usize = 64;
@@ -106,7 +108,10 @@ fn open_or_make(bell: &AtomicU64) -> Option<Box<dyn EventImpl>> {
     }
     let (event, number) = make()?;
     match bell.compare_exchange(seen, number, Ordering::SeqCst, Ordering::SeqCst) {
-        Ok(_) => Some(event),
+        Ok(_) => {
+            process_crash_point!("sleep: bell has an event");
+            Some(event)
+        }
         // Another sleeper was first.
         Err(other) => open(other),
     }
