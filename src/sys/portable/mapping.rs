@@ -87,7 +87,7 @@ impl Mapping {
                 in_use => in_use?,
             };
             // On failure `in_use` goes before `place`, which then removes the file.
-            let mut memory = match Memory::create(place.record.id, os::Bells::length(bytes)?) {
+            let mut memory = match Memory::create(place.record.id, bytes) {
                 Err(error) if is_lost_race(&error) => continue,
                 memory => memory?,
             };

@@ -31,11 +31,12 @@ unsafe impl Send for Memory {}
 unsafe impl Sync for Memory {}
 
 impl Memory {
-    /// Makes an object of so many zero bytes, which goes when this is dropped,
-    /// until [`keep`](Self::keep).
+    /// Makes an object for a segment of so many bytes, all zero, which goes when this is
+    /// dropped, until [`keep`](Self::keep).
     pub(super) fn create(id: Id, bytes: usize) -> io::Result<Self> {
-        os::check_length(bytes)?;
-        Self::of(os::with_streams(|| conf(id).size(bytes).create())?, bytes)
+        let length = os::Bells::length(bytes)?;
+        os::check_length(length)?;
+        Self::of(os::with_streams(|| conf(id).size(length).create())?, bytes)
     }
 
     /// Maps the object of a segment of so many bytes.

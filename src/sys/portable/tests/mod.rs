@@ -105,3 +105,18 @@ fn the_companion_can_be_read_whatever_is_locked() {
     assert!(b.try_share(0).unwrap());
     assert_eq!(name.record().name, name.0);
 }
+
+/// No machine has room for it, on its disk or in its memory; and not of what is mapped
+/// behind the segment.
+#[cfg(windows)]
+#[test]
+fn what_was_refused_is_the_segments_length() {
+    const WORDS: usize = 1 << 40;
+    let name = Name::new();
+    let made = Mapping::create(&name.0, WORDS, 0o600, |_| Ok::<_, io::Error>(()));
+    let error = made.err().unwrap();
+    match error.get_ref().and_then(|error| error.downcast_ref()) {
+        Some(crate::sys::NoAddressSpace { asked, .. }) => assert_eq!(*asked, WORDS * 8),
+        None => assert_eq!(error.kind(), io::ErrorKind::StorageFull),
+    }
+}
