@@ -254,8 +254,8 @@ fn check_stripe(segment: &Segment, stripe: usize, locked: &Locked<'_>, wrong: &m
 
 /// Whether the last word of a record's value has zeros behind the value.
 fn is_padded(place: &Place<'_>) -> bool {
-    let rest = place.header.value % WORD;
-    let last = place.value.get(place.header.value / WORD);
+    let rest = place.record.header.value % WORD;
+    let last = place.record.value.get(place.record.header.value / WORD);
     rest == 0 || last.is_none_or(|word| word.load(Ordering::Relaxed) >> (8 * rest) == 0)
 }
 

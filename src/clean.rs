@@ -272,17 +272,17 @@ impl Writer {
             let hash = Hash::of(segment, &key);
             let locked = self.lock(hash.stripe(segment))?;
             if let Some(place) = locked.find_record(hash, at)? {
-                if place.header != record.header {
+                if place.record.header != record.header {
                     return Err(Segment::damaged("a record changed its lengths", at));
                 }
-                let Some(space) = self
-                    .arena
-                    .allocate(segment, &self.me, place.header, purpose)?
+                let Some(space) =
+                    self.arena
+                        .allocate(segment, &self.me, place.record.header, purpose)?
                 else {
                     return Ok(false);
                 };
                 // The header is there already.
-                let target = &segment.words()[space.at + 1..space.at + place.header.words()];
+                let target = &segment.words()[space.at + 1..space.at + place.record.header.words()];
                 for (from, to) in record.key.iter().chain(record.value).zip(target) {
                     to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
                     process_crash_point!("clean: word copied");

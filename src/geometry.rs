@@ -215,7 +215,7 @@ impl Geometry {
             unit_bits,
             stripes_at: stripes_at as usize,
             buckets_at: buckets_at as usize,
-            buckets: stripe_buckets << stripes.trailing_zeros(),
+            buckets: stripes * stripe_buckets,
             states_at: states_at as usize,
             details_at: details_at as usize,
             arena_at: arena_at as usize,

@@ -35,8 +35,7 @@ impl Iter {
     }
 
     fn fill(&mut self) -> Result<bool> {
-        let geometry = &self.table.segment().geometry;
-        let buckets = geometry.buckets;
+        let buckets = self.table.segment().geometry.buckets;
         while self.read.is_empty() && self.bucket < buckets {
             self.read = self.table.entries_of_bucket(self.bucket, self.part)?.into();
             self.bucket += 1;
@@ -112,18 +111,15 @@ pub(crate) fn read_bucket(
 ) -> Result<Option<Vec<Entry>>> {
     let bucket = probe::bucket(segment, number);
     let tags = bucket.tags();
-    let mut occupied = tags.occupied();
-    let mut entries = Vec::with_capacity(occupied.count_ones() as usize);
+    let mut entries = Vec::with_capacity(tags.occupied().count_ones() as usize);
     let damaged = |at| {
         if read::still(bucket, tags) {
-            Err(Segment::damaged("a slot leads to no record", at))
+            Err(read::no_record(at))
         } else {
             Ok(None)
         }
     };
-    while occupied != 0 {
-        let slot = occupied.trailing_zeros() as usize;
-        occupied &= occupied - 1;
+    for slot in tags.slots() {
         let at = segment.geometry.word_of(bucket.slot(slot));
         let Some(record) = read::open(segment, at) else {
             return damaged(at);

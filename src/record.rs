@@ -35,6 +35,7 @@ pub(crate) struct Header {
 
 impl Header {
     /// The header word.
+    #[inline]
     pub(crate) fn pack(self) -> u64 {
         1 | (self.key as u64) << KEY_SHIFT | (self.value as u64) << VALUE_SHIFT
     }
@@ -140,17 +141,10 @@ pub(crate) fn store_bytes(words: &[AtomicU64], bytes: &[u8]) {
 /// Whether the beginning of `words` holds just `bytes`.
 #[inline]
 pub(crate) fn equal_bytes(words: &[AtomicU64], bytes: &[u8]) -> bool {
-    let (whole, rest) = bytes.as_chunks::<WORD>();
-    let mut words = words.iter();
-    for (bytes, word) in whole.iter().zip(&mut words) {
-        if word.load(Ordering::Relaxed) != u64::from_le_bytes(*bytes) {
-            return false;
-        }
-    }
-    rest.is_empty()
-        || words
-            .next()
-            .is_some_and(|word| word.load(Ordering::Relaxed) == word_from(rest))
+    let wanted = Wanted::new(bytes);
+    words
+        .get(..wanted.words())
+        .is_some_and(|words| wanted.equals(words))
 }
 
 /// A key that is looked for, as the words of records are compared with it.
@@ -178,7 +172,8 @@ impl<'a> Wanted<'a> {
     /// Whether a record with this header word has a key of the same length.
     #[inline]
     pub(crate) fn agrees_with(self, header: u64) -> bool {
-        header & ((1 << VALUE_SHIFT) - 1) == 1 | (self.key.len() as u64) << KEY_SHIFT
+        let (key, value) = (self.key.len(), 0);
+        header & ((1 << VALUE_SHIFT) - 1) == Header { key, value }.pack()
     }
 
     /// The lengths in a header word that agrees.

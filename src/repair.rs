@@ -345,7 +345,7 @@ impl<'a> Repair<'a> {
         let geometry = &self.segment.geometry;
         let place = locked.place_of(bucket, slot)?;
         let (key, hash) = locked.hash_of(&place)?;
-        let words = geometry.record_words(place.header);
+        let words = geometry.record_words(place.record.header);
         let chunk = geometry.chunk_of(place.at);
         let begin = geometry.chunk(chunk);
         let fits = if words > geometry.chunk_words {

@@ -70,12 +70,12 @@ impl Current<'_> {
         let Some(place) = self.0 else {
             return Ok(0);
         };
-        if place.header.value != WORD {
+        if place.record.header.value != WORD {
             return Err(Error::NotACounter {
-                length: place.header.value,
+                length: place.record.header.value,
             });
         }
-        let word = place.value.first();
+        let word = place.record.value.first();
         Ok(word.map_or(0, |word| word.load(Ordering::Relaxed)) as i64)
     }
 
@@ -89,7 +89,8 @@ impl Current<'_> {
         match (self.0, expected) {
             (None, None) => true,
             (Some(place), Some(value)) => {
-                place.header.value == value.len() && record::equal_bytes(place.value, value)
+                place.record.header.value == value.len()
+                    && record::equal_bytes(place.record.value, value)
             }
             _ => false,
         }
@@ -205,7 +206,7 @@ impl Writer {
                 return Err(Error::Reentrant);
             }
             if let Some(place) = &found
-                && let Some(word) = change.in_place(place.header)
+                && let Some(word) = change.in_place(place.record.header)
             {
                 locked.store_in_place(place, word);
                 return Ok((result, change));
@@ -277,7 +278,7 @@ impl Writer {
     /// that, cleaning will.
     fn reclaim(&self, place: &Place<'_>) {
         let geometry = &self.segment.geometry;
-        if geometry.record_words(place.header) > geometry.chunk_words {
+        if geometry.record_words(place.record.header) > geometry.chunk_words {
             let chunk = geometry.chunk_of(place.at);
             let _ = self.clean(chunk, &Purpose::Move { away_from: 0..0 });
         }

@@ -11,6 +11,8 @@ use shmtable_bench::Result;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     operation: Operation,
+    /// Few enough for the first caches.
+    keys: usize,
     passes: usize,
 }
 
@@ -27,9 +29,6 @@ enum Operation {
     FetchAdd,
 }
 
-/// Few enough for the first caches.
-pub(crate) const KEYS: usize = 5000;
-
 pub(crate) fn run(arguments: &Arguments) -> Result {
     let key = |number: usize| match arguments.operation {
         Operation::Get100 => format!("{number:016}").into_bytes(),
@@ -40,11 +39,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         Operation::FetchAdd => &[0; 8],
         _ => b"1",
     };
-    let keys: Vec<_> = (0..KEYS).map(key).collect();
-    let absent: Vec<_> = (KEYS..2 * KEYS).map(key).collect();
+    let count = arguments.keys;
+    let keys: Vec<_> = (0..count).map(key).collect();
+    let absent: Vec<_> = (count..2 * count).map(key).collect();
     let table = Options::new()
-        .capacity(KEYS)
-        .value_space(KEYS * 256)
+        .capacity(count)
+        .value_space(count * 256)
         .create_anonymous()?;
     for key in &keys {
         table.insert(key, value)?;

@@ -22,7 +22,7 @@ use crate::index::probe::{self, Hash};
 use crate::index::read::{self, Compared, Record};
 use crate::layout::{BUCKET_SLOTS, STRIPE_ENTRIES, USED_SLOTS, WORD};
 use crate::lock::Guard;
-use crate::record::{self, Header, Wanted};
+use crate::record::{self, Wanted};
 use crate::segment::Segment;
 use crate::sync::{AtomicU64, Ordering, crash_point, process_crash_point};
 
@@ -39,26 +39,7 @@ pub(crate) struct Place<'a> {
     slot: usize,
     /// The record's first word.
     pub(crate) at: usize,
-    pub(crate) header: Header,
-    /// The key's words.
-    pub(crate) key: &'a [AtomicU64],
-    /// The value's words.
-    pub(crate) value: &'a [AtomicU64],
-}
-
-impl<'a> Place<'a> {
-    #[inline]
-    fn new(bucket: usize, slot: usize, at: usize, record: Record<'a>) -> Self {
-        let Record { header, key, value } = record;
-        Self {
-            bucket,
-            slot,
-            at,
-            header,
-            key,
-            value,
-        }
-    }
+    pub(crate) record: Record<'a>,
 }
 
 impl<'a> Locked<'a> {
@@ -87,10 +68,15 @@ impl<'a> Locked<'a> {
                 let at = self.segment.geometry.word_of(bucket.slot(slot));
                 match read::compare(self.segment, at, wanted) {
                     Compared::Same(record) => {
-                        return Ok(Some(Place::new(number, slot, at, record)));
+                        return Ok(Some(Place {
+                            bucket: number,
+                            slot,
+                            at,
+                            record,
+                        }));
                     }
                     Compared::Other => {}
-                    Compared::NoRecord => return Err(no_record(at)),
+                    Compared::NoRecord => return Err(read::no_record(at)),
                 }
             }
             if bucket.overflow() == 0 {
@@ -150,15 +136,20 @@ impl<'a> Locked<'a> {
     fn place(&self, bucket: Bucket<'a>, number: usize, slot: usize) -> Result<Place<'a>> {
         let at = self.segment.geometry.word_of(bucket.slot(slot));
         read::open(self.segment, at)
-            .map(|record| Place::new(number, slot, at, record))
-            .ok_or_else(|| no_record(at))
+            .map(|record| Place {
+                bucket: number,
+                slot,
+                at,
+                record,
+            })
+            .ok_or_else(|| read::no_record(at))
     }
 
     /// Replaces a value of one word by another of the same length. One store.
     #[expect(clippy::unused_self, reason = "only who holds the lock may do this")]
     #[inline]
     pub(crate) fn store_in_place(&self, place: &Place<'_>, value: u64) {
-        if let Some(word) = place.value.first() {
+        if let Some(word) = place.record.value.first() {
             // Release, so that who sees a counter's new value sees what its
             // writer did before.
             word.store(value, Ordering::Release);
@@ -225,7 +216,7 @@ impl<'a> Locked<'a> {
 
     /// Takes a record that is about to be unlinked out of its chunk's live count.
     fn forget(&self, place: &Place<'_>) {
-        let words = self.segment.geometry.record_words(place.header);
+        let words = self.segment.geometry.record_words(place.record.header);
         chunk::sub_live(self.segment, place.at, words);
     }
 
@@ -248,10 +239,7 @@ impl<'a> Locked<'a> {
         mut visit: impl FnMut(&Place<'a>) -> Result<()>,
     ) -> Result<()> {
         let bucket = probe::bucket(self.segment, number);
-        let mut occupied = bucket.tags().occupied();
-        while occupied != 0 {
-            let slot = occupied.trailing_zeros() as usize;
-            occupied &= occupied - 1;
+        for slot in bucket.tags().slots() {
             visit(&self.place(bucket, number, slot)?)?;
         }
         Ok(())
@@ -350,21 +338,16 @@ pub(crate) fn bytes(words: usize) -> usize {
     words * WORD
 }
 
-#[cold]
-fn no_record(at: usize) -> Error {
-    Segment::damaged("a slot leads to no record", at)
-}
-
 /// A copy of the key found.
 pub(crate) fn key_of(place: &Place<'_>) -> Result<Vec<u8>> {
     let mut key = Vec::new();
-    record::load_bytes(place.key, place.header.key, &mut key)?;
+    record::load_bytes(place.record.key, place.record.header.key, &mut key)?;
     Ok(key)
 }
 
 /// A copy of the value found.
 pub(crate) fn value_of(place: &Place<'_>) -> Result<Vec<u8>> {
     let mut value = Vec::new();
-    record::load_bytes(place.value, place.header.value, &mut value)?;
+    record::load_bytes(place.record.value, place.record.header.value, &mut value)?;
     Ok(value)
 }

@@ -22,7 +22,7 @@
 //! there was a moment during the look-up when the key was absent. A mismatch of
 //! bytes counts only if the version held.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::bucket::{Bucket, Tags};
 use crate::index::probe::{self, Hash};
 use crate::layout::WORD;
@@ -213,8 +213,14 @@ pub(crate) fn still(bucket: Bucket<'_>, tags: Tags) -> bool {
 #[cold]
 fn suspect<R>(bucket: Bucket<'_>, tags: Tags, at: usize) -> Result<Found<R>> {
     if still(bucket, tags) {
-        Err(Segment::damaged("a slot leads to no record", at))
+        Err(no_record(at))
     } else {
         Ok(Found::Disturbed)
     }
+}
+
+/// The error of such a slot.
+#[cold]
+pub(crate) fn no_record(at: usize) -> Error {
+    Segment::damaged("a slot leads to no record", at)
 }

@@ -231,7 +231,7 @@ impl Table {
             return Ok(Found::Disturbed);
         };
         Ok(match locked.find(key, hash)? {
-            Some(place) => Found::Present(copy(place.value, place.header.value)?),
+            Some(place) => Found::Present(copy(place.record.value, place.record.header.value)?),
             None => Found::Absent,
         })
     }

@@ -19,7 +19,7 @@ const OPERATIONS: [(&str, &str); 5] = [
     ("replace", "insert, decimal key, a value of another length"),
 ];
 
-/// Keys of a pass: `repeat::KEYS` of the benchmark.
+/// Keys of a pass.
 const KEYS: u64 = 5000;
 const FEW: u64 = 2;
 /// An even number more, as every second pass of a replacement is another one.
@@ -64,7 +64,7 @@ fn count(operation: &str, passes: u64) -> Result<Counts> {
             .args(["--tool=callgrind", "--quiet"])
             .arg(format!("--callgrind-out-file={}", counted.display()))
             .arg(target_dir("release").join("shmtable-bench"))
-            .args(["repeat", operation, &passes.to_string()]),
+            .args(["repeat", operation, &KEYS.to_string(), &passes.to_string()]),
     )
     .map_err(|error| format!("{error}\nthis needs valgrind (Debian: apt-get install valgrind)"))?;
     let annotated = output(
