@@ -48,6 +48,8 @@ pub(crate) struct Geometry {
     // Derived, so that no hot path adds them up.
     pub(crate) stripes_at: usize,
     pub(crate) buckets_at: usize,
+    /// The number of the line that is the first bucket.
+    pub(crate) first_bucket: usize,
     pub(crate) buckets: usize,
     pub(crate) states_at: usize,
     pub(crate) details_at: usize,
@@ -215,6 +217,7 @@ impl Geometry {
             unit_bits,
             stripes_at: stripes_at as usize,
             buckets_at: buckets_at as usize,
+            first_bucket: buckets_at as usize / BUCKET_WORDS,
             buckets: stripes * stripe_buckets,
             states_at: states_at as usize,
             details_at: details_at as usize,

@@ -14,6 +14,14 @@ use crate::record;
 
 /// Bytes in a word.
 pub(crate) const WORD: usize = 8;
+
+/// Words that so many bytes take. Without the comparison that `div_ceil` costs: nothing
+/// is so long that the sum would not do.
+#[inline]
+pub(crate) const fn words_of(bytes: usize) -> usize {
+    bytes.wrapping_add(WORD - 1) / WORD
+}
+
 /// Words in a cache line.
 pub(crate) const LINE: usize = 8;
 /// Words in a page; the arena and its chunks are aligned to it.

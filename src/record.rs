@@ -14,9 +14,9 @@
 //! | 24 to 63 | value length in bytes                     |
 
 use crate::error::{Error, Result};
-use crate::layout::{LINE, WORD};
+use crate::layout::{LINE, WORD, words_of};
 use crate::sync::{AtomicU64, Ordering, process_crash_point};
-use crate::sys::copy::{LINE_BYTES, append, load_line, store_line};
+use crate::sys::copy::{self, LINE_BYTES, load_line, store_line};
 
 pub(crate) const KEY_SHIFT: u32 = 4;
 pub(crate) const VALUE_SHIFT: u32 = 24;
@@ -52,13 +52,13 @@ impl Header {
     /// Words of the record.
     #[inline]
     pub(crate) fn words(self) -> usize {
-        self.value_at() + self.value.div_ceil(WORD)
+        self.value_at() + words_of(self.value)
     }
 
     /// Words before the value.
     #[inline]
     pub(crate) fn value_at(self) -> usize {
-        1 + self.key.div_ceil(WORD)
+        1 + words_of(self.key)
     }
 
     /// Whether a value of `length` bytes may take this record's value's place by
@@ -188,46 +188,48 @@ impl<'a> Wanted<'a> {
     /// Words of the key.
     #[inline]
     pub(crate) fn words(self) -> usize {
-        self.key.len().div_ceil(WORD)
+        words_of(self.key.len())
     }
 
     /// Whether these words, as many as the key has, are the key's.
     #[inline]
     pub(crate) fn equals(self, words: &[AtomicU64]) -> bool {
+        let Some((last, before)) = words.split_last() else {
+            return true;
+        };
+        last.load(Ordering::Relaxed) == self.last
+            // Most keys are short: the loop below is not for nothing.
+            && (before.is_empty() || self.begins_with(before))
+    }
+
+    #[inline]
+    fn begins_with(self, words: &[AtomicU64]) -> bool {
         let (whole, _) = self.key.as_chunks();
-        for (word, bytes) in words.iter().zip(whole) {
-            if word.load(Ordering::Relaxed) != u64::from_le_bytes(*bytes) {
-                return false;
-            }
-        }
         words
-            .last()
-            .is_none_or(|word| word.load(Ordering::Relaxed) == self.last)
+            .iter()
+            .zip(whole)
+            .all(|(word, bytes)| word.load(Ordering::Relaxed) == u64::from_le_bytes(*bytes))
     }
 }
 
-/// Replaces the content of `out` by the `length` bytes that `words` hold, and no more
-/// than the last word's padding.
+/// Replaces the content of `out` by the `length` bytes that `words` hold.
 #[inline]
 pub(crate) fn load_bytes(words: &[AtomicU64], length: usize, out: &mut Vec<u8>) -> Result<()> {
-    out.clear();
-    // The padding comes along, and is cut off: no byte needs to be handled alone.
-    if !append(words, out) {
-        grow_and_append(words, out)?;
+    if copy::load_bytes(words, length, out) {
+        return Ok(());
     }
-    out.truncate(length);
+    grow(words, out)?;
+    copy::load_bytes(words, length, out);
     Ok(())
 }
 
 #[cold]
-fn grow_and_append(words: &[AtomicU64], out: &mut Vec<u8>) -> Result<()> {
+fn grow(words: &[AtomicU64], out: &mut Vec<u8>) -> Result<()> {
     out.try_reserve_exact(words.len() * WORD)
         .map_err(|_| Error::System {
             action: "allocate memory for a value in this process",
             source: std::io::ErrorKind::OutOfMemory.into(),
-        })?;
-    append(words, out);
-    Ok(())
+        })
 }
 
 /// Fills `out` from the beginning of `words`.
@@ -265,7 +267,7 @@ mod tests {
             let words: Vec<AtomicU64> = (0..25).map(|_| AtomicU64::new(u64::MAX)).collect();
             store_bytes(&words, &bytes);
             let mut out = vec![9; 3];
-            let used = &words[..length.div_ceil(WORD)];
+            let used = &words[..words_of(length)];
             load_bytes(used, length, &mut out).unwrap();
             assert_eq!(out, bytes);
             for cut in [length, length / 2, length.min(7), length.min(1)] {
@@ -293,9 +295,7 @@ mod tests {
     fn a_wanted_key_is_itself_and_no_other() {
         for length in 0..50_usize {
             let key: Vec<u8> = (1..=length as u8).collect();
-            let words: Vec<AtomicU64> = (0..length.div_ceil(WORD))
-                .map(|_| AtomicU64::new(0))
-                .collect();
+            let words: Vec<AtomicU64> = (0..words_of(length)).map(|_| AtomicU64::new(0)).collect();
             store_bytes(&words, &key);
             let wanted = Wanted::new(&key);
             assert_eq!(wanted.words(), words.len());

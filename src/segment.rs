@@ -98,9 +98,9 @@ impl Segment {
         Ok(())
     }
 
-    /// The word at `at`, a record's header, and those behind it to the end of what has
-    /// pages: a record cannot reach further. `None` if `at` is no place a record can be,
-    /// which is damage.
+    /// The word at `at`, a record's header, and all from it to the end of what has pages: a
+    /// record cannot reach further. `None` if `at` is no place a record can be, which is
+    /// damage.
     ///
     /// The end is remembered, so that a reader does not ask the header each time;
     /// it only ever grows, and it grew before a record beyond it was published.
@@ -108,9 +108,9 @@ impl Segment {
     pub(crate) fn record(&self, at: usize) -> Option<(&AtomicU64, &[AtomicU64])> {
         let end = self.readable.load(LocalOrdering::Relaxed);
         let readable = self.words().get(..end)?;
-        match readable.get(at..).and_then(<[_]>::split_first) {
+        match readable.get(at) {
+            Some(header) => Some((header, &readable[at..])),
             None => self.record_beyond(at),
-            record => record,
         }
     }
 
@@ -119,7 +119,8 @@ impl Segment {
     pub(crate) fn record_beyond(&self, at: usize) -> Option<(&AtomicU64, &[AtomicU64])> {
         let end = self.geometry.chunk(self.populated());
         self.readable.store(end, LocalOrdering::Relaxed);
-        self.words().get(at..end)?.split_first()
+        let record = self.words().get(at..end)?;
+        Some((record.first()?, record))
     }
 
     /// Damage found at a word.

@@ -63,12 +63,6 @@ impl Tags {
             (slot < u32::BITS as usize).then_some(slot)
         })
     }
-
-    /// The version that was seen together with these tags.
-    #[inline]
-    pub(crate) fn version(self) -> u64 {
-        self.word0 >> VERSION_SHIFT
-    }
 }
 
 impl<'a> Bucket<'a> {
@@ -86,11 +80,11 @@ impl<'a> Bucket<'a> {
         Tags { word0, word1 }
     }
 
-    /// The version now; an acquire fence must stand between the loads that it
-    /// validates and this one.
+    /// Whether the version is still what it was together with `tags`; an acquire fence
+    /// must stand between the loads that this validates and this one.
     #[inline]
-    pub(crate) fn version(self) -> u64 {
-        self.0[0].load(Ordering::Relaxed) >> VERSION_SHIFT
+    pub(crate) fn has_version_of(self, tags: Tags) -> bool {
+        (self.0[0].load(Ordering::Relaxed) ^ tags.word0) >> VERSION_SHIFT == 0
     }
 
     /// The offset in a slot.

@@ -25,7 +25,7 @@ impl Hash {
     #[inline]
     pub(crate) fn tag(self) -> u8 {
         let byte = self.0 as u8;
-        byte | u8::from(byte == 0)
+        byte + u8::from(byte == 0)
     }
 
     /// The top bits: the same stripe that [`Hash::home`] lies in, because
@@ -58,8 +58,8 @@ const _: () = assert!(
 /// The bucket of this number. One bounds check, which the geometry makes needless.
 #[inline]
 pub(crate) fn bucket(segment: &Segment, number: usize) -> Bucket<'_> {
-    let (buckets, _) = segment.words().as_chunks::<BUCKET_WORDS>();
-    Bucket::new(&buckets[segment.geometry.buckets_at / BUCKET_WORDS + number])
+    let (lines, _) = segment.words().as_chunks::<BUCKET_WORDS>();
+    Bucket::new(&lines[segment.geometry.first_bucket + number])
 }
 
 /// The bucket that probing visits after this one.

@@ -25,7 +25,7 @@
 use crate::error::{Error, Result};
 use crate::index::bucket::{Bucket, Tags};
 use crate::index::probe::{self, Hash};
-use crate::layout::WORD;
+use crate::layout::words_of;
 use crate::record::{Header, Wanted};
 use crate::segment::Segment;
 use crate::sync::{self, AtomicU64, Ordering, fence};
@@ -39,47 +39,64 @@ pub(crate) enum Found<R> {
     Present(R),
     /// There was a moment when it was not.
     Absent,
-    /// Records of the bucket were unlinked again and again meanwhile.
-    Disturbed,
+    /// Nothing: what was read cannot be believed, or a glance was not enough.
+    Undecided,
 }
 
 /// Looks `key` up and hands the words of its value and its length in bytes to
 /// `copy`, whose result counts only if nothing disturbed it. `copy` may run
 /// several times.
-#[inline(always)]
-#[allow(clippy::inline_always)]
 pub(crate) fn lookup<R>(
-    segment: &Segment,
-    key: &[u8],
-    hash: Hash,
-    mut copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
-) -> Result<Found<R>> {
-    match attempt(segment, key, hash, &mut copy)? {
-        Found::Disturbed => again(segment, key, hash, &mut copy),
-        decided => Ok(decided),
-    }
-}
-
-/// The other attempts; apart, so that the first has the registers for itself.
-#[cold]
-fn again<R>(
     segment: &Segment,
     key: &[u8],
     hash: Hash,
     copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
 ) -> Result<Found<R>> {
-    for _ in 1..ATTEMPTS {
-        sync::spin_hint();
+    for _ in 0..ATTEMPTS {
         match attempt(segment, key, hash, copy)? {
-            Found::Disturbed => {}
+            Found::Undecided => sync::spin_hint(),
             decided => return Ok(decided),
         }
     }
-    Ok(Found::Disturbed)
+    Ok(Found::Undecided)
 }
 
+/// A look at the first slot of the home bucket that has the key's tag: what nearly
+/// always decides, without a loop, whose branches and registers a get would pay for.
+/// `copy` as in [`lookup`].
 #[inline(always)]
 #[allow(clippy::inline_always)]
+pub(crate) fn glance<R>(
+    segment: &Segment,
+    key: &[u8],
+    hash: Hash,
+    copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
+) -> Result<Found<R>> {
+    let bucket = probe::bucket(segment, hash.home(segment));
+    let tags = bucket.tags();
+    let matches = tags.matching(hash.tag());
+    if matches == 0 {
+        return Ok(if bucket.overflow() == 0 {
+            Found::Absent
+        } else {
+            Found::Undecided
+        });
+    }
+    let slot = matches.trailing_zeros() as usize;
+    let at = segment.geometry.word_of(bucket.slot(slot));
+    if let Compared::Same(record) = compare(segment, at, Wanted::new(key))
+        // The length is not to be trusted before the version was checked.
+        && still(bucket, tags)
+    {
+        let result = copy(record.value, record.header.value)?;
+        if still(bucket, tags) {
+            return Ok(Found::Present(result));
+        }
+    }
+    Ok(Found::Undecided)
+}
+
+/// One look at all of the key's buckets.
 fn attempt<R>(
     segment: &Segment,
     key: &[u8],
@@ -106,17 +123,17 @@ fn attempt<R>(
             };
             // The length is not to be trusted before the version was checked.
             if !still(bucket, tags) {
-                return Ok(Found::Disturbed);
+                return Ok(Found::Undecided);
             }
             let result = copy(record.value, record.header.value)?;
             return Ok(if still(bucket, tags) {
                 Found::Present(result)
             } else {
-                Found::Disturbed
+                Found::Undecided
             });
         }
         if looked && !still(bucket, tags) {
-            return Ok(Found::Disturbed);
+            return Ok(Found::Undecided);
         }
         if bucket.overflow() == 0 {
             return Ok(Found::Absent);
@@ -142,10 +159,10 @@ pub(crate) enum Compared<'a> {
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(crate) fn compare<'a>(segment: &'a Segment, at: usize, wanted: Wanted<'_>) -> Compared<'a> {
-    let Some((word, rest)) = segment.record(at) else {
+    let Some((header, words)) = segment.record(at) else {
         return Compared::NoRecord;
     };
-    let word = word.load(Ordering::Relaxed);
+    let word = header.load(Ordering::Relaxed);
     if !wanted.agrees_with(word) {
         return match Header::unpack(word) {
             Some(_) => Compared::Other,
@@ -153,7 +170,7 @@ pub(crate) fn compare<'a>(segment: &'a Segment, at: usize, wanted: Wanted<'_>) -
         };
     }
     let header = wanted.header(word);
-    let Some((key, value)) = split(segment, at, rest, wanted.words(), header.value) else {
+    let Some((key, value)) = split(segment, at, words, wanted.words(), header.value) else {
         return Compared::NoRecord;
     };
     if !wanted.equals(key) {
@@ -173,31 +190,31 @@ pub(crate) struct Record<'a> {
 }
 
 /// The words of the key and of the value of the record at `at`, a value of `length`
-/// bytes; `rest` are the words behind the record's header.
+/// bytes; `record` are the words from there on.
 #[inline]
 fn split<'a>(
     segment: &'a Segment,
     at: usize,
-    rest: &'a [AtomicU64],
+    record: &'a [AtomicU64],
     key: usize,
     length: usize,
 ) -> Option<(&'a [AtomicU64], &'a [AtomicU64])> {
-    let words = key + length.div_ceil(WORD);
-    let record = match rest.get(..words) {
-        Some(record) => record,
+    let behind_header = 1..1 + key + words_of(length);
+    let both = match record.get(behind_header.clone()) {
+        Some(both) => both,
         // It may reach into chunks that got pages since we last looked.
-        None => segment.record_beyond(at)?.1.get(..words)?,
+        None => segment.record_beyond(at)?.1.get(behind_header)?,
     };
-    record.split_at_checked(key)
+    both.split_at_checked(key)
 }
 
 /// The record at `at`, as far as its header can be believed; `None` if there can
 /// be none.
 #[inline]
 pub(crate) fn open(segment: &Segment, at: usize) -> Option<Record<'_>> {
-    let (header, rest) = segment.record(at)?;
+    let (header, words) = segment.record(at)?;
     let header = Header::unpack(header.load(Ordering::Relaxed))?;
-    let (key, value) = split(segment, at, rest, header.key.div_ceil(WORD), header.value)?;
+    let (key, value) = split(segment, at, words, words_of(header.key), header.value)?;
     Some(Record { header, key, value })
 }
 
@@ -205,7 +222,7 @@ pub(crate) fn open(segment: &Segment, at: usize) -> Option<Record<'_>> {
 #[inline]
 pub(crate) fn still(bucket: Bucket<'_>, tags: Tags) -> bool {
     fence(Ordering::Acquire);
-    bucket.version() == tags.version()
+    bucket.has_version_of(tags)
 }
 
 /// Something that is no record: the memory was given away, or the segment is
@@ -215,7 +232,7 @@ fn suspect<R>(bucket: Bucket<'_>, tags: Tags, at: usize) -> Result<Found<R>> {
     if still(bucket, tags) {
         Err(no_record(at))
     } else {
-        Ok(Found::Disturbed)
+        Ok(Found::Undecided)
     }
 }
 

@@ -16,7 +16,7 @@
 
 use std::mem::MaybeUninit;
 
-use crate::layout::{LINE, WORD};
+use crate::layout::{LINE, WORD, words_of};
 use crate::sync::{AtomicU64, Ordering};
 
 pub(crate) const LINE_BYTES: usize = LINE * WORD;
@@ -29,29 +29,38 @@ pub(crate) fn load_line(words: &[AtomicU64; LINE], bytes: &mut [u8; LINE_BYTES])
     unsafe { load(words, bytes.as_mut_ptr()) }
 }
 
-/// Reads words to the end of `bytes`; `false`, and nothing happened, if its capacity is
-/// too small for them.
+/// Replaces the content of `bytes` by the first `length` bytes of `words`; `false`, and
+/// `bytes` is empty, if there are not so many or its capacity is too small for all words
+/// they take: the last one's padding comes along, so that no byte is handled alone.
 #[inline]
-pub(crate) fn append(words: &[AtomicU64], bytes: &mut Vec<u8>) -> bool {
+pub(crate) fn load_bytes(words: &[AtomicU64], length: usize, bytes: &mut Vec<u8>) -> bool {
+    bytes.clear();
+    let taken = words_of(length);
     let (room, _) = bytes.spare_capacity_mut().as_chunks_mut::<WORD>();
-    let Some(room) = room.get_mut(..words.len()) else {
+    let (Some(words), Some(room)) = (words.get(..taken), room.get_mut(..taken)) else {
         return false;
     };
-    let (lines, rest) = words.as_chunks::<LINE>();
-    let (line_room, room) = room.as_chunks_mut::<LINE>();
-    for (words, room) in lines.iter().zip(line_room) {
-        // SAFETY: 64 bytes may be written, whether they had a value or not.
-        unsafe { load(words, room.as_mut_ptr().cast()) };
+    let load_word = |word: &AtomicU64| {
+        let bytes = word.load(Ordering::Relaxed).to_le_bytes();
+        bytes.map(MaybeUninit::new)
+    };
+    // Short values are many, and the lines below not for nothing.
+    if let ([word], [room]) = (words, &mut *room) {
+        *room = load_word(word);
+    } else {
+        let (lines, rest) = words.as_chunks::<LINE>();
+        let (line_room, room) = room.as_chunks_mut::<LINE>();
+        for (words, room) in lines.iter().zip(line_room) {
+            // SAFETY: 64 bytes may be written, whether they had a value or not.
+            unsafe { load(words, room.as_mut_ptr().cast()) };
+        }
+        for (word, room) in rest.iter().zip(room) {
+            *room = load_word(word);
+        }
     }
-    for (word, room) in rest.iter().zip(room) {
-        *room = word
-            .load(Ordering::Relaxed)
-            .to_le_bytes()
-            .map(MaybeUninit::new);
-    }
-    // SAFETY: so many bytes behind the length are inside the capacity and were just
-    // written.
-    unsafe { bytes.set_len(bytes.len() + words.len() * WORD) }
+    // SAFETY: so many bytes are in the words taken, which are inside the capacity, from
+    // its beginning, and were just written.
+    unsafe { bytes.set_len(length) }
     true
 }
 
@@ -166,28 +175,22 @@ mod tests {
     }
 
     #[test]
-    fn words_are_appended_if_there_is_room() {
-        let words: Vec<AtomicU64> = (0..30)
+    fn bytes_are_loaded_if_there_is_room() {
+        let words: Vec<AtomicU64> = (1..=30)
             .map(|word| AtomicU64::new(0x0102_0304_0506_0708 * word))
             .collect();
+        let all: Vec<u8> = words
+            .iter()
+            .flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes())
+            .collect();
         for room in 0..300 {
-            let mut bytes = Vec::with_capacity(room);
-            bytes.extend([9, 9].iter().take(room));
-            let before = bytes.clone();
-            let room = (bytes.capacity() - bytes.len()) / WORD;
-            for more in room + 1..words.len() {
-                assert!(!append(&words[..more], &mut bytes));
-                assert_eq!(bytes, before);
+            for length in 0..=all.len() + 1 {
+                let mut bytes = Vec::with_capacity(room);
+                bytes.extend([9, 9].iter().take(room));
+                let fits = length.next_multiple_of(WORD) <= bytes.capacity().min(all.len());
+                assert_eq!(load_bytes(&words, length, &mut bytes), fits);
+                assert_eq!(bytes, all[..if fits { length } else { 0 }]);
             }
-            let fit = room.min(words.len());
-            assert!(append(&words[..fit], &mut bytes));
-            let expected = words[..fit]
-                .iter()
-                .flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes());
-            assert_eq!(
-                bytes,
-                before.into_iter().chain(expected).collect::<Vec<u8>>()
-            );
         }
     }
 }

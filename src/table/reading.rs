@@ -186,41 +186,43 @@ impl Table {
     }
 
     /// Looks a key up without a lock, or, after too many disturbances, with one.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     fn lookup<R>(
         &self,
         key: &[u8],
         hash: Hash,
         mut copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
     ) -> Result<Option<R>> {
-        match read::lookup(self.segment(), key, hash, &mut copy)? {
+        match read::glance(self.segment(), key, hash, &mut copy)? {
             Found::Present(result) => Ok(Some(result)),
             Found::Absent => Ok(None),
-            Found::Disturbed => self.lookup_disturbed(key, hash, copy),
+            Found::Undecided => self.lookup_fully(key, hash, copy),
         }
     }
 
     #[cold]
-    fn lookup_disturbed<R>(
+    #[inline(never)]
+    fn lookup_fully<R>(
         &self,
         key: &[u8],
         hash: Hash,
         mut copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
     ) -> Result<Option<R>> {
         loop {
-            let found = match self.lookup_locked(key, hash, &mut copy)? {
-                Found::Disturbed => read::lookup(self.segment(), key, hash, &mut copy)?,
+            let found = match read::lookup(self.segment(), key, hash, &mut copy)? {
+                Found::Undecided => self.lookup_locked(key, hash, &mut copy)?,
                 decided => decided,
             };
             match found {
                 Found::Present(result) => return Ok(Some(result)),
                 Found::Absent => return Ok(None),
-                Found::Disturbed => sync::yield_now(),
+                Found::Undecided => sync::yield_now(),
             }
         }
     }
 
-    /// The same with the lock; `Disturbed` if it is not to be had.
+    /// The same with the lock; `Undecided` if it is not to be had.
     fn lookup_locked<R>(
         &self,
         key: &[u8],
@@ -228,7 +230,7 @@ impl Table {
         copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
     ) -> Result<Found<R>> {
         let Some(locked) = self.lock_to_read(hash.stripe(self.segment()))? else {
-            return Ok(Found::Disturbed);
+            return Ok(Found::Undecided);
         };
         Ok(match locked.find(key, hash)? {
             Some(place) => Found::Present(copy(place.record.value, place.record.header.value)?),

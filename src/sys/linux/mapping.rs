@@ -25,10 +25,10 @@ const MIN_BYTES: u64 = 4096;
 /// The words of a mapping made with [`Access::ReadOnly`] may be loaded, and
 /// nothing else: the processor refuses a store with a signal.
 pub(crate) struct Mapping {
-    /// Where `bytes` bytes are mapped, until the drop.
-    pub(super) base: NonNull<AtomicU64>,
+    /// The words of the mapping, which is there until the drop.
+    words: NonNull<[AtomicU64]>,
     /// The length of the mapping and of the file, at most `isize::MAX`.
-    pub(super) bytes: usize,
+    bytes: usize,
     pub(super) access: Access,
     /// Forked children go on using their copy. It holds no lock.
     pub(super) descriptor: Descriptor,
@@ -139,7 +139,7 @@ impl Mapping {
         })?;
         let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Mapping {
-            base,
+            words: NonNull::slice_from_raw_parts(base, bytes / size_of::<u64>()),
             bytes,
             access,
             descriptor,
@@ -150,11 +150,11 @@ impl Mapping {
     /// The segment.
     #[inline]
     pub(crate) fn words(&self) -> &[AtomicU64] {
-        // SAFETY: `bytes` bytes, at most `isize::MAX`, are mapped at `base`
-        // until the drop of `self`, which outlives the borrow; pages are
+        // SAFETY: all of it, at most `isize::MAX` bytes, is mapped until the
+        // drop of `self`, which outlives the borrow; pages are
         // aligned for words; any bits are a valid word. Other threads and
         // processes change the words at any time, which atomics allow.
-        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.bytes / size_of::<u64>()) }
+        unsafe { self.words.as_ref() }
     }
 
     /// The segment's owner now.
@@ -222,7 +222,7 @@ impl Drop for Mapping {
         // SAFETY: exactly these bytes were mapped by `map` and are unmapped
         // once, here; `&mut self` excludes any borrow of the words. It cannot
         // fail for such a range.
-        let _ = unsafe { munmap(self.base.as_ptr().cast(), self.bytes) };
+        let _ = unsafe { munmap(self.words.as_ptr().cast(), self.bytes) };
     }
 }
 

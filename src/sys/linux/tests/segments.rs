@@ -56,10 +56,13 @@ fn a_store_through_a_read_only_mapping_is_a_deadly_signal() {
     assert_eq!(libc::WTERMSIG(status), libc::SIGSEGV);
     // And the kernel does not make the pages writable: the file was not opened so.
     let make_writable = |mapping: &Mapping| {
-        let (at, protection) = (mapping.base.as_ptr(), libc::PROT_READ | libc::PROT_WRITE);
+        let (at, protection) = (
+            mapping.words().as_ptr().cast_mut(),
+            libc::PROT_READ | libc::PROT_WRITE,
+        );
         // SAFETY: the pages are this mapping's, which is read as before, and the
         // table of this test is written to by nobody else.
-        let status = unsafe { libc::mprotect(at.cast(), mapping.bytes, protection) };
+        let status = unsafe { libc::mprotect(at.cast(), 4096, protection) };
         (status == -1).then(|| io::Error::last_os_error().raw_os_error())
     };
     Child::fork(|| make_writable(&reader) == Some(Some(libc::EACCES))).succeeds();
