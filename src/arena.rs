@@ -40,7 +40,7 @@ pub(crate) struct Space {
     /// Its words.
     pub(crate) words: usize,
     /// The chunk, or the head of the run, in which it is pending.
-    chunk: usize,
+    pub(crate) chunk: usize,
 }
 
 /// What space is wanted for.
@@ -87,6 +87,7 @@ impl Arena {
     ///
     /// # Errors
     /// Only if pages could not be made present.
+    #[inline]
     pub(crate) fn allocate(
         &self,
         segment: &Segment,
@@ -94,13 +95,31 @@ impl Arena {
         header: Header,
         purpose: &Purpose,
     ) -> Result<Option<Space>> {
-        let geometry = &segment.geometry;
-        let words = geometry.record_words(header);
-        if words > geometry.chunk_words {
+        let words = segment.geometry.record_words(header);
+        if let Some(open) = &mut self.bump.lock().current
+            && open.cursor + words <= segment.geometry.chunk_words
+        {
+            return Ok(Some(open.take(segment, words, header)));
+        }
+        self.allocate_elsewhere(segment, me, header, words, purpose)
+    }
+
+    /// The same for a record that is too large for what is left of the chunk.
+    #[cold]
+    fn allocate_elsewhere(
+        &self,
+        segment: &Segment,
+        me: &Participant,
+        header: Header,
+        words: usize,
+        purpose: &Purpose,
+    ) -> Result<Option<Space>> {
+        if words > segment.geometry.chunk_words {
             return self.allocate_run(segment, me, header, words, purpose);
         }
         let mut bump = self.bump.lock();
-        let fits = |open: &Open| open.cursor + words <= geometry.chunk_words;
+        // Another thread may have gone on to a new chunk meanwhile.
+        let fits = |open: &Open| open.cursor + words <= segment.geometry.chunk_words;
         if !bump.current.as_ref().is_some_and(fits) {
             let Some(next) = bump.find_chunk(segment, me, words, purpose)? else {
                 return Ok(None);
@@ -109,20 +128,8 @@ impl Arena {
                 bump.leave(segment, me, last);
             }
         }
-        let Some(open) = bump.current.as_mut() else {
-            return Ok(None);
-        };
-        let at = geometry.chunk(open.chunk) + open.cursor;
-        open.cursor += words;
-        open.pending += 1;
-        Ok(Some(place(
-            segment,
-            at,
-            words,
-            open.chunk,
-            open.cursor,
-            header,
-        )))
+        let open = bump.current.as_mut();
+        Ok(open.map(|open| open.take(segment, words, header)))
     }
 
     fn allocate_run(
@@ -147,6 +154,7 @@ impl Arena {
     }
 
     /// A record was published or given up.
+    #[inline]
     pub(crate) fn finish(&self, segment: &Segment, me: &Participant, space: &Space) {
         // In a child that was forked by a closure under the lock this is a copy of
         // what its parent goes on with, and a thread that the child has not got
@@ -155,20 +163,9 @@ impl Arena {
             return;
         }
         let mut bump = self.bump.lock();
-        if let Some(open) = bump
-            .current
-            .as_mut()
-            .filter(|open| open.chunk == space.chunk)
-        {
-            open.pending -= 1;
-            return;
-        }
-        if let Some(i) = bump.leaving.iter().position(|o| o.chunk == space.chunk) {
-            bump.leaving[i].pending -= 1;
-            if bump.leaving[i].pending == 0 {
-                let open = bump.leaving.swap_remove(i);
-                close(segment, me, &open);
-            }
+        match &mut bump.current {
+            Some(open) if open.chunk == space.chunk => open.pending -= 1,
+            _ => bump.finish_left(segment, me, space),
         }
     }
 
@@ -193,7 +190,30 @@ impl Arena {
     }
 }
 
+impl Open {
+    /// Takes the next words for a record.
+    #[inline]
+    fn take(&mut self, segment: &Segment, words: usize, header: Header) -> Space {
+        let at = segment.geometry.chunk(self.chunk) + self.cursor;
+        self.cursor += words;
+        self.pending += 1;
+        place(segment, at, words, self.chunk, self.cursor, header)
+    }
+}
+
 impl Bump {
+    /// A record in a chunk that is not filled any more was published or given up.
+    #[cold]
+    fn finish_left(&mut self, segment: &Segment, me: &Participant, space: &Space) {
+        if let Some(i) = self.leaving.iter().position(|o| o.chunk == space.chunk) {
+            self.leaving[i].pending -= 1;
+            if self.leaving[i].pending == 0 {
+                let open = self.leaving.swap_remove(i);
+                close(segment, me, &open);
+            }
+        }
+    }
+
     /// A chunk with room for `words` words to fill next.
     fn find_chunk(
         &mut self,
@@ -249,6 +269,7 @@ impl Bump {
 }
 
 /// Stores the header of a record, the first word of it.
+#[inline]
 pub(crate) fn put_header(segment: &Segment, at: usize, header: Header) {
     #[cfg(loom)]
     segment.map.touch(at);
@@ -258,6 +279,7 @@ pub(crate) fn put_header(segment: &Segment, at: usize, header: Header) {
 }
 
 /// Stores a record's header, then the cursor that covers it.
+#[inline]
 fn place(
     segment: &Segment,
     at: usize,

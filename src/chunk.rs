@@ -108,12 +108,14 @@ pub(crate) fn transit(segment: &Segment, chunk: usize, from: State, to: State) -
 }
 
 /// A word of a chunk's details, whatever it says.
+#[inline]
 pub(crate) fn detail(segment: &Segment, chunk: usize, word: usize) -> &AtomicU64 {
     &segment.words()[segment.geometry.details(chunk) + word]
 }
 
 /// A cursor as its word: above it the sum, without carries, of its 16-bit parts. So a
 /// word with one wrong bit is no cursor's.
+#[inline]
 pub(crate) fn cursor_word(cursor: usize) -> u64 {
     let cursor = cursor as u64;
     let sum = (cursor ^ cursor >> 16 ^ cursor >> 32) & 0xffff;
@@ -147,9 +149,9 @@ pub(crate) fn live(segment: &Segment, chunk: usize) -> usize {
     usize::try_from(live).unwrap_or(0).min(limit)
 }
 
-/// Counts a record as live in the chunk it lies in.
-pub(crate) fn add_live(segment: &Segment, at: usize, words: usize) {
-    let chunk = segment.geometry.chunk_of(at);
+/// Counts a record as live in its chunk.
+#[inline]
+pub(crate) fn add_live(segment: &Segment, chunk: usize, words: usize) {
     detail(segment, chunk, CHUNK_LIVE).fetch_add(words as u64, Ordering::Relaxed);
 }
 

@@ -288,7 +288,7 @@ impl Writer {
                     process_crash_point!("clean: word copied");
                 }
                 crash_point!("clean: record copied");
-                locked.replace(&place, &space);
+                locked.replace(place, &space);
                 self.arena.finish(segment, &self.me, &space);
             }
             drop(locked);

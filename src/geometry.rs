@@ -46,6 +46,10 @@ pub(crate) struct Geometry {
     pub(crate) unit_bits: u32,
 
     // Derived, so that no hot path adds them up.
+    /// Longest key and value together, in bytes.
+    pub(crate) max_entry: usize,
+    /// Longest key, in bytes.
+    pub(crate) max_key: usize,
     pub(crate) stripes_at: usize,
     pub(crate) buckets_at: usize,
     /// The number of the line that is the first bucket.
@@ -206,7 +210,10 @@ impl Geometry {
             return None;
         }
         let unit_bits = (0..MAX_UNIT_BITS).find(|bits| arena >> bits <= MAX_UNITS)?;
+        let max_entry = value_space.min(record::MAX_VALUE);
         Some(Self {
+            max_entry,
+            max_key: max_entry.min(record::MAX_KEY),
             capacity,
             value_space,
             stripe_bits: stripes.trailing_zeros(),
@@ -291,11 +298,6 @@ impl Geometry {
         // No division: the compiler does not know that the unit is a power of two.
         let mask = (1 << self.unit_bits) - 1;
         (header.words() + mask) & !mask
-    }
-
-    /// Longest key and value together, in bytes.
-    pub(crate) fn max_entry(&self) -> usize {
-        self.value_space.min(record::MAX_VALUE)
     }
 
     /// Writes the header of a new segment, all but what changes later.

@@ -66,11 +66,10 @@ pub(crate) struct Guard<'a> {
 }
 
 /// How a lock was come by.
-pub(crate) enum Acquired<'a> {
-    /// The last owner let go of it.
-    Clean(Guard<'a>),
+pub(crate) struct Acquired<'a> {
+    pub(crate) guard: Guard<'a>,
     /// The last owner died holding it: the stripe must be repaired first.
-    TakenOver(Guard<'a>),
+    pub(crate) taken_over: bool,
 }
 
 /// Takes a stripe's lock, waiting for it no longer than the segment's lock
@@ -78,6 +77,8 @@ pub(crate) enum Acquired<'a> {
 ///
 /// # Errors
 /// `LockTimeout` if a living owner kept it.
+#[inline(always)]
+#[allow(clippy::inline_always)]
 pub(crate) fn acquire<'a>(
     segment: &'a Segment,
     me: &'a Participant,
@@ -100,11 +101,7 @@ pub(crate) fn acquire<'a>(
         me,
         stripe,
     };
-    Ok(if taken_over {
-        Acquired::TakenOver(guard)
-    } else {
-        Acquired::Clean(guard)
-    })
+    Ok(Acquired { guard, taken_over })
 }
 
 /// `true`: taken over from a dead owner.
@@ -208,6 +205,8 @@ impl Guard<'_> {
 }
 
 impl Drop for Guard<'_> {
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     fn drop(&mut self) {
         if !self.is_ours() {
             return;
@@ -221,13 +220,21 @@ impl Drop for Guard<'_> {
         crash_point!("unlock: before");
         let seen = words[header + STRIPE_LOCK].swap(0, Ordering::Release);
         crash_point!("unlock: let go");
-        if seen & WAITERS != 0 {
-            self.segment.map.wake_one(header + STRIPE_LOCK);
+        if seen & (WAITERS | SLEEPERS) != 0 {
+            wake(self.segment, header, seen);
         }
-        if seen & SLEEPERS != 0 {
-            words[header + STRIPE_EVENT].fetch_add(1, Ordering::Relaxed);
-            crash_point!("unlock: event raised");
-            self.segment.map.wake_all(header + STRIPE_EVENT);
-        }
+    }
+}
+
+/// Wakes whom the flags of a lock word that was let go of call for.
+#[cold]
+fn wake(segment: &Segment, header: usize, seen: u64) {
+    if seen & WAITERS != 0 {
+        segment.map.wake_one(header + STRIPE_LOCK);
+    }
+    if seen & SLEEPERS != 0 {
+        segment.words()[header + STRIPE_EVENT].fetch_add(1, Ordering::Relaxed);
+        crash_point!("unlock: event raised");
+        segment.map.wake_all(header + STRIPE_EVENT);
     }
 }

@@ -192,7 +192,8 @@ impl<'a> Wanted<'a> {
     }
 
     /// Whether these words, as many as the key has, are the key's.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     pub(crate) fn equals(self, words: &[AtomicU64]) -> bool {
         let Some((last, before)) = words.split_last() else {
             return true;

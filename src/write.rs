@@ -11,8 +11,9 @@ use crate::clean::Effort;
 use crate::error::{Error, Result};
 use crate::index::locked::{self, Locked, Place};
 use crate::index::probe::Hash;
+use crate::index::read::Found;
 use crate::layout::WORD;
-use crate::record::{self, Header, MAX_KEY};
+use crate::record::{self, Header};
 use crate::sync::{Ordering, crash_point};
 use crate::writer::Writer;
 
@@ -29,10 +30,18 @@ pub(crate) struct Staged<'a> {
 }
 
 impl Staged<'_> {
-    /// Writes another value of the same length: nobody has seen the first one.
-    fn overwrite(&self, value: &[u8]) {
+    /// Makes it a record of `value`, which a change asks for now, if the lengths allow.
+    fn made_for(self, change: &Change<'_>, value: &[u8]) -> Option<Self> {
+        if matches!(change, Change::Put(_)) {
+            return Some(self);
+        }
+        // What was staged for an earlier decision may differ, and nobody has seen it.
+        if self.header.value != value.len() {
+            return None;
+        }
         let at = self.space.at + self.header.value_at();
         record::store_bytes(&self.writer.segment.words()[at..], value);
+        Some(self)
     }
 }
 
@@ -58,7 +67,7 @@ pub(crate) enum Change<'v> {
 }
 
 /// What a write finds under its key.
-pub(crate) struct Current<'p>(Option<&'p Place<'p>>);
+pub(crate) struct Current<'p>(Option<Place<'p>>);
 
 impl Current<'_> {
     pub(crate) fn is_present(&self) -> bool {
@@ -67,7 +76,7 @@ impl Current<'_> {
 
     /// The value as a counter; absent is 0.
     pub(crate) fn counter(&self) -> Result<i64> {
-        let Some(place) = self.0 else {
+        let Some(place) = &self.0 else {
             return Ok(0);
         };
         if place.record.header.value != WORD {
@@ -86,7 +95,7 @@ impl Current<'_> {
 
     /// Whether this is the value; `None` is absence.
     pub(crate) fn is(&self, expected: Option<&[u8]>) -> bool {
-        match (self.0, expected) {
+        match (&self.0, expected) {
             (None, None) => true,
             (Some(place), Some(value)) => {
                 place.record.header.value == value.len()
@@ -97,10 +106,32 @@ impl Current<'_> {
     }
 }
 
+/// What came of one try to modify.
+enum Tried<'v, R> {
+    Done(R, Change<'v>),
+    /// There is no room for what was decided.
+    NoRoom(Change<'v>),
+}
+
 impl Change<'_> {
+    /// The value to store, if it is to store one; `counter` is where a counter's is made.
+    #[inline]
+    fn value<'s>(&'s self, counter: &'s mut [u8; WORD]) -> Option<&'s [u8]> {
+        match self {
+            Change::Keep | Change::Remove => None,
+            Change::Put(value) => Some(value),
+            Change::Computed(value) => Some(value),
+            Change::Counter(value) => {
+                *counter = value.to_le_bytes();
+                Some(counter)
+            }
+        }
+    }
+
     /// The word that the value found becomes by one store, if it can: see
     /// [`Header::replaceable_in_place`].
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     fn in_place(&self, found: Header) -> Option<u64> {
         let value = match self {
             Change::Keep | Change::Remove => return None,
@@ -120,22 +151,29 @@ impl Change<'_> {
 
 impl Writer {
     /// Refuses keys and values that no table, or not this one, can hold.
+    #[inline]
     pub(crate) fn check_sizes(&self, key: &[u8], value: usize) -> Result<()> {
-        let most = self.segment.geometry.max_entry();
-        let limit = most.min(MAX_KEY);
-        if key.len() > limit {
-            return Err(Error::KeyTooLarge {
-                limit,
-                size: key.len(),
-            });
+        let geometry = &self.segment.geometry;
+        if key.len() <= geometry.max_key && value <= geometry.max_entry - key.len() {
+            return Ok(());
         }
-        if value > most - key.len() {
-            return Err(Error::ValueTooLarge {
-                limit: most - key.len(),
+        Err(self.too_large(key.len(), value))
+    }
+
+    #[cold]
+    fn too_large(&self, key: usize, value: usize) -> Error {
+        let geometry = &self.segment.geometry;
+        if key > geometry.max_key {
+            Error::KeyTooLarge {
+                limit: geometry.max_key,
+                size: key,
+            }
+        } else {
+            Error::ValueTooLarge {
+                limit: geometry.max_entry - key,
                 size: value,
-            });
+            }
         }
-        Ok(())
     }
 
     /// Writes a record, making room for it if need be. No lock may be held.
@@ -157,6 +195,8 @@ impl Writer {
     }
 
     /// Writes a record if there is room already.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     fn try_stage(&self, key: &[u8], value: &[u8]) -> Result<Option<Staged<'_>>> {
         self.check_sizes(key, value.len())?;
         let header = Header {
@@ -188,78 +228,133 @@ impl Writer {
     ///
     /// What was decided comes back with the result, so that a computed value is
     /// not copied.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     pub(crate) fn modify<'a, 'v, R>(
         &'a self,
         key: &[u8],
         hash: Hash,
-        mut staged: Option<Staged<'a>>,
+        staged: Option<Staged<'a>>,
         mut decide: impl FnMut(Current<'_>, Option<Change<'v>>) -> Result<(R, Change<'v>)>,
     ) -> Result<(R, Change<'v>)> {
-        let mut undone = None;
-        loop {
-            let locked = self.lock(hash.stripe(&self.segment))?;
-            let found = locked.find(key, hash)?;
-            let (result, change) = decide(Current(found.as_ref()), undone.take())?;
-            if !locked.is_ours() {
-                // The closure forked, and this is the child: the lock is the
-                // parent's, and so is the change.
-                return Err(Error::Reentrant);
-            }
-            if let Some(place) = &found
-                && let Some(word) = change.in_place(place.record.header)
-            {
-                locked.store_in_place(place, word);
-                return Ok((result, change));
-            }
-            let counter;
-            let value = match &change {
-                Change::Keep => return Ok((result, change)),
-                Change::Remove => {
-                    if let Some(place) = &found {
-                        locked.remove(place, hash);
-                        drop(locked);
-                        self.reclaim(place);
-                    }
-                    return Ok((result, change));
-                }
-                Change::Put(value) => *value,
-                Change::Computed(value) => value,
-                Change::Counter(value) => {
-                    counter = value.to_le_bytes();
-                    &counter[..]
-                }
-            };
-            if !matches!(change, Change::Put(_)) {
-                // What was staged for an earlier decision may differ.
-                staged = staged.filter(|staged| staged.header.value == value.len());
-                if let Some(staged) = &staged {
-                    staged.overwrite(value);
-                }
-            }
-            if self.put(&locked, found.as_ref(), key, hash, value, &mut staged)? {
-                drop(locked);
-                if let Some(place) = &found {
-                    self.reclaim(place);
-                }
-                return Ok((result, change));
-            }
-            drop(locked);
-            staged = Some(self.stage(key, value)?);
-            undone = Some(change);
+        match self.try_modify(key, hash, staged, |current| decide(current, None))? {
+            Tried::Done(result, change) => Ok((result, change)),
+            Tried::NoRoom(change) => self.modify_with_room(key, hash, change, decide),
         }
+    }
+
+    /// The same after room was made, which others may take.
+    #[cold]
+    fn modify_with_room<'v, R>(
+        &self,
+        key: &[u8],
+        hash: Hash,
+        mut undone: Change<'v>,
+        mut decide: impl FnMut(Current<'_>, Option<Change<'v>>) -> Result<(R, Change<'v>)>,
+    ) -> Result<(R, Change<'v>)> {
+        loop {
+            let staged = match undone.value(&mut [0; WORD]) {
+                Some(value) => Some(self.stage(key, value)?),
+                None => None,
+            };
+            let decide = |current: Current<'_>| decide(current, Some(undone));
+            match self.try_modify(key, hash, staged, decide)? {
+                Tried::Done(result, change) => return Ok((result, change)),
+                Tried::NoRoom(change) => undone = change,
+            }
+        }
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn try_modify<'a, 'v, R>(
+        &'a self,
+        key: &[u8],
+        hash: Hash,
+        staged: Option<Staged<'a>>,
+        decide: impl FnOnce(Current<'_>) -> Result<(R, Change<'v>)>,
+    ) -> Result<Tried<'v, R>> {
+        let locked = self.lock(hash.stripe(&self.segment))?;
+        let found = match locked.find_at_home(key, hash) {
+            Found::Present(place) => Some(place),
+            Found::Absent => None,
+            Found::Undecided => {
+                return self.try_modify_elsewhere(locked, key, hash, staged, decide);
+            }
+        };
+        self.carry_out(locked, found, key, hash, staged, decide)
+    }
+
+    /// The rest of a try whose key is not where keys nearly always are.
+    #[cold]
+    fn try_modify_elsewhere<'a, 'v, R>(
+        &'a self,
+        locked: Locked<'a>,
+        key: &[u8],
+        hash: Hash,
+        staged: Option<Staged<'a>>,
+        decide: impl FnOnce(Current<'_>) -> Result<(R, Change<'v>)>,
+    ) -> Result<Tried<'v, R>> {
+        let found = locked.find(key, hash)?;
+        self.carry_out(locked, found, key, hash, staged, decide)
+    }
+
+    /// Lets `decide` say what to do with what was found, and does it.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn carry_out<'a, 'v, R>(
+        &'a self,
+        locked: Locked<'a>,
+        found: Option<Place<'a>>,
+        key: &[u8],
+        hash: Hash,
+        staged: Option<Staged<'a>>,
+        decide: impl FnOnce(Current<'_>) -> Result<(R, Change<'v>)>,
+    ) -> Result<Tried<'v, R>> {
+        let (result, change) = decide(Current(found))?;
+        if !locked.is_ours() {
+            // The closure forked, and this is the child: the lock is the
+            // parent's, and so is the change.
+            return Err(Error::Reentrant);
+        }
+        if let Some(place) = found
+            && let Some(word) = change.in_place(place.record.header)
+        {
+            locked.store_in_place(place, word);
+            return Ok(Tried::Done(result, change));
+        }
+        let done = match (change.value(&mut [0; WORD]), found) {
+            (Some(value), _) => {
+                let staged = staged.and_then(|staged| staged.made_for(&change, value));
+                self.put(&locked, found, key, hash, value, staged)?
+            }
+            (None, Some(place)) if matches!(change, Change::Remove) => {
+                locked.remove(place, hash);
+                true
+            }
+            (None, _) => return Ok(Tried::Done(result, change)),
+        };
+        drop(locked);
+        if !done {
+            return Ok(Tried::NoRoom(change));
+        }
+        if let Some(place) = found {
+            self.reclaim(place);
+        }
+        Ok(Tried::Done(result, change))
     }
 
     /// Publishes a record of a value; `false` if there is no room for it.
     fn put<'a>(
         &'a self,
         locked: &Locked<'_>,
-        found: Option<&Place<'_>>,
+        found: Option<Place<'_>>,
         key: &[u8],
         hash: Hash,
         value: &[u8],
-        staged: &mut Option<Staged<'a>>,
+        staged: Option<Staged<'a>>,
     ) -> Result<bool> {
-        let record = match staged.take() {
+        let record = match staged {
             Some(staged) => staged,
             None => match self.try_stage(key, value) {
                 Ok(Some(staged)) => staged,
@@ -276,7 +371,7 @@ impl Writer {
 
     /// Gives the chunks of a large record back as soon as it is unlinked. Failing
     /// that, cleaning will.
-    fn reclaim(&self, place: &Place<'_>) {
+    fn reclaim(&self, place: Place<'_>) {
         let geometry = &self.segment.geometry;
         if geometry.record_words(place.record.header) > geometry.chunk_words {
             let chunk = geometry.chunk_of(place.at);

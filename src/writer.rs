@@ -1,7 +1,7 @@
 //! What a handle needs in order to write: a participant slot and a chunk to fill,
 //! one of each for each process that uses the handle.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use crate::arena::Arena;
@@ -32,15 +32,15 @@ impl Writer {
     }
 
     /// Takes a stripe's lock, and repairs the stripe if its last owner died.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     pub(crate) fn lock(&self, stripe: usize) -> Result<Locked<'_>> {
-        match lock::acquire(&self.segment, &self.me, stripe)? {
-            Acquired::Clean(guard) => Ok(Locked::new(&self.segment, guard)),
-            Acquired::TakenOver(guard) => {
-                let locked = Locked::new(&self.segment, guard);
-                locked.repair();
-                Ok(locked)
-            }
+        let Acquired { guard, taken_over } = lock::acquire(&self.segment, &self.me, stripe)?;
+        let locked = Locked::new(&self.segment, guard);
+        if taken_over {
+            locked.repair();
         }
+        Ok(locked)
     }
 }
 
@@ -58,6 +58,8 @@ impl Drop for Writer {
 thread_local! {
     /// The segments, by seed, under whose lock this thread runs a caller's closure.
     static HELD: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+    /// How many they are, for a look that costs next to nothing.
+    static HOLDS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// While it lives, this thread's writes to the segment are refused.
@@ -72,17 +74,22 @@ impl Held {
     /// Whether this thread may wait for a lock of the segment.
     #[inline]
     pub(crate) fn check(segment: &Segment) -> Result<()> {
-        let holds = |held: &RefCell<Vec<u64>>| held.borrow().contains(&segment.seed);
-        // While the thread ends its list may be gone, and it runs no closures.
-        if HELD.try_with(holds).unwrap_or(false) {
+        if HOLDS.get() > 0 && Self::with(|held| held.contains(&segment.seed)) == Some(true) {
             return Err(Error::Reentrant);
         }
         Ok(())
     }
 
-    /// `None` while the thread ends and its list is gone already.
+    /// `None` while the thread ends and its list is gone already, when it runs no
+    /// closures any more.
     fn with<R>(act: impl FnOnce(&mut Vec<u64>) -> R) -> Option<R> {
-        HELD.try_with(|held| act(&mut held.borrow_mut())).ok()
+        HELD.try_with(|held| {
+            let mut held = held.borrow_mut();
+            let result = act(&mut held);
+            HOLDS.set(held.len());
+            result
+        })
+        .ok()
     }
 }
 

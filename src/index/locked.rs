@@ -19,7 +19,7 @@ use crate::chunk;
 use crate::error::{Error, Result};
 use crate::index::bucket::Bucket;
 use crate::index::probe::{self, Hash};
-use crate::index::read::{self, Compared, Record};
+use crate::index::read::{self, Compared, Found, Glance, Record};
 use crate::layout::{BUCKET_SLOTS, STRIPE_ENTRIES, USED_SLOTS, WORD};
 use crate::lock::Guard;
 use crate::record::{self, Wanted};
@@ -52,9 +52,25 @@ impl<'a> Locked<'a> {
         self.guard.is_ours()
     }
 
-    /// Finds `key`.
+    /// Looks for `key` where it nearly always is: see [`read::glance`].
     #[inline(always)]
     #[allow(clippy::inline_always)]
+    pub(crate) fn find_at_home(&self, key: &[u8], hash: Hash) -> Found<Place<'a>> {
+        let number = hash.home(self.segment);
+        let bucket = probe::bucket(self.segment, number);
+        match read::glance(self.segment, bucket, bucket.tags(), key, hash) {
+            Glance::Same { slot, at, record } => Found::Present(Place {
+                bucket: number,
+                slot,
+                at,
+                record,
+            }),
+            Glance::Absent => Found::Absent,
+            Glance::Undecided => Found::Undecided,
+        }
+    }
+
+    /// Finds `key`.
     pub(crate) fn find(&self, key: &[u8], hash: Hash) -> Result<Option<Place<'a>>> {
         let wanted = Wanted::new(key);
         let home = hash.home(self.segment);
@@ -148,7 +164,7 @@ impl<'a> Locked<'a> {
     /// Replaces a value of one word by another of the same length. One store.
     #[expect(clippy::unused_self, reason = "only who holds the lock may do this")]
     #[inline]
-    pub(crate) fn store_in_place(&self, place: &Place<'_>, value: u64) {
+    pub(crate) fn store_in_place(&self, place: Place<'_>, value: u64) {
         if let Some(word) = place.record.value.first() {
             // Release, so that who sees a counter's new value sees what its
             // writer did before.
@@ -181,25 +197,25 @@ impl<'a> Locked<'a> {
             self.segment.geometry.slot_of(space.at),
         );
         crash_point!("insert: published");
-        chunk::add_live(self.segment, space.at, space.words);
+        chunk::add_live(self.segment, space.chunk, space.words);
         crash_point!("insert: live counted");
         self.add_entries(1);
         Ok(())
     }
 
     /// Publishes a record in place of the one found.
-    pub(crate) fn replace(&self, place: &Place<'_>, space: &Space) {
+    pub(crate) fn replace(&self, place: Place<'_>, space: &Space) {
         self.forget(place);
         crash_point!("replace: old record not counted");
         probe::bucket(self.segment, place.bucket)
             .republish(place.slot, self.segment.geometry.slot_of(space.at));
         crash_point!("replace: published");
-        chunk::add_live(self.segment, space.at, space.words);
+        chunk::add_live(self.segment, space.chunk, space.words);
         process_crash_point!("replace: live counted");
     }
 
     /// Removes the key found.
-    pub(crate) fn remove(&self, place: &Place<'_>, hash: Hash) {
+    pub(crate) fn remove(&self, place: Place<'_>, hash: Hash) {
         self.forget(place);
         crash_point!("remove: record not counted");
         probe::bucket(self.segment, place.bucket).remove(place.slot);
@@ -215,7 +231,7 @@ impl<'a> Locked<'a> {
     }
 
     /// Takes a record that is about to be unlinked out of its chunk's live count.
-    fn forget(&self, place: &Place<'_>) {
+    fn forget(&self, place: Place<'_>) {
         let words = self.segment.geometry.record_words(place.record.header);
         chunk::sub_live(self.segment, place.at, words);
     }
@@ -346,7 +362,7 @@ pub(crate) fn key_of(place: &Place<'_>) -> Result<Vec<u8>> {
 }
 
 /// A copy of the value found.
-pub(crate) fn value_of(place: &Place<'_>) -> Result<Vec<u8>> {
+pub(crate) fn value_of(place: Place<'_>) -> Result<Vec<u8>> {
     let mut value = Vec::new();
     record::load_bytes(place.record.value, place.record.header.value, &mut value)?;
     Ok(value)

@@ -61,12 +61,11 @@ pub(crate) fn lookup<R>(
     Ok(Found::Undecided)
 }
 
-/// A look at the first slot of the home bucket that has the key's tag: what nearly
-/// always decides, without a loop, whose branches and registers a get would pay for.
-/// `copy` as in [`lookup`].
+/// A look-up that takes no loop, whose branches and registers a get would pay for: it
+/// decides nearly always. `copy` as in [`lookup`].
 #[inline(always)]
 #[allow(clippy::inline_always)]
-pub(crate) fn glance<R>(
+pub(crate) fn lookup_at_home<R>(
     segment: &Segment,
     key: &[u8],
     hash: Hash,
@@ -74,26 +73,59 @@ pub(crate) fn glance<R>(
 ) -> Result<Found<R>> {
     let bucket = probe::bucket(segment, hash.home(segment));
     let tags = bucket.tags();
-    let matches = tags.matching(hash.tag());
-    if matches == 0 {
-        return Ok(if bucket.overflow() == 0 {
-            Found::Absent
-        } else {
-            Found::Undecided
-        });
-    }
-    let slot = matches.trailing_zeros() as usize;
-    let at = segment.geometry.word_of(bucket.slot(slot));
-    if let Compared::Same(record) = compare(segment, at, Wanted::new(key))
-        // The length is not to be trusted before the version was checked.
-        && still(bucket, tags)
-    {
+    let record = match glance(segment, bucket, tags, key, hash) {
+        Glance::Same { record, .. } => record,
+        Glance::Absent => return Ok(Found::Absent),
+        Glance::Undecided => return Ok(Found::Undecided),
+    };
+    // The length is not to be trusted before the version was checked.
+    if still(bucket, tags) {
         let result = copy(record.value, record.header.value)?;
         if still(bucket, tags) {
             return Ok(Found::Present(result));
         }
     }
     Ok(Found::Undecided)
+}
+
+/// What a glance at a key's home bucket shows.
+pub(crate) enum Glance<'a> {
+    /// The key's record, at `at`.
+    Same {
+        slot: usize,
+        at: usize,
+        record: Record<'a>,
+    },
+    /// The key is not there.
+    Absent,
+    /// One must look closer.
+    Undecided,
+}
+
+/// Looks at the first slot that has the key's tag.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+pub(crate) fn glance<'a>(
+    segment: &'a Segment,
+    bucket: Bucket<'_>,
+    tags: Tags,
+    key: &[u8],
+    hash: Hash,
+) -> Glance<'a> {
+    let matches = tags.matching(hash.tag());
+    if matches == 0 {
+        return if bucket.overflow() == 0 {
+            Glance::Absent
+        } else {
+            Glance::Undecided
+        };
+    }
+    let slot = matches.trailing_zeros() as usize;
+    let at = segment.geometry.word_of(bucket.slot(slot));
+    match compare(segment, at, Wanted::new(key)) {
+        Compared::Same(record) => Glance::Same { slot, at, record },
+        Compared::Other | Compared::NoRecord => Glance::Undecided,
+    }
 }
 
 /// One look at all of the key's buckets.

@@ -221,10 +221,18 @@ impl<T> ForkCell<T> {
     /// This process's value, made by `init` if there is none yet. If two
     /// threads make one at the same time both get the same, and the other is
     /// dropped.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     pub(crate) fn get_or_try_init<E>(&self, init: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
-        if let Some(value) = self.get() {
-            return Ok(value);
+        match self.get() {
+            Some(value) => Ok(value),
+            None => self.try_init(init),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn try_init<E>(&self, init: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
         let _ = watch::start();
         let generation = generation();
         let fresh = Box::into_raw(Box::new(Node {

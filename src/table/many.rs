@@ -133,7 +133,7 @@ impl Table {
                 let locked = writer.lock(stripe)?;
                 locked.for_each_in(bucket, |place| {
                     let (key, hash) = locked.hash_of(place)?;
-                    let value = locked::value_of(place)?;
+                    let value = locked::value_of(*place)?;
                     let held = Held::new(self.segment());
                     let kept = keep(&key, &value);
                     drop(held);
@@ -141,7 +141,7 @@ impl Table {
                         return Err(Error::Reentrant);
                     }
                     if !kept {
-                        locked.remove(place, hash);
+                        locked.remove(*place, hash);
                         removed += 1;
                     }
                     Ok(())
@@ -173,7 +173,7 @@ impl Table {
             for bucket in self.segment().geometry.buckets_of(stripe) {
                 locked.for_each_in(bucket, |place| {
                     let (_, hash) = locked.hash_of(place)?;
-                    locked.remove(place, hash);
+                    locked.remove(*place, hash);
                     Ok(())
                 })?;
             }
@@ -231,7 +231,7 @@ impl Table {
         for (stripe, locked) in stripes.iter().enumerate() {
             for bucket in geometry.buckets_of(stripe) {
                 locked.for_each_in(bucket, |place| {
-                    copy.insert(locked::key_of(place)?, locked::value_of(place)?);
+                    copy.insert(locked::key_of(place)?, locked::value_of(*place)?);
                     Ok(())
                 })?;
             }
@@ -252,7 +252,7 @@ impl Table {
                 let mut entries = Vec::new();
                 locked.for_each_in(bucket, |place| {
                     let value = match part {
-                        Part::Whole => locked::value_of(place)?,
+                        Part::Whole => locked::value_of(*place)?,
                         Part::Key => Vec::new(),
                     };
                     entries.push((locked::key_of(place)?, value));

@@ -268,6 +268,8 @@ impl Table {
     }
 
     /// This process's part of the handle, if it may write now.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     pub(crate) fn writer(&self) -> Result<&Writer> {
         if self.0.read_only {
             return Err(Error::ReadOnly);

@@ -194,7 +194,7 @@ impl Table {
         hash: Hash,
         mut copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
     ) -> Result<Option<R>> {
-        match read::glance(self.segment(), key, hash, &mut copy)? {
+        match read::lookup_at_home(self.segment(), key, hash, &mut copy)? {
             Found::Present(result) => Ok(Some(result)),
             Found::Absent => Ok(None),
             Found::Undecided => self.lookup_fully(key, hash, copy),
