@@ -80,6 +80,20 @@ impl Arena {
         }
     }
 
+    /// Takes space for a record of the chunk that is being filled, and stores its header.
+    /// `None` if there is not so much left.
+    ///
+    /// Every space must be [`finish`](Self::finish)ed.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn allocate_here(&self, segment: &Segment, header: Header) -> Option<Space> {
+        let words = segment.geometry.record_words(header);
+        let mut bump = self.bump.lock();
+        let open = bump.current.as_mut()?;
+        open.fits(segment, words)
+            .then(|| open.take(segment, words, header))
+    }
+
     /// Takes space for a record and stores its header. `None`: no chunk is to be
     /// had without cleaning.
     ///
@@ -87,7 +101,6 @@ impl Arena {
     ///
     /// # Errors
     /// Only if pages could not be made present.
-    #[inline]
     pub(crate) fn allocate(
         &self,
         segment: &Segment,
@@ -96,30 +109,11 @@ impl Arena {
         purpose: &Purpose,
     ) -> Result<Option<Space>> {
         let words = segment.geometry.record_words(header);
-        if let Some(open) = &mut self.bump.lock().current
-            && open.cursor + words <= segment.geometry.chunk_words
-        {
-            return Ok(Some(open.take(segment, words, header)));
-        }
-        self.allocate_elsewhere(segment, me, header, words, purpose)
-    }
-
-    /// The same for a record that is too large for what is left of the chunk.
-    #[cold]
-    fn allocate_elsewhere(
-        &self,
-        segment: &Segment,
-        me: &Participant,
-        header: Header,
-        words: usize,
-        purpose: &Purpose,
-    ) -> Result<Option<Space>> {
         if words > segment.geometry.chunk_words {
             return self.allocate_run(segment, me, header, words, purpose);
         }
         let mut bump = self.bump.lock();
-        // Another thread may have gone on to a new chunk meanwhile.
-        let fits = |open: &Open| open.cursor + words <= segment.geometry.chunk_words;
+        let fits = |open: &Open| open.fits(segment, words);
         if !bump.current.as_ref().is_some_and(fits) {
             let Some(next) = bump.find_chunk(segment, me, words, purpose)? else {
                 return Ok(None);
@@ -154,7 +148,8 @@ impl Arena {
     }
 
     /// A record was published or given up.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     pub(crate) fn finish(&self, segment: &Segment, me: &Participant, space: &Space) {
         // In a child that was forked by a closure under the lock this is a copy of
         // what its parent goes on with, and a thread that the child has not got
@@ -191,6 +186,11 @@ impl Arena {
 }
 
 impl Open {
+    #[inline]
+    fn fits(&self, segment: &Segment, words: usize) -> bool {
+        self.cursor + words <= segment.geometry.chunk_words
+    }
+
     /// Takes the next words for a record.
     #[inline]
     fn take(&mut self, segment: &Segment, words: usize, header: Header) -> Space {

@@ -250,6 +250,7 @@
 compile_error!("shmtable needs a 64-bit little-endian target: its words are the segment's format");
 
 mod arena;
+mod at_once;
 mod check;
 mod chunk;
 mod clean;

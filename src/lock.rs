@@ -192,7 +192,11 @@ fn count(segment: &Segment, stripe: usize, count: usize) {
     process_crash_point!("lock: counted");
 }
 
-impl Guard<'_> {
+impl<'a> Guard<'a> {
+    pub(crate) fn segment(&self) -> &'a Segment {
+        self.segment
+    }
+
     pub(crate) fn stripe(&self) -> usize {
         self.stripe
     }

@@ -110,29 +110,33 @@ fn word_into(word: u64, bytes: &mut [u8]) {
     }
 }
 
-/// Writes `bytes`, padded with zeros, to the beginning of `words`.
+/// Writes `bytes`, padded with zeros, to the beginning of `words`, as far as they go.
 #[inline]
 pub(crate) fn store_bytes(words: &[AtomicU64], bytes: &[u8]) {
     // As in `copy_bytes`.
     if let ([word, ..], 1..=WORD) = (words, bytes.len()) {
         word.store(word_from(bytes), Ordering::Relaxed);
         process_crash_point!("stage: word written");
-        return;
+    } else {
+        store_many_bytes(words, bytes);
     }
+}
+
+fn store_many_bytes(words: &[AtomicU64], bytes: &[u8]) {
     let (lines, rest) = bytes.as_chunks::<LINE_BYTES>();
-    let (word_lines, _) = words.as_chunks::<LINE>();
-    for (line, words) in lines.iter().zip(word_lines) {
+    let (line_words, _) = words.as_chunks::<LINE>();
+    for (line, words) in lines.iter().zip(line_words) {
         store_line(words, line);
     }
-    let mut words = words.get(lines.len() * LINE..).unwrap_or_default().iter();
+    let words = words.get(lines.len() * LINE..).unwrap_or_default();
     let (whole, rest) = rest.as_chunks::<WORD>();
-    for (bytes, word) in whole.iter().zip(&mut words) {
+    // The two are of one length, which the loop need not find out for each word.
+    let (words, last) = words.split_at(whole.len().min(words.len()));
+    for (word, bytes) in words.iter().zip(whole) {
         word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
         process_crash_point!("stage: word written");
     }
-    if !rest.is_empty()
-        && let Some(word) = words.next()
-    {
+    if let (Some(word), false) = (last.first(), rest.is_empty()) {
         word.store(word_from(rest), Ordering::Relaxed);
         process_crash_point!("stage: word written");
     }

@@ -11,7 +11,6 @@ use crate::clean::Effort;
 use crate::error::{Error, Result};
 use crate::index::locked::{self, Locked, Place};
 use crate::index::probe::Hash;
-use crate::index::read::Found;
 use crate::layout::WORD;
 use crate::record::{self, Header};
 use crate::sync::{Ordering, crash_point};
@@ -20,7 +19,7 @@ use crate::writer::Writer;
 /// Bytes of key and value up to which a record is staged under the lock: writing
 /// so little costs less than staging it in vain when it turns out that a value can
 /// be replaced in place. Models have both kinds.
-const SMALL: usize = if cfg!(loom) { 9 } else { 256 };
+pub(crate) const SMALL: usize = if cfg!(loom) { 9 } else { 256 };
 
 /// A record that is written and not yet published. Dropping it gives it up.
 pub(crate) struct Staged<'a> {
@@ -29,23 +28,45 @@ pub(crate) struct Staged<'a> {
     header: Header,
 }
 
-impl Staged<'_> {
-    /// Makes it a record of `value`, which a change asks for now, if the lengths allow.
-    fn made_for(self, change: &Change<'_>, value: &[u8]) -> Option<Self> {
-        if matches!(change, Change::Put(_)) {
-            return Some(self);
-        }
-        // What was staged for an earlier decision may differ, and nobody has seen it.
-        if self.header.value != value.len() {
-            return None;
-        }
+impl<'a> Staged<'a> {
+    /// Writes a record to its space, where its header is already.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn write(
+        writer: &'a Writer,
+        space: Space,
+        header: Header,
+        key: &[u8],
+        value: &[u8],
+    ) -> Self {
+        let staged = Self {
+            writer,
+            space,
+            header,
+        };
+        let words = &writer.segment.words()[space.at..space.at + header.words()];
+        let (key_words, value_words) = words.split_at(header.value_at());
+        record::store_bytes(&key_words[1..], key);
+        crash_point!("stage: key written");
+        record::store_bytes(value_words, value);
+        crash_point!("stage: value written");
+        staged
+    }
+
+    pub(crate) fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// Writes another value of the same length: nobody has seen the first one.
+    fn overwrite(&self, value: &[u8]) {
         let at = self.space.at + self.header.value_at();
         record::store_bytes(&self.writer.segment.words()[at..], value);
-        Some(self)
     }
 }
 
 impl Drop for Staged<'_> {
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     fn drop(&mut self) {
         self.writer
             .arena
@@ -62,8 +83,6 @@ pub(crate) enum Change<'v> {
     Put(&'v [u8]),
     /// Store this value, made from what was found.
     Computed(Vec<u8>),
-    /// The same for a counter, without an allocation.
-    Counter(i64),
 }
 
 /// What a write finds under its key.
@@ -106,40 +125,13 @@ impl Current<'_> {
     }
 }
 
-/// What came of one try to modify.
-enum Tried<'v, R> {
-    Done(R, Change<'v>),
-    /// There is no room for what was decided.
-    NoRoom(Change<'v>),
-}
-
 impl Change<'_> {
-    /// The value to store, if it is to store one; `counter` is where a counter's is made.
-    #[inline]
-    fn value<'s>(&'s self, counter: &'s mut [u8; WORD]) -> Option<&'s [u8]> {
-        match self {
-            Change::Keep | Change::Remove => None,
-            Change::Put(value) => Some(value),
-            Change::Computed(value) => Some(value),
-            Change::Counter(value) => {
-                *counter = value.to_le_bytes();
-                Some(counter)
-            }
-        }
-    }
-
     /// The word that the value found becomes by one store, if it can: see
     /// [`Header::replaceable_in_place`].
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
+    #[inline]
     fn in_place(&self, found: Header) -> Option<u64> {
         let value = match self {
             Change::Keep | Change::Remove => return None,
-            Change::Counter(value) => {
-                return found
-                    .replaceable_in_place(WORD)
-                    .then_some(value.cast_unsigned());
-            }
             Change::Put(value) => *value,
             Change::Computed(value) => value,
         };
@@ -195,8 +187,6 @@ impl Writer {
     }
 
     /// Writes a record if there is room already.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn try_stage(&self, key: &[u8], value: &[u8]) -> Result<Option<Staged<'_>>> {
         self.check_sizes(key, value.len())?;
         let header = Header {
@@ -209,17 +199,7 @@ impl Writer {
         else {
             return Ok(None);
         };
-        let staged = Staged {
-            writer: self,
-            space,
-            header,
-        };
-        let words = &self.segment.words()[space.at..space.at + header.words()];
-        record::store_bytes(&words[1..], key);
-        crash_point!("stage: key written");
-        record::store_bytes(&words[header.value_at()..], value);
-        crash_point!("stage: value written");
-        Ok(Some(staged))
+        Ok(Some(Staged::write(self, space, header, key, value)))
     }
 
     /// Finds `key` under its stripe's lock, lets `decide` say what to do, and does
@@ -228,120 +208,60 @@ impl Writer {
     ///
     /// What was decided comes back with the result, so that a computed value is
     /// not copied.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn modify<'a, 'v, R>(
         &'a self,
         key: &[u8],
         hash: Hash,
-        staged: Option<Staged<'a>>,
+        mut staged: Option<Staged<'a>>,
         mut decide: impl FnMut(Current<'_>, Option<Change<'v>>) -> Result<(R, Change<'v>)>,
     ) -> Result<(R, Change<'v>)> {
-        match self.try_modify(key, hash, staged, |current| decide(current, None))? {
-            Tried::Done(result, change) => Ok((result, change)),
-            Tried::NoRoom(change) => self.modify_with_room(key, hash, change, decide),
-        }
-    }
-
-    /// The same after room was made, which others may take.
-    #[cold]
-    fn modify_with_room<'v, R>(
-        &self,
-        key: &[u8],
-        hash: Hash,
-        mut undone: Change<'v>,
-        mut decide: impl FnMut(Current<'_>, Option<Change<'v>>) -> Result<(R, Change<'v>)>,
-    ) -> Result<(R, Change<'v>)> {
+        let mut undone = None;
         loop {
-            let staged = match undone.value(&mut [0; WORD]) {
-                Some(value) => Some(self.stage(key, value)?),
-                None => None,
+            let locked = self.lock(hash.stripe(&self.segment))?;
+            let found = locked.find(key, hash)?;
+            let (result, change) = decide(Current(found), undone.take())?;
+            if !locked.is_ours() {
+                // The closure forked, and this is the child: the lock is the
+                // parent's, and so is the change.
+                return Err(Error::Reentrant);
+            }
+            if let Some(place) = found
+                && let Some(word) = change.in_place(place.record.header)
+            {
+                locked.store_in_place(place, word);
+                return Ok((result, change));
+            }
+            let value = match &change {
+                Change::Keep => return Ok((result, change)),
+                Change::Remove => {
+                    if let Some(place) = found {
+                        locked.remove(place, hash);
+                        drop(locked);
+                        self.reclaim(place);
+                    }
+                    return Ok((result, change));
+                }
+                Change::Put(value) => *value,
+                Change::Computed(value) => value,
             };
-            let decide = |current: Current<'_>| decide(current, Some(undone));
-            match self.try_modify(key, hash, staged, decide)? {
-                Tried::Done(result, change) => return Ok((result, change)),
-                Tried::NoRoom(change) => undone = change,
+            if !matches!(change, Change::Put(_)) {
+                // What was staged for an earlier decision may differ.
+                staged = staged.filter(|staged| staged.header.value == value.len());
+                if let Some(staged) = &staged {
+                    staged.overwrite(value);
+                }
             }
-        }
-    }
-
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    fn try_modify<'a, 'v, R>(
-        &'a self,
-        key: &[u8],
-        hash: Hash,
-        staged: Option<Staged<'a>>,
-        decide: impl FnOnce(Current<'_>) -> Result<(R, Change<'v>)>,
-    ) -> Result<Tried<'v, R>> {
-        let locked = self.lock(hash.stripe(&self.segment))?;
-        let found = match locked.find_at_home(key, hash) {
-            Found::Present(place) => Some(place),
-            Found::Absent => None,
-            Found::Undecided => {
-                return self.try_modify_elsewhere(locked, key, hash, staged, decide);
+            if self.put(&locked, found, key, hash, value, &mut staged)? {
+                drop(locked);
+                if let Some(place) = found {
+                    self.reclaim(place);
+                }
+                return Ok((result, change));
             }
-        };
-        self.carry_out(locked, found, key, hash, staged, decide)
-    }
-
-    /// The rest of a try whose key is not where keys nearly always are.
-    #[cold]
-    fn try_modify_elsewhere<'a, 'v, R>(
-        &'a self,
-        locked: Locked<'a>,
-        key: &[u8],
-        hash: Hash,
-        staged: Option<Staged<'a>>,
-        decide: impl FnOnce(Current<'_>) -> Result<(R, Change<'v>)>,
-    ) -> Result<Tried<'v, R>> {
-        let found = locked.find(key, hash)?;
-        self.carry_out(locked, found, key, hash, staged, decide)
-    }
-
-    /// Lets `decide` say what to do with what was found, and does it.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    fn carry_out<'a, 'v, R>(
-        &'a self,
-        locked: Locked<'a>,
-        found: Option<Place<'a>>,
-        key: &[u8],
-        hash: Hash,
-        staged: Option<Staged<'a>>,
-        decide: impl FnOnce(Current<'_>) -> Result<(R, Change<'v>)>,
-    ) -> Result<Tried<'v, R>> {
-        let (result, change) = decide(Current(found))?;
-        if !locked.is_ours() {
-            // The closure forked, and this is the child: the lock is the
-            // parent's, and so is the change.
-            return Err(Error::Reentrant);
+            drop(locked);
+            staged = Some(self.stage(key, value)?);
+            undone = Some(change);
         }
-        if let Some(place) = found
-            && let Some(word) = change.in_place(place.record.header)
-        {
-            locked.store_in_place(place, word);
-            return Ok(Tried::Done(result, change));
-        }
-        let done = match (change.value(&mut [0; WORD]), found) {
-            (Some(value), _) => {
-                let staged = staged.and_then(|staged| staged.made_for(&change, value));
-                self.put(&locked, found, key, hash, value, staged)?
-            }
-            (None, Some(place)) if matches!(change, Change::Remove) => {
-                locked.remove(place, hash);
-                true
-            }
-            (None, _) => return Ok(Tried::Done(result, change)),
-        };
-        drop(locked);
-        if !done {
-            return Ok(Tried::NoRoom(change));
-        }
-        if let Some(place) = found {
-            self.reclaim(place);
-        }
-        Ok(Tried::Done(result, change))
     }
 
     /// Publishes a record of a value; `false` if there is no room for it.
@@ -352,9 +272,9 @@ impl Writer {
         key: &[u8],
         hash: Hash,
         value: &[u8],
-        staged: Option<Staged<'a>>,
+        staged: &mut Option<Staged<'a>>,
     ) -> Result<bool> {
-        let record = match staged {
+        let record = match staged.take() {
             Some(staged) => staged,
             None => match self.try_stage(key, value) {
                 Ok(Some(staged)) => staged,

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use crate::arena::Arena;
+use crate::at_once::Streak;
 use crate::error::{Error, Result};
 use crate::index::locked::Locked;
 use crate::lock::{self, Acquired};
@@ -16,6 +17,7 @@ pub(crate) struct Writer {
     pub(crate) segment: Arc<Segment>,
     pub(crate) me: Participant,
     pub(crate) arena: Arena,
+    pub(crate) streak: Streak,
 }
 
 impl Writer {
@@ -28,6 +30,7 @@ impl Writer {
             },
             segment: Arc::clone(segment),
             arena: Arena::new(),
+            streak: Streak::new(),
         })
     }
 
@@ -36,7 +39,7 @@ impl Writer {
     #[allow(clippy::inline_always)]
     pub(crate) fn lock(&self, stripe: usize) -> Result<Locked<'_>> {
         let Acquired { guard, taken_over } = lock::acquire(&self.segment, &self.me, stripe)?;
-        let locked = Locked::new(&self.segment, guard);
+        let locked = Locked::new(guard);
         if taken_over {
             locked.repair();
         }

@@ -28,7 +28,6 @@ use crate::sync::{AtomicU64, Ordering, crash_point, process_crash_point};
 
 /// A stripe whose lock is held.
 pub(crate) struct Locked<'a> {
-    segment: &'a Segment,
     guard: Guard<'a>,
 }
 
@@ -43,8 +42,13 @@ pub(crate) struct Place<'a> {
 }
 
 impl<'a> Locked<'a> {
-    pub(crate) fn new(segment: &'a Segment, guard: Guard<'a>) -> Self {
-        Self { segment, guard }
+    pub(crate) fn new(guard: Guard<'a>) -> Self {
+        Self { guard }
+    }
+
+    #[inline]
+    fn segment(&self) -> &'a Segment {
+        self.guard.segment()
     }
 
     /// Whether the lock is this process's, and not its parent's.
@@ -56,9 +60,9 @@ impl<'a> Locked<'a> {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn find_at_home(&self, key: &[u8], hash: Hash) -> Found<Place<'a>> {
-        let number = hash.home(self.segment);
-        let bucket = probe::bucket(self.segment, number);
-        match read::glance(self.segment, bucket, bucket.tags(), key, hash) {
+        let number = hash.home(self.segment());
+        let bucket = probe::bucket(self.segment(), number);
+        match read::glance(self.segment(), bucket, bucket.tags(), key, hash) {
             Glance::Same { slot, at, record } => Found::Present(Place {
                 bucket: number,
                 slot,
@@ -72,17 +76,27 @@ impl<'a> Locked<'a> {
 
     /// Finds `key`.
     pub(crate) fn find(&self, key: &[u8], hash: Hash) -> Result<Option<Place<'a>>> {
+        match self.find_at_home(key, hash) {
+            Found::Present(place) => Ok(Some(place)),
+            Found::Absent => Ok(None),
+            Found::Undecided => self.search(key, hash),
+        }
+    }
+
+    /// Looks for `key` in all its buckets.
+    #[cold]
+    fn search(&self, key: &[u8], hash: Hash) -> Result<Option<Place<'a>>> {
         let wanted = Wanted::new(key);
-        let home = hash.home(self.segment);
+        let home = hash.home(self.segment());
         let mut number = home;
         loop {
-            let bucket = probe::bucket(self.segment, number);
+            let bucket = probe::bucket(self.segment(), number);
             let mut matches = bucket.tags().matching(hash.tag());
             while matches != 0 {
                 let slot = matches.trailing_zeros() as usize;
                 matches &= matches - 1;
-                let at = self.segment.geometry.word_of(bucket.slot(slot));
-                match read::compare(self.segment, at, wanted) {
+                let at = self.segment().geometry.word_of(bucket.slot(slot));
+                match read::compare(self.segment(), at, wanted) {
                     Compared::Same(record) => {
                         return Ok(Some(Place {
                             bucket: number,
@@ -98,7 +112,7 @@ impl<'a> Locked<'a> {
             if bucket.overflow() == 0 {
                 return Ok(None);
             }
-            number = probe::next(self.segment, number);
+            number = probe::next(self.segment(), number);
             if number == home {
                 return Ok(None);
             }
@@ -107,24 +121,24 @@ impl<'a> Locked<'a> {
 
     /// The first empty slot in probing order, with its bucket.
     fn vacancy(&self, hash: Hash) -> Option<(usize, usize)> {
-        let mut number = hash.home(self.segment);
-        for _ in 0..self.segment.geometry.stripe_buckets {
-            let tags = probe::bucket(self.segment, number).tags();
+        let mut number = hash.home(self.segment());
+        for _ in 0..self.segment().geometry.stripe_buckets {
+            let tags = probe::bucket(self.segment(), number).tags();
             let empty = !tags.occupied() & USED_SLOTS;
             if empty != 0 {
                 return Some((number, empty.trailing_zeros() as usize));
             }
-            number = probe::next(self.segment, number);
+            number = probe::next(self.segment(), number);
         }
         None
     }
 
     /// Finds the slot that leads to the record at `at`, if one does.
     pub(crate) fn find_record(&self, hash: Hash, at: usize) -> Result<Option<Place<'a>>> {
-        let wanted = self.segment.geometry.slot_of(at);
-        let mut number = hash.home(self.segment);
-        for _ in 0..self.segment.geometry.stripe_buckets {
-            let bucket = probe::bucket(self.segment, number);
+        let wanted = self.segment().geometry.slot_of(at);
+        let mut number = hash.home(self.segment());
+        for _ in 0..self.segment().geometry.stripe_buckets {
+            let bucket = probe::bucket(self.segment(), number);
             let mut matches = bucket.tags().matching(hash.tag());
             while matches != 0 {
                 let slot = matches.trailing_zeros() as usize;
@@ -136,22 +150,22 @@ impl<'a> Locked<'a> {
             if bucket.overflow() == 0 {
                 break;
             }
-            number = probe::next(self.segment, number);
+            number = probe::next(self.segment(), number);
         }
         Ok(None)
     }
 
     /// The record that a slot of this stripe leads to.
     pub(crate) fn place_of(&self, number: usize, slot: usize) -> Result<Place<'a>> {
-        self.place(probe::bucket(self.segment, number), number, slot)
+        self.place(probe::bucket(self.segment(), number), number, slot)
     }
 
     /// The record a slot leads to. It cannot go away while the lock is held, so
     /// anything odd is damage.
     #[inline]
     fn place(&self, bucket: Bucket<'a>, number: usize, slot: usize) -> Result<Place<'a>> {
-        let at = self.segment.geometry.word_of(bucket.slot(slot));
-        read::open(self.segment, at)
+        let at = self.segment().geometry.word_of(bucket.slot(slot));
+        read::open(self.segment(), at)
             .map(|record| Place {
                 bucket: number,
                 slot,
@@ -180,24 +194,24 @@ impl<'a> Locked<'a> {
     pub(crate) fn insert(&self, hash: Hash, space: &Space) -> Result<()> {
         let Some((target, slot)) = self.vacancy(hash) else {
             return Err(Error::TableFull {
-                capacity: self.segment.geometry.capacity,
-                entries: entries(self.segment),
+                capacity: self.segment().geometry.capacity,
+                entries: entries(self.segment()),
             });
         };
-        let mut number = hash.home(self.segment);
+        let mut number = hash.home(self.segment());
         while number != target {
-            let passed = probe::bucket(self.segment, number);
+            let passed = probe::bucket(self.segment(), number);
             passed.set_overflow(passed.overflow().saturating_add(1));
             crash_point!("insert: overflow raised");
-            number = probe::next(self.segment, number);
+            number = probe::next(self.segment(), number);
         }
-        probe::bucket(self.segment, target).publish(
+        probe::bucket(self.segment(), target).publish(
             slot,
             hash.tag(),
-            self.segment.geometry.slot_of(space.at),
+            self.segment().geometry.slot_of(space.at),
         );
         crash_point!("insert: published");
-        chunk::add_live(self.segment, space.chunk, space.words);
+        chunk::add_live(self.segment(), space.chunk, space.words);
         crash_point!("insert: live counted");
         self.add_entries(1);
         Ok(())
@@ -207,10 +221,10 @@ impl<'a> Locked<'a> {
     pub(crate) fn replace(&self, place: Place<'_>, space: &Space) {
         self.forget(place);
         crash_point!("replace: old record not counted");
-        probe::bucket(self.segment, place.bucket)
-            .republish(place.slot, self.segment.geometry.slot_of(space.at));
+        probe::bucket(self.segment(), place.bucket)
+            .republish(place.slot, self.segment().geometry.slot_of(space.at));
         crash_point!("replace: published");
-        chunk::add_live(self.segment, space.chunk, space.words);
+        chunk::add_live(self.segment(), space.chunk, space.words);
         process_crash_point!("replace: live counted");
     }
 
@@ -218,22 +232,22 @@ impl<'a> Locked<'a> {
     pub(crate) fn remove(&self, place: Place<'_>, hash: Hash) {
         self.forget(place);
         crash_point!("remove: record not counted");
-        probe::bucket(self.segment, place.bucket).remove(place.slot);
+        probe::bucket(self.segment(), place.bucket).remove(place.slot);
         crash_point!("remove: unlinked");
-        let mut number = hash.home(self.segment);
+        let mut number = hash.home(self.segment());
         while number != place.bucket {
-            let passed = probe::bucket(self.segment, number);
+            let passed = probe::bucket(self.segment(), number);
             passed.set_overflow(passed.overflow().saturating_sub(1));
             crash_point!("remove: overflow lowered");
-            number = probe::next(self.segment, number);
+            number = probe::next(self.segment(), number);
         }
         self.add_entries(-1);
     }
 
     /// Takes a record that is about to be unlinked out of its chunk's live count.
     fn forget(&self, place: Place<'_>) {
-        let words = self.segment.geometry.record_words(place.record.header);
-        chunk::sub_live(self.segment, place.at, words);
+        let words = self.segment().geometry.record_words(place.record.header);
+        chunk::sub_live(self.segment(), place.at, words);
     }
 
     fn add_entries(&self, change: i64) {
@@ -244,8 +258,8 @@ impl<'a> Locked<'a> {
     }
 
     fn entries_word(&self) -> &'a AtomicU64 {
-        let header = self.segment.geometry.stripe(self.guard.stripe());
-        &self.segment.words()[header + STRIPE_ENTRIES]
+        let header = self.segment().geometry.stripe(self.guard.stripe());
+        &self.segment().words()[header + STRIPE_ENTRIES]
     }
 
     /// Calls `visit` for every entry of a bucket of this stripe.
@@ -254,7 +268,7 @@ impl<'a> Locked<'a> {
         number: usize,
         mut visit: impl FnMut(&Place<'a>) -> Result<()>,
     ) -> Result<()> {
-        let bucket = probe::bucket(self.segment, number);
+        let bucket = probe::bucket(self.segment(), number);
         for slot in bucket.tags().slots() {
             visit(&self.place(bucket, number, slot)?)?;
         }
@@ -268,8 +282,8 @@ impl<'a> Locked<'a> {
     /// leave the stripe, and write where others hold the lock.
     pub(crate) fn hash_of(&self, place: &Place<'_>) -> Result<(Vec<u8>, Hash)> {
         let key = key_of(place)?;
-        let hash = Hash::of(self.segment, &key);
-        if hash.stripe(self.segment) == self.guard.stripe() {
+        let hash = Hash::of(self.segment(), &key);
+        if hash.stripe(self.segment()) == self.guard.stripe() {
             Ok((key, hash))
         } else {
             Err(Segment::damaged(
@@ -282,11 +296,11 @@ impl<'a> Locked<'a> {
     /// The overflow counts and the number of entries that the stripe's tags and
     /// slots call for.
     pub(crate) fn recount(&self) -> (Vec<u32>, u64) {
-        let range = self.segment.geometry.buckets_of(self.guard.stripe());
+        let range = self.segment().geometry.buckets_of(self.guard.stripe());
         let mut overflows = vec![0; range.len()];
         let mut entries = 0;
         for number in range.clone() {
-            let bucket = probe::bucket(self.segment, number);
+            let bucket = probe::bucket(self.segment(), number);
             let mut occupied = bucket.tags().occupied();
             while occupied != 0 {
                 let slot = occupied.trailing_zeros() as usize;
@@ -299,10 +313,10 @@ impl<'a> Locked<'a> {
                 let Ok((_, hash)) = self.hash_of(&place) else {
                     continue;
                 };
-                let mut passed = hash.home(self.segment);
+                let mut passed = hash.home(self.segment());
                 while passed != number {
                     overflows[passed - range.start] += 1;
-                    passed = probe::next(self.segment, passed);
+                    passed = probe::next(self.segment(), passed);
                 }
             }
         }
@@ -313,9 +327,9 @@ impl<'a> Locked<'a> {
     /// short by a death and done again.
     pub(crate) fn repair(&self) {
         let (overflows, entries) = self.recount();
-        let range = self.segment.geometry.buckets_of(self.guard.stripe());
+        let range = self.segment().geometry.buckets_of(self.guard.stripe());
         for (number, overflow) in range.zip(overflows) {
-            let bucket = probe::bucket(self.segment, number);
+            let bucket = probe::bucket(self.segment(), number);
             bucket.set_overflow(overflow);
             crash_point!("repair: overflow set");
             bucket.bump_version();
@@ -327,9 +341,9 @@ impl<'a> Locked<'a> {
 
     /// The stripe's own count of entries, and of its overflow counts.
     pub(crate) fn counts(&self) -> (Vec<u32>, u64) {
-        let range = self.segment.geometry.buckets_of(self.guard.stripe());
+        let range = self.segment().geometry.buckets_of(self.guard.stripe());
         let overflows = range
-            .map(|number| probe::bucket(self.segment, number).overflow())
+            .map(|number| probe::bucket(self.segment(), number).overflow())
             .collect();
         (overflows, self.entries_word().load(Ordering::Relaxed))
     }

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::index::bucket::Bucket;
 use crate::layout::{BUCKET_WORDS, CLAIM_BYTES, HEADER_WORDS, PARTICIPANT_WORDS, STRIPE_WORDS};
 use crate::segment::Segment;
+use crate::sys::simd;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Hash(u64);
@@ -60,6 +61,13 @@ const _: () = assert!(
 pub(crate) fn bucket(segment: &Segment, number: usize) -> Bucket<'_> {
     let (lines, _) = segment.words().as_chunks::<BUCKET_WORDS>();
     Bucket::new(&lines[segment.geometry.first_bucket + number])
+}
+
+/// Asks for the cache line of the bucket where probing begins.
+#[inline]
+pub(crate) fn prefetch(segment: &Segment, hash: Hash) {
+    let at = segment.geometry.bucket(hash.home(segment));
+    simd::prefetch(segment.words(), at);
 }
 
 /// The bucket that probing visits after this one.

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::index::probe::Hash;
 use crate::layout::WORD;
 use crate::write::Change;
-use crate::writer::Held;
+use crate::writer::{Held, Writer};
 
 /// Writing one key.
 impl Table {
@@ -29,12 +29,9 @@ impl Table {
     /// `ValueTooLarge`; see [`Table`] for the rest.
     pub fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
         let writer = self.writer()?;
+        writer.check_sizes(key, value.len())?;
         let hash = Hash::of(self.segment(), key);
-        let staged = writer.stage_if_large(key, value)?;
-        let (new, _) = writer.modify(key, hash, staged, |current, _| {
-            Ok((!current.is_present(), Change::Put(value)))
-        })?;
-        Ok(new)
+        writer.insert(key, hash, value)
     }
 
     /// Stores a value if the key has none. Of all processes that try, exactly one
@@ -292,12 +289,21 @@ impl Table {
         let writer = self.writer()?;
         writer.check_sizes(key, WORD)?;
         let hash = Hash::of(self.segment(), key);
+        match writer.add_at_once(key, hash, add)? {
+            Some(before) => Ok(before),
+            None => Self::add_anyhow(writer, key, hash, add),
+        }
+    }
+
+    #[cold]
+    fn add_anyhow(writer: &Writer, key: &[u8], hash: Hash, add: i64) -> Result<i64> {
         let (before, _) = writer.modify(key, hash, None, |current, _| {
             let value = current.counter()?;
             let Some(sum) = value.checked_add(add) else {
                 return Err(Error::CounterOverflow { value, add });
             };
-            Ok((value, Change::Counter(sum)))
+            let sum = sum.to_le_bytes().to_vec();
+            Ok((value, Change::Computed(sum)))
         })?;
         Ok(before)
     }

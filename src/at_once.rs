@@ -1,0 +1,172 @@
+//! The two most frequent writes when all they need is at hand: their key is where keys
+//! nearly always are, and room is left in the chunk that is being filled.
+//!
+//! They do what [`Writer::modify`] does. What that keeps for all other cases costs as
+//! much as the write, so these are apart, and leave such cases to it.
+//!
+//! # What is done while the memory brings the bucket
+//! A record is written before the stripe is locked if it will be needed. It is not if a
+//! value can be replaced in place, which nobody knows before the bucket is there; then
+//! the record is given up and its room is garbage. So a value that could be is written
+//! beforehand only after a [`Streak`] of new keys.
+
+use std::sync::atomic::{AtomicU32, Ordering as LocalOrdering};
+
+use crate::error::Result;
+use crate::index::locked::{Locked, Place};
+use crate::index::probe::{self, Hash};
+use crate::index::read::Found;
+use crate::layout::WORD;
+use crate::record::{self, Header};
+use crate::sync::Ordering;
+use crate::write::{Change, SMALL, Staged};
+use crate::writer::Writer;
+
+/// How many small insertions of this process in a row added a key, as far as it matters:
+/// who adds many will add more. Threads may overwrite each other's counts.
+pub(crate) struct Streak(AtomicU32);
+
+impl Streak {
+    /// A record given up for each so many new ones at most.
+    const LONG: u32 = if cfg!(loom) { 1 } else { 4 };
+
+    pub(crate) fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    #[inline]
+    fn is_long(&self) -> bool {
+        self.0.load(LocalOrdering::Relaxed) >= Self::LONG
+    }
+
+    #[inline]
+    fn goes_on(&self) {
+        let length = self.0.load(LocalOrdering::Relaxed);
+        if length < Self::LONG {
+            self.0.store(length + 1, LocalOrdering::Relaxed);
+        }
+    }
+
+    #[inline]
+    fn ends(&self) {
+        self.0.store(0, LocalOrdering::Relaxed);
+    }
+}
+
+impl Writer {
+    /// Stores a value. `true`: the key was new.
+    ///
+    /// # Errors
+    /// As [`modify`](Self::modify).
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn insert(&self, key: &[u8], hash: Hash, value: &[u8]) -> Result<bool> {
+        if key.len() + value.len() > SMALL {
+            return self.insert_anyhow(key, hash, value, None);
+        }
+        let header = Header {
+            key: key.len(),
+            value: value.len(),
+        };
+        let write_record = || {
+            let space = self.arena.allocate_here(&self.segment, header)?;
+            Some(Staged::write(self, space, header, key, value))
+        };
+        let mut record = None;
+        if self.streak.is_long() || !(1..=WORD).contains(&value.len()) {
+            probe::prefetch(&self.segment, hash);
+            record = write_record();
+        }
+        let locked = self.lock(hash.stripe(&self.segment))?;
+        let found = match locked.find_at_home(key, hash) {
+            Found::Present(place) => Some(place),
+            Found::Absent => None,
+            Found::Undecided => {
+                drop(locked);
+                return self.insert_anyhow(key, hash, value, record);
+            }
+        };
+        if let Some(place) = found {
+            if place.record.header.replaceable_in_place(value.len()) {
+                locked.store_in_place(place, record::word_from(value));
+                self.streak.ends();
+                return Ok(false);
+            }
+            if place.record.header.words() > self.segment.geometry.chunk_words {
+                // Its chunks are given back when it is unlinked: not here.
+                drop(locked);
+                return self.insert_anyhow(key, hash, value, record);
+            }
+        }
+        let Some(record) = record.or_else(write_record) else {
+            drop(locked);
+            return self.insert_anyhow(key, hash, value, None);
+        };
+        if let Some(place) = found {
+            locked.replace(place, record.space());
+        } else {
+            locked.insert(hash, record.space())?;
+            self.streak.goes_on();
+        }
+        Ok(found.is_none())
+    }
+
+    /// The same in any other case; the record may be written already.
+    #[cold]
+    #[inline(never)]
+    fn insert_anyhow<'a>(
+        &'a self,
+        key: &[u8],
+        hash: Hash,
+        value: &[u8],
+        mut record: Option<Staged<'a>>,
+    ) -> Result<bool> {
+        if record.is_none() {
+            record = self.stage_if_large(key, value)?;
+        }
+        let (new, _) = self.modify(key, hash, record, |current, _| {
+            Ok((!current.is_present(), Change::Put(value)))
+        })?;
+        Ok(new)
+    }
+
+    /// Adds to a counter that there is, and returns its value before.
+    ///
+    /// # Errors
+    /// `LockTimeout`.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn add_at_once(&self, key: &[u8], hash: Hash, add: i64) -> Result<Option<i64>> {
+        let locked = self.lock(hash.stripe(&self.segment))?;
+        match locked.find_at_home(key, hash) {
+            Found::Present(place) => Ok(add_to(&locked, place, add)),
+            Found::Absent => Ok(None),
+            Found::Undecided => {
+                drop(locked);
+                self.add_anywhere(key, hash, add)
+            }
+        }
+    }
+
+    /// The same wherever the counter is.
+    #[cold]
+    fn add_anywhere(&self, key: &[u8], hash: Hash, add: i64) -> Result<Option<i64>> {
+        let locked = self.lock(hash.stripe(&self.segment))?;
+        let found = locked.find(key, hash)?;
+        Ok(found.and_then(|place| add_to(&locked, place, add)))
+    }
+}
+
+/// Adds to the counter found, if it is one and can hold the sum.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn add_to(locked: &Locked<'_>, place: Place<'_>, add: i64) -> Option<i64> {
+    let word = place.record.value.first()?;
+    if place.record.header.value != WORD {
+        return None;
+    }
+    let value = word.load(Ordering::Relaxed).cast_signed();
+    let sum = value.checked_add(add)?;
+    locked.store_in_place(place, sum.cast_unsigned());
+    Some(value)
+}
