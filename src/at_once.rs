@@ -127,6 +127,9 @@ impl Writer {
         let (new, _) = self.modify(key, hash, record, |current, _| {
             Ok((!current.is_present(), Change::Put(value)))
         })?;
+        if !new {
+            self.streak.ends();
+        }
         Ok(new)
     }
 

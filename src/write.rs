@@ -1,10 +1,13 @@
 //! How every write goes: stage a record, lock the stripe, publish one word.
 //!
-//! A record whose value is known beforehand is staged (space taken, bytes
+//! A large record whose value is known beforehand is staged (space taken, bytes
 //! written) before the lock is taken, so that the critical section does not grow
 //! with the value. A small one, and one whose value depends on what is found, is
 //! staged under the lock, in room that is there already; if there is none, the
 //! lock is let go of, room is made, and the whole decision is taken again.
+//!
+//! Insertions of small records and additions to counters go by [`at_once`](crate::at_once)
+//! first.
 
 use crate::arena::{Purpose, Space};
 use crate::clean::Effort;
@@ -16,9 +19,9 @@ use crate::record::{self, Header};
 use crate::sync::{Ordering, crash_point};
 use crate::writer::Writer;
 
-/// Bytes of key and value up to which a record is staged under the lock: writing
-/// so little costs less than staging it in vain when it turns out that a value can
-/// be replaced in place. Models have both kinds.
+/// Bytes of key and value up to which a record is small: writing so little under the
+/// lock costs less than staging it in vain when nothing is stored after all. Models have
+/// both kinds.
 pub(crate) const SMALL: usize = if cfg!(loom) { 9 } else { 256 };
 
 /// A record that is written and not yet published. Dropping it gives it up.

@@ -1038,6 +1038,37 @@ fn stats_fit_what_was_done() {
 }
 
 #[test]
+fn short_values_replaced_leave_little_garbage() {
+    // A header, a key and a value of a word each.
+    const RECORD: usize = 24;
+    for (new, replaced) in [(1, 1), (3, 3), (4, 1), (10, 10), (100, 1000)] {
+        let table = Options::new().capacity(2000).create_anonymous().unwrap();
+        let mut keys = 0_u64..;
+        let mut added = 0;
+        while added < 1000 {
+            let keys: Vec<_> = keys.by_ref().take(new).map(u64::to_le_bytes).collect();
+            for key in &keys {
+                assert!(table.insert(key, b"1").unwrap());
+            }
+            for key in keys.iter().cycle().take(replaced) {
+                assert!(!table.insert(key, b"2").unwrap());
+                assert_eq!(table.get(key).unwrap(), some(b"2"));
+            }
+            added += new;
+        }
+        let stats = table.stats().unwrap();
+        assert_eq!(stats.value_bytes_live, added * RECORD);
+        // A record that was written and not needed, for each four new ones at most.
+        let most = if new < 4 { 0 } else { added / new };
+        let dead = stats.value_bytes_dead;
+        assert!(
+            dead <= most * RECORD,
+            "{new} new, {replaced} replaced: {dead}"
+        );
+    }
+}
+
+#[test]
 fn contention_is_counted() {
     let table = Options::new()
         .capacity(100)

@@ -287,7 +287,6 @@ impl Table {
     /// [`insert`](Self::insert).
     pub fn fetch_add(&self, key: &[u8], add: i64) -> Result<i64> {
         let writer = self.writer()?;
-        writer.check_sizes(key, WORD)?;
         let hash = Hash::of(self.segment(), key);
         match writer.add_at_once(key, hash, add)? {
             Some(before) => Ok(before),
@@ -297,6 +296,7 @@ impl Table {
 
     #[cold]
     fn add_anyhow(writer: &Writer, key: &[u8], hash: Hash, add: i64) -> Result<i64> {
+        writer.check_sizes(key, WORD)?;
         let (before, _) = writer.modify(key, hash, None, |current, _| {
             let value = current.counter()?;
             let Some(sum) = value.checked_add(add) else {
