@@ -108,6 +108,8 @@ impl Writer {
             locked.insert(hash, record.space())?;
             self.streak.goes_on();
         }
+        // Before the record is finished, which nobody waits for.
+        drop(locked);
         Ok(found.is_none())
     }
 

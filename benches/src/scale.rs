@@ -37,7 +37,7 @@ impl Scale {
         let value = |bytes: usize| (bytes, (HUNDRED_MIB / bytes).min(1_000_000));
         Self {
             name: "full",
-            rounds: 5,
+            rounds: 3,
             turns: 2,
             sizes: vec![1_000, 10_000, 100_000, 1_000_000, 10_000_000],
             pass: Duration::from_secs(1),

@@ -56,13 +56,24 @@ impl Tags {
 
     /// The slots in use.
     pub(crate) fn slots(self) -> impl Iterator<Item = usize> {
-        let mut occupied = self.occupied();
-        std::iter::from_fn(move || {
-            let slot = occupied.trailing_zeros() as usize;
-            occupied &= occupied.wrapping_sub(1);
-            (slot < u32::BITS as usize).then_some(slot)
-        })
+        bits(self.occupied())
     }
+
+    /// The slots with this tag.
+    #[inline]
+    pub(crate) fn slots_with(self, tag: u8) -> impl Iterator<Item = usize> {
+        bits(self.matching(tag))
+    }
+}
+
+/// The numbers of the bits that are set.
+#[inline]
+fn bits(mut left: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = left.trailing_zeros() as usize;
+        left &= left.wrapping_sub(1);
+        (bit < u32::BITS as usize).then_some(bit)
+    })
 }
 
 impl<'a> Bucket<'a> {

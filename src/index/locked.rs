@@ -19,7 +19,7 @@ use crate::chunk;
 use crate::error::{Error, Result};
 use crate::index::bucket::Bucket;
 use crate::index::probe::{self, Hash};
-use crate::index::read::{self, Compared, Found, Glance, Record};
+use crate::index::read::{self, Compared, Found, Record};
 use crate::layout::{BUCKET_SLOTS, STRIPE_ENTRIES, USED_SLOTS, WORD};
 use crate::lock::Guard;
 use crate::record::{self, Wanted};
@@ -63,14 +63,14 @@ impl<'a> Locked<'a> {
         let number = hash.home(self.segment());
         let bucket = probe::bucket(self.segment(), number);
         match read::glance(self.segment(), bucket, bucket.tags(), key, hash) {
-            Glance::Same { slot, at, record } => Found::Present(Place {
+            Found::Present(seen) => Found::Present(Place {
                 bucket: number,
-                slot,
-                at,
-                record,
+                slot: seen.slot,
+                at: seen.at,
+                record: seen.record,
             }),
-            Glance::Absent => Found::Absent,
-            Glance::Undecided => Found::Undecided,
+            Found::Absent => Found::Absent,
+            Found::Undecided => Found::Undecided,
         }
     }
 
@@ -87,14 +87,8 @@ impl<'a> Locked<'a> {
     #[cold]
     fn search(&self, key: &[u8], hash: Hash) -> Result<Option<Place<'a>>> {
         let wanted = Wanted::new(key);
-        let home = hash.home(self.segment());
-        let mut number = home;
-        loop {
-            let bucket = probe::bucket(self.segment(), number);
-            let mut matches = bucket.tags().matching(hash.tag());
-            while matches != 0 {
-                let slot = matches.trailing_zeros() as usize;
-                matches &= matches - 1;
+        for (number, bucket) in probe::buckets(self.segment(), hash) {
+            for slot in bucket.tags().slots_with(hash.tag()) {
                 let at = self.segment().geometry.word_of(bucket.slot(slot));
                 match read::compare(self.segment(), at, wanted) {
                     Compared::Same(record) => {
@@ -110,47 +104,31 @@ impl<'a> Locked<'a> {
                 }
             }
             if bucket.overflow() == 0 {
-                return Ok(None);
-            }
-            number = probe::next(self.segment(), number);
-            if number == home {
-                return Ok(None);
+                break;
             }
         }
+        Ok(None)
     }
 
     /// The first empty slot in probing order, with its bucket.
     fn vacancy(&self, hash: Hash) -> Option<(usize, usize)> {
-        let mut number = hash.home(self.segment());
-        for _ in 0..self.segment().geometry.stripe_buckets {
-            let tags = probe::bucket(self.segment(), number).tags();
-            let empty = !tags.occupied() & USED_SLOTS;
-            if empty != 0 {
-                return Some((number, empty.trailing_zeros() as usize));
-            }
-            number = probe::next(self.segment(), number);
-        }
-        None
+        probe::buckets(self.segment(), hash).find_map(|(number, bucket)| {
+            let empty = !bucket.tags().occupied() & USED_SLOTS;
+            (empty != 0).then(|| (number, empty.trailing_zeros() as usize))
+        })
     }
 
     /// Finds the slot that leads to the record at `at`, if one does.
     pub(crate) fn find_record(&self, hash: Hash, at: usize) -> Result<Option<Place<'a>>> {
         let wanted = self.segment().geometry.slot_of(at);
-        let mut number = hash.home(self.segment());
-        for _ in 0..self.segment().geometry.stripe_buckets {
-            let bucket = probe::bucket(self.segment(), number);
-            let mut matches = bucket.tags().matching(hash.tag());
-            while matches != 0 {
-                let slot = matches.trailing_zeros() as usize;
-                matches &= matches - 1;
-                if bucket.slot(slot) == wanted {
-                    return self.place(bucket, number, slot).map(Some);
-                }
+        for (number, bucket) in probe::buckets(self.segment(), hash) {
+            let mut slots = bucket.tags().slots_with(hash.tag());
+            if let Some(slot) = slots.find(|slot| bucket.slot(*slot) == wanted) {
+                return self.place(bucket, number, slot).map(Some);
             }
             if bucket.overflow() == 0 {
                 break;
             }
-            number = probe::next(self.segment(), number);
         }
         Ok(None)
     }
@@ -198,12 +176,9 @@ impl<'a> Locked<'a> {
                 entries: entries(self.segment()),
             });
         };
-        let mut number = hash.home(self.segment());
-        while number != target {
-            let passed = probe::bucket(self.segment(), number);
+        for (_, passed) in probe::passed(self.segment(), hash, target) {
             passed.set_overflow(passed.overflow().saturating_add(1));
             crash_point!("insert: overflow raised");
-            number = probe::next(self.segment(), number);
         }
         probe::bucket(self.segment(), target).publish(
             slot,
@@ -234,12 +209,9 @@ impl<'a> Locked<'a> {
         crash_point!("remove: record not counted");
         probe::bucket(self.segment(), place.bucket).remove(place.slot);
         crash_point!("remove: unlinked");
-        let mut number = hash.home(self.segment());
-        while number != place.bucket {
-            let passed = probe::bucket(self.segment(), number);
+        for (_, passed) in probe::passed(self.segment(), hash, place.bucket) {
             passed.set_overflow(passed.overflow().saturating_sub(1));
             crash_point!("remove: overflow lowered");
-            number = probe::next(self.segment(), number);
         }
         self.add_entries(-1);
     }
@@ -301,10 +273,7 @@ impl<'a> Locked<'a> {
         let mut entries = 0;
         for number in range.clone() {
             let bucket = probe::bucket(self.segment(), number);
-            let mut occupied = bucket.tags().occupied();
-            while occupied != 0 {
-                let slot = occupied.trailing_zeros() as usize;
-                occupied &= occupied - 1;
+            for slot in bucket.tags().slots() {
                 entries += 1;
                 // A damaged record is left for `check` to report.
                 let Ok(place) = self.place(bucket, number, slot) else {
@@ -313,10 +282,8 @@ impl<'a> Locked<'a> {
                 let Ok((_, hash)) = self.hash_of(&place) else {
                     continue;
                 };
-                let mut passed = hash.home(self.segment());
-                while passed != number {
+                for (passed, _) in probe::passed(self.segment(), hash, number) {
                     overflows[passed - range.start] += 1;
-                    passed = probe::next(self.segment(), passed);
                 }
             }
         }

@@ -70,8 +70,35 @@ pub(crate) fn prefetch(segment: &Segment, hash: Hash) {
     simd::prefetch(segment.words(), at);
 }
 
+/// The buckets that probing visits for a key, each once, with their numbers.
+#[inline]
+pub(crate) fn buckets(segment: &Segment, hash: Hash) -> impl Iterator<Item = (usize, Bucket<'_>)> {
+    let home = hash.home(segment);
+    let mut last = None;
+    // The next number is worked out when it is asked for: that takes a division, and
+    // mostly nobody asks.
+    std::iter::from_fn(move || {
+        let number = match last {
+            None => home,
+            Some(last) => Some(next(segment, last)).filter(|next| *next != home)?,
+        };
+        last = Some(number);
+        Some((number, bucket(segment, number)))
+    })
+}
+
+/// Those that probing passes before it comes to the bucket of this number.
+#[inline]
+pub(crate) fn passed(
+    segment: &Segment,
+    hash: Hash,
+    number: usize,
+) -> impl Iterator<Item = (usize, Bucket<'_>)> {
+    buckets(segment, hash).take_while(move |(passed, _)| *passed != number)
+}
+
 /// The bucket that probing visits after this one.
-pub(crate) fn next(segment: &Segment, number: usize) -> usize {
+fn next(segment: &Segment, number: usize) -> usize {
     let length = segment.geometry.stripe_buckets;
     if (number + 1).is_multiple_of(length) {
         number + 1 - length

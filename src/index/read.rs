@@ -74,9 +74,9 @@ pub(crate) fn lookup_at_home<R>(
     let bucket = probe::bucket(segment, hash.home(segment));
     let tags = bucket.tags();
     let record = match glance(segment, bucket, tags, key, hash) {
-        Glance::Same { record, .. } => record,
-        Glance::Absent => return Ok(Found::Absent),
-        Glance::Undecided => return Ok(Found::Undecided),
+        Found::Present(seen) => seen.record,
+        Found::Absent => return Ok(Found::Absent),
+        Found::Undecided => return Ok(Found::Undecided),
     };
     // The length is not to be trusted before the version was checked.
     if still(bucket, tags) {
@@ -89,17 +89,11 @@ pub(crate) fn lookup_at_home<R>(
 }
 
 /// What a glance at a key's home bucket shows.
-pub(crate) enum Glance<'a> {
-    /// The key's record, at `at`.
-    Same {
-        slot: usize,
-        at: usize,
-        record: Record<'a>,
-    },
-    /// The key is not there.
-    Absent,
-    /// One must look closer.
-    Undecided,
+pub(crate) struct Seen<'a> {
+    pub(crate) slot: usize,
+    /// The record's first word.
+    pub(crate) at: usize,
+    pub(crate) record: Record<'a>,
 }
 
 /// Looks at the first slot that has the key's tag.
@@ -111,20 +105,20 @@ pub(crate) fn glance<'a>(
     tags: Tags,
     key: &[u8],
     hash: Hash,
-) -> Glance<'a> {
+) -> Found<Seen<'a>> {
     let matches = tags.matching(hash.tag());
     if matches == 0 {
         return if bucket.overflow() == 0 {
-            Glance::Absent
+            Found::Absent
         } else {
-            Glance::Undecided
+            Found::Undecided
         };
     }
     let slot = matches.trailing_zeros() as usize;
     let at = segment.geometry.word_of(bucket.slot(slot));
     match compare(segment, at, Wanted::new(key)) {
-        Compared::Same(record) => Glance::Same { slot, at, record },
-        Compared::Other | Compared::NoRecord => Glance::Undecided,
+        Compared::Same(record) => Found::Present(Seen { slot, at, record }),
+        Compared::Other | Compared::NoRecord => Found::Undecided,
     }
 }
 
@@ -136,17 +130,11 @@ fn attempt<R>(
     copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
 ) -> Result<Found<R>> {
     let wanted = Wanted::new(key);
-    let tag = hash.tag();
-    let home = hash.home(segment);
-    let mut number = home;
-    loop {
-        let bucket = probe::bucket(segment, number);
+    for (_, bucket) in probe::buckets(segment, hash) {
         let tags = bucket.tags();
-        let mut matches = tags.matching(tag);
-        let looked = matches != 0;
-        while matches != 0 {
-            let slot = matches.trailing_zeros() as usize;
-            matches &= matches - 1;
+        let mut looked = false;
+        for slot in tags.slots_with(hash.tag()) {
+            looked = true;
             let at = segment.geometry.word_of(bucket.slot(slot));
             let record = match compare(segment, at, wanted) {
                 Compared::Same(record) => record,
@@ -168,13 +156,10 @@ fn attempt<R>(
             return Ok(Found::Undecided);
         }
         if bucket.overflow() == 0 {
-            return Ok(Found::Absent);
-        }
-        number = probe::next(segment, number);
-        if number == home {
-            return Ok(Found::Absent);
+            break;
         }
     }
+    Ok(Found::Absent)
 }
 
 /// What a slot with a key's tag leads to.
