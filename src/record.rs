@@ -16,7 +16,7 @@
 use crate::error::{Error, Result};
 use crate::layout::{LINE, WORD, words_of};
 use crate::sync::{AtomicU64, Ordering, process_crash_point};
-use crate::sys::copy::{self, LINE_BYTES, load_line, store_line};
+use crate::sys::copy::{self, LINE_BYTES, load_lines, store_lines};
 
 pub(crate) const KEY_SHIFT: u32 = 4;
 pub(crate) const VALUE_SHIFT: u32 = 24;
@@ -111,7 +111,8 @@ fn word_into(word: u64, bytes: &mut [u8]) {
 }
 
 /// Writes `bytes`, padded with zeros, to the beginning of `words`, as far as they go.
-#[inline]
+#[inline(always)]
+#[allow(clippy::inline_always)]
 pub(crate) fn store_bytes(words: &[AtomicU64], bytes: &[u8]) {
     // As in `copy_bytes`.
     if let ([word, ..], 1..=WORD) = (words, bytes.len()) {
@@ -122,12 +123,10 @@ pub(crate) fn store_bytes(words: &[AtomicU64], bytes: &[u8]) {
     }
 }
 
+#[inline(never)]
 fn store_many_bytes(words: &[AtomicU64], bytes: &[u8]) {
     let (lines, rest) = bytes.as_chunks::<LINE_BYTES>();
     let (line_words, _) = words.as_chunks::<LINE>();
-    for (line, words) in lines.iter().zip(line_words) {
-        store_line(words, line);
-    }
     let words = words.get(lines.len() * LINE..).unwrap_or_default();
     let (whole, rest) = rest.as_chunks::<WORD>();
     // The two are of one length, which the loop need not find out for each word.
@@ -140,6 +139,8 @@ fn store_many_bytes(words: &[AtomicU64], bytes: &[u8]) {
         word.store(word_from(rest), Ordering::Relaxed);
         process_crash_point!("stage: word written");
     }
+    // Last, when nothing needs to be kept across the call that many lines are.
+    store_lines(line_words, lines);
 }
 
 /// Whether the beginning of `words` holds just `bytes`.
@@ -247,9 +248,7 @@ pub(crate) fn copy_bytes(words: &[AtomicU64], out: &mut [u8]) {
     let (lines, rest) = out.as_chunks_mut::<LINE_BYTES>();
     let (word_lines, _) = words.as_chunks::<LINE>();
     let mut left = words.get(lines.len() * LINE..).unwrap_or_default().iter();
-    for (line, words) in lines.iter_mut().zip(word_lines) {
-        load_line(words, line);
-    }
+    load_lines(word_lines, lines);
     let (whole, rest) = rest.as_chunks_mut::<WORD>();
     for (bytes, word) in whole.iter_mut().zip(&mut left) {
         *bytes = word.load(Ordering::Relaxed).to_le_bytes();
