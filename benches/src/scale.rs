@@ -47,7 +47,7 @@ impl Scale {
                 .into(),
             shared: 1_000_000,
             parties: vec![1, 2, 4, 8],
-            mix: Duration::from_millis(500),
+            mix: Duration::from_millis(200),
             full: 1_000_000,
             deaths: 51,
         }
