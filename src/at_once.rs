@@ -64,10 +64,7 @@ impl Writer {
         if key.len() + value.len() > SMALL {
             return self.insert_anyhow(key, hash, value, None);
         }
-        let header = Header {
-            key: key.len(),
-            value: value.len(),
-        };
+        let header = Header::of(key, value);
         let write_record = || {
             let space = self.arena.allocate_here(&self.segment, header)?;
             Some(Staged::write(self, space, header, key, value))
@@ -92,7 +89,7 @@ impl Writer {
                 self.streak.ends();
                 return Ok(false);
             }
-            if place.record.header.words() > self.segment.geometry.chunk_words {
+            if self.segment.geometry.needs_run(place.record.header) {
                 // Its chunks are given back when it is unlinked: not here.
                 drop(locked);
                 return self.insert_anyhow(key, hash, value, record);

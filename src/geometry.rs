@@ -51,7 +51,6 @@ pub(crate) struct Geometry {
     /// Longest key, in bytes.
     pub(crate) max_key: usize,
     pub(crate) stripes_at: usize,
-    pub(crate) buckets_at: usize,
     /// The number of the line that is the first bucket.
     pub(crate) first_bucket: usize,
     pub(crate) buckets: usize,
@@ -223,7 +222,6 @@ impl Geometry {
             chunk_words,
             unit_bits,
             stripes_at: stripes_at as usize,
-            buckets_at: buckets_at as usize,
             first_bucket: buckets_at as usize / BUCKET_WORDS,
             buckets: stripes * stripe_buckets,
             states_at: states_at as usize,
@@ -254,7 +252,7 @@ impl Geometry {
 
     /// Index of a bucket's first word.
     pub(crate) fn bucket(&self, bucket: usize) -> usize {
-        self.buckets_at + bucket * BUCKET_WORDS
+        (self.first_bucket + bucket) * BUCKET_WORDS
     }
 
     /// The buckets of a stripe.
@@ -291,6 +289,12 @@ impl Geometry {
     /// The offset that stands for a word of the arena.
     pub(crate) fn slot_of(&self, at: usize) -> u32 {
         ((at - self.arena_at) >> self.unit_bits) as u32
+    }
+
+    /// Whether a record of these lengths is too large for one chunk, whose words are a
+    /// multiple of a unit's.
+    pub(crate) fn needs_run(&self, header: record::Header) -> bool {
+        header.words() > self.chunk_words
     }
 
     /// Words that a record of these lengths takes.

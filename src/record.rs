@@ -34,6 +34,15 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// That of a record of these two.
+    #[inline]
+    pub(crate) fn of(key: &[u8], value: &[u8]) -> Self {
+        Self {
+            key: key.len(),
+            value: value.len(),
+        }
+    }
+
     /// The header word.
     #[inline]
     pub(crate) fn pack(self) -> u64 {

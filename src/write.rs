@@ -173,10 +173,7 @@ impl Writer {
 
     /// Writes a record, making room for it if need be. No lock may be held.
     pub(crate) fn stage(&self, key: &[u8], value: &[u8]) -> Result<Staged<'_>> {
-        let header = Header {
-            key: key.len(),
-            value: value.len(),
-        };
+        let header = Header::of(key, value);
         let words = self.segment.geometry.record_words(header);
         let mut effort = Effort::default();
         loop {
@@ -192,10 +189,7 @@ impl Writer {
     /// Writes a record if there is room already.
     fn try_stage(&self, key: &[u8], value: &[u8]) -> Result<Option<Staged<'_>>> {
         self.check_sizes(key, value.len())?;
-        let header = Header {
-            key: key.len(),
-            value: value.len(),
-        };
+        let header = Header::of(key, value);
         let Some(space) = self
             .arena
             .allocate(&self.segment, &self.me, header, &Purpose::Write)?
@@ -296,7 +290,7 @@ impl Writer {
     /// that, cleaning will.
     fn reclaim(&self, place: Place<'_>) {
         let geometry = &self.segment.geometry;
-        if geometry.record_words(place.record.header) > geometry.chunk_words {
+        if geometry.needs_run(place.record.header) {
             let chunk = geometry.chunk_of(place.at);
             let _ = self.clean(chunk, &Purpose::Move { away_from: 0..0 });
         }

@@ -78,6 +78,18 @@ pub(crate) fn lookup_at_home<R>(
         Found::Absent => return Ok(Found::Absent),
         Found::Undecided => return Ok(Found::Undecided),
     };
+    take(bucket, tags, record, copy)
+}
+
+/// Copies the value of the key's record, if what was read is to be believed.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn take<R>(
+    bucket: Bucket<'_>,
+    tags: Tags,
+    record: Record<'_>,
+    copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
+) -> Result<Found<R>> {
     // The length is not to be trusted before the version was checked.
     if still(bucket, tags) {
         let result = copy(record.value, record.header.value)?;
@@ -136,21 +148,11 @@ fn attempt<R>(
         for slot in tags.slots_with(hash.tag()) {
             looked = true;
             let at = segment.geometry.word_of(bucket.slot(slot));
-            let record = match compare(segment, at, wanted) {
-                Compared::Same(record) => record,
-                Compared::Other => continue,
+            match compare(segment, at, wanted) {
+                Compared::Same(record) => return take(bucket, tags, record, copy),
+                Compared::Other => {}
                 Compared::NoRecord => return suspect(bucket, tags, at),
-            };
-            // The length is not to be trusted before the version was checked.
-            if !still(bucket, tags) {
-                return Ok(Found::Undecided);
             }
-            let result = copy(record.value, record.header.value)?;
-            return Ok(if still(bucket, tags) {
-                Found::Present(result)
-            } else {
-                Found::Undecided
-            });
         }
         if looked && !still(bucket, tags) {
             return Ok(Found::Undecided);

@@ -38,8 +38,7 @@ pub(crate) fn load_lines(words: &[[AtomicU64; LINE]], bytes: &mut [[u8; LINE_BYT
 /// Writes lines, as many as both have.
 #[inline]
 pub(crate) fn store_lines(words: &[[AtomicU64; LINE]], bytes: &[[u8; LINE_BYTES]]) {
-    let count = words.len().min(bytes.len());
-    way::store(&words[..count], &bytes[..count]);
+    way::store(words, bytes);
 }
 
 /// Replaces the content of `bytes` by the first `length` bytes of `words`; `false`, and
@@ -101,10 +100,9 @@ mod wide {
         unsafe { move_lines(words.as_ptr().cast(), to, words.len()) }
     }
 
-    /// Writes lines. The two are of one length.
+    /// Writes lines, as many as both have.
     #[inline]
     pub(super) fn store(words: &[[AtomicU64; LINE]], bytes: &[[u8; LINE_BYTES]]) {
-        debug_assert_eq!(words.len(), bytes.len());
         let count = words.len().min(bytes.len());
         // SAFETY: so many lines may be read at `bytes`, and written at `words`, which
         // atomics may be through a shared reference.
@@ -253,7 +251,7 @@ mod by_word {
         }
     }
 
-    /// Writes lines.
+    /// Writes lines, as many as both have.
     pub(super) fn store(words: &[[AtomicU64; LINE]], bytes: &[[u8; LINE_BYTES]]) {
         let (bytes, _) = bytes.as_flattened().as_chunks::<WORD>();
         for (word, bytes) in words.as_flattened().iter().zip(bytes) {

@@ -132,8 +132,7 @@ impl Table {
             hashes.clear();
             for key in batch {
                 let hash = Hash::of(segment, key.as_ref());
-                let at = segment.geometry.bucket(hash.home(segment));
-                simd::prefetch(segment.words(), at);
+                probe::prefetch(segment, hash);
                 hashes.push(hash);
             }
             for hash in &hashes {
