@@ -32,9 +32,18 @@ impl Machine {
         })
     }
 
-    pub(crate) fn after_the_run(mut self) -> Result<Self> {
+    pub(crate) fn looked_at_again(&mut self) -> Result {
         self.load[1] = load()?;
-        Ok(self)
+        Ok(())
+    }
+
+    /// Takes up figures of the same machine.
+    pub(crate) fn go_on_from(&mut self, earlier: &Self) -> Result {
+        if (&self.processor, self.cores) != (&earlier.processor, earlier.cores) {
+            return Err("the last run was on another machine: do not resume it".into());
+        }
+        self.load[0] = self.load[0].max(earlier.load[0]);
+        Ok(())
     }
 
     /// In a line.

@@ -52,11 +52,14 @@ struct Arguments {
     /// Sections to run, instead of all. Writes nothing.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Goes on with a run that was broken off, behind the last section that it ended.
+    #[arg(long, conflicts_with_all = ["smoke", "only"])]
+    resume: bool,
     /// Fails if a ratio to reach is missed.
     #[arg(long)]
     strict: bool,
     /// Writes documents and plots again, from the last run's figures.
-    #[arg(long, conflicts_with_all = ["quick", "smoke", "huge", "only"])]
+    #[arg(long, conflicts_with_all = ["quick", "smoke", "huge", "only", "resume"])]
     report_only: bool,
     /// The project's folder.
     #[arg(long, default_value = ".")]
@@ -77,6 +80,30 @@ enum Part {
     /// Holds a lock.
     #[command(hide = true)]
     Hold(section::take_over::Arguments),
+}
+
+impl Arguments {
+    /// Whether figures are to be kept.
+    fn writes(&self) -> bool {
+        !self.smoke && self.only.is_empty()
+    }
+
+    fn scale(&self) -> Scale {
+        let mut scale = match self {
+            Self { smoke: true, .. } => Scale::smoke(),
+            Self { quick: true, .. } => Scale::quick(),
+            _ => Scale::full(),
+        };
+        if self.huge {
+            scale.sizes.push(100_000_000);
+        }
+        scale
+    }
+
+    /// Whether a section is to be run.
+    fn wants(&self, section: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == section)
+    }
 }
 
 type Section = fn(&mut Run<'_>) -> Result;
@@ -116,9 +143,7 @@ fn bench(arguments: &Arguments) -> Result<bool> {
     } else {
         measure(arguments)?
     };
-    let writes = !arguments.smoke && arguments.only.is_empty();
-    if writes {
-        results.save(&arguments.target)?;
+    if arguments.writes() {
         report::write(&results, &arguments.root)?;
     }
     for note in &results.notes {
@@ -136,48 +161,58 @@ fn bench(arguments: &Arguments) -> Result<bool> {
     Ok(!(arguments.strict && missed))
 }
 
+/// Runs what is asked for. After each section the figures are kept.
 fn measure(arguments: &Arguments) -> Result<Results> {
-    let mut scale = match arguments {
-        Arguments { smoke: true, .. } => Scale::smoke(),
-        Arguments { quick: true, .. } => Scale::quick(),
-        _ => Scale::full(),
-    };
-    if arguments.huge {
-        scale.sizes.push(100_000_000);
-    }
-    let begin = Instant::now();
+    let scale = arguments.scale();
     let machine = Machine::this()?;
     let (players, notes) = players(&arguments.target);
+    let about = players.iter().map(|player| player.about);
+    let contenders = about
+        .chain([section::LIMIT])
+        .map(|about| (about.name.to_owned(), about.setup.to_owned()));
+    let mut results = Results {
+        machine,
+        scale: scale.name.to_owned(),
+        sizes: scale.sizes.clone(),
+        rounds: scale.rounds,
+        turns: scale.turns,
+        seconds: 0.0,
+        contenders: contenders.collect(),
+        notes,
+        sections: Vec::new(),
+        figures: Figures::default(),
+    };
+    if arguments.resume {
+        results.go_on_from(Results::load(&arguments.target)?)?;
+    }
     let folder = tempfile::Builder::new()
         .prefix("shmtable-bench-keys-")
         .tempdir_in("/dev/shm")?;
     let mut run = Run {
         players,
         scale: &scale,
-        figures: Figures::default(),
+        figures: std::mem::take(&mut results.figures),
         folder,
     };
     for (name, section) in SECTIONS {
-        if arguments.only.is_empty() || arguments.only.iter().any(|only| only == name) {
-            let begin = Instant::now();
-            section(&mut run)?;
-            eprintln!("{name}: {:.1} s", begin.elapsed().as_secs_f64());
+        let name = name.to_owned();
+        if !arguments.wants(&name) || results.sections.contains(&name) {
+            continue;
+        }
+        let begin = Instant::now();
+        section(&mut run)?;
+        let took = begin.elapsed().as_secs_f64();
+        eprintln!("{name}: {took:.1} s");
+        results.seconds += took;
+        results.sections.push(name);
+        results.figures.clone_from(&run.figures);
+        results.machine.looked_at_again()?;
+        if arguments.writes() {
+            results.save(&arguments.target)?;
         }
     }
-    let contenders = run.players.iter().map(|player| player.about);
-    let contenders = contenders
-        .chain([section::LIMIT])
-        .map(|about| (about.name.to_owned(), about.setup.to_owned()));
-    Ok(Results {
-        scale: scale.name.to_owned(),
-        rounds: scale.rounds,
-        turns: scale.turns,
-        contenders: contenders.collect(),
-        figures: run.figures,
-        machine: machine.after_the_run()?,
-        notes,
-        seconds: begin.elapsed().as_secs_f64(),
-    })
+    results.figures = run.figures;
+    Ok(results)
 }
 
 /// Who takes part, and why others do not.

@@ -17,6 +17,8 @@ pub(crate) struct Results {
     pub(crate) machine: Machine,
     /// How much was done.
     pub(crate) scale: String,
+    /// Entries of the tables of different sizes.
+    pub(crate) sizes: Vec<usize>,
     pub(crate) rounds: usize,
     pub(crate) turns: usize,
     pub(crate) seconds: f64,
@@ -24,6 +26,8 @@ pub(crate) struct Results {
     pub(crate) contenders: Vec<(String, String)>,
     /// Who is left out, and why.
     pub(crate) notes: Vec<String>,
+    /// What was measured, to its end.
+    pub(crate) sections: Vec<String>,
     pub(crate) figures: Figures,
 }
 
@@ -36,10 +40,75 @@ impl Results {
         )?)
     }
 
+    /// Takes up what a run that was broken off had come to.
+    pub(crate) fn go_on_from(&mut self, earlier: Self) -> Result {
+        if (&self.scale, &self.sizes) != (&earlier.scale, &earlier.sizes) {
+            let (now, then) = (&self.scale, earlier.scale);
+            return Err(format!("the last run, a {then} one, is not this {now} one").into());
+        }
+        if self.contenders != earlier.contenders {
+            return Err("the last run had other contenders: do not resume it".into());
+        }
+        self.machine.go_on_from(&earlier.machine)?;
+        self.seconds = earlier.seconds;
+        self.sections = earlier.sections;
+        self.figures = earlier.figures;
+        Ok(())
+    }
+
     pub(crate) fn load(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
         let text = fs::read_to_string(&path)
             .map_err(|error| format!("{}: {error}; run it first", path.display()))?;
         Ok(serde_json::from_str(&text)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(scale: &str) -> Results {
+        Results {
+            machine: Machine::this().expect("a machine"),
+            scale: scale.to_owned(),
+            sizes: vec![1000],
+            rounds: 1,
+            turns: 1,
+            seconds: 0.0,
+            contenders: Vec::new(),
+            notes: Vec::new(),
+            sections: Vec::new(),
+            figures: Figures::default(),
+        }
+    }
+
+    #[test]
+    fn a_run_goes_on_where_one_of_its_kind_was_broken_off() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut broken_off = run("full");
+        broken_off.seconds = 7.0;
+        broken_off.sections.push("sizes".to_owned());
+        broken_off.figures.add(["sizes", "1000", "get", "us"], 12.0);
+        broken_off.save(folder.path()).expect("saved");
+        let earlier = || Results::load(folder.path()).expect("loaded");
+
+        let mut resumed = run("full");
+        resumed.go_on_from(earlier()).expect("of the same kind");
+        assert_eq!(resumed.sections, ["sizes"]);
+        assert_eq!(resumed.figures, broken_off.figures);
+        let took = resumed.seconds.total_cmp(&broken_off.seconds);
+        assert!(took.is_eq());
+
+        let mut other = run("quick");
+        let refused = other.go_on_from(earlier()).expect_err("of another scale");
+        assert!(refused.to_string().contains("full"), "{refused}");
+        let mut other = run("full");
+        other.sizes.push(100_000_000);
+        other.go_on_from(earlier()).expect_err("of other sizes");
+        let mut other = run("full");
+        other.contenders.push(("Redis".to_owned(), String::new()));
+        other.go_on_from(earlier()).expect_err("among others");
+        assert_eq!(other.figures, Figures::default());
     }
 }

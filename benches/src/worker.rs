@@ -114,107 +114,174 @@ fn resident() -> Result<u64> {
     Ok((all? - shared?) * 4096)
 }
 
-/// The keys of a pass, round and round.
-fn keys<'w>(work: &'w Work, asked: &Pass) -> impl Iterator<Item = &'w Key> {
-    let keys = match asked.keys {
-        Keys::Inserted => &work.keys,
-        Keys::Hits => &work.hits,
-        Keys::Half => &work.half,
-    };
-    keys[asked.first % keys.len()..]
-        .iter()
-        .chain(keys.iter().cycle())
+/// Keys, round and round, in slices: what stands between two operations is time that is
+/// not the contender's.
+struct Round<'w> {
+    keys: &'w [Key],
+    left: &'w [Key],
 }
 
-/// Runs `act` for one key after the other, and looks at the clock now and then.
-fn timed<'k, S: Session>(
+impl<'w> Round<'w> {
+    /// From the key `first` on.
+    fn from(keys: &'w [Key], first: usize) -> Self {
+        let left = &keys[first % keys.len()..];
+        Self { keys, left }
+    }
+
+    /// The keys of a pass.
+    fn of(work: &'w Work, asked: &Pass) -> Self {
+        let keys = match asked.keys {
+            Keys::Inserted => &work.keys,
+            Keys::Hits => &work.hits,
+            Keys::Half => &work.half,
+        };
+        Self::from(keys, asked.first)
+    }
+
+    /// The next keys, so many at most, and one at least.
+    fn next(&mut self, most: usize) -> &'w [Key] {
+        if self.left.is_empty() {
+            self.left = self.keys;
+        }
+        let next;
+        (next, self.left) = self.left.split_at(most.min(self.left.len()));
+        next
+    }
+
+    /// So many keys.
+    fn take(mut self, mut count: usize) -> Vec<Key> {
+        let mut all = Vec::with_capacity(count);
+        while count > 0 {
+            let next = self.next(count);
+            all.extend_from_slice(next);
+            count -= next.len();
+        }
+        all
+    }
+}
+
+/// Runs `act` for one key after the other, counts the wrong answers, and looks at the
+/// clock now and then.
+///
+/// A function of its own for each operation, so that its loop has the registers.
+#[inline(never)]
+fn timed<S: Session>(
     session: &mut S,
     asked: &Pass,
     watch: Stopwatch,
-    mut keys: impl Iterator<Item = &'k Key>,
-    mut act: impl FnMut(&mut S, &Key),
-) -> Passed {
-    let mut done = 0;
+    mut keys: Round<'_>,
+    mut act: impl FnMut(&mut S, &Key) -> bool,
+) -> Result<Passed> {
+    let (mut done, mut right) = (0, 0);
     while done < asked.count && watch.elapsed() < asked.most {
-        let stride = STRIDE.min(asked.count - done);
-        for key in keys.by_ref().take(stride) {
-            act(session, key);
+        let keys = keys.next(STRIDE.min(asked.count - done));
+        for key in keys {
+            right += usize::from(act(session, key));
         }
-        done += stride;
+        done += keys.len();
     }
     session.finish();
-    Passed {
-        nanoseconds: watch.stop(),
-        operations: done as u64,
+    let nanoseconds = watch.stop();
+    if right < done {
+        let wrong = done - right;
+        return Err(format!("{wrong} wrong answers in '{}'", Order::Pass(*asked)).into());
     }
+    Ok(Passed {
+        nanoseconds,
+        operations: done as u64,
+    })
 }
 
-/// Whether an answer is the one that everybody must give.
-#[inline]
-fn right(key: &Key, found: Option<&[u8]>, value: &[u8]) -> bool {
-    match found {
-        Some(found) => {
-            key.present
-                && found.len() == value.len()
-                && found.first() == value.first()
-                && found.last() == value.last()
+/// What everybody must answer for a key that is there, as far as it is checked.
+#[derive(Clone, Copy)]
+struct Expected {
+    length: usize,
+    first: u8,
+    last: u8,
+}
+
+impl Expected {
+    fn of(work: &Work) -> Result<Self> {
+        let value = work.value();
+        let (Some(first), Some(last)) = (value.first(), value.last()) else {
+            return Err("an empty value cannot be checked".into());
+        };
+        Ok(Self {
+            length: value.len(),
+            first: *first,
+            last: *last,
+        })
+    }
+
+    /// Whether that is what was found, if the key was.
+    #[inline]
+    fn is(self, key: &Key, found: bool, value: &[u8]) -> bool {
+        if !found {
+            return !key.present;
         }
-        None => !key.present,
+        // Nobody may leave out the bytes that are not looked at.
+        black_box(value.as_ptr());
+        key.present
+            && value.len() == self.length
+            && value.first() == Some(&self.first)
+            && value.last() == Some(&self.last)
     }
 }
 
 fn pass<S: Session>(session: &mut S, work: &Work, asked: &Pass, waits: bool) -> Result<Passed> {
     let value = work.value();
-    let all = keys(work, asked);
-    let mut wrong = 0_u64;
+    let expected = Expected::of(work)?;
+    let all = Round::of(work, asked);
     let mut buffer = Vec::new();
     let watch = Stopwatch::start(waits);
-    let passed = match asked.operation {
-        Operation::Insert => timed(session, asked, watch, all, |to, key| to.insert(key, value)),
+    match asked.operation {
+        Operation::Insert => timed(session, asked, watch, all, |to, key| {
+            to.insert(key, value);
+            true
+        }),
         Operation::Fill => {
-            session.fill(all.take(asked.count), value);
+            session.fill(all.take(asked.count).iter(), value);
             session.finish();
-            Passed {
+            Ok(Passed {
                 nanoseconds: watch.stop(),
                 operations: asked.count as u64,
-            }
+            })
         }
         Operation::Get => timed(session, asked, watch, all, |of, key| {
-            let found = of.get(key, &mut buffer).then_some(&*buffer);
-            wrong += u64::from(!right(key, found, value));
-            black_box(buffer.as_ptr());
+            let found = of.get(key, &mut buffer);
+            expected.is(key, found, &buffer)
         }),
-        Operation::GetMany => return get_many(session, work, asked, waits),
-        Operation::Replace => timed(session, asked, watch, all, |of, key| of.replace(key, value)),
+        Operation::GetMany => get_many(session, work, asked, waits),
+        Operation::Replace => timed(session, asked, watch, all, |of, key| {
+            of.replace(key, value);
+            true
+        }),
         Operation::Resize => {
             let mut lengths = work.lengths.iter().cycle();
             timed(session, asked, watch, all, |of, key| {
                 let length = lengths.next().copied().unwrap_or_default();
                 of.replace(key, &work.bytes[..length]);
+                true
             })
         }
-        Operation::Remove => timed(session, asked, watch, all, |of, key| {
-            wrong += u64::from(!of.remove(key));
-        }),
+        Operation::Remove => timed(session, asked, watch, all, |of, key| of.remove(key)),
         Operation::Add => timed(session, asked, watch, all, |to, key| {
             black_box(to.add(key, 1));
+            true
         }),
         Operation::AddHot => timed(session, asked, watch, all, |to, _| {
             black_box(to.add(&work.hits[0], 1));
+            true
         }),
         Operation::Chained | Operation::Independent | Operation::Copy => {
-            return Err("only the limit does that".into());
+            Err("only the limit does that".into())
         }
-    };
-    if wrong > 0 {
-        return Err(format!("{wrong} wrong answers in '{}'", Order::Pass(*asked)).into());
     }
-    Ok(passed)
 }
 
 fn get_many<S: Session>(session: &mut S, work: &Work, asked: &Pass, waits: bool) -> Result<Passed> {
-    let value = work.value();
-    let all: Vec<Key> = keys(work, asked).take(asked.count).copied().collect();
+    let expected = Expected::of(work)?;
+    let all = Round::of(work, asked).take(asked.count);
     let (mut done, mut wrong) = (0, 0_u64);
     let watch = Stopwatch::start(waits);
     for batch in all.chunks(MANY) {
@@ -223,7 +290,9 @@ fn get_many<S: Session>(session: &mut S, work: &Work, asked: &Pass, waits: bool)
         }
         let mut asked = batch.iter();
         session.get_many(batch, &mut |found| {
-            let right = asked.next().is_some_and(|key| right(key, found, value));
+            let value = found.unwrap_or_default();
+            let right = asked.next();
+            let right = right.is_some_and(|key| expected.is(key, found.is_some(), value));
             wrong += u64::from(!right);
         });
         done += batch.len();
@@ -267,7 +336,8 @@ fn mix<C: Contender>(contender: &C, work: &Work, asked: &Mix) -> Result<Mixed> {
 /// What one thread does.
 fn side<S: Session>(session: &mut S, work: &Work, asked: &Mix, index: usize) -> Result<Mixed> {
     let first = work.hits.len() * index / asked.of;
-    let mut keys = work.hits[first..].iter().chain(work.hits.iter().cycle());
+    let mut keys = Round::from(&work.hits, first);
+    let expected = Expected::of(work)?;
     let mut mixed = Mixed::new();
     let mut buffer = Vec::new();
     let mut wrong = 0_u64;
@@ -275,15 +345,14 @@ fn side<S: Session>(session: &mut S, work: &Work, asked: &Mix, index: usize) -> 
     let mut draw = (index as u32).wrapping_mul(0x5bd1_e995);
     let begin = Instant::now();
     while begin.elapsed() < asked.time {
-        for _ in 0..STRIDE {
-            let Some(key) = keys.next() else { break };
+        let keys = keys.next(STRIDE);
+        for key in keys {
             draw = draw.wrapping_add(0x9e37_79b9);
             let start = asked.latencies.then(Instant::now);
             let writes = match asked.kind {
                 MixKind::Writes(percent) if (u64::from(draw) * 100) >> 32 >= percent.into() => {
-                    let found = session.get(key, &mut buffer).then_some(&*buffer);
-                    wrong += u64::from(!right(key, found, work.value()));
-                    black_box(buffer.as_ptr());
+                    let found = session.get(key, &mut buffer);
+                    wrong += u64::from(!expected.is(key, found, &buffer));
                     false
                 }
                 MixKind::Writes(_) => {
@@ -309,7 +378,7 @@ fn side<S: Session>(session: &mut S, work: &Work, asked: &Mix, index: usize) -> 
                 histogram.record(took)?;
             }
         }
-        mixed.operations += STRIDE as u64;
+        mixed.operations += keys.len() as u64;
     }
     mixed.rate = mixed.operations as f64 / begin.elapsed().as_secs_f64();
     if wrong > 0 {

@@ -45,7 +45,7 @@ Commands:
                    processes too, which else run with the default one alone)
   bench            the benchmark against rivals, in several processes; writes
                    docs/benchmarks.md, its plots and the README's table (--quick: below
-                   two minutes, --huge, --smoke, --only SECTIONS, --report-only,
+                   two minutes, --huge, --smoke, --only SECTIONS, --resume, --report-only,
                    --strict: fails if a ratio to reach is missed; --help)
   instructions     how many instructions a get, a miss, a replacement and a fetch_add take,
                    by source file (valgrind)

@@ -50,7 +50,7 @@ impl Contender for Dashmap {
 }
 
 impl Session for &Dashmap {
-    #[inline]
+    #[inline(always)]
     fn get(&mut self, key: &[u8], value: &mut Bytes) -> bool {
         let found = self.values.get(key);
         found.is_some_and(|found| {
@@ -59,23 +59,23 @@ impl Session for &Dashmap {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn insert(&mut self, key: &[u8], value: &[u8]) {
         self.values.insert(key.to_vec(), value.to_vec());
     }
 
-    #[inline]
+    #[inline(always)]
     fn replace(&mut self, key: &[u8], value: &[u8]) {
         let mut old = self.values.get_mut(key).expect("the key is there");
         copy(value, &mut old);
     }
 
-    #[inline]
+    #[inline(always)]
     fn remove(&mut self, key: &[u8]) -> bool {
         self.values.remove(key).is_some()
     }
 
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, key: &[u8], add: i64) -> i64 {
         let change = |counter: &mut i64| {
             *counter += add;
@@ -118,7 +118,7 @@ impl Contender for Papaya {
 }
 
 impl Session for &Papaya {
-    #[inline]
+    #[inline(always)]
     fn get(&mut self, key: &[u8], value: &mut Bytes) -> bool {
         let values = self.values.pin();
         values.get(key).is_some_and(|found| {
@@ -127,17 +127,17 @@ impl Session for &Papaya {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn insert(&mut self, key: &[u8], value: &[u8]) {
         self.values.pin().insert(key.to_vec(), value.to_vec());
     }
 
-    #[inline]
+    #[inline(always)]
     fn remove(&mut self, key: &[u8]) -> bool {
         self.values.pin().remove(key).is_some()
     }
 
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, key: &[u8], add: i64) -> i64 {
         let counters = self.counters.pin();
         match counters.get(key) {
@@ -178,29 +178,29 @@ impl Contender for Scc {
 }
 
 impl Session for &Scc {
-    #[inline]
+    #[inline(always)]
     fn get(&mut self, key: &[u8], value: &mut Bytes) -> bool {
         let found = self.values.read_sync(key, |_, found| copy(found, value));
         found.is_some()
     }
 
-    #[inline]
+    #[inline(always)]
     fn insert(&mut self, key: &[u8], value: &[u8]) {
         self.values.upsert_sync(key.to_vec(), value.to_vec());
     }
 
-    #[inline]
+    #[inline(always)]
     fn replace(&mut self, key: &[u8], value: &[u8]) {
         let replaced = self.values.update_sync(key, |_, old| copy(value, old));
         replaced.expect("the key is there");
     }
 
-    #[inline]
+    #[inline(always)]
     fn remove(&mut self, key: &[u8]) -> bool {
         self.values.remove_sync(key).is_some()
     }
 
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, key: &[u8], add: i64) -> i64 {
         let change = |counter: &mut i64| {
             *counter += add;
@@ -244,7 +244,7 @@ impl Contender for Locked {
 }
 
 impl Session for &Locked {
-    #[inline]
+    #[inline(always)]
     fn get(&mut self, key: &[u8], value: &mut Bytes) -> bool {
         let values = self.values.read();
         values.get(key).is_some_and(|found| {
@@ -253,24 +253,24 @@ impl Session for &Locked {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn insert(&mut self, key: &[u8], value: &[u8]) {
         let (key, value) = (key.to_vec(), value.to_vec());
         self.values.write().insert(key, value);
     }
 
-    #[inline]
+    #[inline(always)]
     fn replace(&mut self, key: &[u8], value: &[u8]) {
         let mut values = self.values.write();
         copy(value, values.get_mut(key).expect("the key is there"));
     }
 
-    #[inline]
+    #[inline(always)]
     fn remove(&mut self, key: &[u8]) -> bool {
         self.values.write().remove(key).is_some()
     }
 
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, key: &[u8], add: i64) -> i64 {
         if let Some(counter) = self.counters.read().get(key) {
             return counter.fetch_add(add, Ordering::Relaxed);
@@ -314,7 +314,7 @@ impl Contender for Std {
 }
 
 impl Session for Private<'_> {
-    #[inline]
+    #[inline(always)]
     fn get(&mut self, key: &[u8], value: &mut Bytes) -> bool {
         self.0.get(key).is_some_and(|found| {
             copy(found, value);
@@ -322,22 +322,22 @@ impl Session for Private<'_> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn insert(&mut self, key: &[u8], value: &[u8]) {
         self.0.insert(key.to_vec(), value.to_vec());
     }
 
-    #[inline]
+    #[inline(always)]
     fn replace(&mut self, key: &[u8], value: &[u8]) {
         copy(value, self.0.get_mut(key).expect("the key is there"));
     }
 
-    #[inline]
+    #[inline(always)]
     fn remove(&mut self, key: &[u8]) -> bool {
         self.0.remove(key).is_some()
     }
 
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, key: &[u8], add: i64) -> i64 {
         let counter = match self.1.get_mut(key) {
             Some(counter) => counter,

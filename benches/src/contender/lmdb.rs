@@ -124,7 +124,7 @@ impl std::fmt::Debug for Transactions<'_> {
 }
 
 impl Transactions<'_> {
-    #[inline]
+    #[inline(always)]
     fn read<R>(
         &mut self,
         read: impl FnOnce(&RoTxn<'_, WithoutTls>, &Database<Bytes, Bytes>) -> R,
@@ -143,7 +143,7 @@ impl Transactions<'_> {
         result
     }
 
-    #[inline]
+    #[inline(always)]
     fn write<R>(
         &mut self,
         write: impl FnOnce(&mut RwTxn<'_>, &Database<Bytes, Bytes>) -> heed::Result<R>,
@@ -164,7 +164,7 @@ impl Transactions<'_> {
 }
 
 impl Session for Transactions<'_> {
-    #[inline]
+    #[inline(always)]
     fn get(&mut self, key: &[u8], value: &mut Vec<u8>) -> bool {
         self.read(|transaction, database| {
             let found = database.get(transaction, key).expect("a get");
@@ -175,17 +175,17 @@ impl Session for Transactions<'_> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn insert(&mut self, key: &[u8], value: &[u8]) {
         self.write(|transaction, database| database.put(transaction, key, value));
     }
 
-    #[inline]
+    #[inline(always)]
     fn remove(&mut self, key: &[u8]) -> bool {
         self.write(|transaction, database| database.delete(transaction, key))
     }
 
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, key: &[u8], add: i64) -> i64 {
         self.write(|transaction, database| {
             let found = database.get(transaction, key)?;

@@ -5,6 +5,11 @@
 //! system's allocator. They replace a value in the way that is fastest for each:
 //! dashmap, scc and the `RwLock` in the old value's memory, which shmtable, whose
 //! readers take no lock, cannot.
+//!
+//! All operations are inlined into the loops that time them, whatever a compiler would
+//! think of their length: programs mostly have one place where they ask a table, and who
+//! is a call in a loop and who is not should not be decided by the harness.
+#![allow(clippy::inline_always, reason = "see above")]
 
 mod in_process;
 mod lmdb;

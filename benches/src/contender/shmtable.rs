@@ -43,7 +43,7 @@ impl Contender for Table {
 }
 
 impl Session for &Table {
-    #[inline]
+    #[inline(always)]
     fn get(&mut self, key: &[u8], value: &mut Vec<u8>) -> bool {
         self.get_into(key, value).expect("get")
     }
@@ -52,17 +52,17 @@ impl Session for &Table {
         self.get_many_with(keys, visit).expect("get_many");
     }
 
-    #[inline]
+    #[inline(always)]
     fn insert(&mut self, key: &[u8], value: &[u8]) {
         Table::insert(self, key, value).expect("insert");
     }
 
-    #[inline]
+    #[inline(always)]
     fn remove(&mut self, key: &[u8]) -> bool {
         Table::remove(self, key).expect("remove")
     }
 
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, key: &[u8], add: i64) -> i64 {
         self.fetch_add(key, add).expect("fetch_add")
     }
