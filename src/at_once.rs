@@ -140,14 +140,17 @@ impl Writer {
     #[allow(clippy::inline_always)]
     pub(crate) fn add_at_once(&self, key: &[u8], hash: Hash, add: i64) -> Result<Option<i64>> {
         let locked = self.lock(hash.stripe(&self.segment))?;
-        match locked.find_at_home(key, hash) {
-            Found::Present(place) => Ok(add_to(&locked, place, add)),
-            Found::Absent => Ok(None),
+        let before = match locked.find_at_home(key, hash) {
+            Found::Present(place) => add_to(&locked, place, add),
+            Found::Absent => None,
             Found::Undecided => {
                 drop(locked);
-                self.add_anywhere(key, hash, add)
+                return self.add_anywhere(key, hash, add);
             }
-        }
+        };
+        // Before the answer is made, which would lie in memory meanwhile.
+        drop(locked);
+        Ok(before)
     }
 
     /// The same wherever the counter is.

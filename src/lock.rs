@@ -42,7 +42,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::layout::{STRIPE_ACQUIRED, STRIPE_CONTENDED, STRIPE_EVENT, STRIPE_LOCK};
+use crate::layout::{STRIPE_ACQUIRED, STRIPE_CONTENDED, STRIPE_EVENT, STRIPE_LOCK, STRIPE_WORDS};
 use crate::participants::{OWNER_BITS, OwnerId, Participant};
 use crate::segment::Segment;
 use crate::sync::{self, AtomicU64, Ordering, crash_point, process_crash_point};
@@ -63,6 +63,7 @@ pub(crate) struct Guard<'a> {
     segment: &'a Segment,
     me: &'a Participant,
     stripe: usize,
+    header: &'a [AtomicU64; STRIPE_WORDS],
 }
 
 /// How a lock was come by.
@@ -84,22 +85,23 @@ pub(crate) fn acquire<'a>(
     me: &'a Participant,
     stripe: usize,
 ) -> Result<Acquired<'a>> {
-    let word = &segment.words()[segment.geometry.stripe(stripe) + STRIPE_LOCK];
+    let header = segment.stripe(stripe);
     let mine = me.id().to_bits();
-    let taken_over = if word
+    let taken_over = if header[STRIPE_LOCK]
         .compare_exchange(0, mine, Ordering::AcqRel, Ordering::Relaxed)
         .is_ok()
     {
         crash_point!("lock: taken");
         false
     } else {
-        acquire_contended(segment, me, stripe, word, mine)?
+        acquire_contended(segment, me, stripe, mine)?
     };
     // Not before the lock is held: its drop lets go.
     let guard = Guard {
         segment,
         me,
         stripe,
+        header,
     };
     Ok(Acquired { guard, taken_over })
 }
@@ -110,9 +112,10 @@ fn acquire_contended(
     segment: &Segment,
     me: &Participant,
     stripe: usize,
-    word: &AtomicU64,
     mine: u64,
 ) -> Result<bool> {
+    let header = segment.stripe(stripe);
+    let word = &header[STRIPE_LOCK];
     let index = segment.geometry.stripe(stripe) + STRIPE_LOCK;
     let deadline = Instant::now() + segment.lock_timeout;
     let mut spins = 0;
@@ -129,7 +132,7 @@ fn acquire_contended(
             {
                 crash_point!("lock: taken after waiting");
                 if contended {
-                    count(segment, stripe, STRIPE_CONTENDED);
+                    count(&header[STRIPE_CONTENDED]);
                 }
                 return Ok(false);
             }
@@ -185,8 +188,7 @@ fn acquire_contended(
 /// Raises a count of the stripe's header, for the statistics: in the cache line of the
 /// lock, which is ours anyway. Under the lock, so a load and a store are enough.
 #[inline]
-fn count(segment: &Segment, stripe: usize, count: usize) {
-    let count = &segment.words()[segment.geometry.stripe(stripe) + count];
+fn count(count: &AtomicU64) {
     let raised = count.load(Ordering::Relaxed).wrapping_add(1);
     count.store(raised, Ordering::Relaxed);
     process_crash_point!("lock: counted");
@@ -199,6 +201,11 @@ impl<'a> Guard<'a> {
 
     pub(crate) fn stripe(&self) -> usize {
         self.stripe
+    }
+
+    /// The stripe's header.
+    pub(crate) fn header(&self) -> &'a [AtomicU64; STRIPE_WORDS] {
+        self.header
     }
 
     /// Whether this process holds the lock: not so in a child that was forked
@@ -215,24 +222,23 @@ impl Drop for Guard<'_> {
         if !self.is_ours() {
             return;
         }
-        let header = self.segment.geometry.stripe(self.stripe);
-        let words = self.segment.words();
         // Here, where it fills a wait: behind the exchange that takes the lock it costs 10 ns.
         if !cfg!(loom) {
-            count(self.segment, self.stripe, STRIPE_ACQUIRED);
+            count(&self.header[STRIPE_ACQUIRED]);
         }
         crash_point!("unlock: before");
-        let seen = words[header + STRIPE_LOCK].swap(0, Ordering::Release);
+        let seen = self.header[STRIPE_LOCK].swap(0, Ordering::Release);
         crash_point!("unlock: let go");
         if seen & (WAITERS | SLEEPERS) != 0 {
-            wake(self.segment, header, seen);
+            wake(self.segment, self.stripe, seen);
         }
     }
 }
 
 /// Wakes whom the flags of a lock word that was let go of call for.
 #[cold]
-fn wake(segment: &Segment, header: usize, seen: u64) {
+fn wake(segment: &Segment, stripe: usize, seen: u64) {
+    let header = segment.geometry.stripe(stripe);
     if seen & WAITERS != 0 {
         segment.map.wake_one(header + STRIPE_LOCK);
     }

@@ -209,12 +209,14 @@ impl<'a> Wanted<'a> {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn equals(self, words: &[AtomicU64]) -> bool {
+        // Most keys are short, and what others take is not for nothing.
+        if let [only] = words {
+            return only.load(Ordering::Relaxed) == self.last;
+        }
         let Some((last, before)) = words.split_last() else {
             return true;
         };
-        last.load(Ordering::Relaxed) == self.last
-            // Most keys are short: the loop below is not for nothing.
-            && (before.is_empty() || self.begins_with(before))
+        last.load(Ordering::Relaxed) == self.last && self.begins_with(before)
     }
 
     #[inline]
@@ -228,7 +230,8 @@ impl<'a> Wanted<'a> {
 }
 
 /// Replaces the content of `out` by the `length` bytes that `words` hold.
-#[inline]
+#[inline(always)]
+#[allow(clippy::inline_always)]
 pub(crate) fn load_bytes(words: &[AtomicU64], length: usize, out: &mut Vec<u8>) -> Result<()> {
     if copy::load_bytes(words, length, out) {
         return Ok(());

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::geometry::Geometry;
-use crate::layout::{HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED, WORD};
+use crate::layout::{
+    HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED, STRIPE_WORDS, WORD,
+};
 use crate::sync::{AtomicU64, Ordering, crash_point, process_crash_point};
 use crate::sys::Mapping;
 use crate::waiting::Waiting;
@@ -52,6 +54,14 @@ impl Segment {
     #[inline]
     pub(crate) fn words(&self) -> &[AtomicU64] {
         self.map.words()
+    }
+
+    /// The header of this stripe, a cache line. One bounds check, which the geometry makes
+    /// needless.
+    #[inline]
+    pub(crate) fn stripe(&self, stripe: usize) -> &[AtomicU64; STRIPE_WORDS] {
+        let (lines, _) = self.words().as_chunks();
+        &lines[self.geometry.stripes_at / STRIPE_WORDS + stripe]
     }
 
     /// Chunks that have pages. Acquire: whoever sees a chunk counted may touch it.

@@ -150,14 +150,14 @@ impl Table {
     /// ```
     pub fn stripes(&self) -> Vec<StripeStats> {
         let segment = self.segment();
-        let get = |at: usize| segment.words()[at].load(Ordering::Relaxed);
         (0..segment.geometry.stripes())
             .map(|stripe| {
-                let at = segment.geometry.stripe(stripe);
+                let header = segment.stripe(stripe);
+                let get = |at: usize| header[at].load(Ordering::Relaxed);
                 StripeStats {
-                    entries: get(at + STRIPE_ENTRIES),
-                    acquired: get(at + STRIPE_ACQUIRED),
-                    contended: get(at + STRIPE_CONTENDED),
+                    entries: get(STRIPE_ENTRIES),
+                    acquired: get(STRIPE_ACQUIRED),
+                    contended: get(STRIPE_CONTENDED),
                 }
             })
             .collect()

@@ -112,8 +112,7 @@ impl<'a> Bucket<'a> {
 
     #[inline]
     fn half(self, half: usize) -> u32 {
-        let word = self.0[FIRST_SLOT_WORD + half / 2].load(Ordering::Acquire);
-        (word >> (32 * (half % 2))) as u32
+        simd::load_half(self.0, 2 * FIRST_SLOT_WORD + half)
     }
 
     fn set_half(self, half: usize, value: u32) {

@@ -230,8 +230,7 @@ impl<'a> Locked<'a> {
     }
 
     fn entries_word(&self) -> &'a AtomicU64 {
-        let header = self.segment().geometry.stripe(self.guard.stripe());
-        &self.segment().words()[header + STRIPE_ENTRIES]
+        &self.guard.header()[STRIPE_ENTRIES]
     }
 
     /// Calls `visit` for every entry of a bucket of this stripe.
@@ -324,7 +323,7 @@ pub(crate) fn entries(segment: &Segment) -> usize {
     let most = geometry.stripe_buckets * BUCKET_SLOTS;
     (0..geometry.stripes())
         .map(|stripe| {
-            let count = &segment.words()[geometry.stripe(stripe) + STRIPE_ENTRIES];
+            let count = &segment.stripe(stripe)[STRIPE_ENTRIES];
             (count.load(Ordering::Relaxed) as usize).min(most)
         })
         .sum()

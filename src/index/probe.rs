@@ -16,6 +16,9 @@ use crate::sys::simd;
 pub(crate) struct Hash(u64);
 
 impl Hash {
+    /// Bytes of the longest key whose hash takes a few instructions.
+    pub(crate) const SHORT: usize = 16;
+
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn of(segment: &Segment, key: &[u8]) -> Self {

@@ -90,8 +90,8 @@ fn take<R>(
     record: Record<'_>,
     copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
 ) -> Result<Found<R>> {
-    // The length is not to be trusted before the version was checked.
-    if still(bucket, tags) {
+    // A length that is not to be believed must not lead to a long copy.
+    if matches!(record.value, [_]) || still(bucket, tags) {
         let result = copy(record.value, record.header.value)?;
         if still(bucket, tags) {
             return Ok(Found::Present(result));

@@ -44,30 +44,47 @@ pub(crate) fn store_lines(words: &[[AtomicU64; LINE]], bytes: &[[u8; LINE_BYTES]
 /// Replaces the content of `bytes` by the first `length` bytes of `words`; `false`, and
 /// `bytes` is empty, if there are not so many or its capacity is too small for all words
 /// they take: the last one's padding comes along, so that no byte is handled alone.
-#[inline]
+#[inline(always)]
+#[allow(clippy::inline_always)]
 pub(crate) fn load_bytes(words: &[AtomicU64], length: usize, bytes: &mut Vec<u8>) -> bool {
     bytes.clear();
+    // Short values are many, and what others take is not for nothing.
+    if let [word] = words {
+        let loaded = load_word(word);
+        if length <= WORD
+            && let [room, ..] = bytes.spare_capacity_mut().as_chunks_mut().0
+        {
+            *room = loaded;
+            // SAFETY: so many bytes are in the word, which is inside the capacity, at its
+            // beginning, and was just written.
+            unsafe { bytes.set_len(length) }
+            return true;
+        }
+    }
+    load_many_bytes(words, length, bytes)
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn load_word(word: &AtomicU64) -> [MaybeUninit<u8>; WORD] {
+    let bytes = word.load(Ordering::Relaxed).to_le_bytes();
+    bytes.map(MaybeUninit::new)
+}
+
+#[inline(never)]
+fn load_many_bytes(words: &[AtomicU64], length: usize, bytes: &mut Vec<u8>) -> bool {
     let taken = words_of(length);
     let (room, _) = bytes.spare_capacity_mut().as_chunks_mut::<WORD>();
     let (Some(words), Some(room)) = (words.get(..taken), room.get_mut(..taken)) else {
         return false;
     };
-    let load_word = |word: &AtomicU64| {
-        let bytes = word.load(Ordering::Relaxed).to_le_bytes();
-        bytes.map(MaybeUninit::new)
-    };
-    // Short values are many, and the lines below not for nothing.
-    if let ([word], [room]) = (words, &mut *room) {
+    let (lines, rest) = words.as_chunks::<LINE>();
+    let (line_room, room) = room.as_chunks_mut::<LINE>();
+    // SAFETY: `room` has as many words as `words`, so as many lines may be written,
+    // whether they had a value or not.
+    unsafe { way::load(lines, line_room.as_mut_ptr().cast()) };
+    for (word, room) in rest.iter().zip(room) {
         *room = load_word(word);
-    } else {
-        let (lines, rest) = words.as_chunks::<LINE>();
-        let (line_room, room) = room.as_chunks_mut::<LINE>();
-        // SAFETY: `room` has as many words as `words`, so as many lines may be written,
-        // whether they had a value or not.
-        unsafe { way::load(lines, line_room.as_mut_ptr().cast()) };
-        for (word, room) in rest.iter().zip(room) {
-            *room = load_word(word);
-        }
     }
     // SAFETY: so many bytes are in the words taken, which are inside the capacity, from
     // its beginning, and were just written.

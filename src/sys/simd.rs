@@ -1,6 +1,8 @@
 //! Instructions that the language has no word for.
 
 use crate::sync::AtomicU64;
+#[cfg(any(test, not(all(target_arch = "x86_64", not(any(loom, miri))))))]
+use crate::sync::Ordering;
 
 /// The tags of a bucket: eight in its second word, three in its first.
 const TAGS: u32 = (1 << 11) - 1;
@@ -54,6 +56,48 @@ fn equal_bytes(word: u64, byte: u8) -> u32 {
     // Byte i's bit is at 8i now. The factor has the bits 56 - 7j: products with
     // i = j land at 56 + i, all others below 56 or past 63, no two together.
     ((zero >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
+}
+
+/// Half a word, loaded as an acquire load of its word would: the low half of word 0, its
+/// high half, the low half of word 1, and so on.
+///
+/// It leads a look-up from its first cache miss to its second, so it is one instruction
+/// where there is one.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+pub(crate) fn load_half<const N: usize>(words: &[AtomicU64; N], half: usize) -> u32 {
+    #[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
+    return load_half_x86(words, half);
+    #[cfg(not(all(target_arch = "x86_64", not(any(loom, miri)))))]
+    return load_half_portable(words, half);
+}
+
+#[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn load_half_x86<const N: usize>(words: &[AtomicU64; N], half: usize) -> u32 {
+    assert!(half < 2 * N);
+    let value: u32;
+    // SAFETY: the four bytes lie in `words`, as was just seen, and are aligned: the
+    // processor loads them in one access, which sees a store of their word or does not, and
+    // before which no later load is done. Nothing but the register changes.
+    unsafe {
+        std::arch::asm!(
+            "mov {value:e}, dword ptr [{words} + 4 * {half}]",
+            words = in(reg) words.as_ptr(),
+            half = in(reg) half,
+            value = lateout(reg) value,
+            options(nostack, preserves_flags),
+        );
+    }
+    value
+}
+
+#[cfg(any(test, not(all(target_arch = "x86_64", not(any(loom, miri))))))]
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn load_half_portable<const N: usize>(words: &[AtomicU64; N], half: usize) -> u32 {
+    (words[half / 2].load(Ordering::Acquire) >> (32 * (half % 2))) as u32
 }
 
 /// Asks for the cache line of a word that will be read soon. Nothing happens if
@@ -148,6 +192,26 @@ mod tests {
             check(word0, word1, (word1 >> (pick % 8 * 8)) as u8);
             check(word0, word1, pick as u8);
         }
+    }
+
+    #[test]
+    fn halves_are_those_of_the_words_in_turn() {
+        let words = [0x2222_2222_1111_1111, 0x4444_4444_3333_3333].map(AtomicU64::new);
+        let halves = [0x1111_1111, 0x2222_2222, 0x3333_3333, 0x4444_4444];
+        for (half, right) in halves.into_iter().enumerate() {
+            assert_eq!(load_half(&words, half), right);
+            assert_eq!(load_half_portable(&words, half), right);
+        }
+    }
+
+    #[test]
+    #[should_panic]
+    #[allow(
+        clippy::should_panic_without_expect,
+        reason = "each way says it differently"
+    )]
+    fn a_half_out_of_range_is_not_loaded() {
+        load_half(&[AtomicU64::new(0)], 2);
     }
 
     #[test]

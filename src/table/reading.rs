@@ -54,8 +54,7 @@ impl Table {
     /// See [`Table`].
     #[inline]
     pub fn get_into(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
-        let hash = Hash::of(self.segment(), key);
-        let found = self.lookup(key, hash, |words, length| {
+        let found = self.lookup(key, |words, length| {
             record::load_bytes(words, length, value)
         })?;
         if found.is_none() {
@@ -144,7 +143,7 @@ impl Table {
                 }
             }
             for (key, hash) in batch.iter().zip(&hashes) {
-                let found = self.lookup(key.as_ref(), *hash, |words, length| {
+                let found = self.lookup_hashed(key.as_ref(), *hash, |words, length| {
                     record::load_bytes(words, length, &mut value)
                 })?;
                 visit(found.map(|()| value.as_slice()));
@@ -171,8 +170,7 @@ impl Table {
     /// See [`Table`].
     #[inline]
     pub fn get_into_slice(&self, key: &[u8], buffer: &mut [u8]) -> Result<Option<usize>> {
-        let hash = Hash::of(self.segment(), key);
-        self.lookup(key, hash, |words, length| {
+        self.lookup(key, |words, length| {
             let fits = length.min(buffer.len());
             record::copy_bytes(words, &mut buffer[..fits]);
             Ok(length)
@@ -180,14 +178,40 @@ impl Table {
     }
 
     fn length_of(&self, key: &[u8]) -> Result<Option<usize>> {
-        let hash = Hash::of(self.segment(), key);
-        self.lookup(key, hash, |_, length| Ok(length))
+        self.lookup(key, |_, length| Ok(length))
     }
 
     /// Looks a key up without a lock, or, after too many disturbances, with one.
     #[inline(always)]
     #[allow(clippy::inline_always)]
     fn lookup<R>(
+        &self,
+        key: &[u8],
+        copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
+    ) -> Result<Option<R>> {
+        if key.len() > Hash::SHORT {
+            return self.lookup_long(key, copy);
+        }
+        let hash = Hash::of(self.segment(), key);
+        self.lookup_hashed(key, hash, copy)
+    }
+
+    /// The same for a long key: apart, for its hash is so long that no caller's compiler
+    /// would have both inlined.
+    #[inline(never)]
+    fn lookup_long<R>(
+        &self,
+        key: &[u8],
+        copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
+    ) -> Result<Option<R>> {
+        let hash = Hash::of(self.segment(), key);
+        self.lookup_hashed(key, hash, copy)
+    }
+
+    /// The same for a key whose hash is known.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn lookup_hashed<R>(
         &self,
         key: &[u8],
         hash: Hash,
