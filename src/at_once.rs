@@ -95,7 +95,11 @@ impl Writer {
                 return self.insert_anyhow(key, hash, value, record);
             }
         }
-        let Some(record) = record.or_else(write_record) else {
+        if record.is_none() {
+            record = write_record();
+        }
+        // Where it lies: a move would take as long as a look-up.
+        let Some(record) = &record else {
             drop(locked);
             return self.insert_anyhow(key, hash, value, None);
         };
