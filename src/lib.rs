@@ -256,6 +256,7 @@ mod chunk;
 mod clean;
 mod error;
 mod geometry;
+mod header;
 mod index;
 mod iter;
 mod layout;

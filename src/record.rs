@@ -183,20 +183,42 @@ impl<'a> Wanted<'a> {
         Self { key, last }
     }
 
-    /// Whether a record with this header word has a key of the same length.
+    /// How much longer than one byte the value of a record with this header word is, if its
+    /// key is as long as this one; else more than a length can be.
     #[inline]
-    pub(crate) fn agrees_with(self, header: u64) -> bool {
-        let (key, value) = (self.key.len(), 0);
-        header & ((1 << VALUE_SHIFT) - 1) == Header { key, value }.pack()
+    fn surplus(self, header: u64) -> u64 {
+        let (key, value) = (self.key.len(), 1);
+        if key > MAX_KEY {
+            return u64::MAX;
+        }
+        // The bits below the value's length become the highest: all are 0 if they are the
+        // same. No byte at all is the greatest length, as subtraction goes.
+        header
+            .wrapping_sub(Header { key, value }.pack())
+            .rotate_right(VALUE_SHIFT)
     }
 
-    /// The lengths in a header word that agrees.
+    /// The length of the value of a record with this header word, if its key is as long as
+    /// this one and its value takes one word: one comparison for all of it, because most
+    /// that are looked for are such.
     #[inline]
-    pub(crate) fn header(self, word: u64) -> Header {
-        Header {
-            key: self.key.len(),
-            value: (word >> VALUE_SHIFT) as usize,
-        }
+    pub(crate) fn length_of_short_value(self, header: u64) -> Option<usize> {
+        let surplus = self.surplus(header);
+        (surplus < WORD as u64).then(|| surplus as usize + 1)
+    }
+
+    /// The length of the value of a record with this header word, if its key is as long as
+    /// this one.
+    #[inline]
+    pub(crate) fn length_of_value(self, header: u64) -> Option<usize> {
+        let surplus = self.surplus(header);
+        (surplus <= MAX_VALUE as u64).then(|| (surplus as usize + 1) & MAX_VALUE)
+    }
+
+    /// Bytes of the key.
+    #[inline]
+    pub(crate) fn key_length(self) -> usize {
+        self.key.len()
     }
 
     /// Words of the key.
@@ -321,22 +343,20 @@ mod tests {
                 other[at] ^= 0x80;
                 assert!(!Wanted::new(&other).equals(&words));
             }
-            for value in [0, 1, MAX_VALUE] {
+            for value in (0..2 * WORD).chain([MAX_VALUE - WORD, MAX_VALUE]) {
                 for key in [0, length, length + 1, MAX_KEY] {
                     let header = Header { key, value }.pack();
-                    assert_eq!(wanted.agrees_with(header), key == length);
+                    let right = (key == length).then_some(value);
+                    assert_eq!(wanted.length_of_value(header), right);
+                    let short = right.filter(|value| (1..=WORD).contains(value));
+                    assert_eq!(wanted.length_of_short_value(header), short);
+                    // What is no header agrees with no key.
+                    for bit in 0..KEY_SHIFT {
+                        assert_eq!(wanted.length_of_value(header ^ 1 << bit), None);
+                        assert_eq!(wanted.length_of_short_value(header ^ 1 << bit), None);
+                    }
                 }
             }
-            assert!(
-                !wanted.agrees_with(
-                    Header {
-                        key: length,
-                        value: 0
-                    }
-                    .pack()
-                        ^ 1
-                )
-            );
         }
     }
 
@@ -345,7 +365,11 @@ mod tests {
         let key = vec![0; MAX_KEY + 1 + 3];
         let wanted = Wanted::new(&key);
         for key in [0, 3, MAX_KEY] {
-            assert!(!wanted.agrees_with(Header { key, value: 0 }.pack()));
+            for value in 0..2 * WORD {
+                let header = Header { key, value }.pack();
+                assert_eq!(wanted.length_of_value(header), None);
+                assert_eq!(wanted.length_of_short_value(header), None);
+            }
         }
     }
 

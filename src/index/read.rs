@@ -182,19 +182,37 @@ pub(crate) fn compare<'a>(segment: &'a Segment, at: usize, wanted: Wanted<'_>) -
         return Compared::NoRecord;
     };
     let word = header.load(Ordering::Relaxed);
-    if !wanted.agrees_with(word) {
-        return match Header::unpack(word) {
-            Some(_) => Compared::Other,
-            None => Compared::NoRecord,
-        };
+    // Two copies of what follows, the first for a value of one word.
+    if let Some(length) = wanted.length_of_short_value(word) {
+        return same(segment, at, words, wanted, length);
     }
-    let header = wanted.header(word);
-    let Some((key, value)) = split(segment, at, words, wanted.words(), header.value) else {
+    match wanted.length_of_value(word) {
+        Some(length) => same(segment, at, words, wanted, length),
+        None if Header::unpack(word).is_some() => Compared::Other,
+        None => Compared::NoRecord,
+    }
+}
+
+/// Whether a record of the right lengths is that of a key.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn same<'a>(
+    segment: &'a Segment,
+    at: usize,
+    words: &'a [AtomicU64],
+    wanted: Wanted<'_>,
+    length: usize,
+) -> Compared<'a> {
+    let Some((key, value)) = split(segment, at, words, wanted.words(), length) else {
         return Compared::NoRecord;
     };
     if !wanted.equals(key) {
         return Compared::Other;
     }
+    let header = Header {
+        key: wanted.key_length(),
+        value: length,
+    };
     Compared::Same(Record { header, key, value })
 }
 
