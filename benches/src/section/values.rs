@@ -34,8 +34,9 @@ pub(crate) fn run(run: &mut Run<'_>) -> Result {
                     teams.push(Team::start(player, &folder, None)?);
                     continue;
                 }
-                let (team, inserted) = filled(player, &folder, entries)?;
+                let (mut team, inserted) = filled(player, &folder, entries)?;
                 run.passed("values", &row, "insert", &player.about, inserted);
+                replace_first(run, &mut team, &row, entries)?;
                 teams.push(team);
             }
             for turn in 0..run.scale.turns {
@@ -46,6 +47,21 @@ pub(crate) fn run(run: &mut Run<'_>) -> Result {
         }
     }
     Ok(())
+}
+
+/// Replaces in a table where nothing was replaced before. Who writes beside the old value
+/// takes new memory for that, until old one comes back; later turns find it as it stays.
+fn replace_first(run: &mut Run<'_>, team: &mut Team, row: &str, entries: usize) -> Result {
+    let passed = team.pass(Pass {
+        operation: Operation::Replace,
+        keys: Keys::Hits,
+        first: 0,
+        count: entries,
+        most: run.scale.value_pass,
+    })?;
+    run.passed("values", row, "replace, first", &team.about, passed);
+    let done = passed.operations as usize;
+    fill(team, Keys::Hits, done, (2 * entries).saturating_sub(done))
 }
 
 fn turns(run: &mut Run<'_>, team: &mut Team, row: &str, entries: usize, turn: usize) -> Result {
