@@ -82,8 +82,10 @@ impl Scratch {
     }
 
     fn compile(&mut self, tree: &Path) -> Result {
-        // Into the folder of `cargo xtask loom`, where loom itself is built already.
+        // Not into the folder of `cargo xtask loom`: cargo takes two workspaces with the same
+        // packages for one, and the later build of either for that of both.
         let output = loom::cargo("--no-run --message-format json-render-diagnostics")
+            .env("CARGO_TARGET_DIR", self.folder.join("build"))
             .current_dir(tree)
             .output()?;
         if !output.status.success() {
