@@ -191,7 +191,7 @@ fn measure(arguments: &Arguments) -> Result<Results> {
     let mut run = Run {
         players,
         scale: &scale,
-        figures: std::mem::take(&mut results.figures),
+        figures: results.figures.clone(),
         folder,
     };
     for (name, section) in SECTIONS {
@@ -211,7 +211,6 @@ fn measure(arguments: &Arguments) -> Result<Results> {
             results.save(&arguments.target)?;
         }
     }
-    results.figures = run.figures;
     Ok(results)
 }
 
