@@ -87,7 +87,7 @@ impl Arena {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn allocate_here(&self, segment: &Segment, header: Header) -> Option<Space> {
-        let words = segment.geometry.record_words(header);
+        let words = header.words();
         let mut bump = self.bump.lock();
         let open = bump.current.as_mut()?;
         open.fits(segment, words)
@@ -108,7 +108,7 @@ impl Arena {
         header: Header,
         purpose: &Purpose,
     ) -> Result<Option<Space>> {
-        let words = segment.geometry.record_words(header);
+        let words = header.words();
         if words > segment.geometry.chunk_words {
             return self.allocate_run(segment, me, header, words, purpose);
         }

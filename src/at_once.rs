@@ -5,15 +5,15 @@
 //! much as the write, so these are apart, and leave such cases to it.
 //!
 //! # What is done while the memory brings the bucket
-//! A record is written before the stripe is locked if it will be needed. It is not if a
-//! value can be replaced in place, which nobody knows before the bucket is there; then
-//! the record is given up and its room is garbage. So a value that could be is written
-//! beforehand only after a [`Streak`] of new keys.
+//! A record is written before the stripe is locked if it will be needed. It is not if the
+//! bucket holds the entry itself, or if a value can be replaced in place, which nobody knows
+//! before the bucket is there; then the record is given up and its room is garbage. So a
+//! value that could be is written beforehand only after a [`Streak`] of new keys.
 
 use std::sync::atomic::{AtomicU32, Ordering as LocalOrdering};
 
 use crate::error::Result;
-use crate::index::locked::{Locked, Place};
+use crate::index::locked::{Locked, New, Place};
 use crate::index::probe::{self, Hash};
 use crate::index::read::Found;
 use crate::layout::WORD;
@@ -69,9 +69,9 @@ impl Writer {
             let space = self.arena.allocate_here(&self.segment, header)?;
             Some(Staged::write(self, space, header, key, value))
         };
+        probe::prefetch(&self.segment, hash);
         let mut record = None;
-        if self.streak.is_long() || !(1..=WORD).contains(&value.len()) {
-            probe::prefetch(&self.segment, hash);
+        if New::small(None, key, value).is_none() && (self.streak.is_long() || value.len() > WORD) {
             record = write_record();
         }
         let locked = self.lock(hash.stripe(&self.segment))?;
@@ -84,29 +84,36 @@ impl Writer {
             }
         };
         if let Some(place) = found {
-            if place.record.header.replaceable_in_place(value.len()) {
+            if place.entry.lengths.replaceable_in_place(value.len()) {
                 locked.store_in_place(place, record::word_from(value));
                 self.streak.ends();
                 return Ok(false);
             }
-            if self.segment.geometry.needs_run(place.record.header) {
+            if self.segment.geometry.needs_run(place.entry.lengths) {
                 // Its chunks are given back when it is unlinked: not here.
                 drop(locked);
                 return self.insert_anyhow(key, hash, value, record);
             }
         }
-        if record.is_none() {
+        let small = match record {
+            Some(_) => None,
+            None => New::small(found, key, value),
+        };
+        if small.is_none() && record.is_none() {
             record = write_record();
         }
-        // Where it lies: a move would take as long as a look-up.
-        let Some(record) = &record else {
-            drop(locked);
-            return self.insert_anyhow(key, hash, value, None);
+        let new = match (small, &record) {
+            (Some(small), _) => small,
+            (None, Some(record)) => New::Record(record.space()),
+            (None, None) => {
+                drop(locked);
+                return self.insert_anyhow(key, hash, value, None);
+            }
         };
         if let Some(place) = found {
-            locked.replace(place, record.space());
+            locked.replace(place, new);
         } else {
-            locked.insert(hash, record.space())?;
+            locked.insert(hash, new)?;
             self.streak.goes_on();
         }
         // Before the record is finished, which nobody waits for.
@@ -143,6 +150,7 @@ impl Writer {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn add_at_once(&self, key: &[u8], hash: Hash, add: i64) -> Result<Option<i64>> {
+        probe::prefetch(&self.segment, hash);
         let locked = self.lock(hash.stripe(&self.segment))?;
         let before = match locked.find_at_home(key, hash) {
             Found::Present(place) => add_to(&locked, place, add),
@@ -170,8 +178,8 @@ impl Writer {
 #[inline(always)]
 #[allow(clippy::inline_always)]
 fn add_to(locked: &Locked<'_>, place: Place<'_>, add: i64) -> Option<i64> {
-    let word = place.record.value.first()?;
-    if place.record.header.value != WORD {
+    let word = place.entry.value.first()?;
+    if place.entry.lengths.value != WORD {
         return None;
     }
     let value = word.load(Ordering::Relaxed).cast_signed();

@@ -23,12 +23,16 @@
 //!   dead are what a death leaves, and not wrong.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use crate::chunk::{self, State};
 use crate::error::Result;
 use crate::geometry::Geometry;
-use crate::index::locked::{Locked, Place};
-use crate::index::{probe, read};
+use crate::index::bucket::MAX_OVERFLOW;
+use crate::index::locked::Locked;
+use crate::index::probe;
+use crate::index::read::{self, Entry, Lies};
+use crate::index::slot::Content;
 use crate::layout::{
     CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, CHUNK_WORDS, HEADER_CHECKSUM, HEADER_CLEANINGS,
     HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED, HEADER_TAKE_OVERS,
@@ -155,6 +159,7 @@ pub(crate) fn reserved(geometry: &Geometry) -> impl Iterator<Item = usize> {
     header
         .chain(slots)
         .chain(stripes)
+        .chain(geometry.stripe(geometry.stripes())..geometry.bucket(0))
         .chain(geometry.state(geometry.chunks)..geometry.details_at)
         .chain(details)
         .chain(geometry.details(geometry.chunks)..geometry.arena_at)
@@ -220,25 +225,35 @@ fn check_stripe(segment: &Segment, stripe: usize, locked: &Locked<'_>, wrong: &m
     let range = segment.geometry.buckets_of(stripe);
     let mut keys = HashSet::new();
     for (i, number) in range.enumerate() {
-        if overflows[i] != stored_overflows[i] {
+        // A count that came to its greatest stays there.
+        if overflows[i] != stored_overflows[i] && stored_overflows[i] != MAX_OVERFLOW {
             wrong.push(format!(
                 "bucket {number}: {} keys passed over it and it says {}",
                 overflows[i], stored_overflows[i]
             ));
         }
-        for slot in probe::bucket(segment, number).tags().slots() {
-            let outcome = locked.place_of(number, slot).and_then(|place| {
+        let tags = probe::bucket(segment, number).tags();
+        if tags.has_stray_bits() {
+            wrong.push(format!("bucket {number}: has a tag and no slot for it"));
+        }
+        for slot in tags.slots() {
+            let outcome = locked.place(number, slot).and_then(|place| {
                 let (key, hash) = locked.hash_of(&place)?;
-                if locked.find(&key, hash)?.map(|found| found.at) != Some(place.at) {
+                let found = locked.find(&key, hash)?;
+                if found.map(|found| (found.bucket, found.slot)) != Some((number, slot)) {
                     wrong.push(format!(
                         "bucket {number}: the key in slot {slot} is not found by its hash"
                     ));
                 }
-                if !is_padded(&place) {
-                    wrong.push(format!(
-                        "the record at byte {} is not padded with zeros",
-                        place.at * WORD
-                    ));
+                if !is_padded(&place.entry) {
+                    wrong.push(match place.entry.at() {
+                        Some(at) => {
+                            format!("the record at byte {} is not padded with zeros", at * WORD)
+                        }
+                        None => format!(
+                            "bucket {number}: the entry in slot {slot} is not padded with zeros"
+                        ),
+                    });
                 }
                 if !keys.insert(key) {
                     wrong.push(format!("bucket {number}: a key stands twice in its stripe"));
@@ -252,10 +267,38 @@ fn check_stripe(segment: &Segment, stripe: usize, locked: &Locked<'_>, wrong: &m
     }
 }
 
-/// Whether the last word of a record's value has zeros behind the value.
-fn is_padded(place: &Place<'_>) -> bool {
-    let rest = place.record.header.value % WORD;
-    let last = place.record.value.get(place.record.header.value / WORD);
+/// The slots in use of some buckets, with the buckets' numbers.
+pub(crate) fn slots_in_use(
+    segment: &Segment,
+    buckets: Range<usize>,
+) -> impl Iterator<Item = (usize, usize)> {
+    buckets.flat_map(|number| {
+        let tags = probe::bucket(segment, number).tags();
+        tags.slots().map(move |slot| (number, slot))
+    })
+}
+
+/// The words of a small entry's slot as they should be; `None` for a record.
+pub(crate) fn right_content(entry: &Entry<'_>) -> Option<Content> {
+    if entry.at().is_some() {
+        return None;
+    }
+    Content::small(&entry.key().ok()?, &entry.value().ok()?)
+}
+
+/// Whether an entry has zeros behind its value.
+pub(crate) fn is_padded(entry: &Entry<'_>) -> bool {
+    let Entry {
+        lengths,
+        value,
+        lies,
+    } = *entry;
+    if let Lies::InSlot { head } = lies {
+        let tail = value.first().map(|tail| tail.load(Ordering::Relaxed));
+        return right_content(entry) == Some(Content { head, tail });
+    }
+    let rest = lengths.value % WORD;
+    let last = value.get(lengths.value / WORD);
     rest == 0 || last.is_none_or(|word| word.load(Ordering::Relaxed) >> (8 * rest) == 0)
 }
 
@@ -281,18 +324,16 @@ impl Census {
     /// With the locks of all stripes. Slots that lead to no record are left out.
     pub(crate) fn take(segment: &Segment) -> Self {
         let mut records = Vec::new();
-        for bucket in 0..segment.geometry.buckets {
-            let words = probe::bucket(segment, bucket);
-            for slot in words.tags().slots() {
-                let at = segment.geometry.word_of(words.slot(slot));
-                if let Some(record) = read::open(segment, at) {
-                    records.push(Live {
-                        at,
-                        words: segment.geometry.record_words(record.header),
-                        bucket,
-                        slot,
-                    });
-                }
+        for (bucket, slot) in slots_in_use(segment, 0..segment.geometry.buckets) {
+            if let Ok(entry) = read::open(segment, probe::bucket(segment, bucket), slot)
+                && let Some(at) = entry.at()
+            {
+                records.push(Live {
+                    at,
+                    words: entry.lengths.words(),
+                    bucket,
+                    slot,
+                });
             }
         }
         records.sort_unstable_by_key(|record| record.at);
@@ -478,7 +519,7 @@ pub(crate) fn contents_faults(
 /// The words of the record at a word, if there is one that ends before `until`.
 pub(crate) fn record_at(segment: &Segment, at: usize, until: usize) -> Option<usize> {
     let header = Header::unpack(load(segment, at))?;
-    let words = segment.geometry.record_words(header);
+    let words = header.words();
     (words <= until - at).then_some(words)
 }
 

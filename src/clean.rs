@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use crate::arena::{self, Purpose};
 use crate::chunk::{self, State};
 use crate::error::{Error, Result};
-use crate::index::locked;
+use crate::index::locked::{self, New};
 use crate::index::probe::Hash;
 use crate::index::read;
 use crate::layout::{HEADER_CLEANINGS, RESERVED_CHUNKS};
@@ -261,10 +261,10 @@ impl Writer {
         let end = at + chunk::cursor(segment, chunk);
         let mut key = Vec::new();
         while at < end {
-            let record = read::open(segment, at).ok_or_else(|| {
+            let record = read::open_record(segment, at).ok_or_else(|| {
                 Segment::damaged("a chunk holds no record where one should be", at)
             })?;
-            let length = segment.geometry.record_words(record.header);
+            let length = record.header.words();
             if at + length > end {
                 return Err(Segment::damaged("a record reaches past its chunk", at));
             }
@@ -272,23 +272,23 @@ impl Writer {
             let hash = Hash::of(segment, &key);
             let locked = self.lock(hash.stripe(segment))?;
             if let Some(place) = locked.find_record(hash, at)? {
-                if place.record.header != record.header {
+                if place.entry.lengths != record.header {
                     return Err(Segment::damaged("a record changed its lengths", at));
                 }
-                let Some(space) =
-                    self.arena
-                        .allocate(segment, &self.me, place.record.header, purpose)?
+                let Some(space) = self
+                    .arena
+                    .allocate(segment, &self.me, record.header, purpose)?
                 else {
                     return Ok(false);
                 };
                 // The header is there already.
-                let target = &segment.words()[space.at + 1..space.at + place.record.header.words()];
+                let target = &segment.words()[space.at + 1..space.at + record.header.words()];
                 for (from, to) in record.key.iter().chain(record.value).zip(target) {
                     to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
                     process_crash_point!("clean: word copied");
                 }
                 crash_point!("clean: record copied");
-                locked.replace(place, &space);
+                locked.replace(place, New::Record(&space));
                 self.arena.finish(segment, &self.me, &space);
             }
             drop(locked);

@@ -9,8 +9,7 @@ use crate::layout::{
     FORMAT_VERSION, HEADER_CAPACITY, HEADER_CHECKSUM, HEADER_CHUNK_BYTES, HEADER_CHUNKS,
     HEADER_CODEC, HEADER_CREATED, HEADER_FINGERPRINT, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_MAGIC,
     HEADER_PARTICIPANTS, HEADER_SEGMENT_BYTES, HEADER_STRIPE_BUCKETS, HEADER_STRIPES,
-    HEADER_UNIT_BYTES, HEADER_VALUE_SPACE, HEADER_VERSION, HEADER_WORDS, MAGIC, MAX_PARTICIPANTS,
-    WORD, fingerprint,
+    HEADER_VALUE_SPACE, HEADER_VERSION, HEADER_WORDS, MAGIC, MAX_PARTICIPANTS, WORD, fingerprint,
 };
 use crate::sync::{AtomicU64, Ordering, process_crash_point};
 
@@ -39,7 +38,6 @@ impl Geometry {
         put(HEADER_PARTICIPANTS, self.participants as u64);
         put(HEADER_CHUNKS, self.chunks as u64);
         put(HEADER_CHUNK_BYTES, (self.chunk_words * WORD) as u64);
-        put(HEADER_UNIT_BYTES, (WORD << self.unit_bits) as u64);
         put(HEADER_HASH_SEED, seed);
         put(HEADER_CODEC, codec);
         put(HEADER_CREATED, created);
@@ -105,9 +103,7 @@ impl Geometry {
             chunk_bytes as usize / WORD,
         )
         .ok_or_else(|| damaged("the geometry is out of range", HEADER_CAPACITY))?;
-        if get(HEADER_SEGMENT_BYTES) != (geometry.words * WORD) as u64
-            || get(HEADER_UNIT_BYTES) != (WORD << geometry.unit_bits) as u64
-        {
+        if get(HEADER_SEGMENT_BYTES) != (geometry.words * WORD) as u64 {
             return Err(damaged(
                 "the geometry contradicts itself",
                 HEADER_SEGMENT_BYTES,

@@ -5,7 +5,6 @@ use std::iter::FusedIterator;
 
 use crate::error::Result;
 use crate::index::{probe, read};
-use crate::record;
 use crate::segment::Segment;
 use crate::table::Table;
 
@@ -103,7 +102,7 @@ pub(crate) enum Part {
     Key,
 }
 
-/// Reads all entries of a bucket; `None` if records were unlinked meanwhile.
+/// Reads all entries of a bucket; `None` if one was unlinked meanwhile.
 pub(crate) fn read_bucket(
     segment: &Segment,
     number: usize,
@@ -112,28 +111,21 @@ pub(crate) fn read_bucket(
     let bucket = probe::bucket(segment, number);
     let tags = bucket.tags();
     let mut entries = Vec::with_capacity(tags.occupied().count_ones() as usize);
-    let damaged = |at| {
-        if read::still(bucket, tags) {
-            Err(read::no_record(at))
-        } else {
-            Ok(None)
-        }
-    };
     for slot in tags.slots() {
-        let at = segment.geometry.word_of(bucket.slot(slot));
-        let Some(record) = read::open(segment, at) else {
-            return damaged(at);
+        let entry = match read::open(segment, bucket, slot) {
+            Ok(entry) => entry,
+            Err(damage) if read::still(bucket, tags) => return Err(damage.error(segment, number)),
+            Err(_) => return Ok(None),
         };
         // The lengths are not to be trusted before.
         if !read::still(bucket, tags) {
             return Ok(None);
         }
-        let (mut key, mut value) = (Vec::new(), Vec::new());
-        record::load_bytes(record.key, record.header.key, &mut key)?;
-        if part == Part::Whole {
-            record::load_bytes(record.value, record.header.value, &mut value)?;
-        }
-        entries.push((key, value));
+        let value = match part {
+            Part::Whole => entry.value()?,
+            Part::Key => Vec::new(),
+        };
+        entries.push((entry.key()?, value));
     }
     Ok(read::still(bucket, tags).then_some(entries))
 }

@@ -30,7 +30,7 @@ pub(crate) const PAGE: usize = if cfg!(loom) { LINE } else { 512 };
 /// `b"shmtable"`.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"shmtable");
 /// Raised with every change of the format.
-pub(crate) const FORMAT_VERSION: u64 = 1;
+pub(crate) const FORMAT_VERSION: u64 = 2;
 
 // Header words. 0 to 15 never change after creation; 16 is their checksum.
 pub(crate) const HEADER_MAGIC: usize = 0;
@@ -44,7 +44,6 @@ pub(crate) const HEADER_STRIPE_BUCKETS: usize = 7;
 pub(crate) const HEADER_PARTICIPANTS: usize = 8;
 pub(crate) const HEADER_CHUNKS: usize = 9;
 pub(crate) const HEADER_CHUNK_BYTES: usize = 10;
-pub(crate) const HEADER_UNIT_BYTES: usize = 11;
 pub(crate) const HEADER_HASH_SEED: usize = 12;
 pub(crate) const HEADER_CODEC: usize = 13;
 pub(crate) const HEADER_CREATED: usize = 14;
@@ -84,18 +83,23 @@ pub(crate) const STRIPE_CONTENDED: usize = 3;
 /// Acquisitions of the lock, counted when it is let go.
 pub(crate) const STRIPE_ACQUIRED: usize = 4;
 
-/// Words of a bucket: one cache line.
-pub(crate) const BUCKET_WORDS: usize = LINE;
-/// Slots of a bucket.
-pub(crate) const BUCKET_SLOTS: usize = 11;
+/// Words of a bucket: two cache lines, to whose size it is aligned.
+pub(crate) const BUCKET_WORDS: usize = 2 * LINE;
+/// Slots of a bucket, numbered from 1.
+pub(crate) const BUCKET_SLOTS: usize = 7;
+/// Bits of a bucket's overflow count; above them in its word is the version.
+pub(crate) const OVERFLOW_BITS: u32 = 24;
 /// The slots that are used, a bit each: all of them, but for models, where few keys
-/// must fill a bucket; there two slots that share a word, and one whose tag shares
-/// its word with the version.
+/// must fill a bucket.
 pub(crate) const USED_SLOTS: u32 = if cfg!(loom) {
-    0b001_0000_0011
+    0b1110
 } else {
-    (1 << BUCKET_SLOTS) - 1
+    ((1 << BUCKET_SLOTS) - 1) << 1
 };
+/// Most bytes of a small entry's key and value together; the value has a word at most.
+pub(crate) const SMALL_BYTES: usize = 15;
+/// Bytes of a small entry's key that the head of its slot takes.
+pub(crate) const HEAD_BYTES: usize = 7;
 
 /// Words of a chunk's details.
 pub(crate) const CHUNK_WORDS: usize = LINE;
@@ -118,7 +122,7 @@ pub(crate) const CLAIM_BYTES: u64 = 1 << 62;
 /// Chunks kept back for cleaning.
 pub(crate) const RESERVED_CHUNKS: usize = if cfg!(loom) { 1 } else { 4 };
 /// Bytes a record may need above its key and its value: its header and two
-/// paddings, at the smallest unit.
+/// paddings.
 pub(crate) const RECORD_OVERHEAD: usize = 24;
 /// Most participant slots a table may have.
 pub(crate) const MAX_PARTICIPANTS: usize = 4096;
@@ -137,7 +141,6 @@ pub(crate) fn fingerprint() -> u64 {
         HEADER_PARTICIPANTS,
         HEADER_CHUNKS,
         HEADER_CHUNK_BYTES,
-        HEADER_UNIT_BYTES,
         HEADER_HASH_SEED,
         HEADER_CODEC,
         HEADER_CREATED,
@@ -158,6 +161,9 @@ pub(crate) fn fingerprint() -> u64 {
         STRIPE_ACQUIRED,
         BUCKET_WORDS,
         BUCKET_SLOTS,
+        OVERFLOW_BITS as usize,
+        SMALL_BYTES,
+        HEAD_BYTES,
         CHUNK_WORDS,
         CHUNK_CURSOR,
         CHUNK_LIVE,
@@ -186,10 +192,10 @@ mod tests {
         }
         let mut here: Vec<(&str, u64)> = named! {
             WORD LINE PAGE HEADER_WORDS PARTICIPANT_WORDS STRIPE_WORDS BUCKET_WORDS BUCKET_SLOTS
-            CHUNK_WORDS RESERVED_CHUNKS MAX_PARTICIPANTS
+            SMALL_BYTES HEAD_BYTES CHUNK_WORDS RESERVED_CHUNKS MAX_PARTICIPANTS
             HEADER_MAGIC HEADER_VERSION HEADER_FINGERPRINT HEADER_SEGMENT_BYTES HEADER_CAPACITY
             HEADER_VALUE_SPACE HEADER_STRIPES HEADER_STRIPE_BUCKETS HEADER_PARTICIPANTS
-            HEADER_CHUNKS HEADER_CHUNK_BYTES HEADER_UNIT_BYTES HEADER_HASH_SEED HEADER_CODEC
+            HEADER_CHUNKS HEADER_CHUNK_BYTES HEADER_HASH_SEED HEADER_CODEC
             HEADER_CREATED HEADER_FLAGS HEADER_CHECKSUM HEADER_POPULATED HEADER_TAKE_OVERS
             HEADER_CLEANINGS FLAG_ANONYMOUS
             PARTICIPANT_STATE PARTICIPANT_PID PARTICIPANT_SINCE READERS_BYTE CLAIM_BYTES
@@ -198,6 +204,7 @@ mod tests {
         }
         .into();
         here.push(("CURSOR_BITS", CURSOR_BITS.into()));
+        here.push(("OVERFLOW_BITS", OVERFLOW_BITS.into()));
         here.push(("KEY_SHIFT", record::KEY_SHIFT.into()));
         here.push(("VALUE_SHIFT", record::VALUE_SHIFT.into()));
         let mut there: Vec<(&str, u64)> = include_str!("../docs/format.md")

@@ -225,13 +225,15 @@
 //!
 //! # What things cost
 //!
-//! - A look-up: a hash of the key, one cache line of the index, one record.
+//! - A look-up: a hash of the key, and a bucket, which is two neighbouring cache lines. It
+//!   holds *small entries* as a whole: those of 15 bytes at most, key and value together,
+//!   whose value has 8 at most. Others cost a record more.
 //! - A write: the same, an uncontended lock (one compare-exchange), and a copy of
 //!   key and value, made before the lock is taken if they have more than 256 bytes.
-//!   A value of 1 to 8 bytes that keeps its length is replaced in place.
-//! - Memory: about 8 bytes for each entry of the capacity from the start; then key
-//!   and value, each rounded up to 8 bytes, and 8 bytes more; then what was replaced
-//!   and not cleaned away yet, about as much again.
+//!   A value of 8 bytes at most that keeps its length is replaced in place.
+//! - Memory: about 28 bytes for each entry of the capacity from the start, and nothing
+//!   more for small ones; for others key and value, each rounded up to 8 bytes, and 8
+//!   bytes more; then what was replaced and not cleaned away yet, about as much again.
 //! - Locks: writers of different keys meet only by chance, if their keys fall on the
 //!   same of many stripes.
 //! - [`len`](Table::len) looks at every stripe, [`stats`](Table::stats) at every

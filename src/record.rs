@@ -1,8 +1,9 @@
 //! Records: how one key and one value lie in the arena.
 //!
 //! A header word, the key's bytes, the value's bytes, each padded with zeros to
-//! a word. A record is immutable once published, but for a value of one word,
-//! which a writer may replace by a single store under the stripe lock.
+//! a word. A record is immutable once published, but for a value of one word at most,
+//! which a writer may replace by a single store under the stripe lock. Small entries
+//! have no record: see `index::slot`.
 //!
 //! Header word:
 //!
@@ -73,7 +74,7 @@ impl Header {
     /// Whether a value of `length` bytes may take this record's value's place by
     /// one store.
     pub(crate) fn replaceable_in_place(self, length: usize) -> bool {
-        self.value == length && (1..=WORD).contains(&length)
+        self.value == length && length <= WORD
     }
 }
 
@@ -196,15 +197,6 @@ impl<'a> Wanted<'a> {
         header
             .wrapping_sub(Header { key, value }.pack())
             .rotate_right(VALUE_SHIFT)
-    }
-
-    /// The length of the value of a record with this header word, if its key is as long as
-    /// this one and its value takes one word: one comparison for all of it, because most
-    /// that are looked for are such.
-    #[inline]
-    pub(crate) fn length_of_short_value(self, header: u64) -> Option<usize> {
-        let surplus = self.surplus(header);
-        (surplus < WORD as u64).then(|| surplus as usize + 1)
     }
 
     /// The length of the value of a record with this header word, if its key is as long as
@@ -348,12 +340,9 @@ mod tests {
                     let header = Header { key, value }.pack();
                     let right = (key == length).then_some(value);
                     assert_eq!(wanted.length_of_value(header), right);
-                    let short = right.filter(|value| (1..=WORD).contains(value));
-                    assert_eq!(wanted.length_of_short_value(header), short);
                     // What is no header agrees with no key.
                     for bit in 0..KEY_SHIFT {
                         assert_eq!(wanted.length_of_value(header ^ 1 << bit), None);
-                        assert_eq!(wanted.length_of_short_value(header ^ 1 << bit), None);
                     }
                 }
             }
@@ -368,7 +357,6 @@ mod tests {
             for value in 0..2 * WORD {
                 let header = Header { key, value }.pack();
                 assert_eq!(wanted.length_of_value(header), None);
-                assert_eq!(wanted.length_of_short_value(header), None);
             }
         }
     }

@@ -21,7 +21,7 @@
 //! sealed; the rest is damaged as before, and repair can be called again. A record's
 //! header is stored before the cursor that covers it, as everywhere.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::arena;
 use crate::check::{self, Census, Live};
@@ -132,14 +132,16 @@ fn put_word(word: &AtomicU64, value: u64) -> bool {
     differs
 }
 
-/// An entry whose slot leads to a record that may be its own.
+/// An entry that its slot holds, or leads to a record of which may be its own.
 struct Candidate {
-    chunk: usize,
-    words: usize,
+    /// The chunk of its record, and the record's words.
+    record: Option<(usize, usize)>,
     bucket: usize,
     slot: usize,
     hash: Hash,
     tagged: bool,
+    /// Whether reads find it, and not another entry of its key.
+    found: bool,
 }
 
 impl<'a> Repair<'a> {
@@ -266,12 +268,14 @@ impl<'a> Repair<'a> {
         let mut sure: HashMap<usize, usize> = HashMap::new();
         for (stripe, locked) in self.stripes.iter().enumerate() {
             let buckets = self.segment.geometry.buckets_of(stripe);
-            let used: Vec<(usize, usize)> = buckets
-                .flat_map(|bucket| {
-                    let tags = probe::bucket(self.segment, bucket).tags();
-                    tags.slots().map(move |slot| (bucket, slot))
-                })
-                .collect();
+            for number in buckets.clone() {
+                let bucket = probe::bucket(self.segment, number);
+                if bucket.tags().has_stray_bits() {
+                    bucket.mend_tag(0, 0);
+                    self.say(format!("bucket {number}: a tag without a slot was cleared"));
+                }
+            }
+            let used: Vec<(usize, usize)> = check::slots_in_use(self.segment, buckets).collect();
             let (_, counted) = locked.counts();
             unfound.push(counted.saturating_sub(used.len() as u64));
             // Somebody's tag was changed, or an empty slot got one: the count tells.
@@ -289,14 +293,20 @@ impl<'a> Repair<'a> {
             }
             for (_, mut same) in entries {
                 same.sort_by_key(|candidate| {
-                    (!candidate.tagged, self.distance(candidate), candidate.slot)
+                    let distance = self.distance(candidate);
+                    (
+                        !candidate.found,
+                        !candidate.tagged,
+                        distance,
+                        candidate.slot,
+                    )
                 });
                 let mut same = same.into_iter();
                 if let Some(first) = same.next() {
-                    if first.tagged {
-                        *sure.entry(first.chunk).or_default() += first.words;
-                    } else {
+                    if !first.tagged {
                         untagged.push((stripe, first));
+                    } else if let Some((chunk, words)) = first.record {
+                        *sure.entry(chunk).or_default() += words;
                     }
                 }
                 for other in same {
@@ -309,17 +319,17 @@ impl<'a> Repair<'a> {
         untagged.sort_by_key(|(_, candidate)| (candidate.bucket, candidate.slot));
         for (stripe, candidate) in untagged {
             let Candidate { bucket, slot, .. } = candidate;
-            // If its chunk counts its words as live, the tag was damaged, and not the
-            // slot.
-            let sure = sure.entry(candidate.chunk).or_default();
-            let counted = chunk::live(self.segment, candidate.chunk);
-            if surpluses[stripe] == 0 && *sure + candidate.words <= counted {
-                *sure += candidate.words;
-                let words = probe::bucket(self.segment, bucket);
-                words.publish(slot, candidate.hash.tag(), words.slot(slot));
-                crash_point!("mend: slot tagged, version not bumped");
-                words.bump_version();
-                crash_point!("mend: slot tagged");
+            // If its stripe counts it, and its chunk counts its words as live, the tag was
+            // damaged, and not the slot.
+            let counted = surpluses[stripe] == 0
+                && candidate.record.is_none_or(|(chunk, words)| {
+                    let sure = sure.entry(chunk).or_default();
+                    let live = *sure + words <= chunk::live(self.segment, chunk);
+                    *sure += if live { words } else { 0 };
+                    live
+                });
+            if counted {
+                probe::bucket(self.segment, bucket).mend_tag(slot, candidate.hash.tag());
                 self.say(format!(
                     "bucket {bucket}, slot {slot}: its key's tag was stored again"
                 ));
@@ -335,7 +345,7 @@ impl<'a> Repair<'a> {
         Ok(unfound)
     }
 
-    /// What a slot leads to, if it can be an entry of its stripe.
+    /// What a slot holds, if it can be an entry of its stripe.
     fn candidate(
         &self,
         locked: &Locked<'a>,
@@ -343,31 +353,35 @@ impl<'a> Repair<'a> {
         slot: usize,
     ) -> Result<(Vec<u8>, Candidate)> {
         let geometry = &self.segment.geometry;
-        let place = locked.place_of(bucket, slot)?;
+        let place = locked.place(bucket, slot)?;
         let (key, hash) = locked.hash_of(&place)?;
-        let words = geometry.record_words(place.record.header);
-        let chunk = geometry.chunk_of(place.at);
-        let begin = geometry.chunk(chunk);
-        let fits = if words > geometry.chunk_words {
-            place.at == begin
-        } else {
-            place.at + words <= begin + geometry.chunk_words
-        };
-        if !fits {
-            return Err(Segment::damaged(
-                "it leads to a record that lies in two chunks",
-                place.at,
-            ));
+        let words = place.entry.lengths.words();
+        let record = place.entry.at().map(|at| (geometry.chunk_of(at), words));
+        if let (Some(at), Some((chunk, words))) = (place.entry.at(), record) {
+            let begin = geometry.chunk(chunk);
+            let fits = if words > geometry.chunk_words {
+                at == begin
+            } else {
+                at + words <= begin + geometry.chunk_words
+            };
+            if !fits {
+                return Err(Segment::damaged(
+                    "it leads to a record that lies in two chunks",
+                    at,
+                ));
+            }
         }
         let tags = probe::bucket(self.segment, bucket).tags();
         let tagged = tags.matching(hash.tag()) & 1 << slot != 0;
+        let found = locked.find(&key, hash).ok().flatten();
+        let found = found.is_some_and(|found| (found.bucket, found.slot) == (bucket, slot));
         let candidate = Candidate {
-            chunk,
-            words,
+            record,
             bucket,
             slot,
             hash,
             tagged,
+            found,
         };
         Ok((key, candidate))
     }
@@ -398,7 +412,7 @@ impl<'a> Repair<'a> {
                 furthest = Some(record);
                 continue;
             };
-            let wrong = if fit.of(self.segment, record) > fit.of(self.segment, before) {
+            let wrong = if fit.of(self.segment, record) >= fit.of(self.segment, before) {
                 furthest = Some(record);
                 before
             } else {
@@ -415,8 +429,24 @@ impl<'a> Repair<'a> {
     /// Zeros behind keys, which are compared by words, and behind values.
     fn padding(&mut self) {
         let segment = self.segment;
+        for (bucket, slot) in check::slots_in_use(segment, 0..segment.geometry.buckets) {
+            let words = probe::bucket(segment, bucket);
+            let Ok(entry) = read::open(segment, words, slot) else {
+                continue;
+            };
+            if let Some(content) = check::right_content(&entry)
+                && !check::is_padded(&entry)
+            {
+                // Readers compare keys with whole heads: the version tells them to look again.
+                words.republish(slot, content);
+                crash_point!("mend: slot padded");
+                self.say(format!(
+                    "bucket {bucket}: the entry in slot {slot} was padded with zeros"
+                ));
+            }
+        }
         for record in Census::take(segment).0 {
-            let Some(Record { header, key, value }) = read::open(segment, record.at) else {
+            let Some(Record { header, key, value }) = read::open_record(segment, record.at) else {
                 continue;
             };
             for (words, length) in [(key, header.key), (value, header.value)] {
@@ -632,9 +662,6 @@ fn filled(segment: &Segment, chunk: usize) -> usize {
 /// How well records fit their chunks; what was found out is kept.
 #[derive(Default)]
 struct Fit {
-    /// Words at which a walk from their chunk's beginning comes by, of the chunks asked
-    /// about.
-    met: HashMap<usize, HashSet<usize>>,
     /// Whether a walk from a word comes to its chunk's cursor.
     arrives: HashMap<usize, bool>,
 }
@@ -646,25 +673,11 @@ impl Fit {
         let run = record.words.div_ceil(geometry.chunk_words);
         let place =
             check::in_use(chunk::state(segment, chunk)) && chunk::run(segment, chunk) == run;
-        let begin = geometry.chunk(chunk);
         let end = filled(segment, chunk);
-        let met = self.met.entry(chunk).or_insert_with(|| {
-            let mut met = HashSet::new();
-            let mut at = begin;
-            while at < end {
-                met.insert(at);
-                match check::record_at(segment, at, end) {
-                    Some(words) => at += words,
-                    None => break,
-                }
-            }
-            met
-        });
-        let met = met.contains(&record.at);
         // A record whose length is wrong leads the walk past the next one: where its
         // own end leads counts for more.
         let arrives = self.arrives(segment, record.at, end);
-        4 * u32::from(place) + 2 * u32::from(arrives) + u32::from(met)
+        2 * u32::from(place) + u32::from(arrives)
     }
 
     fn arrives(&mut self, segment: &Segment, from: usize, end: usize) -> bool {

@@ -12,7 +12,7 @@
 use crate::arena::{Purpose, Space};
 use crate::clean::Effort;
 use crate::error::{Error, Result};
-use crate::index::locked::{self, Locked, Place};
+use crate::index::locked::{Locked, New, Place};
 use crate::index::probe::Hash;
 use crate::layout::WORD;
 use crate::record::{self, Header};
@@ -101,35 +101,32 @@ impl Current<'_> {
         let Some(place) = &self.0 else {
             return Ok(0);
         };
-        if place.record.header.value != WORD {
+        if place.entry.lengths.value != WORD {
             return Err(Error::NotACounter {
-                length: place.record.header.value,
+                length: place.entry.lengths.value,
             });
         }
-        let word = place.record.value.first();
+        let word = place.entry.value.first();
         Ok(word.map_or(0, |word| word.load(Ordering::Relaxed)) as i64)
     }
 
     /// A copy of the value.
     pub(crate) fn read(&self) -> Result<Option<Vec<u8>>> {
-        self.0.map(locked::value_of).transpose()
+        self.0.map(|place| place.entry.value()).transpose()
     }
 
     /// Whether this is the value; `None` is absence.
     pub(crate) fn is(&self, expected: Option<&[u8]>) -> bool {
         match (&self.0, expected) {
             (None, None) => true,
-            (Some(place), Some(value)) => {
-                place.record.header.value == value.len()
-                    && record::equal_bytes(place.record.value, value)
-            }
+            (Some(place), Some(value)) => place.entry.has_value(value),
             _ => false,
         }
     }
 }
 
 impl Change<'_> {
-    /// The word that the value found becomes by one store, if it can: see
+    /// What the value found becomes by one store, if it can: see
     /// [`Header::replaceable_in_place`].
     #[inline]
     fn in_place(&self, found: Header) -> Option<u64> {
@@ -174,7 +171,7 @@ impl Writer {
     /// Writes a record, making room for it if need be. No lock may be held.
     pub(crate) fn stage(&self, key: &[u8], value: &[u8]) -> Result<Staged<'_>> {
         let header = Header::of(key, value);
-        let words = self.segment.geometry.record_words(header);
+        let words = header.words();
         let mut effort = Effort::default();
         loop {
             match self.try_stage(key, value) {
@@ -223,7 +220,7 @@ impl Writer {
                 return Err(Error::Reentrant);
             }
             if let Some(place) = found
-                && let Some(word) = change.in_place(place.record.header)
+                && let Some(word) = change.in_place(place.entry.lengths)
             {
                 locked.store_in_place(place, word);
                 return Ok((result, change));
@@ -261,7 +258,8 @@ impl Writer {
         }
     }
 
-    /// Publishes a record of a value; `false` if there is no room for it.
+    /// Publishes a value: in its slot if it can be there and has no record yet; `false` if
+    /// there is no room for a record.
     fn put<'a>(
         &'a self,
         locked: &Locked<'_>,
@@ -271,6 +269,19 @@ impl Writer {
         value: &[u8],
         staged: &mut Option<Staged<'a>>,
     ) -> Result<bool> {
+        let publish = |new: New<'_>| match found {
+            Some(place) => {
+                locked.replace(place, new);
+                Ok(())
+            }
+            None => locked.insert(hash, new),
+        };
+        if staged.is_none()
+            && let Some(small) = New::small(found, key, value)
+        {
+            publish(small)?;
+            return Ok(true);
+        }
         let record = match staged.take() {
             Some(staged) => staged,
             None => match self.try_stage(key, value) {
@@ -279,10 +290,7 @@ impl Writer {
                 Err(error) => return Err(error),
             },
         };
-        match found {
-            Some(place) => locked.replace(place, &record.space),
-            None => locked.insert(hash, &record.space)?,
-        }
+        publish(New::Record(&record.space))?;
         Ok(true)
     }
 
@@ -290,8 +298,10 @@ impl Writer {
     /// that, cleaning will.
     fn reclaim(&self, place: Place<'_>) {
         let geometry = &self.segment.geometry;
-        if geometry.needs_run(place.record.header) {
-            let chunk = geometry.chunk_of(place.at);
+        if let Some(at) = place.entry.at()
+            && geometry.needs_run(place.entry.lengths)
+        {
+            let chunk = geometry.chunk_of(at);
             let _ = self.clean(chunk, &Purpose::Move { away_from: 0..0 });
         }
     }

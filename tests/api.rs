@@ -1039,14 +1039,14 @@ fn stats_fit_what_was_done() {
 
 #[test]
 fn short_values_replaced_leave_little_garbage() {
-    // A header, a key and a value of a word each.
-    const RECORD: usize = 24;
+    // A header, a key of two words and a value of one.
+    const RECORD: usize = 32;
     for (new, replaced) in [(1, 1), (3, 3), (4, 1), (10, 10), (100, 1000)] {
         let table = Options::new().capacity(2000).create_anonymous().unwrap();
-        let mut keys = 0_u64..;
+        let mut keys = 0_u128..;
         let mut added = 0;
         while added < 1000 {
-            let keys: Vec<_> = keys.by_ref().take(new).map(u64::to_le_bytes).collect();
+            let keys: Vec<_> = keys.by_ref().take(new).map(u128::to_le_bytes).collect();
             for key in &keys {
                 assert!(table.insert(key, b"1").unwrap());
             }
@@ -1066,6 +1066,36 @@ fn short_values_replaced_leave_little_garbage() {
             "{new} new, {replaced} replaced: {dead}"
         );
     }
+}
+
+#[test]
+fn small_entries_take_no_value_space() {
+    let table = Options::new()
+        .capacity(1000)
+        .value_space(15)
+        .create_anonymous()
+        .unwrap();
+    let keys: Vec<_> = (0..1000_u64).map(u64::to_le_bytes).collect();
+    for key in &keys {
+        assert!(table.insert(key, b"7 bytes").unwrap());
+        assert!(!table.insert(key, b"7 other").unwrap());
+        assert_eq!(table.get(key).unwrap(), some(b"7 other"));
+    }
+    assert_eq!(table.fetch_add(b"counter", 5).unwrap(), 0);
+    assert!(table.remove(&keys[0]).unwrap());
+    let stats = table.stats().unwrap();
+    assert_eq!((stats.entries, stats.chunks_open), (1000, 0));
+    assert_eq!((stats.value_bytes_live, stats.value_bytes_dead), (0, 0));
+    // Values of another length do, but those that follow these do not.
+    for key in &keys[1..] {
+        assert!(!table.insert(key, b"6 more").unwrap());
+        assert_eq!(table.get(key).unwrap(), some(b"6 more"));
+        assert!(!table.insert(key, b"7 again").unwrap());
+        assert_eq!(table.get(key).unwrap(), some(b"7 again"));
+    }
+    let stats = table.stats().unwrap();
+    assert_eq!((stats.entries, stats.value_bytes_live), (1000, 0));
+    assert_sound(&table);
 }
 
 #[test]

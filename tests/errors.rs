@@ -761,11 +761,11 @@ fn records_that_are_none_are_corrupted_and_never_a_panic() {
     let reader = Table::open_read_only(&named.name).unwrap();
     let file = open_file(&named.name.path());
     let key = |number: u32| number.to_le_bytes();
+    // Too large for a slot.
+    let value = |number: u32| bytes(1, 12 + number as usize);
     let insert_all = || {
         for number in 0..200 {
-            named
-                .insert(&key(number), &bytes(1, number as usize))
-                .unwrap();
+            named.insert(&key(number), &value(number)).unwrap();
         }
     };
     insert_all();
@@ -838,7 +838,7 @@ fn records_that_are_none_are_corrupted_and_never_a_panic() {
         let _ = named.check();
         let _ = named.stats();
         write_at(&file, &good, arena);
-        assert_eq!(named.get(&key(77)).unwrap(), Some(bytes(1, 77)));
+        assert_eq!(named.get(&key(77)).unwrap(), Some(value(77)));
     }
 }
 

@@ -9,12 +9,12 @@
 mod common;
 
 use std::collections::HashMap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::time::{Duration, Instant};
 
 #[cfg(target_os = "linux")]
 use shmtable::Claimed;
-use shmtable::{Options, Table, TypedTable};
+use shmtable::{Error, Options, Table, TypedTable};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 const DOCUMENT: &str = include_str!("../docs/format.md");
@@ -92,6 +92,17 @@ struct Reader {
     arena_at: usize,
 }
 
+/// An entry, and where it lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entry {
+    key: Vec<u8>,
+    value: Vec<u8>,
+    /// The bucket and the slot.
+    slot: (usize, usize),
+    /// The word where its record begins; `None`: its slot holds it.
+    record: Option<usize>,
+}
+
 impl Reader {
     fn of(table: &Table) -> Self {
         let mut reader = Self {
@@ -106,7 +117,8 @@ impl Reader {
         let get = |name| reader.document.get(name);
         let stripes_at =
             get("HEADER_WORDS") + reader.header("HEADER_PARTICIPANTS") * get("PARTICIPANT_WORDS");
-        let buckets_at = stripes_at + reader.header("HEADER_STRIPES") * get("STRIPE_WORDS");
+        let stripes_end = stripes_at + reader.header("HEADER_STRIPES") * get("STRIPE_WORDS");
+        let buckets_at = stripes_end.next_multiple_of(get("BUCKET_WORDS"));
         let states_at = buckets_at + reader.buckets() * get("BUCKET_WORDS");
         let chunks = reader.header("HEADER_CHUNKS");
         let details_at = states_at + chunks.next_multiple_of(get("LINE"));
@@ -176,25 +188,72 @@ impl Reader {
         self.word(self.buckets_at + bucket * self.get("BUCKET_WORDS") + word)
     }
 
-    fn tag(&self, bucket: usize, slot: usize) -> u64 {
-        if slot < 8 {
-            return self.bucket(bucket, 1) >> (8 * slot) & 0xff;
-        }
-        let high = self
-            .document
-            .field("BUCKET_HIGH_TAGS", self.bucket(bucket, 0));
-        high >> (8 * (slot - 8)) & 0xff
+    fn overflow(&self, bucket: usize) -> u64 {
+        self.document
+            .field("BUCKET_OVERFLOW", self.bucket(bucket, 0))
     }
 
-    /// The word where the record of a slot begins.
-    fn slot(&self, bucket: usize, slot: usize) -> usize {
-        let offset = match slot {
-            10 => self
-                .document
-                .field("BUCKET_LAST_SLOT", self.bucket(bucket, 7)),
-            _ => self.bucket(bucket, 2 + slot / 2) >> (32 * (slot % 2)) & 0xffff_ffff,
+    fn slots(&self) -> RangeInclusive<usize> {
+        1..=self.get("BUCKET_SLOTS")
+    }
+
+    fn tag(&self, bucket: usize, slot: usize) -> u64 {
+        self.bucket(bucket, 1) >> (8 * slot) & 0xff
+    }
+
+    /// The head and the tail of a slot.
+    fn slot(&self, bucket: usize, slot: usize) -> [u64; 2] {
+        [0, 1].map(|word| self.bucket(bucket, 2 * slot + word))
+    }
+
+    /// What a slot in use holds, or leads to.
+    fn entry(&self, bucket: usize, slot: usize) -> Entry {
+        let [head, tail] = self.slot(bucket, slot);
+        let lengths = ["SLOT_KEY_LENGTH", "SLOT_VALUE_LENGTH"];
+        let lengths = lengths.map(|field| self.document.field(field, head) as usize);
+        let (key, value, record) = if lengths == [15, 15] {
+            let at = self.arena_at + self.document.field("SLOT_OFFSET", head) as usize;
+            let (key, value, _) = self.record(at);
+            (key.to_vec(), value.to_vec(), Some(at))
+        } else {
+            let (key, value) = self.small(head, tail, lengths);
+            (key, value, None)
         };
-        self.arena_at + offset as usize * self.header("HEADER_UNIT_BYTES") / self.get("WORD")
+        Entry {
+            key,
+            value,
+            slot: (bucket, slot),
+            record,
+        }
+    }
+
+    /// The key and the value of a small entry.
+    fn small(&self, head: u64, tail: u64, [key, value]: [usize; 2]) -> (Vec<u8>, Vec<u8>) {
+        assert!(value <= 8 && key + value <= self.get("SMALL_BYTES"));
+        let first = self.document.field("SLOT_KEY", head).to_le_bytes();
+        // Byte 0 of the head has the lengths.
+        let (first, none) = first.split_at(self.get("HEAD_BYTES"));
+        assert_eq!(none, [0]);
+        let (first, head_padding) = first.split_at(key.min(first.len()));
+        let tail = tail.to_le_bytes();
+        let (before, rest) = tail.split_at(tail.len() - (key - first.len()));
+        let (value, tail_padding) = before.split_at(value);
+        assert!(
+            head_padding
+                .iter()
+                .chain(tail_padding)
+                .all(|byte| *byte == 0)
+        );
+        ([first, rest].concat(), value.to_vec())
+    }
+
+    /// The entries of all slots in use.
+    fn all_entries(&self) -> Vec<Entry> {
+        (0..self.buckets())
+            .flat_map(|bucket| self.slots().map(move |slot| (bucket, slot)))
+            .filter(|(bucket, slot)| self.tag(*bucket, *slot) != 0)
+            .map(|(bucket, slot)| self.entry(bucket, slot))
+            .collect()
     }
 
     /// The key and the value of the record at a word, and the word after it.
@@ -210,12 +269,10 @@ impl Reader {
             assert!(padding.iter().all(|byte| *byte == 0));
             bytes
         };
-        let unit = self.header("HEADER_UNIT_BYTES") / self.get("WORD");
-        let next = self.arena_at + (end - self.arena_at).next_multiple_of(unit);
         (
             bytes(at + 1, key, value_at),
             bytes(value_at, value, end),
-            next,
+            end,
         )
     }
 
@@ -237,34 +294,44 @@ impl Reader {
         (0..length).map(move |i| stripe * length + (first + i) % length)
     }
 
-    /// The value of a key, and the word where its record begins.
-    fn find(&self, key: &[u8]) -> Option<(&[u8], usize)> {
+    /// The entry of a key.
+    fn find(&self, key: &[u8]) -> Option<Entry> {
         let tag = match self.hash(key) & 0xff {
             0 => 1,
             byte => byte,
         };
         for bucket in self.probe(key) {
-            for slot in 0..self.get("BUCKET_SLOTS") {
-                if self.tag(bucket, slot) == tag {
-                    let at = self.slot(bucket, slot);
-                    let (found, value, _) = self.record(at);
-                    if found == key {
-                        return Some((value, at));
-                    }
-                }
+            let found = self
+                .slots()
+                .filter(|slot| self.tag(bucket, *slot) == tag)
+                .map(|slot| self.entry(bucket, slot))
+                .find(|entry| entry.key == key);
+            if found.is_some() {
+                return found;
             }
-            let overflow = self
-                .document
-                .field("BUCKET_OVERFLOW", self.bucket(bucket, 7));
-            if overflow == 0 {
+            if self.overflow(bucket) == 0 {
                 return None;
             }
         }
         None
     }
 
-    fn value(&self, key: &[u8]) -> Option<&[u8]> {
-        self.find(key).map(|(value, _)| value)
+    fn value(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.find(key).map(|entry| entry.value)
+    }
+
+    /// The word where the record of a key begins.
+    fn record_of(&self, key: &[u8]) -> Option<usize> {
+        self.find(key)?.record
+    }
+
+    /// The versions of all buckets together.
+    fn versions(&self) -> u64 {
+        let version = |bucket| {
+            self.document
+                .field("BUCKET_VERSION", self.bucket(bucket, 0))
+        };
+        (0..self.buckets()).map(version).sum()
     }
 
     /// The words of a chunk, or of the run that begins there, that records fill.
@@ -298,6 +365,18 @@ fn table(capacity: usize, value_space: usize) -> Table {
         .max_participants(5)
         .create_anonymous()
         .unwrap()
+}
+
+/// Bytes that differ from one another.
+fn bytes(length: usize, first: u8) -> Vec<u8> {
+    (first..).take(length).collect()
+}
+
+/// The lengths of keys and of values on both sides of what a slot can hold, and whether it
+/// can.
+fn small_and_large() -> impl Iterator<Item = (usize, usize, bool)> {
+    (0..=17)
+        .flat_map(|key| (0..=10).map(move |value| (key, value, value <= 8 && key + value <= 15)))
 }
 
 /// Longer than anything here takes on a very busy machine.
@@ -355,7 +434,7 @@ fn the_header_is_as_documented() {
     let reader = Reader::of(typed.as_table());
     assert_eq!(&reader.bytes[..8], b"shmtable");
     let words = [
-        ("HEADER_VERSION", 1),
+        ("HEADER_VERSION", 2),
         ("HEADER_FINGERPRINT", reader.document.fingerprint() as usize),
         ("HEADER_SEGMENT_BYTES", reader.bytes.len()),
         ("HEADER_CAPACITY", 1000),
@@ -363,7 +442,6 @@ fn the_header_is_as_documented() {
         ("HEADER_STRIPES", 8),
         ("HEADER_PARTICIPANTS", 7),
         ("HEADER_CHUNK_BYTES", 8192),
-        ("HEADER_UNIT_BYTES", 8),
         ("HEADER_CODEC", xxh3_64(b"str\0u64") as usize),
         ("HEADER_FLAGS", reader.get("FLAG_ANONYMOUS")),
         ("HEADER_TAKE_OVERS", 0),
@@ -398,8 +476,60 @@ fn the_header_is_as_documented() {
 }
 
 #[test]
+fn a_segment_of_version_1_is_refused() {
+    let name = common::Name::new();
+    drop(Options::new().capacity(10).create(&name).unwrap());
+    let file = common::open_file(&name.path());
+    let mut bytes = common::read_segment(&name);
+    bytes[8..16].copy_from_slice(&1_u64.to_le_bytes());
+    let sum = xxh3_64(&bytes[..128]);
+    bytes[128..136].copy_from_slice(&sum.to_le_bytes());
+    common::write_at(&file, &bytes[..136], 0);
+    for opened in [Table::open(&name), Table::open_read_only(&name)] {
+        assert!(matches!(
+            opened,
+            Err(Error::IncompatibleFormat {
+                what: "the format version",
+                found: 1,
+                expected: 2,
+                ..
+            })
+        ));
+    }
+}
+
+#[test]
+fn buckets_are_aligned_and_the_words_before_them_zero() {
+    let mut gaps = Vec::new();
+    for (participants, stripes) in [(1, 1), (2, 1), (3, 2), (4, 2), (5, 4), (6, 16)] {
+        let table = Options::new()
+            .capacity(100)
+            .value_space(10_000)
+            .chunk_size(4096)
+            .stripes(stripes)
+            .max_participants(participants)
+            .create_anonymous()
+            .unwrap();
+        for i in 0..50 {
+            table.insert(format!("{i}").as_bytes(), b"small").unwrap();
+            let large = format!("{i}, whose entry has a record");
+            table.insert(large.as_bytes(), b"").unwrap();
+        }
+        let reader = Reader::of(&table);
+        assert_eq!(reader.buckets_at % reader.get("BUCKET_WORDS"), 0);
+        let end = reader.stripes_at + stripes * reader.get("STRIPE_WORDS");
+        for at in end..reader.buckets_at {
+            assert_eq!(reader.word(at), 0, "word {at}");
+        }
+        gaps.push(reader.buckets_at - end);
+        assert_eq!(reader.all_entries().len(), 100);
+    }
+    assert_eq!(gaps, [0, 8, 8, 0, 8, 0]);
+}
+
+#[test]
 fn every_entry_is_found_by_the_document_alone() {
-    let table = table(500, 200_000);
+    let table = table(600, 200_000);
     let mut expected: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
     let mut put = |key: Vec<u8>, value: Vec<u8>| {
         table.insert(&key, &value).unwrap();
@@ -415,6 +545,9 @@ fn every_entry_is_found_by_the_document_alone() {
     for i in 0..450_usize {
         let key = format!("key {i}").repeat(1 + i % 5).into_bytes();
         put(key, (0..=255).cycle().skip(i).take(i % 100).collect());
+    }
+    for i in 0..50_usize {
+        put(bytes(i % 8, i as u8), bytes(i % 9, 7));
     }
     // Other values, of other and of the same lengths.
     for i in (0..450_usize).step_by(3) {
@@ -433,8 +566,13 @@ fn every_entry_is_found_by_the_document_alone() {
     let reader = Reader::of(&table);
     assert_eq!(reader.entries(), expected.len() as u64);
     for (key, value) in &expected {
-        assert_eq!(reader.value(key), Some(&value[..]), "{key:?}");
+        assert_eq!(reader.value(key).as_ref(), Some(value), "{key:?}");
     }
+    let small = expected
+        .keys()
+        .filter(|key| reader.record_of(key).is_none());
+    let small = small.count();
+    assert!(small > 40 && expected.len() - small > 300, "{small}");
     for i in 0..20 {
         let key = format!("key {}", i * 5).into_bytes();
         assert_eq!(reader.value(&key), None);
@@ -443,68 +581,227 @@ fn every_entry_is_found_by_the_document_alone() {
 }
 
 #[test]
+fn keys_and_values_lie_where_the_document_says_whatever_their_lengths() {
+    let table = table(10, 10_000);
+    for (key, value, is_small) in small_and_large() {
+        let (key, value) = (bytes(key, 0x81), bytes(value, 0xc1));
+        table.insert(&key, &value).unwrap();
+        let found = Reader::of(&table).find(&key).unwrap();
+        assert_eq!(found.value, value, "of {key:?}");
+        assert_eq!(found.record.is_none(), is_small, "{key:?} {value:?}");
+        assert!(table.remove(&key).unwrap());
+    }
+}
+
+/// Words that are used again would show what was there before.
+#[test]
+fn what_no_key_or_value_takes_of_its_words_is_zero() {
+    let table = table(4, 1000);
+    for round in 0..200_usize {
+        // Long ones first, so that short ones follow in their slots and their records.
+        for number in 0..3 {
+            let length = (19 - round % 20 + 7 * number) % 20;
+            let key = bytes(length, 0x81 + number as u8);
+            table.insert(&key, &bytes((3 * round) % 9, 0xc1)).unwrap();
+            table.insert(&key, &bytes(round % 20, 0xc1)).unwrap();
+            // In place if it is short, by bytes with no bit in common.
+            table.insert(&key, &bytes(round % 20, 0x02)).unwrap();
+            let reader = Reader::of(&table);
+            // It looks at the padding of each.
+            let entries = reader.all_entries();
+            assert_eq!(entries.len(), 1 + number);
+            assert_eq!(reader.value(&key), Some(bytes(round % 20, 0x02)));
+            // No tag stands where there is no slot.
+            for bucket in 0..reader.buckets() {
+                assert_eq!(reader.tag(bucket, 0), 0);
+            }
+        }
+        table.clear().unwrap();
+    }
+    assert!(Reader::of(&table).header("HEADER_CLEANINGS") > 0);
+}
+
+#[test]
 fn overflow_counts_are_as_documented() {
-    let table = table(8000, 100_000);
+    let table = table(8000, 200_000);
     for i in 0..8000 {
-        table.insert(format!("{i}").as_bytes(), b"").unwrap();
+        let value: &[u8] = if i % 2 == 0 {
+            b""
+        } else {
+            b"larger than a slot"
+        };
+        table.insert(format!("{i}").as_bytes(), value).unwrap();
     }
     for i in (0..8000).step_by(7) {
         table.remove(format!("{i}").as_bytes()).unwrap();
     }
     let reader = Reader::of(&table);
     let mut passed = vec![0; reader.buckets()];
-    let mut entries = 0;
-    for bucket in 0..reader.buckets() {
-        for slot in 0..reader.get("BUCKET_SLOTS") {
-            if reader.tag(bucket, slot) != 0 {
-                entries += 1;
-                let at = reader.slot(bucket, slot);
-                let (key, value, _) = reader.record(at);
-                assert_eq!(reader.find(key), Some((value, at)));
-                for before in reader.probe(key).take_while(|probed| *probed != bucket) {
-                    passed[before] += 1;
-                }
-            }
+    let mut passed_by = [0; 2];
+    let entries = reader.all_entries();
+    for entry in &entries {
+        assert_eq!(reader.find(&entry.key).as_ref(), Some(entry));
+        let (bucket, _) = entry.slot;
+        for before in reader
+            .probe(&entry.key)
+            .take_while(|probed| *probed != bucket)
+        {
+            passed[before] += 1;
+            passed_by[usize::from(entry.record.is_some())] += 1;
         }
     }
-    assert_eq!(entries, table.len());
-    assert!(passed.iter().sum::<u64>() > 20, "too few keys to probe");
+    assert_eq!(entries.len(), table.len());
+    assert!(
+        passed_by.into_iter().all(|count| count > 20),
+        "too few keys to probe: {passed_by:?}"
+    );
     for (bucket, passed) in passed.into_iter().enumerate() {
-        let word = reader.bucket(bucket, 7);
-        assert_eq!(reader.document.field("BUCKET_OVERFLOW", word), passed);
+        assert_eq!(reader.overflow(bucket), passed);
+    }
+}
+
+/// How many keys passed is not known any more.
+#[test]
+fn an_overflow_count_stays_at_its_greatest_number() {
+    let name = common::Name::new();
+    let table = Options::new()
+        .capacity(100)
+        .stripes(1)
+        .create(&name)
+        .unwrap();
+    let greatest = (1 << Document::read().get("OVERFLOW_BITS")) - 1;
+    let reader = Reader::of(&table);
+    let file = common::open_file(&name.path());
+    // One below in every second bucket.
+    for bucket in 0..reader.buckets() {
+        let at = reader.buckets_at + bucket * reader.get("BUCKET_WORDS");
+        let count: u64 = greatest - bucket as u64 % 2;
+        common::write_at(&file, &count.to_le_bytes(), (at * 8) as u64);
+    }
+    let key = |i: usize| format!("{i}").into_bytes();
+    for i in 0..100 {
+        table.insert(&key(i), b"").unwrap();
+    }
+    let before = Reader::of(&table);
+    let passes = |entry: &Entry| before.probe(&entry.key).next() != Some(entry.slot.0);
+    assert!(before.all_entries().iter().any(passes), "no key passed any");
+    for i in 0..100 {
+        assert!(table.contains_key(&key(i)).unwrap());
+        assert!(table.remove(&key(i)).unwrap());
+    }
+    let after = Reader::of(&table);
+    for bucket in 0..after.buckets() {
+        let counts = [before.overflow(bucket), after.overflow(bucket)];
+        let first = greatest - bucket as u64 % 2;
+        if first == greatest || counts[0] == greatest {
+            assert_eq!(counts, [greatest; 2]);
+        } else {
+            assert_eq!(counts, [first; 2]);
+        }
     }
 }
 
 #[test]
-fn versions_rise_when_a_record_is_unlinked() {
+fn versions_rise_when_an_entry_is_unlinked() {
     let table = table(100, 10_000);
-    let version = || {
+    let key = |i: usize| format!("{i}").into_bytes();
+    // What all 50 keys have then: the versions' sum, and how many of them have records.
+    let put = |value: &[u8]| {
+        for i in 0..50 {
+            table.insert(&key(i), value).unwrap();
+        }
         let reader = Reader::of(&table);
-        let versions = (0..reader.buckets()).map(|bucket| {
-            reader
-                .document
-                .field("BUCKET_VERSION", reader.bucket(bucket, 0))
-        });
-        versions.sum::<u64>()
+        let entries = reader.all_entries();
+        assert_eq!(entries.len(), 50);
+        assert!(entries.iter().all(|entry| entry.value == value));
+        let records = entries.iter().filter(|entry| entry.record.is_some());
+        (reader.versions(), records.count())
     };
-    for i in 0..50 {
-        table
-            .insert(format!("{i}").as_bytes(), b"some value")
-            .unwrap();
+    assert_eq!(put(b"larger than a slot"), (0, 50), "nobody is disturbed");
+    assert_eq!(put(b"of another length than before"), (50, 50));
+    assert_eq!(put(b"of the very length of the one"), (100, 50));
+    assert_eq!(put(b"a small"), (150, 0), "from a record to a small entry");
+    assert_eq!(put(b"of same"), (150, 0), "a small value, in place");
+    assert_eq!(put(b"other"), (200, 50), "a small one of other length");
+    assert_eq!(put(b"alike"), (200, 50), "the value of a record, in place");
+    assert_eq!(put(b""), (250, 0));
+    assert_eq!(put(b""), (250, 0), "of no bytes, in place");
+    assert_eq!(put(b"from a small entry to a record"), (300, 50));
+    assert_eq!(put(b"small"), (350, 0));
+    for i in 0..25 {
+        table.remove(&key(i)).unwrap();
     }
-    assert_eq!(version(), 0, "an insertion disturbs nobody");
-    for i in 0..50 {
-        table.insert(format!("{i}").as_bytes(), b"another").unwrap();
+    assert_eq!(Reader::of(&table).versions(), 375, "small ones are removed");
+    for i in 25..50 {
+        table.insert(&key(i), b"larger than a slot").unwrap();
     }
-    assert_eq!(version(), 50);
-    for i in 0..50 {
-        table.insert(format!("{i}").as_bytes(), b"of same").unwrap();
+    for i in 25..50 {
+        table.remove(&key(i)).unwrap();
     }
-    assert_eq!(version(), 50, "a value of one word is replaced in place");
-    for i in 0..50 {
-        table.remove(format!("{i}").as_bytes()).unwrap();
+    assert_eq!(Reader::of(&table).versions(), 425, "so are records");
+    assert_eq!(put(b"new"), (425, 0), "an insertion disturbs nobody");
+}
+
+#[test]
+fn a_value_is_replaced_in_place_if_it_has_a_word_at_most_and_keeps_its_length() {
+    let table = table(10, 10_000);
+    for (key, value, is_small) in small_and_large() {
+        let key = bytes(key, 0x81);
+        table.insert(&key, &bytes(value, 0xc1)).unwrap();
+        let before = Reader::of(&table);
+        table.insert(&key, &bytes(value, 0x11)).unwrap();
+        let after = Reader::of(&table);
+        let in_place = value <= 8;
+        let raised = after.versions() - before.versions();
+        assert_eq!(raised, u64::from(!in_place), "{key:?}, {value} bytes");
+        let (before, after) = (before.find(&key).unwrap(), after.find(&key).unwrap());
+        assert_eq!(
+            (&before.value, &after.value),
+            (&bytes(value, 0xc1), &bytes(value, 0x11))
+        );
+        assert_eq!(before.record == after.record, in_place);
+        assert_eq!(after.record.is_none(), is_small);
+        table.remove(&key).unwrap();
     }
-    assert_eq!(version(), 100);
+}
+
+/// No one store leads from the one to the other.
+#[test]
+fn a_small_entry_becomes_one_of_another_length_only_by_way_of_a_record() {
+    let table = table(10, 100_000);
+    for key in (0..=15).map(|length| bytes(length, 0x81)) {
+        let lengths = 0..=8.min(15 - key.len());
+        for (from, to) in lengths
+            .clone()
+            .flat_map(|from| lengths.clone().map(move |to| (from, to)))
+            .filter(|(from, to)| from != to)
+        {
+            // By each way of writing.
+            let put = |value: &[u8]| match to % 3 {
+                0 => drop(table.insert(&key, value).unwrap()),
+                1 => drop(table.replace(&key, value).unwrap()),
+                _ => drop(table.update(&key, |_| Some(value.to_vec())).unwrap()),
+            };
+            let mut last_version = Reader::of(&table).versions();
+            for (length, rises, is_small) in [
+                (from, 0, true),
+                (to, 1, false),
+                (from, 1, true),
+                (to, 1, false),
+                (to, 0, false),
+            ] {
+                let value = bytes(length, 0xc1);
+                put(&value);
+                let reader = Reader::of(&table);
+                let found = reader.find(&key).unwrap();
+                assert_eq!(found.value, value);
+                assert_eq!(found.record.is_none(), is_small, "{key:?}: {from}, {to}");
+                assert_eq!(reader.versions() - last_version, rises);
+                last_version = reader.versions();
+            }
+            table.remove(&key).unwrap();
+        }
+    }
 }
 
 #[test]
@@ -520,9 +817,8 @@ fn records_follow_one_another_in_every_chunk() {
     table.insert(b"large", &large).unwrap();
 
     let reader = Reader::of(&table);
-    let (value, at) = reader.find(b"large").unwrap();
-    assert_eq!(value, large);
-    let head = reader.chunk_of(at);
+    assert_eq!(reader.value(b"large").unwrap(), large);
+    let head = reader.chunk_of(reader.record_of(b"large").unwrap());
     assert_eq!(reader.detail(head, "CHUNK_RUN"), 3);
     for distance in 1..3 {
         assert!(reader.is_kind(head + distance, "KIND_TAIL"));
@@ -541,7 +837,7 @@ fn records_follow_one_another_in_every_chunk() {
         let (mut at, mut live) = (start, 0);
         while at < end {
             let (key, _, next) = reader.record(at);
-            if reader.find(key).is_some_and(|(_, found)| found == at) {
+            if reader.record_of(key) == Some(at) {
                 live += next - at;
                 live_entries += 1;
             }
@@ -550,7 +846,11 @@ fn records_follow_one_another_in_every_chunk() {
         assert_eq!(at, end);
         assert_eq!(reader.detail(chunk, "CHUNK_LIVE"), live as u64);
     }
-    assert_eq!(live_entries, 301);
+    let entries = reader.all_entries();
+    assert_eq!(entries.len(), 301);
+    let records = entries.iter().filter(|entry| entry.record.is_some());
+    assert_eq!(live_entries, records.count());
+    assert!((200..300).contains(&live_entries), "{live_entries}");
 }
 
 #[test]
@@ -574,7 +874,7 @@ fn participants_and_their_chunks_are_as_documented() {
     }
     assert_eq!(reader.participant(2, "PARTICIPANT_STATE"), 0);
     for (slot, key) in [(0, &b"by the first"[..]), (1, b"by the second")] {
-        let chunk = reader.chunk_of(reader.find(key).unwrap().1);
+        let chunk = reader.chunk_of(reader.record_of(key).unwrap());
         assert!(reader.is_kind(chunk, "KIND_OPEN"));
         assert_eq!(reader.state(chunk, "STATE_OWNER_SLOT"), slot + 1);
         assert_eq!(reader.state(chunk, "STATE_OWNER_GENERATION"), 1);
@@ -585,7 +885,7 @@ fn participants_and_their_chunks_are_as_documented() {
     let state = reader.participant(1, "PARTICIPANT_STATE");
     assert_eq!(reader.document.field("PARTICIPANT_ATTACHED", state), 0);
     assert_eq!(reader.generation(1), 1);
-    let chunk = reader.chunk_of(reader.find(b"by the second").unwrap().1);
+    let chunk = reader.chunk_of(reader.record_of(b"by the second").unwrap());
     assert!(reader.is_kind(chunk, "KIND_SEALED"));
     let third = Table::open(first.name()).unwrap();
     assert_eq!(Reader::of(&third).generation(1), 2);

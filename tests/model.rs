@@ -10,7 +10,7 @@
 mod common;
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use common::{Dice, assert_sound, bytes, contents, scaled};
 use proptest::prelude::*;
@@ -130,12 +130,9 @@ fn payload(model: &Model) -> usize {
         .sum()
 }
 
-/// Bytes of the records of these entries.
-fn record_bytes(model: &Model) -> usize {
-    model
-        .iter()
-        .map(|(key, value)| 8 + key.len().next_multiple_of(8) + value.len().next_multiple_of(8))
-        .sum()
+/// Whether a bucket has room for an entry in one of its slots.
+fn is_small(key: &[u8], value: &[u8]) -> bool {
+    value.len() <= 8 && key.len() + value.len() <= 15
 }
 
 /// The model after a value was stored.
@@ -168,6 +165,8 @@ struct Pair {
     handles: [Table; 2],
     at: usize,
     model: Model,
+    /// Keys whose entries lie in their slots, and in no record.
+    in_slots: HashSet<Vec<u8>>,
     step: u64,
     /// Calls that failed though nothing was promised.
     refused: usize,
@@ -188,9 +187,36 @@ impl Pair {
             handles: [table, second],
             at: 0,
             model: Model::new(),
+            in_slots: HashSet::new(),
             step: 0,
             refused: 0,
         }
+    }
+
+    /// Notes where an entry lies from now on: a small one in its slot, but not after a
+    /// small one of another length.
+    fn note(&mut self, key: &[u8], value: Option<&[u8]>) {
+        let before = self.model.get(key);
+        let Some(value) = value else {
+            self.in_slots.remove(key);
+            return;
+        };
+        if before.is_some_and(|before| before.len() == value.len() && value.len() <= 8) {
+            return;
+        }
+        if !self.in_slots.remove(key) && is_small(key, value) {
+            self.in_slots.insert(key.to_vec());
+        }
+    }
+
+    /// Bytes of the records of all entries that do not lie in their slots.
+    fn record_bytes(&self) -> usize {
+        let padded = |bytes: &[u8]| bytes.len().next_multiple_of(8);
+        self.model
+            .iter()
+            .filter(|(key, _)| !self.in_slots.contains(*key))
+            .map(|(key, value)| 8 + padded(key) + padded(value))
+            .sum()
     }
 
     /// Holds the outcome of a call that stores `value` against the model: it
@@ -204,6 +230,7 @@ impl Pair {
         let after = with(&self.model, key, value);
         match outcome {
             Ok(result) => {
+                self.note(key, value);
                 self.model = after;
                 Some(result)
             }
@@ -298,10 +325,12 @@ impl Pair {
             }
             Op::Remove(_) => {
                 assert_eq!(table.remove(&key).expect("never refused"), old.is_some());
+                self.note(&key, None);
                 self.model.remove(&key);
             }
             Op::Take(_) => {
                 assert_eq!(table.take(&key).expect("never refused"), old);
+                self.note(&key, None);
                 self.model.remove(&key);
             }
             Op::Get(_) => {}
@@ -309,12 +338,14 @@ impl Pair {
                 let keep = |key: &[u8]| key.len() % 4 != usize::from(number % 4);
                 let before = self.model.len();
                 self.model.retain(|key, _| keep(key));
+                self.in_slots.retain(|key| keep(key));
                 let removed = table.retain(|key, _| keep(key)).expect("never refused");
                 assert_eq!(removed, before - self.model.len());
             }
             Op::Clear => {
                 table.clear().expect("never refused");
                 self.model.clear();
+                self.in_slots.clear();
             }
             Op::Reopen => {
                 let name = table.name().to_owned();
@@ -342,7 +373,7 @@ impl Pair {
         assert_eq!(table.snapshot().expect("snapshot works"), self.model);
         let stats = table.stats().expect("stats work");
         assert_eq!(stats.entries, self.model.len());
-        assert_eq!(stats.value_bytes_live, record_bytes(&self.model));
+        assert_eq!(stats.value_bytes_live, self.record_bytes());
         assert_eq!(stats.participants, 2);
         assert_eq!((stats.take_overs, stats.contended), (0, 0));
         assert!(stats.value_bytes_reserved <= stats.segment_bytes - stats.index_bytes);

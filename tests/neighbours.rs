@@ -16,6 +16,9 @@ use shmtable::{Options, Table};
 /// So long that whoever waits for the dead by it fails the test.
 const PATIENT: Duration = Duration::from_mins(5);
 
+/// A value that no slot has room for: who stores it has a chunk, and takes none over later.
+const PUBLISHED: &[u8] = b"published";
+
 fn one_stripe() -> Options {
     Options::new()
         .capacity(100)
@@ -56,12 +59,12 @@ fn first_process(role: &Role) {
             let thread = scope.spawn(move || match line.split_once(' ') {
                 Some(("hold", key)) => hold(key),
                 Some(("insert", key)) => {
-                    table.insert(key.as_bytes(), b"1").unwrap();
+                    table.insert(key.as_bytes(), PUBLISHED).unwrap();
                     role.tell(&format!("inserted {key}"));
                 }
                 Some(("wait", key)) => {
                     let value = table.wait(key.as_bytes(), LIMIT).unwrap();
-                    assert_eq!(value.as_deref(), Some(&b"1"[..]));
+                    assert_eq!(value.as_deref(), Some(PUBLISHED));
                     role.tell(&format!("woken by {key}"));
                 }
                 _ => released.store(true, Ordering::Relaxed),
@@ -102,7 +105,7 @@ fn holders_and_waiters_of_two_namespaces_are_killed_on_either_side() {
     for (doomed_first, doomed_holds) in [(true, true), (false, true), (true, false), (false, false)]
     {
         let named = Named::create(&one_stripe());
-        named.insert(b"held", b"old").unwrap();
+        named.insert(b"held", b"the old value").unwrap();
         let start = || {
             let side = common::first_of_a_namespace(test, "side", &[&named.name]);
             assert_eq!(side.hear(), "attached");
@@ -150,12 +153,12 @@ fn holders_and_waiters_of_two_namespaces_are_killed_on_either_side() {
             other.say("insert after the lock");
         }
         assert_eq!(other.hear(), "inserted after the lock");
-        named.insert(b"late", b"1").unwrap();
+        named.insert(b"late", PUBLISHED).unwrap();
         assert_eq!(other.hear(), "woken by late");
         other.finish();
 
         let held: &[u8] = if doomed_holds {
-            b"old"
+            b"the old value"
         } else {
             b"changed by the holder"
         };

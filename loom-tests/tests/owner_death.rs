@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use loom::thread;
-use loom_tests::{at_each_crash_point, check, clean, get, insert, insert_large};
+use loom_tests::{at_each_crash_point, check, clean, get, insert, insert_large, value};
 use shmtable::Table;
 use shmtable::model::{self, Segment, run_until_death};
 
@@ -150,8 +150,8 @@ fn in_cleaning() {
 }
 
 /// The one who repairs dies too, at each of its stores, and a third one comes.
-/// `work` is about a fourth key where three fill a bucket; it is there before if
-/// `removes`.
+/// `work` is about a fourth key where three small entries fill a bucket; it is there before
+/// if `removes`.
 fn repairer_dies(work: fn(&Table, &[u8]), removes: bool) {
     for first in 0.. {
         let first_died = Arc::new(AtomicBool::new(false));
@@ -193,7 +193,7 @@ fn in_the_repair_of_a_removal() {
 #[test]
 fn in_the_repair_of_an_insertion() {
     repairer_dies(
-        |table, key| assert!(table.insert(key, b"1").unwrap()),
+        |table, key| assert!(table.insert(key, &value(1)).unwrap()),
         false,
     );
 }

@@ -2,7 +2,7 @@
 //! reads is replaced, cleaned away and its memory written again?
 //!
 //! # Planted, and seen to fail, with a value of both records mixed if nothing is said
-//! - `republish` without `bump_version`, and with the bump before the slot's store;
+//! - `republish` without `bump_version`, and with the bump before the head's store;
 //! - the release fence of `arena::place` left out;
 //! - the acquire fence of `read::still` left out;
 //! - the check after the copy left out; that after a key that does not match left
@@ -41,7 +41,7 @@ fn memory_reused_by_another_key() {
     });
 }
 
-/// The slot has the same offset again, too.
+/// The slot has the same head again, too.
 #[test]
 fn memory_reused_by_the_same_key() {
     loom::model(|| {

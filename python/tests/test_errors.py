@@ -44,7 +44,7 @@ from shmtable import (
 ANYTHING = SharedDict[Any, Any]
 NEW = Callable[..., ANYTHING]
 
-THERE = {"a": 1, "b": [2], "text": "text", ("t",): None}
+THERE = {"a": 1, "b": [2], "text": "text", ("t",): None, "too long": "for a slot of the index"}
 
 # What each is besides an Error, and what its message says: the limit, what was asked
 # for, and the remedy.
@@ -181,7 +181,7 @@ def codec_mismatch(d: ANYTHING, name: str) -> None:
 
 def corrupted(d: ANYTHING, name: str) -> None:
     with overwritten(name, d.stats()["index_bytes"], b"\xff" * 4096):
-        d["a"]
+        d["too long"]
 
 
 def incompatible_format(d: ANYTHING, name: str) -> None:
@@ -757,7 +757,8 @@ def test_writing_calls_that_write_nothing_work_read_only(there: ANYTHING, name: 
 
 
 def test_a_damaged_arena_is_noticed_by_every_operation_that_looks(new: NEW) -> None:
-    d = new({number: str(number) for number in range(1000)})
+    there = {number: f"{number}, too long for a slot" for number in range(1000)}
+    d = new(there)
     arena = d.stats()["index_bytes"]
     with overwritten(d.name, arena, b"\xff" * (d.stats()["segment_bytes"] - arena)):
         for look in (
@@ -770,12 +771,12 @@ def test_a_damaged_arena_is_noticed_by_every_operation_that_looks(new: NEW) -> N
         ):
             with pytest.raises(CorruptedError, match="the segment is damaged: "):
                 look()
-    assert d == {number: str(number) for number in range(1000)}
+    assert d == there
 
 
 def test_random_damage_is_an_exception_or_another_value(name: str) -> None:
     choose = random.Random(7)
-    with SharedDict({n: [n] for n in range(100)}, name=name, capacity=200) as d:
+    with SharedDict({n: [n] * (n % 20) for n in range(100)}, name=name, capacity=200) as d:
         image = segment(name).read_bytes()
     begin, end = 4096 + 64 * 128, len(image.rstrip(b"\0"))
     for _ in range(150):

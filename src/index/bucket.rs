@@ -1,41 +1,41 @@
-//! A bucket: eleven slots in one cache line.
+//! A bucket: seven slots in two neighbouring cache lines.
 //!
-//! | word   | bits     | meaning                                                    |
-//! |--------|----------|------------------------------------------------------------|
-//! | 0      | 0 to 23  | tags of slots 8, 9, 10                                     |
-//! | 0      | 24 to 63 | version                                                    |
-//! | 1      | 0 to 63  | tags of slots 0 to 7                                       |
-//! | 2 to 6 |          | slots 0 to 9, two a word, the even one in the low half     |
-//! | 7      | 0 to 31  | slot 10                                                    |
-//! | 7      | 32 to 63 | overflow: keys that passed over this bucket while probing  |
+//! | word            | bits         | meaning                                              |
+//! |-----------------|--------------|------------------------------------------------------|
+//! | 0               | 0 to 23      | overflow: keys that passed over this bucket while probing |
+//! | 0               | 24 to 63     | version                                              |
+//! | 1               | 0 to 7       | zero: there is no slot 0                             |
+//! | 1               | 8 *i* to 8 *i* + 7 | tag of slot *i*, 1 to 7                        |
+//! | 2 *i*, 2 *i* + 1 |             | slot *i*, 1 to 7: see [`slot`](super::slot)          |
 //!
-//! A tag is 8 bits of the key's hash; 0 is an empty slot, whose offset means
-//! nothing. A slot is its record's offset in the arena, in units.
+//! A tag is 8 bits of the key's hash; 0 is an empty slot, whose words mean nothing.
 //!
 //! Only the holder of the stripe's lock writes a bucket, so a word is changed by
 //! a load and a store. Readers take no lock: each store below leaves the bucket
 //! in a state that is right on its own.
 //!
 //! # Orderings
-//! - Tags and slots are stored with release and loaded with acquire: who sees a
-//!   tag sees the slot, and who sees a slot sees the record it leads to.
-//! - The version is bumped after the store that unlinks a record and before the
-//!   record's memory can be written again (see `read` for the proof).
+//! - Tags and heads are stored with release and loaded with acquire: who sees a
+//!   tag sees the slot, and who sees a head sees the tail, or the record it leads to.
+//! - The version is bumped after the store that unlinks an entry and before the
+//!   record's memory, or the slot's tail, can be written again (see `read` for the proof).
 
-use crate::layout::BUCKET_WORDS;
+use crate::index::read::Found;
+use crate::index::slot::Content;
+use crate::layout::{BUCKET_SLOTS, BUCKET_WORDS, LINE, OVERFLOW_BITS};
 use crate::sync::{AtomicU64, Ordering, crash_point};
 use crate::sys::simd;
 
-const VERSION_SHIFT: u32 = 24;
-const LOW_TAGS: usize = 8;
-const FIRST_SLOT_WORD: usize = 2;
-/// The overflow count stands where a twelfth slot would.
-const OVERFLOW: usize = 11;
+/// The greatest overflow count. It stays once it is reached: who searches on for nothing
+/// loses time, who stops short a key.
+pub(crate) const MAX_OVERFLOW: u32 = (1 << OVERFLOW_BITS) - 1;
+/// A bit for each slot.
+const SLOTS: u32 = ((1 << BUCKET_SLOTS) - 1) << 1;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Bucket<'a>(&'a [AtomicU64; BUCKET_WORDS]);
 
-/// The two tag words of a bucket as they were at one look.
+/// The first two words of a bucket as they were at one look.
 #[derive(Clone, Copy)]
 pub(crate) struct Tags {
     word0: u64,
@@ -46,12 +46,29 @@ impl Tags {
     /// A bit for each slot with this tag.
     #[inline]
     pub(crate) fn matching(self, tag: u8) -> u32 {
-        simd::match_tags(self.word0, self.word1, tag)
+        simd::match_bytes(self.word1, tag) & SLOTS
+    }
+
+    /// The first slot with this tag.
+    #[inline]
+    pub(crate) fn first_with(self, tag: u8) -> Option<usize> {
+        let matches = self.matching(tag);
+        (matches != 0).then(|| matches.trailing_zeros() as usize)
+    }
+
+    /// What it means for a key that no slot has its tag.
+    #[inline]
+    pub(crate) fn nothing<R>(self) -> Found<R> {
+        if self.overflow() == 0 {
+            Found::Absent
+        } else {
+            Found::Undecided
+        }
     }
 
     /// A bit for each slot in use.
     pub(crate) fn occupied(self) -> u32 {
-        !self.matching(0) & ((1 << OVERFLOW) - 1)
+        !self.matching(0) & SLOTS
     }
 
     /// The slots in use.
@@ -63,6 +80,20 @@ impl Tags {
     #[inline]
     pub(crate) fn slots_with(self, tag: u8) -> impl Iterator<Item = usize> {
         bits(self.matching(tag))
+    }
+
+    /// How many keys passed over this bucket.
+    ///
+    /// Loaded before the tags: a key that is absent from them and beyond this bucket was
+    /// nowhere then, because the count is raised before such a key is published.
+    #[inline]
+    pub(crate) fn overflow(self) -> u32 {
+        self.word0 as u32 & MAX_OVERFLOW
+    }
+
+    /// Whether there is a tag where there is no slot.
+    pub(crate) fn has_stray_bits(self) -> bool {
+        self.word1 & 0xff != 0
     }
 }
 
@@ -83,6 +114,13 @@ impl<'a> Bucket<'a> {
         Self(words)
     }
 
+    /// Asks for the second cache line, before the first tells whether it is needed.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn prefetch(self) {
+        simd::prefetch(self.0, LINE);
+    }
+
     /// The tags and the version. Word 0, with the version, is loaded first.
     #[inline]
     pub(crate) fn tags(self) -> Tags {
@@ -95,83 +133,96 @@ impl<'a> Bucket<'a> {
     /// must stand between the loads that this validates and this one.
     #[inline]
     pub(crate) fn has_version_of(self, tags: Tags) -> bool {
-        (self.0[0].load(Ordering::Relaxed) ^ tags.word0) >> VERSION_SHIFT == 0
+        (self.0[0].load(Ordering::Relaxed) ^ tags.word0) >> OVERFLOW_BITS == 0
     }
 
-    /// The offset in a slot.
+    /// The head of a slot.
     #[inline]
-    pub(crate) fn slot(self, slot: usize) -> u32 {
-        self.half(slot)
+    pub(crate) fn head(self, slot: usize) -> u64 {
+        self.0[Self::at(slot)].load(Ordering::Acquire)
     }
 
-    /// How many keys passed over this bucket.
+    /// The tail of a slot.
     #[inline]
-    pub(crate) fn overflow(self) -> u32 {
-        self.half(OVERFLOW)
+    pub(crate) fn tail(self, slot: usize) -> &'a AtomicU64 {
+        &self.0[Self::at(slot) + 1]
     }
 
+    /// The word where a slot begins. Without a bounds check, which the mask makes needless.
     #[inline]
-    fn half(self, half: usize) -> u32 {
-        simd::load_half(self.0, 2 * FIRST_SLOT_WORD + half)
-    }
-
-    fn set_half(self, half: usize, value: u32) {
-        let word = &self.0[FIRST_SLOT_WORD + half / 2];
-        let shift = 32 * (half % 2);
-        let rest = word.load(Ordering::Relaxed) & !(0xffff_ffff << shift);
-        word.store(rest | u64::from(value) << shift, Ordering::Release);
+    fn at(slot: usize) -> usize {
+        2 * (slot & BUCKET_SLOTS)
     }
 
     // All below: under the stripe's lock only.
 
-    /// Makes a record reachable through an empty slot. The tag's store publishes.
-    pub(crate) fn publish(self, slot: usize, tag: u8, offset: u32) {
-        self.set_half(slot, offset);
+    /// Makes an entry readable in an empty slot. The tag's store publishes.
+    pub(crate) fn publish(self, slot: usize, tag: u8, content: Content) {
+        self.fill(slot, content);
         crash_point!("bucket: slot written, tag not");
-        let (word, shift) = self.tag_place(slot);
-        let rest = word.load(Ordering::Relaxed) & !(0xff << shift);
-        word.store(rest | u64::from(tag) << shift, Ordering::Release);
+        self.set_tag(slot, tag);
     }
 
-    /// Leads a slot to another record of the same key. The slot's store publishes.
-    pub(crate) fn republish(self, slot: usize, offset: u32) {
-        self.set_half(slot, offset);
+    /// Puts another entry of the same key into a slot, in which a small one must not follow a
+    /// small one. The head's store publishes.
+    pub(crate) fn republish(self, slot: usize, content: Content) {
+        self.fill(slot, content);
         crash_point!("bucket: slot replaced, version not bumped");
         self.bump_version();
     }
 
     /// Empties a slot. The tag's store removes.
     pub(crate) fn remove(self, slot: usize) {
-        if slot < LOW_TAGS {
-            let (word, shift) = self.tag_place(slot);
-            let rest = word.load(Ordering::Relaxed) & !(0xff << shift);
-            word.store(rest, Ordering::Release);
-            crash_point!("bucket: tag cleared, version not bumped");
-            self.bump_version();
-        } else {
-            // Tag and version share the word: one store does both.
-            let (word, shift) = self.tag_place(slot);
-            let rest = word.load(Ordering::Relaxed) & !(0xff << shift);
-            word.store(rest.wrapping_add(1 << VERSION_SHIFT), Ordering::Release);
-        }
+        self.set_tag(slot, 0);
+        crash_point!("bucket: tag cleared, version not bumped");
+        self.bump_version();
     }
 
     /// Tells readers that what they read through this bucket may be gone.
     pub(crate) fn bump_version(self) {
         let word0 = self.0[0].load(Ordering::Relaxed);
-        self.0[0].store(word0.wrapping_add(1 << VERSION_SHIFT), Ordering::Release);
+        self.0[0].store(word0.wrapping_add(1 << OVERFLOW_BITS), Ordering::Release);
     }
 
-    /// Sets the overflow count.
-    pub(crate) fn set_overflow(self, count: u32) {
-        self.set_half(OVERFLOW, count);
+    /// Counts a key that passes over this bucket.
+    pub(crate) fn raise_overflow(self) {
+        let count = self.tags().overflow();
+        self.set_overflow(count.saturating_add(1).min(MAX_OVERFLOW));
     }
 
-    fn tag_place(self, slot: usize) -> (&'a AtomicU64, usize) {
-        if slot < LOW_TAGS {
-            (&self.0[1], 8 * slot)
-        } else {
-            (&self.0[0], 8 * (slot - LOW_TAGS))
+    /// Counts a key no more that passed over this bucket.
+    pub(crate) fn lower_overflow(self) {
+        let count = self.tags().overflow();
+        if count < MAX_OVERFLOW {
+            self.set_overflow(count.saturating_sub(1));
         }
+    }
+
+    /// Sets the overflow count, which is [`MAX_OVERFLOW`] at most.
+    pub(crate) fn set_overflow(self, count: u32) {
+        let version = self.0[0].load(Ordering::Relaxed) & !u64::from(MAX_OVERFLOW);
+        self.0[0].store(version | u64::from(count), Ordering::Release);
+    }
+
+    /// Sets the tag of a slot in use right, or clears the one where there is no slot.
+    pub(crate) fn mend_tag(self, slot: usize, tag: u8) {
+        self.set_tag(slot, tag);
+        crash_point!("mend: slot tagged, version not bumped");
+        self.bump_version();
+        crash_point!("mend: slot tagged");
+    }
+
+    fn fill(self, slot: usize, content: Content) {
+        if let Some(tail) = content.tail {
+            self.tail(slot).store(tail, Ordering::Release);
+            crash_point!("bucket: tail written, head not");
+        }
+        self.0[Self::at(slot)].store(content.head, Ordering::Release);
+    }
+
+    fn set_tag(self, slot: usize, tag: u8) {
+        let shift = 8 * slot;
+        let rest = self.0[1].load(Ordering::Relaxed) & !(0xff << shift);
+        self.0[1].store(rest | u64::from(tag) << shift, Ordering::Release);
     }
 }

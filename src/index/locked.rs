@@ -6,9 +6,10 @@
 //! anything else. In the order of the stores:
 //! - insertion: overflow counts too high, or a slot without a tag (empty), or a
 //!   published key that the stripe's count has not got;
-//! - replacement: a published record whose predecessor's readers were not warned
-//!   (version not bumped): nobody gives the predecessor's memory away without this
-//!   lock, so the repair's bump comes before that;
+//! - replacement: a tail that means nothing beside a head that leads to a record; or a
+//!   published entry whose predecessor's readers were not warned
+//!   (version not bumped): nobody gives the predecessor's memory away, or stores the
+//!   slot's tail again, without this lock, so the repair's bump comes before that;
 //! - removal: the same, or overflow counts too high;
 //! - a chunk's live count is lowered before a record is unlinked and raised after
 //!   one is published: a death leaves it too low, never too high, and a chunk
@@ -17,12 +18,12 @@
 use crate::arena::Space;
 use crate::chunk;
 use crate::error::{Error, Result};
-use crate::index::bucket::Bucket;
+use crate::index::bucket;
 use crate::index::probe::{self, Hash};
-use crate::index::read::{self, Compared, Found, Record};
+use crate::index::read::{self, Compared, Entry, Found, Lies};
+use crate::index::slot::{self, Content};
 use crate::layout::{BUCKET_SLOTS, STRIPE_ENTRIES, USED_SLOTS, WORD};
 use crate::lock::Guard;
-use crate::record::{self, Wanted};
 use crate::segment::Segment;
 use crate::sync::{AtomicU64, Ordering, crash_point, process_crash_point};
 
@@ -31,14 +32,33 @@ pub(crate) struct Locked<'a> {
     guard: Guard<'a>,
 }
 
-/// Where a key's record was found.
+/// Where a key's entry was found.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
-    bucket: usize,
-    slot: usize,
-    /// The record's first word.
-    pub(crate) at: usize,
-    pub(crate) record: Record<'a>,
+    pub(crate) bucket: usize,
+    pub(crate) slot: usize,
+    pub(crate) entry: Entry<'a>,
+}
+
+/// What is published under a key.
+#[derive(Clone, Copy)]
+pub(crate) enum New<'s> {
+    /// A small entry.
+    Small(Content),
+    /// A record that is written.
+    Record(&'s Space),
+}
+
+impl New<'_> {
+    /// The value of a key that was `found`, as a small entry if it may be one: it may not
+    /// follow a small one, as no one store leads there.
+    #[inline]
+    pub(crate) fn small(found: Option<Place<'_>>, key: &[u8], value: &[u8]) -> Option<Self> {
+        if found.is_some_and(|place| place.entry.at().is_none()) {
+            return None;
+        }
+        Content::small(key, value).map(Self::Small)
+    }
 }
 
 impl<'a> Locked<'a> {
@@ -66,8 +86,7 @@ impl<'a> Locked<'a> {
             Found::Present(seen) => Found::Present(Place {
                 bucket: number,
                 slot: seen.slot,
-                at: seen.at,
-                record: seen.record,
+                entry: seen.entry,
             }),
             Found::Absent => Found::Absent,
             Found::Undecided => Found::Undecided,
@@ -86,24 +105,22 @@ impl<'a> Locked<'a> {
     /// Looks for `key` in all its buckets.
     #[cold]
     fn search(&self, key: &[u8], hash: Hash) -> Result<Option<Place<'a>>> {
-        let wanted = Wanted::new(key);
         for (number, bucket) in probe::buckets(self.segment(), hash) {
-            for slot in bucket.tags().slots_with(hash.tag()) {
-                let at = self.segment().geometry.word_of(bucket.slot(slot));
-                match read::compare(self.segment(), at, wanted) {
-                    Compared::Same(record) => {
+            let tags = bucket.tags();
+            for slot in tags.slots_with(hash.tag()) {
+                match read::compare(self.segment(), bucket, slot, key) {
+                    Compared::Same(entry) => {
                         return Ok(Some(Place {
                             bucket: number,
                             slot,
-                            at,
-                            record,
+                            entry,
                         }));
                     }
                     Compared::Other => {}
-                    Compared::NoRecord => return Err(read::no_record(at)),
+                    Compared::NoEntry(damage) => return Err(damage.error(self.segment(), number)),
                 }
             }
-            if bucket.overflow() == 0 {
+            if tags.overflow() == 0 {
                 break;
             }
         }
@@ -120,44 +137,48 @@ impl<'a> Locked<'a> {
 
     /// Finds the slot that leads to the record at `at`, if one does.
     pub(crate) fn find_record(&self, hash: Hash, at: usize) -> Result<Option<Place<'a>>> {
-        let wanted = self.segment().geometry.slot_of(at);
+        let wanted = Content::record(self.segment().geometry.offset_of(at)).head;
         for (number, bucket) in probe::buckets(self.segment(), hash) {
-            let mut slots = bucket.tags().slots_with(hash.tag());
-            if let Some(slot) = slots.find(|slot| bucket.slot(*slot) == wanted) {
-                return self.place(bucket, number, slot).map(Some);
+            let tags = bucket.tags();
+            let mut slots = tags.slots_with(hash.tag());
+            if let Some(slot) = slots.find(|slot| bucket.head(*slot) == wanted) {
+                return self.place(number, slot).map(Some);
             }
-            if bucket.overflow() == 0 {
+            if tags.overflow() == 0 {
                 break;
             }
         }
         Ok(None)
     }
 
-    /// The record that a slot of this stripe leads to.
-    pub(crate) fn place_of(&self, number: usize, slot: usize) -> Result<Place<'a>> {
-        self.place(probe::bucket(self.segment(), number), number, slot)
-    }
-
-    /// The record a slot leads to. It cannot go away while the lock is held, so
+    /// The entry of a slot of this stripe. It cannot go away while the lock is held, so
     /// anything odd is damage.
     #[inline]
-    fn place(&self, bucket: Bucket<'a>, number: usize, slot: usize) -> Result<Place<'a>> {
-        let at = self.segment().geometry.word_of(bucket.slot(slot));
-        read::open(self.segment(), at)
-            .map(|record| Place {
+    pub(crate) fn place(&self, number: usize, slot: usize) -> Result<Place<'a>> {
+        let bucket = probe::bucket(self.segment(), number);
+        match read::open(self.segment(), bucket, slot) {
+            Ok(entry) => Ok(Place {
                 bucket: number,
                 slot,
-                at,
-                record,
-            })
-            .ok_or_else(|| read::no_record(at))
+                entry,
+            }),
+            Err(damage) => Err(damage.error(self.segment(), number)),
+        }
     }
 
-    /// Replaces a value of one word by another of the same length. One store.
+    /// Replaces a value of a word at most by another of the same length. One store.
     #[expect(clippy::unused_self, reason = "only who holds the lock may do this")]
     #[inline]
     pub(crate) fn store_in_place(&self, place: Place<'_>, value: u64) {
-        if let Some(word) = place.record.value.first() {
+        // None if a record has a value of no bytes.
+        if let Some(word) = place.entry.value.first() {
+            let value = match place.entry.lies {
+                Lies::InSlot { .. } => {
+                    let tail = word.load(Ordering::Relaxed);
+                    slot::with_value(tail, place.entry.lengths.value, value)
+                }
+                Lies::InRecord { .. } => value,
+            };
             // Release, so that who sees a counter's new value sees what its
             // writer did before.
             word.store(value, Ordering::Release);
@@ -165,11 +186,11 @@ impl<'a> Locked<'a> {
         crash_point!("write: value stored in place");
     }
 
-    /// Publishes a new key's record.
+    /// Publishes a new key's entry.
     ///
     /// # Errors
     /// `TableFull` if the stripe has no empty slot.
-    pub(crate) fn insert(&self, hash: Hash, space: &Space) -> Result<()> {
+    pub(crate) fn insert(&self, hash: Hash, new: New<'_>) -> Result<()> {
         let Some((target, slot)) = self.vacancy(hash) else {
             return Err(Error::TableFull {
                 capacity: self.segment().geometry.capacity,
@@ -177,30 +198,36 @@ impl<'a> Locked<'a> {
             });
         };
         for (_, passed) in probe::passed(self.segment(), hash, target) {
-            passed.set_overflow(passed.overflow().saturating_add(1));
+            passed.raise_overflow();
             crash_point!("insert: overflow raised");
         }
-        probe::bucket(self.segment(), target).publish(
-            slot,
-            hash.tag(),
-            self.segment().geometry.slot_of(space.at),
-        );
+        probe::bucket(self.segment(), target).publish(slot, hash.tag(), self.content(new));
         crash_point!("insert: published");
-        chunk::add_live(self.segment(), space.chunk, space.words);
-        crash_point!("insert: live counted");
+        if let New::Record(space) = new {
+            chunk::add_live(self.segment(), space.chunk, space.words);
+            crash_point!("insert: live counted");
+        }
         self.add_entries(1);
         Ok(())
     }
 
-    /// Publishes a record in place of the one found.
-    pub(crate) fn replace(&self, place: Place<'_>, space: &Space) {
+    /// Publishes an entry in place of the one found; a small one only in that of a record.
+    pub(crate) fn replace(&self, place: Place<'_>, new: New<'_>) {
         self.forget(place);
         crash_point!("replace: old record not counted");
-        probe::bucket(self.segment(), place.bucket)
-            .republish(place.slot, self.segment().geometry.slot_of(space.at));
+        probe::bucket(self.segment(), place.bucket).republish(place.slot, self.content(new));
         crash_point!("replace: published");
-        chunk::add_live(self.segment(), space.chunk, space.words);
-        process_crash_point!("replace: live counted");
+        if let New::Record(space) = new {
+            chunk::add_live(self.segment(), space.chunk, space.words);
+            process_crash_point!("replace: live counted");
+        }
+    }
+
+    fn content(&self, new: New<'_>) -> Content {
+        match new {
+            New::Small(content) => content,
+            New::Record(space) => Content::record(self.segment().geometry.offset_of(space.at)),
+        }
     }
 
     /// Removes the key found.
@@ -210,7 +237,7 @@ impl<'a> Locked<'a> {
         probe::bucket(self.segment(), place.bucket).remove(place.slot);
         crash_point!("remove: unlinked");
         for (_, passed) in probe::passed(self.segment(), hash, place.bucket) {
-            passed.set_overflow(passed.overflow().saturating_sub(1));
+            passed.lower_overflow();
             crash_point!("remove: overflow lowered");
         }
         self.add_entries(-1);
@@ -218,8 +245,9 @@ impl<'a> Locked<'a> {
 
     /// Takes a record that is about to be unlinked out of its chunk's live count.
     fn forget(&self, place: Place<'_>) {
-        let words = self.segment().geometry.record_words(place.record.header);
-        chunk::sub_live(self.segment(), place.at, words);
+        if let Some(at) = place.entry.at() {
+            chunk::sub_live(self.segment(), at, place.entry.lengths.words());
+        }
     }
 
     fn add_entries(&self, change: i64) {
@@ -241,25 +269,28 @@ impl<'a> Locked<'a> {
     ) -> Result<()> {
         let bucket = probe::bucket(self.segment(), number);
         for slot in bucket.tags().slots() {
-            visit(&self.place(bucket, number, slot)?)?;
+            visit(&self.place(number, slot)?)?;
         }
         Ok(())
     }
 
-    /// A record's key and its hash.
+    /// An entry's key and its hash.
     ///
     /// # Errors
     /// `Corrupted` if such a key has no place in this stripe: who probed for it would
     /// leave the stripe, and write where others hold the lock.
     pub(crate) fn hash_of(&self, place: &Place<'_>) -> Result<(Vec<u8>, Hash)> {
-        let key = key_of(place)?;
+        let key = place.entry.key()?;
         let hash = Hash::of(self.segment(), &key);
         if hash.stripe(self.segment()) == self.guard.stripe() {
             Ok((key, hash))
         } else {
             Err(Segment::damaged(
-                "a slot leads to a key of another stripe",
-                place.at,
+                "a slot holds a key of another stripe",
+                match place.entry.at() {
+                    Some(at) => at,
+                    None => self.segment().geometry.bucket(place.bucket),
+                },
             ))
         }
     }
@@ -274,15 +305,16 @@ impl<'a> Locked<'a> {
             let bucket = probe::bucket(self.segment(), number);
             for slot in bucket.tags().slots() {
                 entries += 1;
-                // A damaged record is left for `check` to report.
-                let Ok(place) = self.place(bucket, number, slot) else {
+                // A damaged entry is left for `check` to report.
+                let Ok(place) = self.place(number, slot) else {
                     continue;
                 };
                 let Ok((_, hash)) = self.hash_of(&place) else {
                     continue;
                 };
                 for (passed, _) in probe::passed(self.segment(), hash, number) {
-                    overflows[passed - range.start] += 1;
+                    let count: &mut u32 = &mut overflows[passed - range.start];
+                    *count = (*count + 1).min(bucket::MAX_OVERFLOW);
                 }
             }
         }
@@ -309,7 +341,7 @@ impl<'a> Locked<'a> {
     pub(crate) fn counts(&self) -> (Vec<u32>, u64) {
         let range = self.segment().geometry.buckets_of(self.guard.stripe());
         let overflows = range
-            .map(|number| probe::bucket(self.segment(), number).overflow())
+            .map(|number| probe::bucket(self.segment(), number).tags().overflow())
             .collect();
         (overflows, self.entries_word().load(Ordering::Relaxed))
     }
@@ -332,18 +364,4 @@ pub(crate) fn entries(segment: &Segment) -> usize {
 /// Bytes of a record that takes `words` words.
 pub(crate) fn bytes(words: usize) -> usize {
     words * WORD
-}
-
-/// A copy of the key found.
-pub(crate) fn key_of(place: &Place<'_>) -> Result<Vec<u8>> {
-    let mut key = Vec::new();
-    record::load_bytes(place.record.key, place.record.header.key, &mut key)?;
-    Ok(key)
-}
-
-/// A copy of the value found.
-pub(crate) fn value_of(place: Place<'_>) -> Result<Vec<u8>> {
-    let mut value = Vec::new();
-    record::load_bytes(place.record.value, place.record.header.value, &mut value)?;
-    Ok(value)
 }

@@ -1,6 +1,7 @@
-//! The index: stripes of buckets, each bucket one cache line.
+//! The index: stripes of buckets, each bucket two cache lines.
 //!
 //! - `bucket`: the words of a bucket, and who may write them.
+//! - `slot`: what a slot of a bucket holds: a small entry, or the way to a record.
 //! - `probe`: from a hash to a stripe, a bucket and a tag; the order of buckets.
 //! - `read`: lock-free look-up.
 //! - `locked`: everything done under a stripe's lock, and its repair.
@@ -9,3 +10,4 @@ pub(crate) mod bucket;
 pub(crate) mod locked;
 pub(crate) mod probe;
 pub(crate) mod read;
+pub(crate) mod slot;

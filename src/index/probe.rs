@@ -8,7 +8,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::index::bucket::Bucket;
-use crate::layout::{BUCKET_WORDS, CLAIM_BYTES, HEADER_WORDS, PARTICIPANT_WORDS, STRIPE_WORDS};
+use crate::layout::{BUCKET_WORDS, CLAIM_BYTES, LINE};
 use crate::segment::Segment;
 use crate::sys::simd;
 
@@ -52,25 +52,20 @@ impl Hash {
     }
 }
 
-/// So that buckets begin at a multiple of their size.
-const _: () = assert!(
-    HEADER_WORDS.is_multiple_of(BUCKET_WORDS)
-        && PARTICIPANT_WORDS.is_multiple_of(BUCKET_WORDS)
-        && STRIPE_WORDS.is_multiple_of(BUCKET_WORDS)
-);
-
 /// The bucket of this number. One bounds check, which the geometry makes needless.
 #[inline]
 pub(crate) fn bucket(segment: &Segment, number: usize) -> Bucket<'_> {
-    let (lines, _) = segment.words().as_chunks::<BUCKET_WORDS>();
-    Bucket::new(&lines[segment.geometry.first_bucket + number])
+    let (buckets, _) = segment.words().as_chunks::<BUCKET_WORDS>();
+    Bucket::new(&buckets[segment.geometry.first_bucket + number])
 }
 
-/// Asks for the cache line of the bucket where probing begins.
+/// Asks for the cache lines of the bucket where probing begins.
 #[inline]
 pub(crate) fn prefetch(segment: &Segment, hash: Hash) {
     let at = segment.geometry.bucket(hash.home(segment));
-    simd::prefetch(segment.words(), at);
+    for line in (at..at + BUCKET_WORDS).step_by(LINE) {
+        simd::prefetch(segment.words(), line);
+    }
 }
 
 /// The buckets that probing visits for a key, each once, with their numbers.

@@ -1,8 +1,8 @@
 //! Lock-free look-up.
 //!
-//! A reader loads the bucket's version and tags, follows a slot, reads the
-//! record with relaxed loads, and believes what it read only if the version is
-//! still the same.
+//! A reader loads the bucket's version and tags, and a slot's head. It reads a small entry
+//! out of the slot, or follows it and reads the record, with relaxed loads, and believes
+//! what it read only if the version is still the same.
 //!
 //! # Why a validated read is right
 //! Say that a reader read a word of record `r` which a writer stored for a later
@@ -15,6 +15,10 @@
 //! release fence, and its second load of the version sees the bump: it tries
 //! again. So what passes the check is what was published.
 //!
+//! A slot's tail is such memory too: it is stored again, with release, only after its entry
+//! was removed or replaced by a record, and the version bumped. But for a value of the same
+//! length, which is one store, and may be seen.
+//!
 //! # Why a miss is right
 //! A key stays in its slot from its insertion to its removal. A reader that
 //! finds it in none of its buckets either looked at its slot while the key was
@@ -25,8 +29,9 @@
 use crate::error::{Error, Result};
 use crate::index::bucket::{Bucket, Tags};
 use crate::index::probe::{self, Hash};
+use crate::index::slot::{self, Holds};
 use crate::layout::words_of;
-use crate::record::{Header, Wanted};
+use crate::record::{self, Header, Wanted};
 use crate::segment::Segment;
 use crate::sync::{self, AtomicU64, Ordering, fence};
 
@@ -72,27 +77,51 @@ pub(crate) fn lookup_at_home<R>(
     copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
 ) -> Result<Found<R>> {
     let bucket = probe::bucket(segment, hash.home(segment));
+    bucket.prefetch();
     let tags = bucket.tags();
-    let record = match glance(segment, bucket, tags, key, hash) {
-        Found::Present(seen) => seen.record,
-        Found::Absent => return Ok(Found::Absent),
-        Found::Undecided => return Ok(Found::Undecided),
+    let Some(slot) = tags.first_with(hash.tag()) else {
+        return Ok(tags.nothing());
     };
-    take(bucket, tags, record, copy)
+    let (head, tail) = (bucket.head(slot), bucket.tail(slot));
+    match slot::length_of_value(key, head, tail) {
+        Some(value) => {
+            let key = key.len();
+            let entry = Entry::small(Header { key, value }, head, tail);
+            take(bucket, tags, entry, copy)
+        }
+        None => lookup_record(segment, bucket, tags, head, key, copy),
+    }
 }
 
-/// Copies the value of the key's record, if what was read is to be believed.
+/// The same where the slot does not hold the entry: apart, as it is longer, and callers'
+/// compilers have the rest inlined.
+#[inline(never)]
+fn lookup_record<R>(
+    segment: &Segment,
+    bucket: Bucket<'_>,
+    tags: Tags,
+    head: u64,
+    key: &[u8],
+    copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
+) -> Result<Found<R>> {
+    match compare_record(segment, head, key) {
+        Compared::Same(entry) => take(bucket, tags, entry, copy),
+        Compared::Other | Compared::NoEntry(_) => Ok(Found::Undecided),
+    }
+}
+
+/// Copies the value of the key's entry, if what was read is to be believed.
 #[inline(always)]
 #[allow(clippy::inline_always)]
 fn take<R>(
     bucket: Bucket<'_>,
     tags: Tags,
-    record: Record<'_>,
+    entry: Entry<'_>,
     copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
 ) -> Result<Found<R>> {
     // A length that is not to be believed must not lead to a long copy.
-    if matches!(record.value, [_]) || still(bucket, tags) {
-        let result = copy(record.value, record.header.value)?;
+    if matches!(entry.value, [_]) || still(bucket, tags) {
+        let result = copy(entry.value, entry.lengths.value)?;
         if still(bucket, tags) {
             return Ok(Found::Present(result));
         }
@@ -103,9 +132,7 @@ fn take<R>(
 /// What a glance at a key's home bucket shows.
 pub(crate) struct Seen<'a> {
     pub(crate) slot: usize,
-    /// The record's first word.
-    pub(crate) at: usize,
-    pub(crate) record: Record<'a>,
+    pub(crate) entry: Entry<'a>,
 }
 
 /// Looks at the first slot that has the key's tag.
@@ -113,24 +140,17 @@ pub(crate) struct Seen<'a> {
 #[allow(clippy::inline_always)]
 pub(crate) fn glance<'a>(
     segment: &'a Segment,
-    bucket: Bucket<'_>,
+    bucket: Bucket<'a>,
     tags: Tags,
     key: &[u8],
     hash: Hash,
 ) -> Found<Seen<'a>> {
-    let matches = tags.matching(hash.tag());
-    if matches == 0 {
-        return if bucket.overflow() == 0 {
-            Found::Absent
-        } else {
-            Found::Undecided
-        };
-    }
-    let slot = matches.trailing_zeros() as usize;
-    let at = segment.geometry.word_of(bucket.slot(slot));
-    match compare(segment, at, Wanted::new(key)) {
-        Compared::Same(record) => Found::Present(Seen { slot, at, record }),
-        Compared::Other | Compared::NoRecord => Found::Undecided,
+    let Some(slot) = tags.first_with(hash.tag()) else {
+        return tags.nothing();
+    };
+    match compare(segment, bucket, slot, key) {
+        Compared::Same(entry) => Found::Present(Seen { slot, entry }),
+        Compared::Other | Compared::NoEntry(_) => Found::Undecided,
     }
 }
 
@@ -141,70 +161,186 @@ fn attempt<R>(
     hash: Hash,
     copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
 ) -> Result<Found<R>> {
-    let wanted = Wanted::new(key);
-    for (_, bucket) in probe::buckets(segment, hash) {
+    for (number, bucket) in probe::buckets(segment, hash) {
         let tags = bucket.tags();
         let mut looked = false;
         for slot in tags.slots_with(hash.tag()) {
             looked = true;
-            let at = segment.geometry.word_of(bucket.slot(slot));
-            match compare(segment, at, wanted) {
-                Compared::Same(record) => return take(bucket, tags, record, copy),
+            match compare(segment, bucket, slot, key) {
+                Compared::Same(entry) => return take(bucket, tags, entry, copy),
                 Compared::Other => {}
-                Compared::NoRecord => return suspect(bucket, tags, at),
+                Compared::NoEntry(damage) => {
+                    return suspect(segment, number, bucket, tags, damage);
+                }
             }
         }
         if looked && !still(bucket, tags) {
             return Ok(Found::Undecided);
         }
-        if bucket.overflow() == 0 {
+        if tags.overflow() == 0 {
             break;
         }
     }
     Ok(Found::Absent)
 }
 
-/// What a slot with a key's tag leads to.
+/// An entry that was found.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry<'a> {
+    pub(crate) lengths: Header,
+    /// The words that begin with its value: a record's, or the tail of its slot.
+    pub(crate) value: &'a [AtomicU64],
+    pub(crate) lies: Lies<'a>,
+}
+
+/// Where an entry lies.
+#[derive(Clone, Copy)]
+pub(crate) enum Lies<'a> {
+    /// In its slot, with this head.
+    InSlot { head: u64 },
+    /// In the arena: a record's first word, and the words of its key.
+    InRecord { at: usize, key: &'a [AtomicU64] },
+}
+
+impl<'a> Entry<'a> {
+    #[inline]
+    fn small(lengths: Header, head: u64, tail: &'a AtomicU64) -> Self {
+        Self {
+            lengths,
+            value: std::slice::from_ref(tail),
+            lies: Lies::InSlot { head },
+        }
+    }
+
+    #[inline]
+    fn record(at: usize, record: Record<'a>) -> Self {
+        let Record { header, key, value } = record;
+        Self {
+            lengths: header,
+            value,
+            lies: Lies::InRecord { at, key },
+        }
+    }
+
+    /// The first word of its record; `None` if its slot holds it.
+    #[inline]
+    pub(crate) fn at(&self) -> Option<usize> {
+        match self.lies {
+            Lies::InSlot { .. } => None,
+            Lies::InRecord { at, .. } => Some(at),
+        }
+    }
+
+    /// A copy of the key.
+    pub(crate) fn key(&self) -> Result<Vec<u8>> {
+        let mut key = Vec::new();
+        match self.lies {
+            Lies::InSlot { head } => {
+                let tail = self.value.first();
+                let tail = tail.map_or(0, |tail| tail.load(Ordering::Relaxed));
+                slot::key_into(head, tail, self.lengths.key, &mut key);
+            }
+            Lies::InRecord { key: words, .. } => {
+                record::load_bytes(words, self.lengths.key, &mut key)?;
+            }
+        }
+        Ok(key)
+    }
+
+    /// A copy of the value.
+    pub(crate) fn value(&self) -> Result<Vec<u8>> {
+        let mut value = Vec::new();
+        record::load_bytes(self.value, self.lengths.value, &mut value)?;
+        Ok(value)
+    }
+
+    /// Whether this is its value.
+    pub(crate) fn has_value(&self, value: &[u8]) -> bool {
+        let length = self.lengths.value;
+        length == value.len()
+            && match (self.lies, self.value) {
+                (Lies::InSlot { .. }, [tail]) => {
+                    let tail = tail.load(Ordering::Relaxed);
+                    slot::value_in(tail, length) == record::word_from(value)
+                }
+                _ => record::equal_bytes(self.value, value),
+            }
+    }
+}
+
+/// What a slot with a key's tag holds.
 pub(crate) enum Compared<'a> {
-    /// The key's record.
-    Same(Record<'a>),
+    /// The key's entry.
+    Same(Entry<'a>),
     /// Another key's.
     Other,
-    /// Something that is no record.
-    NoRecord,
+    /// No entry; and the damage that this is, if it is still so.
+    NoEntry(Damage),
 }
 
-/// Whether the record at `at` is that of a key.
-#[inline(always)]
-#[allow(clippy::inline_always)]
-pub(crate) fn compare<'a>(segment: &'a Segment, at: usize, wanted: Wanted<'_>) -> Compared<'a> {
-    let Some((header, words)) = segment.record(at) else {
-        return Compared::NoRecord;
-    };
-    let word = header.load(Ordering::Relaxed);
-    // Two copies of what follows, the first for a value of one word.
-    if let Some(length) = wanted.length_of_short_value(word) {
-        return same(segment, at, words, wanted, length);
-    }
-    match wanted.length_of_value(word) {
-        Some(length) => same(segment, at, words, wanted, length),
-        None if Header::unpack(word).is_some() => Compared::Other,
-        None => Compared::NoRecord,
+/// What a slot holds instead of an entry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Damage {
+    /// The way to a word where no record is.
+    NoRecord(usize),
+    /// Lengths that no entry has.
+    NoLengths,
+}
+
+impl Damage {
+    #[cold]
+    pub(crate) fn error(self, segment: &Segment, bucket: usize) -> Error {
+        match self {
+            Self::NoRecord(at) => Segment::damaged("a slot leads to no record", at),
+            Self::NoLengths => Segment::damaged(
+                "a slot holds lengths that no entry has",
+                segment.geometry.bucket(bucket),
+            ),
+        }
     }
 }
 
-/// Whether a record of the right lengths is that of a key.
+/// Whether a slot holds the entry of a key.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-fn same<'a>(
+pub(crate) fn compare<'a>(
     segment: &'a Segment,
-    at: usize,
-    words: &'a [AtomicU64],
-    wanted: Wanted<'_>,
-    length: usize,
+    bucket: Bucket<'a>,
+    slot: usize,
+    key: &[u8],
 ) -> Compared<'a> {
+    let (head, tail) = (bucket.head(slot), bucket.tail(slot));
+    if let Some(value) = slot::length_of_value(key, head, tail) {
+        let key = key.len();
+        return Compared::Same(Entry::small(Header { key, value }, head, tail));
+    }
+    compare_record(segment, head, key)
+}
+
+/// Whether a slot with this head leads to a record of a key.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn compare_record<'a>(segment: &'a Segment, head: u64, key: &[u8]) -> Compared<'a> {
+    let at = match slot::holds(head) {
+        Holds::Record(offset) => segment.geometry.word_of(offset),
+        Holds::Small(_) => return Compared::Other,
+        Holds::Nothing => return Compared::NoEntry(Damage::NoLengths),
+    };
+    let no_record = Compared::NoEntry(Damage::NoRecord(at));
+    let Some((header, words)) = segment.record(at) else {
+        return no_record;
+    };
+    let wanted = Wanted::new(key);
+    let word = header.load(Ordering::Relaxed);
+    let Some(length) = wanted.length_of_value(word) else {
+        return if Header::unpack(word).is_some() {
+            Compared::Other
+        } else {
+            no_record
+        };
+    };
     let Some((key, value)) = split(segment, at, words, wanted.words(), length) else {
-        return Compared::NoRecord;
+        return no_record;
     };
     if !wanted.equals(key) {
         return Compared::Other;
@@ -213,7 +349,7 @@ fn same<'a>(
         key: wanted.key_length(),
         value: length,
     };
-    Compared::Same(Record { header, key, value })
+    Compared::Same(Entry::record(at, Record { header, key, value }))
 }
 
 /// A record that was found.
@@ -245,10 +381,29 @@ fn split<'a>(
     both.split_at_checked(key)
 }
 
+/// The entry of a slot in use, as far as its lengths can be believed.
+#[inline]
+pub(crate) fn open<'a>(
+    segment: &'a Segment,
+    bucket: Bucket<'a>,
+    slot: usize,
+) -> std::result::Result<Entry<'a>, Damage> {
+    let head = bucket.head(slot);
+    match slot::holds(head) {
+        Holds::Small(lengths) => Ok(Entry::small(lengths, head, bucket.tail(slot))),
+        Holds::Record(offset) => {
+            let at = segment.geometry.word_of(offset);
+            let record = open_record(segment, at).ok_or(Damage::NoRecord(at))?;
+            Ok(Entry::record(at, record))
+        }
+        Holds::Nothing => Err(Damage::NoLengths),
+    }
+}
+
 /// The record at `at`, as far as its header can be believed; `None` if there can
 /// be none.
 #[inline]
-pub(crate) fn open(segment: &Segment, at: usize) -> Option<Record<'_>> {
+pub(crate) fn open_record(segment: &Segment, at: usize) -> Option<Record<'_>> {
     let (header, words) = segment.record(at)?;
     let header = Header::unpack(header.load(Ordering::Relaxed))?;
     let (key, value) = split(segment, at, words, words_of(header.key), header.value)?;
@@ -262,19 +417,19 @@ pub(crate) fn still(bucket: Bucket<'_>, tags: Tags) -> bool {
     bucket.has_version_of(tags)
 }
 
-/// Something that is no record: the memory was given away, or the segment is
+/// Something that is no entry: the memory was given away, or the segment is
 /// damaged.
 #[cold]
-fn suspect<R>(bucket: Bucket<'_>, tags: Tags, at: usize) -> Result<Found<R>> {
+fn suspect<R>(
+    segment: &Segment,
+    number: usize,
+    bucket: Bucket<'_>,
+    tags: Tags,
+    damage: Damage,
+) -> Result<Found<R>> {
     if still(bucket, tags) {
-        Err(no_record(at))
+        Err(damage.error(segment, number))
     } else {
         Ok(Found::Undecided)
     }
-}
-
-/// The error of such a slot.
-#[cold]
-pub(crate) fn no_record(at: usize) -> Error {
-    Segment::damaged("a slot leads to no record", at)
 }

@@ -47,19 +47,18 @@ pub(crate) fn store_lines(words: &[[AtomicU64; LINE]], bytes: &[[u8; LINE_BYTES]
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(crate) fn load_bytes(words: &[AtomicU64], length: usize, bytes: &mut Vec<u8>) -> bool {
-    bytes.clear();
     // Short values are many, and what others take is not for nothing.
-    if let [word] = words {
+    if let [word] = words
+        && length <= WORD
+        && bytes.capacity() >= WORD
+    {
         let loaded = load_word(word);
-        if length <= WORD
-            && let [room, ..] = bytes.spare_capacity_mut().as_chunks_mut().0
-        {
-            *room = loaded;
-            // SAFETY: so many bytes are in the word, which is inside the capacity, at its
-            // beginning, and was just written.
-            unsafe { bytes.set_len(length) }
-            return true;
-        }
+        let room = bytes.as_mut_ptr().cast::<[MaybeUninit<u8>; WORD]>();
+        // SAFETY: the capacity has room for a word from its beginning on.
+        unsafe { room.write(loaded) }
+        // SAFETY: so many bytes are in the word, which was just written.
+        unsafe { bytes.set_len(length) }
+        return true;
     }
     load_many_bytes(words, length, bytes)
 }
@@ -73,6 +72,7 @@ fn load_word(word: &AtomicU64) -> [MaybeUninit<u8>; WORD] {
 
 #[inline(never)]
 fn load_many_bytes(words: &[AtomicU64], length: usize, bytes: &mut Vec<u8>) -> bool {
+    bytes.clear();
     let taken = words_of(length);
     let (room, _) = bytes.spare_capacity_mut().as_chunks_mut::<WORD>();
     let (Some(words), Some(room)) = (words.get(..taken), room.get_mut(..taken)) else {

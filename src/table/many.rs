@@ -133,7 +133,7 @@ impl Table {
                 let locked = writer.lock(stripe)?;
                 locked.for_each_in(bucket, |place| {
                     let (key, hash) = locked.hash_of(place)?;
-                    let value = locked::value_of(*place)?;
+                    let value = place.entry.value()?;
                     let held = Held::new(self.segment());
                     let kept = keep(&key, &value);
                     drop(held);
@@ -231,7 +231,7 @@ impl Table {
         for (stripe, locked) in stripes.iter().enumerate() {
             for bucket in geometry.buckets_of(stripe) {
                 locked.for_each_in(bucket, |place| {
-                    copy.insert(locked::key_of(place)?, locked::value_of(*place)?);
+                    copy.insert(place.entry.key()?, place.entry.value()?);
                     Ok(())
                 })?;
             }
@@ -252,10 +252,10 @@ impl Table {
                 let mut entries = Vec::new();
                 locked.for_each_in(bucket, |place| {
                     let value = match part {
-                        Part::Whole => locked::value_of(*place)?,
+                        Part::Whole => place.entry.value()?,
                         Part::Key => Vec::new(),
                     };
-                    entries.push((locked::key_of(place)?, value));
+                    entries.push((place.entry.key()?, value));
                     Ok(())
                 })?;
                 return Ok(entries);

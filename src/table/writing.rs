@@ -11,7 +11,9 @@ use crate::writer::{Held, Writer};
 impl Table {
     /// Stores a value. `true`: the key was new; `false`: its value was replaced.
     ///
-    /// A value of 1 to 8 bytes that keeps its length is replaced in place. Any
+    /// A value of 8 bytes at most that keeps its length is replaced in place. A key and
+    /// value of 15 bytes at most together, the value of 8 at most, lie in the index and take
+    /// no other room, unless they follow such an entry with a value of another length. Any
     /// other takes new room, and what it replaces becomes garbage that is cleaned
     /// up when room is short.
     ///

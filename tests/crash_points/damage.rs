@@ -3,7 +3,7 @@
 use crate::Extent;
 use crate::children::{Order, Repairer, passed};
 use crate::common::{Named, assert_sound, bounded, bytes, contents};
-use crate::image::Image;
+use crate::image::{BUCKET, Image};
 use crate::report::{Row, Victim};
 use crate::scenarios::scenarios;
 use crate::steps::{Model, key_of};
@@ -41,19 +41,23 @@ fn damaged_table() -> (Named, Model, usize) {
     } = image;
     // A word that means nothing, and an overflow count.
     image.change(100, |_| 7);
-    image.change(buckets_at + 7, |word| word ^ 1 << 40);
+    image.change(buckets_at, |word| word ^ 1 << 8);
     // A slot that leads nowhere, and a tag that is not its key's.
-    let tags_of = |image: &Image, bucket: usize| image.get(buckets_at + bucket * 8 + 1);
-    let bucket = (0..image.buckets).find(|bucket| tags_of(&image, *bucket) & 0xff_ffff != 0);
+    let used_of = |image: &Image, bucket: usize| -> Vec<usize> {
+        let tags = image.get(buckets_at + bucket * BUCKET + 1);
+        let is_used = |slot: &usize| tags >> (8 * slot) & 0xff != 0;
+        (1..8).filter(is_used).collect()
+    };
+    let bucket = (0..image.buckets).find(|bucket| used_of(&image, *bucket).len() >= 2);
     let bucket = bucket.unwrap();
-    let tags = tags_of(&image, bucket);
-    let mut used = (0..8).filter(|slot| tags >> (8 * slot) & 0xff != 0);
-    let lost = used.next().unwrap();
-    image.change(buckets_at + bucket * 8 + 2 + lost / 2, |word| {
-        word | 0xffff_ff00 << (32 * (lost % 2))
+    let [lost, other, ..] = used_of(&image, bucket)[..] else {
+        unreachable!("it has two");
+    };
+    image.change(buckets_at + bucket * BUCKET + 2 * lost, |head| {
+        assert_eq!(head & 0xff, 0xff, "it leads to a record");
+        head | 1 << 60
     });
-    let other = used.next().unwrap();
-    image.change(buckets_at + bucket * 8 + 1, |word| {
+    image.change(buckets_at + bucket * BUCKET + 1, |word| {
         let tag = word >> (8 * other) & 0xff;
         word ^ if tag == 1 { 3 } else { 1 } << (8 * other)
     });

@@ -2,6 +2,10 @@
 
 use crate::common::{open_file, path_of, read_segment, write_at};
 
+/// Words of a bucket. Slot *i*, from 1, has two of them, and its tag is byte *i* of the second
+/// of all.
+pub const BUCKET: usize = 16;
+
 /// A segment's file, by docs/format.md.
 pub struct Image {
     name: String,
@@ -26,8 +30,8 @@ impl Image {
         let [stripes, length, participants, chunks] = [6, 7, 8, 9].map(get);
         let chunk_words = get(10) / 8;
         let locks_at = 512 + participants * 8;
-        let buckets_at = locks_at + stripes * 8;
-        let states_at = buckets_at + stripes * length * 8;
+        let buckets_at = (locks_at + stripes * 8).next_multiple_of(BUCKET);
+        let states_at = buckets_at + stripes * length * BUCKET;
         Self {
             name: name.to_owned(),
             stripes,
@@ -64,7 +68,7 @@ impl Image {
 
     /// The version of a bucket.
     pub fn version(&self, bucket: usize) -> u64 {
-        self.get(self.buckets_at + bucket * 8) >> 24
+        self.get(self.buckets_at + bucket * BUCKET) >> 24
     }
 
     /// The kind in a chunk's state: 0 free, 2 sealed, 4 a tail.

@@ -139,10 +139,10 @@ fn with_repair(scenario: Scenario, repaired: &'static [&'static str]) -> Scenari
 
 pub fn scenarios() -> Vec<Scenario> {
     let thirty: Vec<Step> = (1..=30).map(|key| Insert(key, 20 + key as usize)).collect();
-    // A table of 40 has 5 buckets of 11 slots in one stripe: of so many entries some
+    // A table of 40 has 9 buckets of 7 slots in one stripe: of so many entries some
     // stand behind their own bucket, and two repairers still find room.
-    let full: Vec<Step> = (1..=48).map(|key| Insert(key, 20)).collect();
-    let removals: Vec<Step> = (1..=48).map(Remove).collect();
+    let full: Vec<Step> = (1..=56).map(|key| Insert(key, 20)).collect();
+    let removals: Vec<Step> = (1..=56).map(Remove).collect();
     let mut scenarios = vec![
         plain("attach, detach", &thirty, &[]),
         with_repair(
@@ -160,7 +160,7 @@ pub fn scenarios() -> Vec<Scenario> {
             &[TryInsert(101, 8), TryInsert(101, 9)],
         ),
         with_repair(
-            plain("insert past full buckets", &full[..40], &full[40..]),
+            plain("insert past full buckets", &full[..48], &full[48..]),
             &["insert: overflow raised"],
         ),
         with_repair(
@@ -177,6 +177,29 @@ pub fn scenarios() -> Vec<Scenario> {
             &[Insert(50, 8), Replace(51, 3), Update(51, Some(3))],
         ),
         with_repair(
+            plain(
+                "entries in their slots",
+                &thirty,
+                &[
+                    Insert(100, 5),
+                    // A record, and a slot's again.
+                    Insert(100, 2),
+                    Replace(100, 7),
+                    TryInsert(101, 0),
+                    Update(101, Some(4)),
+                    Exchange(101, Some(6)),
+                    Remove(100),
+                    Insert(100, 1),
+                ],
+            ),
+            &[
+                "bucket: tail written, head not",
+                "bucket: slot written, tag not",
+                "bucket: slot replaced, version not bumped",
+                "bucket: tag cleared, version not bumped",
+            ],
+        ),
+        with_repair(
             plain("remove", &full, &removals),
             &[
                 "bucket: tag cleared, version not bumped",
@@ -184,7 +207,7 @@ pub fn scenarios() -> Vec<Scenario> {
                 "remove: overflow lowered",
             ],
         ),
-        plain("take", &full, &[Take(3), Take(48), Take(99)]),
+        plain("take", &full, &[Take(3), Take(56), Take(99)]),
         plain(
             "update",
             &thirty,

@@ -1,0 +1,255 @@
+//! What a slot holds: a small entry as a whole, or the way to a record.
+//!
+//! A slot has two words. The head:
+//!
+//! | bits    | small entry                    | record                                   |
+//! |---------|--------------------------------|------------------------------------------|
+//! | 0 to 3  | key length in bytes            | 15                                       |
+//! | 4 to 7  | value length in bytes, 0 to 8  | 15                                       |
+//! | 8 to 63 | the key's first 7 bytes        | its offset in the arena, in words        |
+//!
+//! The tail of a small entry has the value's bytes from its lowest byte on, and what is
+//! left of the key up to its highest byte, with zeros between: both together have at most
+//! 15 bytes. The tail of a slot that leads to a record means nothing.
+//!
+//! So one store of the head leads a slot from a record to another one, from a small entry
+//! to a record, and, its tail being stored already, from a record to a small entry. One
+//! store of the tail replaces a small entry's value by another of the same length. From a
+//! small entry to another one, of another length, no store leads: it would take two.
+
+use crate::layout::{HEAD_BYTES, SMALL_BYTES, WORD};
+use crate::record::{Header, word_from};
+use crate::sync::{AtomicU64, Ordering};
+
+const LENGTH_BITS: u32 = 4;
+const LENGTH: u64 = (1 << LENGTH_BITS) - 1;
+/// Both lengths, where a slot leads to a record.
+const RECORD: u64 = LENGTH << LENGTH_BITS | LENGTH;
+const REST_SHIFT: u32 = 2 * LENGTH_BITS;
+
+/// What a head says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// An entry of these lengths.
+    Small(Header),
+    /// A record at this offset.
+    Record(usize),
+    /// Nothing that a writer of this format stored.
+    Nothing,
+}
+
+/// The words that a slot gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Content {
+    pub(crate) head: u64,
+    /// `None`: any.
+    pub(crate) tail: Option<u64>,
+}
+
+impl Content {
+    /// A small entry; `None` if it is too large for that.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn small(key: &[u8], value: &[u8]) -> Option<Self> {
+        if value.len() > WORD || key.len() + value.len() > SMALL_BYTES {
+            return None;
+        }
+        let (first, rest) = match key_words(key)? {
+            (first, None) => (first, 0),
+            (first, Some((rest, shift))) => (first, rest >> shift << shift),
+        };
+        Some(Self {
+            head: first | (value.len() as u64) << LENGTH_BITS,
+            tail: Some(word_from(value) | rest),
+        })
+    }
+
+    /// A record at this offset.
+    #[inline]
+    pub(crate) fn record(offset: usize) -> Self {
+        Self {
+            head: (offset as u64) << REST_SHIFT | RECORD,
+            tail: None,
+        }
+    }
+}
+
+/// What a head says.
+#[inline]
+pub(crate) fn holds(head: u64) -> Holds {
+    if head & RECORD == RECORD {
+        return Holds::Record((head >> REST_SHIFT) as usize);
+    }
+    let key = (head & LENGTH) as usize;
+    let value = (head >> LENGTH_BITS & LENGTH) as usize;
+    if value <= WORD && key + value <= SMALL_BYTES {
+        Holds::Small(Header { key, value })
+    } else {
+        Holds::Nothing
+    }
+}
+
+/// The head of a small entry with this key and no value, and, if the key has more bytes than
+/// a head takes, a word that ends with them and the bits in it that are not theirs. `None`
+/// if no small entry has such a key.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn key_words(key: &[u8]) -> Option<(u64, Option<(u64, u32)>)> {
+    let length = key.len() as u64;
+    if key.len() <= HEAD_BYTES {
+        return Some((word_from(key) << REST_SHIFT | length, None));
+    }
+    let (first, last) = (key.first_chunk()?, key.last_chunk()?);
+    if key.len() > SMALL_BYTES {
+        return None;
+    }
+    let head = u64::from_le_bytes(*first) << REST_SHIFT | length;
+    let before = u8::BITS * (SMALL_BYTES - key.len()) as u32;
+    Some((head, Some((u64::from_le_bytes(*last), before))))
+}
+
+/// The length of the value, if these are the words of a small entry of this key.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+pub(crate) fn length_of_value(key: &[u8], head: u64, tail: &AtomicU64) -> Option<usize> {
+    let (wanted, rest) = key_words(key)?;
+    // The value's length becomes the lowest bits: nothing else may differ, and all is
+    // compared at once.
+    let length = (head ^ wanted).rotate_right(LENGTH_BITS);
+    if length > WORD as u64 {
+        return None;
+    }
+    if let Some((rest, before)) = rest
+        && (tail.load(Ordering::Relaxed) ^ rest) >> before != 0
+    {
+        return None;
+    }
+    Some(length as usize)
+}
+
+/// The bits of a tail that are the value's.
+#[inline]
+fn mask(length: usize) -> u64 {
+    u64::MAX
+        .checked_shr(u64::BITS - u8::BITS * length as u32)
+        .unwrap_or(0)
+}
+
+/// The value in a tail, as a word padded with zeros.
+#[inline]
+pub(crate) fn value_in(tail: u64, length: usize) -> u64 {
+    tail & mask(length)
+}
+
+/// The tail with another value of the same length.
+#[inline]
+pub(crate) fn with_value(tail: u64, length: usize, value: u64) -> u64 {
+    tail & !mask(length) | value
+}
+
+/// Replaces the content of `key` by the key in these words.
+pub(crate) fn key_into(head: u64, tail: u64, length: usize, key: &mut Vec<u8>) {
+    key.clear();
+    let first = length.min(HEAD_BYTES);
+    key.extend_from_slice(&(head >> REST_SHIFT).to_le_bytes()[..first]);
+    let rest = length.saturating_sub(HEAD_BYTES);
+    key.extend_from_slice(&tail.to_le_bytes()[WORD - rest.min(WORD)..]);
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn bytes(length: usize, first: u8) -> Vec<u8> {
+        (first..).take(length).collect()
+    }
+
+    #[test]
+    fn small_entries_of_all_lengths_come_back() {
+        for key_length in 0..20 {
+            for value_length in 0..20 {
+                let (key, value) = (bytes(key_length, 0x81), bytes(value_length, 0xc1));
+                let fits = value_length <= 8 && key_length + value_length <= 15;
+                let content = Content::small(&key, &value);
+                assert_eq!(content.is_some(), fits, "{key_length} {value_length}");
+                let Some(Content {
+                    head,
+                    tail: Some(tail),
+                }) = content
+                else {
+                    continue;
+                };
+                let lengths = Header::of(&key, &value);
+                assert_eq!(holds(head), Holds::Small(lengths));
+                let mut read = vec![9];
+                key_into(head, tail, key_length, &mut read);
+                assert_eq!(read, key);
+                let found = length_of_value(&key, head, &AtomicU64::new(tail));
+                assert_eq!(found, Some(value_length));
+                let mut padded = value.clone();
+                padded.resize(8, 0);
+                let word = u64::from_le_bytes(padded.try_into().unwrap());
+                assert_eq!(value_in(tail, value_length), word);
+                // Another value of the same length.
+                let other = bytes(value_length, 0x11);
+                let replaced = with_value(tail, value_length, word_from(&other));
+                let expected = Content::small(&key, &other).unwrap();
+                assert_eq!((expected.head, expected.tail), (head, Some(replaced)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_is_itself_and_no_other() {
+        for length in 0..=15_usize {
+            for value_length in 0..=8.min(15 - length) {
+                let (key, value) = (bytes(length, 1), bytes(value_length, 0xc1));
+                let content = Content::small(&key, &value).unwrap();
+                let tail = AtomicU64::new(content.tail.unwrap());
+                let found = |key: &[u8]| length_of_value(key, content.head, &tail);
+                for at in 0..length {
+                    for bit in 0..8 {
+                        let mut other = key.clone();
+                        other[at] ^= 1 << bit;
+                        assert_eq!(found(&other), None, "{other:?}");
+                    }
+                }
+                for other in (0..30).filter(|other| *other != length) {
+                    assert_eq!(found(&bytes(other, 1)), None, "{length} {other}");
+                    assert_eq!(found(&vec![0; other]), None);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn records_are_no_small_entries_whatever_their_offset() {
+        for offset in [0, 1, 0x3030_3030_3030, (1 << 56) - 1] {
+            let head = Content::record(offset).head;
+            assert_eq!(holds(head), Holds::Record(offset));
+            for length in 0..30 {
+                let mut key = vec![0x30; length];
+                key.truncate(length);
+                for tail in [0, 0x3030_3030_3030_3030, u64::MAX] {
+                    assert_eq!(length_of_value(&key, head, &AtomicU64::new(tail)), None);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_that_no_entry_has_are_nothing() {
+        for low in 0..=255_u64 {
+            let (key, value) = (low & 15, low >> 4);
+            let right = match (key, value) {
+                (15, 15) => Holds::Record(7),
+                _ if value <= 8 && key + value <= 15 => Holds::Small(Header {
+                    key: key as usize,
+                    value: value as usize,
+                }),
+                _ => Holds::Nothing,
+            };
+            assert_eq!(holds(7 << 8 | low), right);
+        }
+    }
+}
