@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering as LocalOrdering};
 use crate::error::Result;
 use crate::index::locked::{Locked, New, Place};
 use crate::index::probe::{self, Hash};
-use crate::index::read::Found;
+use crate::index::read::{Entry, Glance};
 use crate::layout::WORD;
 use crate::record::{self, Header};
 use crate::sync::Ordering;
@@ -69,23 +69,28 @@ impl Writer {
             let space = self.arena.allocate_here(&self.segment, header)?;
             Some(Staged::write(self, space, header, key, value))
         };
-        probe::prefetch(&self.segment, hash);
+        let (bucket, home) = probe::home(&self.segment, hash);
+        home.prefetch();
         let mut record = None;
         if New::small(None, key, value).is_none() && (self.streak.is_long() || value.len() > WORD) {
             record = write_record();
         }
         let locked = self.lock(hash.stripe(&self.segment))?;
-        let found = match locked.find_at_home(key, hash) {
-            Found::Present(place) => Some(place),
-            Found::Absent => None,
-            Found::Undecided => {
+        let found = match locked.glance(home, key, hash) {
+            Glance::Small(slot, entry) | Glance::Record(slot, entry) => Some(Place {
+                bucket,
+                slot,
+                entry,
+            }),
+            Glance::Absent => None,
+            Glance::Undecided => {
                 drop(locked);
                 return self.insert_anyhow(key, hash, value, record);
             }
         };
         if let Some(place) = found {
             if place.entry.lengths.replaceable_in_place(value.len()) {
-                locked.store_in_place(place, record::word_from(value));
+                locked.store_in_place(&place.entry, record::word_from(value));
                 self.streak.ends();
                 return Ok(false);
             }
@@ -150,14 +155,17 @@ impl Writer {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn add_at_once(&self, key: &[u8], hash: Hash, add: i64) -> Result<Option<i64>> {
-        probe::prefetch(&self.segment, hash);
+        let (_, home) = probe::home(&self.segment, hash);
+        home.prefetch();
         let locked = self.lock(hash.stripe(&self.segment))?;
-        let before = match locked.find_at_home(key, hash) {
-            Found::Present(place) => add_to(&locked, place, add),
-            Found::Absent => None,
-            Found::Undecided => {
+        #[expect(clippy::match_same_arms, reason = "two copies, see `Glance`")]
+        let before = match locked.glance(home, key, hash) {
+            Glance::Small(_, entry) => add_to(&locked, entry, add),
+            Glance::Record(_, entry) => add_to(&locked, entry, add),
+            Glance::Absent => None,
+            Glance::Undecided => {
                 drop(locked);
-                return self.add_anywhere(key, hash, add);
+                return self.add_anywhere(key, add);
             }
         };
         // Before the answer is made, which would lie in memory meanwhile.
@@ -167,23 +175,25 @@ impl Writer {
 
     /// The same wherever the counter is.
     #[cold]
-    fn add_anywhere(&self, key: &[u8], hash: Hash, add: i64) -> Result<Option<i64>> {
+    #[inline(never)]
+    fn add_anywhere(&self, key: &[u8], add: i64) -> Result<Option<i64>> {
+        let hash = Hash::of(&self.segment, key);
         let locked = self.lock(hash.stripe(&self.segment))?;
         let found = locked.find(key, hash)?;
-        Ok(found.and_then(|place| add_to(&locked, place, add)))
+        Ok(found.and_then(|place| add_to(&locked, place.entry, add)))
     }
 }
 
 /// Adds to the counter found, if it is one and can hold the sum.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-fn add_to(locked: &Locked<'_>, place: Place<'_>, add: i64) -> Option<i64> {
-    let word = place.entry.value.first()?;
-    if place.entry.lengths.value != WORD {
+fn add_to(locked: &Locked<'_>, entry: Entry<'_>, add: i64) -> Option<i64> {
+    let word = entry.value.first()?;
+    if entry.lengths.value != WORD {
         return None;
     }
     let value = word.load(Ordering::Relaxed).cast_signed();
     let sum = value.checked_add(add)?;
-    locked.store_in_place(place, sum.cast_unsigned());
+    locked.store_in_place(&entry, sum.cast_unsigned());
     Some(value)
 }

@@ -37,7 +37,8 @@ pub(crate) struct Geometry {
     pub(crate) max_entry: usize,
     /// Longest key, in bytes.
     pub(crate) max_key: usize,
-    pub(crate) stripes_at: usize,
+    /// The first stripe's header's first word, in such headers.
+    pub(crate) first_stripe: usize,
     /// The first bucket's first word, in buckets.
     pub(crate) first_bucket: usize,
     pub(crate) buckets: usize,
@@ -197,7 +198,7 @@ impl Geometry {
             participants,
             chunks,
             chunk_words,
-            stripes_at: stripes_at as usize,
+            first_stripe: stripes_at as usize / STRIPE_WORDS,
             first_bucket: buckets_at as usize / BUCKET_WORDS,
             buckets: stripes * stripe_buckets,
             states_at: states_at as usize,
@@ -223,7 +224,7 @@ impl Geometry {
 
     /// Index of a stripe header's first word.
     pub(crate) fn stripe(&self, stripe: usize) -> usize {
-        self.stripes_at + stripe * STRIPE_WORDS
+        (self.first_stripe + stripe) * STRIPE_WORDS
     }
 
     /// Index of a bucket's first word.

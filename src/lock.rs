@@ -86,7 +86,7 @@ pub(crate) fn acquire<'a>(
     stripe: usize,
 ) -> Result<Acquired<'a>> {
     let header = segment.stripe(stripe);
-    let mine = me.id().to_bits();
+    let mine = me.bits();
     let taken_over = if header[STRIPE_LOCK]
         .compare_exchange(0, mine, Ordering::AcqRel, Ordering::Relaxed)
         .is_ok()

@@ -64,6 +64,8 @@ impl OwnerId {
 /// This process's claim to a slot.
 pub(crate) struct Participant {
     id: OwnerId,
+    /// The same as bits, for every lock that is taken.
+    bits: u64,
     liveness: Liveness,
     /// The process that made the claim; a forked child must not act on it.
     fork_generation: u64,
@@ -100,8 +102,10 @@ impl Participant {
                 Ordering::Release,
             );
             crash_point!("attach: generation written");
+            let id = OwnerId { slot, generation };
             return Ok(Self {
-                id: OwnerId { slot, generation },
+                id,
+                bits: id.to_bits(),
                 liveness,
                 fork_generation,
             });
@@ -113,6 +117,12 @@ impl Participant {
 
     pub(crate) fn id(&self) -> OwnerId {
         self.id
+    }
+
+    /// Its id as the bits of a lock word.
+    #[inline]
+    pub(crate) fn bits(&self) -> u64 {
+        self.bits
     }
 
     /// What its slot's state word says while it is attached.

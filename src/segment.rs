@@ -61,7 +61,7 @@ impl Segment {
     #[inline]
     pub(crate) fn stripe(&self, stripe: usize) -> &[AtomicU64; STRIPE_WORDS] {
         let (lines, _) = self.words().as_chunks();
-        &lines[self.geometry.stripes_at / STRIPE_WORDS + stripe]
+        &lines[self.geometry.first_stripe + stripe]
     }
 
     /// Chunks that have pages. Acquire: whoever sees a chunk counted may touch it.

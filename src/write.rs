@@ -222,7 +222,7 @@ impl Writer {
             if let Some(place) = found
                 && let Some(word) = change.in_place(place.entry.lengths)
             {
-                locked.store_in_place(place, word);
+                locked.store_in_place(&place.entry, word);
                 return Ok((result, change));
             }
             let value = match &change {

@@ -20,7 +20,6 @@
 //! - The version is bumped after the store that unlinks an entry and before the
 //!   record's memory, or the slot's tail, can be written again (see `read` for the proof).
 
-use crate::index::read::Found;
 use crate::index::slot::Content;
 use crate::layout::{BUCKET_SLOTS, BUCKET_WORDS, LINE, OVERFLOW_BITS};
 use crate::sync::{AtomicU64, Ordering, crash_point};
@@ -54,16 +53,6 @@ impl Tags {
     pub(crate) fn first_with(self, tag: u8) -> Option<usize> {
         let matches = self.matching(tag);
         (matches != 0).then(|| matches.trailing_zeros() as usize)
-    }
-
-    /// What it means for a key that no slot has its tag.
-    #[inline]
-    pub(crate) fn nothing<R>(self) -> Found<R> {
-        if self.overflow() == 0 {
-            Found::Absent
-        } else {
-            Found::Undecided
-        }
     }
 
     /// A bit for each slot in use.
@@ -114,10 +103,17 @@ impl<'a> Bucket<'a> {
         Self(words)
     }
 
+    /// Asks for its cache lines.
+    #[inline]
+    pub(crate) fn prefetch(self) {
+        simd::prefetch(self.0, 0);
+        self.prefetch_second_line();
+    }
+
     /// Asks for the second cache line, before the first tells whether it is needed.
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    pub(crate) fn prefetch(self) {
+    pub(crate) fn prefetch_second_line(self) {
         simd::prefetch(self.0, LINE);
     }
 

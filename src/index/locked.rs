@@ -18,9 +18,9 @@
 use crate::arena::Space;
 use crate::chunk;
 use crate::error::{Error, Result};
-use crate::index::bucket;
+use crate::index::bucket::{self, Bucket};
 use crate::index::probe::{self, Hash};
-use crate::index::read::{self, Compared, Entry, Found, Lies};
+use crate::index::read::{self, Compared, Entry, Glance, Lies};
 use crate::index::slot::{self, Content};
 use crate::layout::{BUCKET_SLOTS, STRIPE_ENTRIES, USED_SLOTS, WORD};
 use crate::lock::Guard;
@@ -76,29 +76,25 @@ impl<'a> Locked<'a> {
         self.guard.is_ours()
     }
 
-    /// Looks for `key` where it nearly always is: see [`read::glance`].
+    /// Looks for `key` where it nearly always is, in its [home](probe::home): see
+    /// [`read::glance`].
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    pub(crate) fn find_at_home(&self, key: &[u8], hash: Hash) -> Found<Place<'a>> {
-        let number = hash.home(self.segment());
-        let bucket = probe::bucket(self.segment(), number);
-        match read::glance(self.segment(), bucket, bucket.tags(), key, hash) {
-            Found::Present(seen) => Found::Present(Place {
-                bucket: number,
-                slot: seen.slot,
-                entry: seen.entry,
-            }),
-            Found::Absent => Found::Absent,
-            Found::Undecided => Found::Undecided,
-        }
+    pub(crate) fn glance(&self, home: Bucket<'a>, key: &[u8], hash: Hash) -> Glance<'a> {
+        read::glance(self.segment(), home, home.tags(), key, hash)
     }
 
     /// Finds `key`.
     pub(crate) fn find(&self, key: &[u8], hash: Hash) -> Result<Option<Place<'a>>> {
-        match self.find_at_home(key, hash) {
-            Found::Present(place) => Ok(Some(place)),
-            Found::Absent => Ok(None),
-            Found::Undecided => self.search(key, hash),
+        let (bucket, home) = probe::home(self.segment(), hash);
+        match self.glance(home, key, hash) {
+            Glance::Small(slot, entry) | Glance::Record(slot, entry) => Ok(Some(Place {
+                bucket,
+                slot,
+                entry,
+            })),
+            Glance::Absent => Ok(None),
+            Glance::Undecided => self.search(key, hash),
         }
     }
 
@@ -169,15 +165,16 @@ impl<'a> Locked<'a> {
     /// Replaces a value of a word at most by another of the same length. One store.
     #[expect(clippy::unused_self, reason = "only who holds the lock may do this")]
     #[inline]
-    pub(crate) fn store_in_place(&self, place: Place<'_>, value: u64) {
+    pub(crate) fn store_in_place(&self, entry: &Entry<'_>, value: u64) {
         // None if a record has a value of no bytes.
-        if let Some(word) = place.entry.value.first() {
-            let value = match place.entry.lies {
-                Lies::InSlot { .. } => {
-                    let tail = word.load(Ordering::Relaxed);
-                    slot::with_value(tail, place.entry.lengths.value, value)
+        if let Some(word) = entry.value.first() {
+            let length = entry.lengths.value;
+            let value = match entry.lies {
+                // The rest is the key's.
+                Lies::InSlot { .. } if length < WORD => {
+                    slot::with_value(word.load(Ordering::Relaxed), length, value)
                 }
-                Lies::InRecord { .. } => value,
+                _ => value,
             };
             // Release, so that who sees a counter's new value sees what its
             // writer did before.

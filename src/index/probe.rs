@@ -8,9 +8,8 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::index::bucket::Bucket;
-use crate::layout::{BUCKET_WORDS, CLAIM_BYTES, LINE};
+use crate::layout::{BUCKET_WORDS, CLAIM_BYTES};
 use crate::segment::Segment;
-use crate::sys::simd;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Hash(u64);
@@ -59,13 +58,11 @@ pub(crate) fn bucket(segment: &Segment, number: usize) -> Bucket<'_> {
     Bucket::new(&buckets[segment.geometry.first_bucket + number])
 }
 
-/// Asks for the cache lines of the bucket where probing begins.
+/// The bucket where probing begins, with its number.
 #[inline]
-pub(crate) fn prefetch(segment: &Segment, hash: Hash) {
-    let at = segment.geometry.bucket(hash.home(segment));
-    for line in (at..at + BUCKET_WORDS).step_by(LINE) {
-        simd::prefetch(segment.words(), line);
-    }
+pub(crate) fn home(segment: &Segment, hash: Hash) -> (usize, Bucket<'_>) {
+    let number = hash.home(segment);
+    (number, bucket(segment, number))
 }
 
 /// The buckets that probing visits for a key, each once, with their numbers.

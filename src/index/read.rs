@@ -44,7 +44,7 @@ pub(crate) enum Found<R> {
     Present(R),
     /// There was a moment when it was not.
     Absent,
-    /// Nothing: what was read cannot be believed, or a glance was not enough.
+    /// Nothing: what was read cannot be believed, or a glance is not enough.
     Undecided,
 }
 
@@ -76,37 +76,15 @@ pub(crate) fn lookup_at_home<R>(
     hash: Hash,
     copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
 ) -> Result<Found<R>> {
-    let bucket = probe::bucket(segment, hash.home(segment));
-    bucket.prefetch();
+    let (_, bucket) = probe::home(segment, hash);
+    bucket.prefetch_second_line();
     let tags = bucket.tags();
-    let Some(slot) = tags.first_with(hash.tag()) else {
-        return Ok(tags.nothing());
-    };
-    let (head, tail) = (bucket.head(slot), bucket.tail(slot));
-    match slot::length_of_value(key, head, tail) {
-        Some(value) => {
-            let key = key.len();
-            let entry = Entry::small(Header { key, value }, head, tail);
-            take(bucket, tags, entry, copy)
-        }
-        None => lookup_record(segment, bucket, tags, head, key, copy),
-    }
-}
-
-/// The same where the slot does not hold the entry: apart, as it is longer, and callers'
-/// compilers have the rest inlined.
-#[inline(never)]
-fn lookup_record<R>(
-    segment: &Segment,
-    bucket: Bucket<'_>,
-    tags: Tags,
-    head: u64,
-    key: &[u8],
-    copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
-) -> Result<Found<R>> {
-    match compare_record(segment, head, key) {
-        Compared::Same(entry) => take(bucket, tags, entry, copy),
-        Compared::Other | Compared::NoEntry(_) => Ok(Found::Undecided),
+    #[expect(clippy::match_same_arms, reason = "two copies, see `Glance`")]
+    match glance(segment, bucket, tags, key, hash) {
+        Glance::Small(_, entry) => take(bucket, tags, entry, copy),
+        Glance::Record(_, entry) => take(bucket, tags, entry, copy),
+        Glance::Absent => Ok(Found::Absent),
+        Glance::Undecided => Ok(Found::Undecided),
     }
 }
 
@@ -129,10 +107,15 @@ fn take<R>(
     Ok(Found::Undecided)
 }
 
-/// What a glance at a key's home bucket shows.
-pub(crate) struct Seen<'a> {
-    pub(crate) slot: usize,
-    pub(crate) entry: Entry<'a>,
+/// What a glance at a key's home bucket shows, with the slot. Small entries and records are
+/// told apart so that callers' code is made for either by itself.
+pub(crate) enum Glance<'a> {
+    Small(usize, Entry<'a>),
+    Record(usize, Entry<'a>),
+    /// There was a moment when the key was absent.
+    Absent,
+    /// A glance is not enough.
+    Undecided,
 }
 
 /// Looks at the first slot that has the key's tag.
@@ -144,13 +127,21 @@ pub(crate) fn glance<'a>(
     tags: Tags,
     key: &[u8],
     hash: Hash,
-) -> Found<Seen<'a>> {
+) -> Glance<'a> {
     let Some(slot) = tags.first_with(hash.tag()) else {
-        return tags.nothing();
+        return if tags.overflow() == 0 {
+            Glance::Absent
+        } else {
+            Glance::Undecided
+        };
     };
-    match compare(segment, bucket, slot, key) {
-        Compared::Same(entry) => Found::Present(Seen { slot, entry }),
-        Compared::Other | Compared::NoEntry(_) => Found::Undecided,
+    let (head, tail) = (bucket.head(slot), bucket.tail(slot));
+    if let Some(entry) = compare_small(head, tail, key) {
+        return Glance::Small(slot, entry);
+    }
+    match compare_record(segment, head, key) {
+        Compared::Same(entry) => Glance::Record(slot, entry),
+        Compared::Other | Compared::NoEntry(_) => Glance::Undecided,
     }
 }
 
@@ -310,11 +301,19 @@ pub(crate) fn compare<'a>(
     key: &[u8],
 ) -> Compared<'a> {
     let (head, tail) = (bucket.head(slot), bucket.tail(slot));
-    if let Some(value) = slot::length_of_value(key, head, tail) {
-        let key = key.len();
-        return Compared::Same(Entry::small(Header { key, value }, head, tail));
+    match compare_small(head, tail, key) {
+        Some(entry) => Compared::Same(entry),
+        None => compare_record(segment, head, key),
     }
-    compare_record(segment, head, key)
+}
+
+/// The small entry of a slot with these words, if it is that of a key.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn compare_small<'a>(head: u64, tail: &'a AtomicU64, key: &[u8]) -> Option<Entry<'a>> {
+    let value = slot::length_of_value(key, head, tail)?;
+    let key = key.len();
+    Some(Entry::small(Header { key, value }, head, tail))
 }
 
 /// Whether a slot with this head leads to a record of a key.

@@ -133,17 +133,15 @@ impl Table {
             hashes.clear();
             for key in batch {
                 let hash = Hash::of(segment, key.as_ref());
-                probe::prefetch(segment, hash);
+                probe::home(segment, hash).1.prefetch();
                 hashes.push(hash);
             }
             for hash in &hashes {
-                let bucket = probe::bucket(segment, hash.home(segment));
-                let matches = bucket.tags().matching(hash.tag());
-                if matches != 0 {
-                    let head = bucket.head(matches.trailing_zeros() as usize);
-                    if let Holds::Record(offset) = slot::holds(head) {
-                        simd::prefetch(segment.words(), segment.geometry.word_of(offset));
-                    }
+                let (_, bucket) = probe::home(segment, *hash);
+                if let Some(slot) = bucket.tags().first_with(hash.tag())
+                    && let Holds::Record(offset) = slot::holds(bucket.head(slot))
+                {
+                    simd::prefetch(segment.words(), segment.geometry.word_of(offset));
                 }
             }
             for (key, hash) in batch.iter().zip(&hashes) {

@@ -287,18 +287,36 @@ impl Table {
     /// # Errors
     /// `NotACounter` if the value has not 8 bytes, `CounterOverflow`; then as
     /// [`insert`](Self::insert).
+    #[inline]
     pub fn fetch_add(&self, key: &[u8], add: i64) -> Result<i64> {
+        // As with look-ups: apart, so that callers' compilers inline the rest.
+        if key.len() > Hash::SHORT {
+            return self.add_to_long(key, add);
+        }
+        self.add_to(key, add)
+    }
+
+    #[inline(never)]
+    fn add_to_long(&self, key: &[u8], add: i64) -> Result<i64> {
+        self.add_to(key, add)
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn add_to(&self, key: &[u8], add: i64) -> Result<i64> {
         let writer = self.writer()?;
         let hash = Hash::of(self.segment(), key);
         match writer.add_at_once(key, hash, add)? {
             Some(before) => Ok(before),
-            None => Self::add_anyhow(writer, key, hash, add),
+            None => Self::add_anyhow(writer, key, add),
         }
     }
 
     #[cold]
-    fn add_anyhow(writer: &Writer, key: &[u8], hash: Hash, add: i64) -> Result<i64> {
+    #[inline(never)]
+    fn add_anyhow(writer: &Writer, key: &[u8], add: i64) -> Result<i64> {
         writer.check_sizes(key, WORD)?;
+        let hash = Hash::of(&writer.segment, key);
         let (before, _) = writer.modify(key, hash, None, |current, _| {
             let value = current.counter()?;
             let Some(sum) = value.checked_add(add) else {
