@@ -30,6 +30,7 @@ fn damaged_table() -> (Named, Model, usize) {
         .unwrap();
     let Named { table, name } = scenario.new_table();
     table.insert(&key_of(100), &bytes(1, LARGE)).unwrap();
+    table.insert(&key_of(101), b"1").unwrap();
     let model = contents(&table);
     drop(table);
     let mut image = Image::read(&name);
@@ -42,19 +43,30 @@ fn damaged_table() -> (Named, Model, usize) {
     // A word that means nothing, and an overflow count.
     image.change(100, |_| 7);
     image.change(buckets_at, |word| word ^ 1 << 8);
+    // A bit between the value and the key of an entry in its slot.
+    let slots = (buckets_at..buckets_at + image.buckets * BUCKET).step_by(2);
+    let small = slots
+        .rev()
+        .find(|at| image.get(*at) & 0xff == 0x18)
+        .unwrap();
+    image.change(small + 1, |tail| tail ^ 1 << 20);
     // A slot that leads nowhere, and a tag that is not its key's.
     let used_of = |image: &Image, bucket: usize| -> Vec<usize> {
         let tags = image.get(buckets_at + bucket * BUCKET + 1);
         let is_used = |slot: &usize| tags >> (8 * slot) & 0xff != 0;
         (1..8).filter(is_used).collect()
     };
-    let bucket = (0..image.buckets).find(|bucket| used_of(&image, *bucket).len() >= 2);
+    let records_of = |image: &Image, bucket: usize| {
+        let mut slots = used_of(image, bucket);
+        slots.retain(|slot| image.get(buckets_at + bucket * BUCKET + 2 * slot) & 0xff == 0xff);
+        slots
+    };
+    let bucket = (0..image.buckets).find(|bucket| records_of(&image, *bucket).len() >= 2);
     let bucket = bucket.unwrap();
-    let [lost, other, ..] = used_of(&image, bucket)[..] else {
+    let [lost, other, ..] = records_of(&image, bucket)[..] else {
         unreachable!("it has two");
     };
     image.change(buckets_at + bucket * BUCKET + 2 * lost, |head| {
-        assert_eq!(head & 0xff, 0xff, "it leads to a record");
         head | 1 << 60
     });
     image.change(buckets_at + bucket * BUCKET + 1, |word| {
