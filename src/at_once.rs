@@ -16,13 +16,14 @@ use crate::error::Result;
 use crate::index::locked::{Locked, New, Place};
 use crate::index::probe::{self, Hash};
 use crate::index::read::{Entry, Glance};
+use crate::index::slot::Content;
 use crate::layout::WORD;
 use crate::record::{self, Header};
 use crate::sync::Ordering;
 use crate::write::{Change, SMALL, Staged};
 use crate::writer::Writer;
 
-/// How many small insertions of this process in a row added a key, as far as it matters:
+/// How many insertions of short records by this process in a row added a key, as far as it matters:
 /// who adds many will add more. Threads may overwrite each other's counts.
 pub(crate) struct Streak(AtomicU32);
 
@@ -54,15 +55,62 @@ impl Streak {
 }
 
 impl Writer {
-    /// Stores a value. `true`: the key was new.
+    /// Stores a value whose entry is small, with this content. `true`: the key was new.
     ///
     /// # Errors
     /// As [`modify`](Self::modify).
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    pub(crate) fn insert(&self, key: &[u8], hash: Hash, value: &[u8]) -> Result<bool> {
+    pub(crate) fn insert_small(
+        &self,
+        key: &[u8],
+        hash: Hash,
+        value: &[u8],
+        content: Content,
+    ) -> Result<bool> {
+        let (bucket, home) = probe::home(&self.segment, hash);
+        home.prefetch();
+        let locked = self.lock(hash.stripe(&self.segment))?;
+        let new = match locked.glance(home, key, hash) {
+            Glance::Absent => {
+                locked.insert(hash, New::Small(content))?;
+                true
+            }
+            Glance::Small(_, entry) if entry.lengths.value == value.len() => {
+                locked.store_in_place(&entry, record::word_from(value));
+                false
+            }
+            Glance::Record(slot, entry)
+                if !entry.lengths.replaceable_in_place(value.len())
+                    && !self.segment.geometry.needs_run(entry.lengths) =>
+            {
+                let place = Place {
+                    bucket,
+                    slot,
+                    entry,
+                };
+                locked.replace(place, New::Small(content));
+                false
+            }
+            _ => {
+                drop(locked);
+                return self.insert_anyhow(key, value, None);
+            }
+        };
+        drop(locked);
+        Ok(new)
+    }
+
+    /// Stores a value whose entry is not small, or follows a small one. `true`: the key was
+    /// new.
+    ///
+    /// # Errors
+    /// As [`modify`](Self::modify).
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn insert_record(&self, key: &[u8], hash: Hash, value: &[u8]) -> Result<bool> {
         if key.len() + value.len() > SMALL {
-            return self.insert_anyhow(key, hash, value, None);
+            return self.insert_anyhow(key, value, None);
         }
         let header = Header::of(key, value);
         let write_record = || {
@@ -72,7 +120,7 @@ impl Writer {
         let (bucket, home) = probe::home(&self.segment, hash);
         home.prefetch();
         let mut record = None;
-        if New::small(None, key, value).is_none() && (self.streak.is_long() || value.len() > WORD) {
+        if self.streak.is_long() || value.len() > WORD {
             record = write_record();
         }
         let locked = self.lock(hash.stripe(&self.segment))?;
@@ -85,7 +133,7 @@ impl Writer {
             Glance::Absent => None,
             Glance::Undecided => {
                 drop(locked);
-                return self.insert_anyhow(key, hash, value, record);
+                return self.insert_anyhow(key, value, record);
             }
         };
         if let Some(place) = found {
@@ -97,24 +145,18 @@ impl Writer {
             if self.segment.geometry.needs_run(place.entry.lengths) {
                 // Its chunks are given back when it is unlinked: not here.
                 drop(locked);
-                return self.insert_anyhow(key, hash, value, record);
+                return self.insert_anyhow(key, value, record);
             }
         }
-        let small = match record {
-            Some(_) => None,
-            None => New::small(found, key, value),
-        };
-        if small.is_none() && record.is_none() {
+        if record.is_none() {
             record = write_record();
         }
-        let new = match (small, &record) {
-            (Some(small), _) => small,
-            (None, Some(record)) => New::Record(record.space()),
-            (None, None) => {
-                drop(locked);
-                return self.insert_anyhow(key, hash, value, None);
-            }
+        // Where it lies: a move would take as long as a look-up.
+        let Some(record) = &record else {
+            drop(locked);
+            return self.insert_anyhow(key, value, None);
         };
+        let new = New::Record(record.space());
         if let Some(place) = found {
             locked.replace(place, new);
         } else {
@@ -132,10 +174,10 @@ impl Writer {
     fn insert_anyhow<'a>(
         &'a self,
         key: &[u8],
-        hash: Hash,
         value: &[u8],
         mut record: Option<Staged<'a>>,
     ) -> Result<bool> {
+        let hash = Hash::of(&self.segment, key);
         if record.is_none() {
             record = self.stage_if_large(key, value)?;
         }

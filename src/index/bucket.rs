@@ -56,6 +56,7 @@ impl Tags {
     }
 
     /// A bit for each slot in use.
+    #[inline]
     pub(crate) fn occupied(self) -> u32 {
         !self.matching(0) & SLOTS
     }
@@ -153,6 +154,7 @@ impl<'a> Bucket<'a> {
     // All below: under the stripe's lock only.
 
     /// Makes an entry readable in an empty slot. The tag's store publishes.
+    #[inline]
     pub(crate) fn publish(self, slot: usize, tag: u8, content: Content) {
         self.fill(slot, content);
         crash_point!("bucket: slot written, tag not");
@@ -208,6 +210,7 @@ impl<'a> Bucket<'a> {
         crash_point!("mend: slot tagged");
     }
 
+    #[inline]
     fn fill(self, slot: usize, content: Content) {
         if let Some(tail) = content.tail {
             self.tail(slot).store(tail, Ordering::Release);
@@ -216,6 +219,7 @@ impl<'a> Bucket<'a> {
         self.0[Self::at(slot)].store(content.head, Ordering::Release);
     }
 
+    #[inline]
     fn set_tag(self, slot: usize, tag: u8) {
         let shift = 8 * slot;
         let rest = self.0[1].load(Ordering::Relaxed) & !(0xff << shift);

@@ -123,14 +123,6 @@ impl<'a> Locked<'a> {
         Ok(None)
     }
 
-    /// The first empty slot in probing order, with its bucket.
-    fn vacancy(&self, hash: Hash) -> Option<(usize, usize)> {
-        probe::buckets(self.segment(), hash).find_map(|(number, bucket)| {
-            let empty = !bucket.tags().occupied() & USED_SLOTS;
-            (empty != 0).then(|| (number, empty.trailing_zeros() as usize))
-        })
-    }
-
     /// Finds the slot that leads to the record at `at`, if one does.
     pub(crate) fn find_record(&self, hash: Hash, at: usize) -> Result<Option<Place<'a>>> {
         let wanted = Content::record(self.segment().geometry.offset_of(at)).head;
@@ -187,25 +179,49 @@ impl<'a> Locked<'a> {
     ///
     /// # Errors
     /// `TableFull` if the stripe has no empty slot.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     pub(crate) fn insert(&self, hash: Hash, new: New<'_>) -> Result<()> {
-        let Some((target, slot)) = self.vacancy(hash) else {
+        let (_, home) = probe::home(self.segment(), hash);
+        match vacancy(home) {
+            Some(slot) => self.publish(home, slot, hash, new),
+            None => self.insert_beyond(hash, new)?,
+        }
+        Ok(())
+    }
+
+    /// The same for a key whose home bucket is full.
+    #[cold]
+    #[inline(never)]
+    fn insert_beyond(&self, hash: Hash, new: New<'_>) -> Result<()> {
+        // The first empty slot in probing order.
+        let target = probe::buckets(self.segment(), hash)
+            .find_map(|(number, bucket)| Some((number, bucket, vacancy(bucket)?)));
+        let Some((number, bucket, slot)) = target else {
             return Err(Error::TableFull {
                 capacity: self.segment().geometry.capacity,
                 entries: entries(self.segment()),
             });
         };
-        for (_, passed) in probe::passed(self.segment(), hash, target) {
+        for (_, passed) in probe::passed(self.segment(), hash, number) {
             passed.raise_overflow();
             crash_point!("insert: overflow raised");
         }
-        probe::bucket(self.segment(), target).publish(slot, hash.tag(), self.content(new));
+        self.publish(bucket, slot, hash, new);
+        Ok(())
+    }
+
+    /// Publishes a new key's entry in an empty slot.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn publish(&self, bucket: Bucket<'_>, slot: usize, hash: Hash, new: New<'_>) {
+        bucket.publish(slot, hash.tag(), self.content(new));
         crash_point!("insert: published");
         if let New::Record(space) = new {
             chunk::add_live(self.segment(), space.chunk, space.words);
             crash_point!("insert: live counted");
         }
         self.add_entries(1);
-        Ok(())
     }
 
     /// Publishes an entry in place of the one found; a small one only in that of a record.
@@ -220,6 +236,7 @@ impl<'a> Locked<'a> {
         }
     }
 
+    #[inline]
     fn content(&self, new: New<'_>) -> Content {
         match new {
             New::Small(content) => content,
@@ -247,6 +264,7 @@ impl<'a> Locked<'a> {
         }
     }
 
+    #[inline]
     fn add_entries(&self, change: i64) {
         let count = self.entries_word();
         let sum = count.load(Ordering::Relaxed).wrapping_add_signed(change);
@@ -342,6 +360,13 @@ impl<'a> Locked<'a> {
             .collect();
         (overflows, self.entries_word().load(Ordering::Relaxed))
     }
+}
+
+/// An empty slot of a bucket.
+#[inline]
+fn vacancy(bucket: Bucket<'_>) -> Option<usize> {
+    let empty = !bucket.tags().occupied() & USED_SLOTS;
+    (empty != 0).then(|| empty.trailing_zeros() as usize)
 }
 
 /// Entries of all stripes: each count is exact, their sum is of no one moment.

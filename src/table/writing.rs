@@ -3,6 +3,7 @@
 use super::Table;
 use crate::error::{Error, Result};
 use crate::index::probe::Hash;
+use crate::index::slot::Content;
 use crate::layout::WORD;
 use crate::write::Change;
 use crate::writer::{Held, Writer};
@@ -29,11 +30,24 @@ impl Table {
     /// # Errors
     /// `TableFull`, `ValueSpaceFull`, `SharedMemoryFull`, `KeyTooLarge`,
     /// `ValueTooLarge`; see [`Table`] for the rest.
+    #[inline]
     pub fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
+        let Some(content) = Content::small(key, value) else {
+            return self.insert_record(key, value);
+        };
         let writer = self.writer()?;
         writer.check_sizes(key, value.len())?;
         let hash = Hash::of(self.segment(), key);
-        writer.insert(key, hash, value)
+        writer.insert_small(key, hash, value, content)
+    }
+
+    /// The same for what is not small: apart, so that callers' compilers inline the rest.
+    #[inline(never)]
+    fn insert_record(&self, key: &[u8], value: &[u8]) -> Result<bool> {
+        let writer = self.writer()?;
+        writer.check_sizes(key, value.len())?;
+        let hash = Hash::of(self.segment(), key);
+        writer.insert_record(key, hash, value)
     }
 
     /// Stores a value if the key has none. Of all processes that try, exactly one
