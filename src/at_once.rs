@@ -92,6 +92,14 @@ impl Writer {
                 locked.replace(place, New::Small(content));
                 false
             }
+            Glance::Small(slot, entry) => {
+                let place = Place {
+                    bucket,
+                    slot,
+                    entry,
+                };
+                return self.replace_by_record(locked, place, key, value);
+            }
             _ => {
                 drop(locked);
                 return self.insert_anyhow(key, value, None);
@@ -99,6 +107,34 @@ impl Writer {
         };
         drop(locked);
         Ok(new)
+    }
+
+    /// Stores a value whose entry is small in place of a small one of another length.
+    #[inline(never)]
+    fn replace_by_record(
+        &self,
+        locked: Locked<'_>,
+        place: Place<'_>,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<bool> {
+        let Some(record) = self.write_record(key, value) else {
+            drop(locked);
+            return self.insert_anyhow(key, value, None);
+        };
+        locked.replace(place, New::Record(record.space()));
+        // Before the record is finished, which nobody waits for.
+        drop(locked);
+        Ok(false)
+    }
+
+    /// Writes a record to the chunk that is being filled, if there is room for it.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn write_record(&self, key: &[u8], value: &[u8]) -> Option<Staged<'_>> {
+        let header = Header::of(key, value);
+        let space = self.arena.allocate_here(&self.segment, header)?;
+        Some(Staged::write(self, space, header, key, value))
     }
 
     /// Stores a value whose entry is not small, or follows a small one. `true`: the key was
@@ -112,16 +148,11 @@ impl Writer {
         if key.len() + value.len() > SMALL {
             return self.insert_anyhow(key, value, None);
         }
-        let header = Header::of(key, value);
-        let write_record = || {
-            let space = self.arena.allocate_here(&self.segment, header)?;
-            Some(Staged::write(self, space, header, key, value))
-        };
         let (bucket, home) = probe::home(&self.segment, hash);
         home.prefetch();
         let mut record = None;
         if self.streak.is_long() || value.len() > WORD {
-            record = write_record();
+            record = self.write_record(key, value);
         }
         let locked = self.lock(hash.stripe(&self.segment))?;
         let found = match locked.glance(home, key, hash) {
@@ -149,7 +180,7 @@ impl Writer {
             }
         }
         if record.is_none() {
-            record = write_record();
+            record = self.write_record(key, value);
         }
         // Where it lies: a move would take as long as a look-up.
         let Some(record) = &record else {
