@@ -23,8 +23,8 @@ use crate::sync::Ordering;
 use crate::write::{Change, SMALL, Staged};
 use crate::writer::Writer;
 
-/// How many insertions of short records by this process in a row added a key, as far as it matters:
-/// who adds many will add more. Threads may overwrite each other's counts.
+/// How many insertions of short records by this process in a row added a key, as far as it
+/// matters: who adds many will add more. Threads may overwrite each other's counts.
 pub(crate) struct Streak(AtomicU32);
 
 impl Streak {
@@ -71,42 +71,36 @@ impl Writer {
         let (bucket, home) = probe::home(&self.segment, hash);
         home.prefetch();
         let locked = self.lock(hash.stripe(&self.segment))?;
-        let new = match locked.glance(home, key, hash) {
+        let (slot, entry) = match locked.glance(home, key, hash) {
+            Glance::Small(slot, entry) | Glance::Record(slot, entry) => (slot, entry),
             Glance::Absent => {
                 locked.insert(hash, New::Small(content))?;
-                true
+                return Ok(true);
             }
-            Glance::Small(_, entry) if entry.lengths.value == value.len() => {
-                locked.store_in_place(&entry, record::word_from(value));
-                false
-            }
-            Glance::Record(slot, entry)
-                if !entry.lengths.replaceable_in_place(value.len())
-                    && !self.segment.geometry.needs_run(entry.lengths) =>
-            {
-                let place = Place {
-                    bucket,
-                    slot,
-                    entry,
-                };
-                locked.replace(place, New::Small(content));
-                false
-            }
-            Glance::Small(slot, entry) => {
-                let place = Place {
-                    bucket,
-                    slot,
-                    entry,
-                };
-                return self.replace_by_record(locked, place, key, value);
-            }
-            _ => {
+            Glance::Undecided => {
                 drop(locked);
                 return self.insert_anyhow(key, value, None);
             }
         };
-        drop(locked);
-        Ok(new)
+        if entry.lengths.replaceable_in_place(value.len()) {
+            locked.store_in_place(&entry, record::word_from(value));
+            return Ok(false);
+        }
+        let place = Place {
+            bucket,
+            slot,
+            entry,
+        };
+        if entry.at().is_none() {
+            return self.replace_by_record(locked, place, key, value);
+        }
+        if self.segment.geometry.needs_run(entry.lengths) {
+            // Its chunks are given back when it is unlinked: not here.
+            drop(locked);
+            return self.insert_anyhow(key, value, None);
+        }
+        locked.replace(place, New::Small(content));
+        Ok(false)
     }
 
     /// Stores a value whose entry is small in place of a small one of another length.
@@ -137,8 +131,7 @@ impl Writer {
         Some(Staged::write(self, space, header, key, value))
     }
 
-    /// Stores a value whose entry is not small, or follows a small one. `true`: the key was
-    /// new.
+    /// Stores a value whose entry is not small. `true`: the key was new.
     ///
     /// # Errors
     /// As [`modify`](Self::modify).

@@ -239,8 +239,7 @@ fn check_stripe(segment: &Segment, stripe: usize, locked: &Locked<'_>, wrong: &m
         for slot in tags.slots() {
             let outcome = locked.place(number, slot).and_then(|place| {
                 let (key, hash) = locked.hash_of(&place)?;
-                let found = locked.find(&key, hash)?;
-                if found.map(|found| (found.bucket, found.slot)) != Some((number, slot)) {
+                if !locked.is_found_in(&key, hash, number, slot)? {
                     wrong.push(format!(
                         "bucket {number}: the key in slot {slot} is not found by its hash"
                     ));

@@ -355,26 +355,30 @@ impl<'a> Repair<'a> {
         let geometry = &self.segment.geometry;
         let place = locked.place(bucket, slot)?;
         let (key, hash) = locked.hash_of(&place)?;
-        let words = place.entry.lengths.words();
-        let record = place.entry.at().map(|at| (geometry.chunk_of(at), words));
-        if let (Some(at), Some((chunk, words))) = (place.entry.at(), record) {
-            let begin = geometry.chunk(chunk);
-            let fits = if words > geometry.chunk_words {
-                at == begin
-            } else {
-                at + words <= begin + geometry.chunk_words
-            };
-            if !fits {
-                return Err(Segment::damaged(
-                    "it leads to a record that lies in two chunks",
-                    at,
-                ));
+        let record = match place.entry.at() {
+            Some(at) => {
+                let (chunk, words) = (geometry.chunk_of(at), place.entry.lengths.words());
+                let begin = geometry.chunk(chunk);
+                let fits = if words > geometry.chunk_words {
+                    at == begin
+                } else {
+                    at + words <= begin + geometry.chunk_words
+                };
+                if !fits {
+                    return Err(Segment::damaged(
+                        "it leads to a record that lies in two chunks",
+                        at,
+                    ));
+                }
+                Some((chunk, words))
             }
-        }
+            None => None,
+        };
         let tags = probe::bucket(self.segment, bucket).tags();
         let tagged = tags.matching(hash.tag()) & 1 << slot != 0;
-        let found = locked.find(&key, hash).ok().flatten();
-        let found = found.is_some_and(|found| (found.bucket, found.slot) == (bucket, slot));
+        let found = locked
+            .is_found_in(&key, hash, bucket, slot)
+            .unwrap_or(false);
         let candidate = Candidate {
             record,
             bucket,

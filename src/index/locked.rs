@@ -98,6 +98,18 @@ impl<'a> Locked<'a> {
         }
     }
 
+    /// Whether a look for `key` comes to this slot.
+    pub(crate) fn is_found_in(
+        &self,
+        key: &[u8],
+        hash: Hash,
+        bucket: usize,
+        slot: usize,
+    ) -> Result<bool> {
+        let found = self.find(key, hash)?;
+        Ok(found.is_some_and(|found| (found.bucket, found.slot) == (bucket, slot)))
+    }
+
     /// Looks for `key` in all its buckets.
     #[cold]
     fn search(&self, key: &[u8], hash: Hash) -> Result<Option<Place<'a>>> {
