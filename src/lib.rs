@@ -231,7 +231,7 @@
 //! - A write: the same, an uncontended lock (one compare-exchange), and a copy of
 //!   key and value, made before the lock is taken if they have more than 256 bytes.
 //!   A value of 8 bytes at most that keeps its length is replaced in place.
-//! - Memory: about 28 bytes for each entry of the capacity from the start, and nothing
+//! - Memory: about 31 bytes for each entry of the capacity from the start, and nothing
 //!   more for small ones; for others key and value, each rounded up to 8 bytes, and 8
 //!   bytes more; then what was replaced and not cleaned away yet, about as much again.
 //! - Locks: writers of different keys meet only by chance, if their keys fall on the

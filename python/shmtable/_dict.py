@@ -110,7 +110,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         allow_pickle: whether to load and store pickles; by default, if no other user
             may write to the table.
 
-    Memory is taken as the table fills, beside about 28 bytes for each entry of the
+    Memory is taken as the table fills, beside about 31 bytes for each entry of the
     capacity.
     """
 

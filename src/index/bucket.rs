@@ -108,14 +108,16 @@ impl<'a> Bucket<'a> {
     #[inline]
     pub(crate) fn prefetch(self) {
         simd::prefetch(self.0, 0);
-        self.prefetch_second_line();
+        simd::prefetch(self.0, LINE);
     }
 
-    /// Asks for the second cache line, before the first tells whether it is needed.
+    /// Asks for what a reader may need besides the first line, before that tells: the second
+    /// line, and the first of the bucket behind, where keys are that have no room here.
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    pub(crate) fn prefetch_second_line(self) {
+    pub(crate) fn prefetch_what_follows(self) {
         simd::prefetch(self.0, LINE);
+        simd::prefetch(self.0, BUCKET_WORDS);
     }
 
     /// The tags and the version. Word 0, with the version, is loaded first.

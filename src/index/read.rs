@@ -77,7 +77,7 @@ pub(crate) fn lookup_at_home<R>(
     copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
 ) -> Result<Found<R>> {
     let (_, bucket) = probe::home(segment, hash);
-    bucket.prefetch_second_line();
+    bucket.prefetch_what_follows();
     let tags = bucket.tags();
     #[expect(clippy::match_same_arms, reason = "two copies, see `Glance`")]
     match glance(segment, bucket, tags, key, hash) {

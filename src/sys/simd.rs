@@ -43,15 +43,15 @@ fn match_bytes_portable(word: u64, byte: u8) -> u32 {
     ((zero >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
 }
 
-/// Asks for the cache line of a word that will be read soon. Nothing happens if
-/// there is no such word.
+/// Asks for the cache line of the word that lies, or would lie, so many words behind the
+/// first of these. Nothing happens if there is no such word.
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(crate) fn prefetch(words: &[AtomicU64], index: usize) {
     #[cfg(all(target_arch = "x86_64", not(loom)))]
-    if let Some(word) = words.get(index) {
+    {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let address = std::ptr::from_ref(word).cast();
+        let address = words.as_ptr().wrapping_add(index).cast();
         // SAFETY: every x86_64 processor has SSE; a prefetch reads nothing in
         // the sense of the language and cannot fault.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };
