@@ -8,7 +8,7 @@ use shmtable_bench::work::Kind;
 use crate::section::fullness::UNCLEANED;
 
 /// The size that ratios at one size are about.
-const MILLION: &str = "1000000";
+pub(crate) const MILLION: &str = "1000000";
 
 const US: &str = "shmtable";
 

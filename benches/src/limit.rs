@@ -1,15 +1,33 @@
 //! What the memory alone would take for a get: two loads, the second where the
-//! first one says, and the copy of the value. No hash, no comparison, no check.
+//! first one says, and the copy of the value. No hash, no comparison, no check. And what one
+//! load takes whose answer the processor can foresee, or cannot.
 
 use std::hint::black_box;
 
-use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
 
 use crate::work::Work;
 
 const WORD: usize = 8;
+
+/// Entries whose slots share a cache line.
+const ENTRIES_IN_A_LINE: usize = 3;
+
+/// A cache line, and what is asked of it.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+struct Line(u8);
+
+/// What one load is asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Presence {
+    /// All are there.
+    All = 1,
+    /// Every second one is, at random.
+    Half = 2,
+}
 
 /// An index of a word for each key, and records of a key and a value each: the
 /// footprint of a table.
@@ -17,6 +35,8 @@ const WORD: usize = 8;
 pub struct Limit {
     index: Vec<usize>,
     records: Vec<u8>,
+    /// A line for each few entries, as a bucket has: bit 0 is set, bit 1 at random.
+    lines: Vec<Line>,
     record: usize,
     value: usize,
     /// All entries, in the order in which they are asked for.
@@ -52,9 +72,12 @@ impl Limit {
             let at = index[*entry];
             records[at..at + WORD].copy_from_slice(&next.to_le_bytes());
         }
+        let lines = entries.div_ceil(ENTRIES_IN_A_LINE);
+        let lines = (0..lines).map(|_| Line(1 | u8::from(random.random::<bool>()) << 1));
         Self {
             index,
             records,
+            lines: lines.collect(),
             record,
             value: work.value().len(),
             order,
@@ -76,6 +99,19 @@ impl Limit {
         let entry = self.turn();
         black_box(self.get(entry));
         black_box(self.buffer.as_ptr());
+    }
+
+    /// Loads a line and does one thing or another by what it says, as every caller does with
+    /// a key that is there or not.
+    pub fn one_load(&mut self, presence: Presence) {
+        let entry = self.turn();
+        let Line(bits) = self.lines[entry / ENTRIES_IN_A_LINE];
+        // Both for the compiler's eyes, which makes them one without a branch otherwise.
+        if bits & presence as u8 == 0 {
+            black_box(false);
+        } else {
+            black_box(true);
+        }
     }
 
     /// Copies a value whose place is known.

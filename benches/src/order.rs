@@ -26,10 +26,12 @@ pub(crate) enum Operation {
     /// The limits: see `shmtable_bench::limit`.
     Chained,
     Independent,
+    OneHit,
+    OneHalf,
     Copy,
 }
 
-const OPERATIONS: [(Operation, &str); 12] = [
+const OPERATIONS: [(Operation, &str); 14] = [
     (Operation::Insert, "insert"),
     (Operation::Fill, "fill"),
     (Operation::Get, "get"),
@@ -41,6 +43,8 @@ const OPERATIONS: [(Operation, &str); 12] = [
     (Operation::AddHot, "add_hot"),
     (Operation::Chained, "chained"),
     (Operation::Independent, "independent"),
+    (Operation::OneHit, "one_hit"),
+    (Operation::OneHalf, "one_half"),
     (Operation::Copy, "copy"),
 ];
 

@@ -5,9 +5,10 @@ use std::fmt::Write;
 use shmtable_bench::figure::{Figure, Figures, median, spread};
 use shmtable_bench::work::{Kind, size};
 
-use crate::goals::Goal;
+use crate::goals::{Goal, MILLION};
 use crate::results::Results;
 use crate::section::fullness::UNCLEANED;
+use crate::section::locks;
 
 const US: &str = "shmtable";
 
@@ -19,6 +20,7 @@ pub(crate) fn parts(results: &Results, goals: &[Goal]) -> Vec<(&'static str, Str
         ("notes", notes(results)),
         ("contenders", contenders(results)),
         ("goals", judged(goals)),
+        ("bounds", bounds(figures)),
         ("sizes", by_operation(figures, "sizes", &time, &entries)),
         ("values", by_operation(figures, "values", &time, &bytes)),
         (
@@ -44,21 +46,20 @@ pub(crate) fn readme(results: &Results) -> String {
     let figures = &results.figures;
     let columns = ["insert", "get", "half misses", "get_many"];
     let mut text = heading("", columns.iter().copied().chain(["bytes an entry"]));
-    let million = "1000000";
     for name in names(figures, "sizes") {
         if name == "limit" {
             continue;
         }
         let _ = write!(text, "| {name} |");
         for operation in columns {
-            let cell = beside(figures, ["sizes", million, operation, &name], &time);
+            let cell = beside(figures, ["sizes", MILLION, operation, &name], &time);
             let _ = write!(text, " {cell} |");
         }
-        let bytes = figures.median(["memory", million, "bytes", &name]);
+        let bytes = figures.median(["memory", MILLION, "bytes", &name]);
         let _ = writeln!(text, " {} |", bytes.map_or("-".to_owned(), plain));
     }
     let limit = |operation| {
-        let found = figures.median(["sizes", million, operation, "limit"]);
+        let found = figures.median(["sizes", MILLION, operation, "limit"]);
         found.map_or("-".to_owned(), time)
     };
     let _ = writeln!(
@@ -119,6 +120,39 @@ fn judged(goals: &[Goal]) -> String {
             verdict => verdict,
         };
         let _ = writeln!(text, "| {} | {found} | {limit} | {verdict} |", goal.what);
+    }
+    text
+}
+
+/// What the machine allows where a ratio to reach may lie beyond it.
+fn bounds(figures: &Figures) -> String {
+    let [hits, half] = ["one load", "one load, half misses"]
+        .map(|operation| ["sizes", MILLION, operation, "limit"])
+        .map(|at| figures.median(at));
+    let locked = figures.median(["locks", "1", locks::LIMIT, "limit"]);
+    let rows = figures.names("counters", |figure| &figure.row);
+    let row = rows.first().map_or("", String::as_str);
+    let rival = figures.median(["counters", row, "add to one", "dashmap"]);
+    let mut text = String::new();
+    if let (Some(hits), Some(half)) = (hits, half) {
+        let _ = write!(
+            text,
+            "Half misses: a load of one cache line for each of 1,000,000 keys, by whose answer the \
+             program branches, takes {} if all keys are there and {} if every second one is, as \
+             the processor cannot foresee which: {:.2} times the rate of hits, for bare memory. ",
+            time(hits),
+            time(half),
+            hits / half
+        );
+    }
+    if let (Some(locked), Some(rival)) = (locked, rival) {
+        let _ = write!(
+            text,
+            "One counter: an addition under a lock of one word, without a hash, a key or a table, \
+             takes {}: {:.2} times dashmap's rate.",
+            time(locked),
+            rival / locked
+        );
     }
     text
 }

@@ -6,6 +6,7 @@
 //! of the two is near it.
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use raw_sync::locks::{LockImpl, LockInit, Mutex};
 use shmtable::Options;
@@ -16,6 +17,8 @@ use crate::stopwatch::Stopwatch;
 
 const TIMES: usize = 200_000;
 const TURNS: usize = 7;
+/// The name of what takes the least that a counter under a lock can.
+pub(crate) const LIMIT: &str = "an addition under a lock of one word, and nothing else";
 const KEY: &[u8] = b"counter";
 
 pub(crate) fn run(run: &mut Run<'_>) -> Result {
@@ -28,6 +31,7 @@ pub(crate) fn run(run: &mut Run<'_>) -> Result {
     // Words, because the mutex must be aligned.
     let mut memory = vec![0_u64; Mutex::size_of(None).div_ceil(8) + 1];
     let mutex = mutex_in(&mut memory)?;
+    let (lock, sum) = (AtomicU64::new(0), AtomicU64::new(0));
     for _ in 0..TURNS {
         let took = each(|| drop(black_box(mutex.lock().expect("it is free"))));
         add(run, "raw_sync mutex, lock and unlock", "raw_sync", took);
@@ -40,8 +44,23 @@ pub(crate) fn run(run: &mut Run<'_>) -> Result {
             black_box(table.get_into_slice(KEY, &mut value).expect("get"));
         });
         add(run, "get, the same key", "shmtable", took);
+        let took = each(|| locked_addition(&lock, &sum));
+        add(
+            run,
+            "an addition under a lock of one word, and nothing else",
+            "limit",
+            took,
+        );
     }
     Ok(())
+}
+
+/// What no lock with sleepers does without: an exchange that takes it, and one that lets
+/// go and tells whether anybody sleeps.
+fn locked_addition(lock: &AtomicU64, sum: &AtomicU64) {
+    let taken = lock.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed);
+    sum.store(sum.load(Ordering::Relaxed) + 1, Ordering::Release);
+    black_box((taken.is_ok(), lock.swap(0, Ordering::Release)));
 }
 
 fn add(run: &mut Run<'_>, operation: &str, name: &str, took: f64) {

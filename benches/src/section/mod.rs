@@ -26,8 +26,8 @@ use crate::scale::Scale;
 pub(crate) const LIMIT: About = About {
     name: "limit",
     setup: "two dependent loads over a table's footprint and the copy of the value, nothing \
-            else: each waiting for the one before (`chained`), or not (`independent`); or the \
-            copy of a value alone",
+            else: each waiting for the one before (`chained`), or not (`independent`); or one \
+            load alone (`one load`), or the copy of a value alone",
     sharing: Sharing::Nobody,
     slow: false,
 };
