@@ -73,11 +73,10 @@ impl Writer {
         let locked = self.lock(hash.stripe(&self.segment))?;
         let (slot, entry) = match locked.glance(home, key, hash) {
             Glance::Small(slot, entry) | Glance::Record(slot, entry) => (slot, entry),
-            Glance::Absent => {
-                locked.insert(hash, New::Small(content))?;
+            Glance::Absent if locked.insert_at_home(home, hash, New::Small(content)) => {
                 return Ok(true);
             }
-            Glance::Undecided => {
+            Glance::Absent | Glance::Undecided => {
                 drop(locked);
                 return self.insert_anyhow(key, value, None);
             }
@@ -91,27 +90,30 @@ impl Writer {
             slot,
             entry,
         };
-        if entry.at().is_none() {
-            return self.replace_by_record(locked, place, key, value);
-        }
-        if self.segment.geometry.needs_run(entry.lengths) {
-            // Its chunks are given back when it is unlinked: not here.
-            drop(locked);
-            return self.insert_anyhow(key, value, None);
-        }
-        locked.replace(place, New::Small(content));
-        Ok(false)
+        self.replace(locked, place, key, value, content)
     }
 
-    /// Stores a value whose entry is small in place of a small one of another length.
+    /// Stores a value whose entry is small in place of one of another length. Apart, for which
+    /// callers of the above would keep the lock's guard in memory.
     #[inline(never)]
-    fn replace_by_record(
+    fn replace(
         &self,
         locked: Locked<'_>,
         place: Place<'_>,
         key: &[u8],
         value: &[u8],
+        content: Content,
     ) -> Result<bool> {
+        if place.entry.at().is_some() {
+            if self.segment.geometry.needs_run(place.entry.lengths) {
+                // Its chunks are given back when it is unlinked: not here.
+                drop(locked);
+                return self.insert_anyhow(key, value, None);
+            }
+            locked.replace(place, New::Small(content));
+            return Ok(false);
+        }
+        // No one store leads from a small one to a small one.
         let Some(record) = self.write_record(key, value) else {
             drop(locked);
             return self.insert_anyhow(key, value, None);
@@ -176,16 +178,18 @@ impl Writer {
             record = self.write_record(key, value);
         }
         // Where it lies: a move would take as long as a look-up.
-        let Some(record) = &record else {
+        let Some(written) = &record else {
             drop(locked);
             return self.insert_anyhow(key, value, None);
         };
-        let new = New::Record(record.space());
+        let new = New::Record(written.space());
         if let Some(place) = found {
             locked.replace(place, new);
-        } else {
-            locked.insert(hash, new)?;
+        } else if locked.insert_at_home(home, hash, new) {
             self.streak.goes_on();
+        } else {
+            drop(locked);
+            return self.insert_anyhow(key, value, record);
         }
         // Before the record is finished, which nobody waits for.
         drop(locked);
@@ -234,9 +238,13 @@ impl Writer {
                 return self.add_anywhere(key, add);
             }
         };
+        let Some(before) = before else {
+            drop(locked);
+            return Ok(None);
+        };
         // Before the answer is made, which would lie in memory meanwhile.
         drop(locked);
-        Ok(before)
+        Ok(Some(before))
     }
 
     /// The same wherever the counter is.

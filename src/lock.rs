@@ -66,15 +66,8 @@ pub(crate) struct Guard<'a> {
     header: &'a [AtomicU64; STRIPE_WORDS],
 }
 
-/// How a lock was come by.
-pub(crate) struct Acquired<'a> {
-    pub(crate) guard: Guard<'a>,
-    /// The last owner died holding it: the stripe must be repaired first.
-    pub(crate) taken_over: bool,
-}
-
-/// Takes a stripe's lock, waiting for it no longer than the segment's lock
-/// timeout.
+/// Takes a stripe's lock, waiting for it no longer than the segment's lock timeout. If its last
+/// owner died holding it, `repair` is called with it.
 ///
 /// # Errors
 /// `LockTimeout` if a living owner kept it.
@@ -84,36 +77,53 @@ pub(crate) fn acquire<'a>(
     segment: &'a Segment,
     me: &'a Participant,
     stripe: usize,
-) -> Result<Acquired<'a>> {
+    repair: impl FnOnce(Guard<'a>) -> Guard<'a>,
+) -> Result<Guard<'a>> {
     let header = segment.stripe(stripe);
     let mine = me.bits();
-    let taken_over = if header[STRIPE_LOCK]
+    if header[STRIPE_LOCK]
         .compare_exchange(0, mine, Ordering::AcqRel, Ordering::Relaxed)
         .is_ok()
     {
         crash_point!("lock: taken");
-        false
     } else {
-        acquire_contended(segment, me, stripe, mine)?
-    };
-    // Not before the lock is held: its drop lets go.
-    let guard = Guard {
+        acquire_otherwise(segment, me, stripe, repair)?;
+    }
+    // Not before the lock is held: its drop lets go. And made here alone, of what is at
+    // hand, so that no branch needs to keep it in memory.
+    Ok(Guard {
         segment,
         me,
         stripe,
         header,
-    };
-    Ok(Acquired { guard, taken_over })
+    })
+}
+
+/// The same if the lock is not free; the guard is not made yet.
+#[cold]
+#[inline(never)]
+fn acquire_otherwise<'a>(
+    segment: &'a Segment,
+    me: &'a Participant,
+    stripe: usize,
+    repair: impl FnOnce(Guard<'a>) -> Guard<'a>,
+) -> Result<()> {
+    if acquire_contended(segment, me, stripe)? {
+        let guard = Guard {
+            segment,
+            me,
+            stripe,
+            header: segment.stripe(stripe),
+        };
+        // The lock stays held.
+        std::mem::forget(repair(guard));
+    }
+    Ok(())
 }
 
 /// `true`: taken over from a dead owner.
-#[cold]
-fn acquire_contended(
-    segment: &Segment,
-    me: &Participant,
-    stripe: usize,
-    mine: u64,
-) -> Result<bool> {
+fn acquire_contended(segment: &Segment, me: &Participant, stripe: usize) -> Result<bool> {
+    let mine = me.bits();
     let header = segment.stripe(stripe);
     let word = &header[STRIPE_LOCK];
     let index = segment.geometry.stripe(stripe) + STRIPE_LOCK;

@@ -116,12 +116,15 @@ impl Segment {
     /// it only ever grows, and it grew before a record beyond it was published.
     #[inline]
     pub(crate) fn record(&self, at: usize) -> Option<(&AtomicU64, &[AtomicU64])> {
+        self.record_in_sight(at).or_else(|| self.record_beyond(at))
+    }
+
+    /// The same, but `None` too if the record may lie beyond the end that is remembered.
+    #[inline]
+    pub(crate) fn record_in_sight(&self, at: usize) -> Option<(&AtomicU64, &[AtomicU64])> {
         let end = self.readable.load(LocalOrdering::Relaxed);
-        let readable = self.words().get(..end)?;
-        match readable.get(at) {
-            Some(header) => Some((header, &readable[at..])),
-            None => self.record_beyond(at),
-        }
+        let record = self.words().get(..end)?.get(at..)?;
+        Some((record.first()?, record))
     }
 
     /// The same after a look at the header.

@@ -8,7 +8,7 @@ use crate::arena::Arena;
 use crate::at_once::Streak;
 use crate::error::{Error, Result};
 use crate::index::locked::Locked;
-use crate::lock::{self, Acquired};
+use crate::lock;
 use crate::participants::Participant;
 use crate::segment::Segment;
 use crate::sync::crash_point;
@@ -38,12 +38,8 @@ impl Writer {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn lock(&self, stripe: usize) -> Result<Locked<'_>> {
-        let Acquired { guard, taken_over } = lock::acquire(&self.segment, &self.me, stripe)?;
-        let locked = Locked::new(guard);
-        if taken_over {
-            locked.repair();
-        }
-        Ok(locked)
+        let repair = |guard| Locked::new(guard).repaired();
+        lock::acquire(&self.segment, &self.me, stripe, repair).map(Locked::new)
     }
 }
 

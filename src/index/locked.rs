@@ -187,25 +187,22 @@ impl<'a> Locked<'a> {
         crash_point!("write: value stored in place");
     }
 
+    /// Publishes a new key's entry in its [home](probe::home); `false` if that is full.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn insert_at_home(&self, home: Bucket<'_>, hash: Hash, new: New<'_>) -> bool {
+        let vacancy = vacancy(home);
+        if let Some(slot) = vacancy {
+            self.publish(home, slot, hash, new);
+        }
+        vacancy.is_some()
+    }
+
     /// Publishes a new key's entry.
     ///
     /// # Errors
     /// `TableFull` if the stripe has no empty slot.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn insert(&self, hash: Hash, new: New<'_>) -> Result<()> {
-        let (_, home) = probe::home(self.segment(), hash);
-        match vacancy(home) {
-            Some(slot) => self.publish(home, slot, hash, new),
-            None => self.insert_beyond(hash, new)?,
-        }
-        Ok(())
-    }
-
-    /// The same for a key whose home bucket is full.
-    #[cold]
-    #[inline(never)]
-    fn insert_beyond(&self, hash: Hash, new: New<'_>) -> Result<()> {
         // The first empty slot in probing order.
         let target = probe::buckets(self.segment(), hash)
             .find_map(|(number, bucket)| Some((number, bucket, vacancy(bucket)?)));
@@ -349,8 +346,13 @@ impl<'a> Locked<'a> {
     }
 
     /// Sets right what a dead owner may have left half done; may itself be cut
-    /// short by a death and done again.
-    pub(crate) fn repair(&self) {
+    /// short by a death and done again. The lock comes back.
+    pub(crate) fn repaired(self) -> Guard<'a> {
+        self.repair();
+        self.guard
+    }
+
+    fn repair(&self) {
         let (overflows, entries) = self.recount();
         let range = self.segment().geometry.buckets_of(self.guard.stripe());
         for (number, overflow) in range.zip(overflows) {

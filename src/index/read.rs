@@ -139,7 +139,7 @@ pub(crate) fn glance<'a>(
     if let Some(entry) = compare_small(head, tail, key) {
         return Glance::Small(slot, entry);
     }
-    match compare_record(segment, head, key) {
+    match compare_record::<true>(segment, head, key) {
         Compared::Same(entry) => Glance::Record(slot, entry),
         Compared::Other | Compared::NoEntry(_) => Glance::Undecided,
     }
@@ -303,7 +303,7 @@ pub(crate) fn compare<'a>(
     let (head, tail) = (bucket.head(slot), bucket.tail(slot));
     match compare_small(head, tail, key) {
         Some(entry) => Compared::Same(entry),
-        None => compare_record(segment, head, key),
+        None => compare_record::<false>(segment, head, key),
     }
 }
 
@@ -316,17 +316,28 @@ fn compare_small<'a>(head: u64, tail: &'a AtomicU64, key: &[u8]) -> Option<Entry
     Some(Entry::small(Header { key, value }, head, tail))
 }
 
-/// Whether a slot with this head leads to a record of a key.
+/// Whether a slot with this head leads to a record of a key. A glance sees no record that lies
+/// beyond the end of the pages that is remembered: a call in it, which may panic, would have
+/// its callers keep what they hold in memory.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-fn compare_record<'a>(segment: &'a Segment, head: u64, key: &[u8]) -> Compared<'a> {
+fn compare_record<'a, const GLANCE: bool>(
+    segment: &'a Segment,
+    head: u64,
+    key: &[u8],
+) -> Compared<'a> {
     let at = match slot::holds(head) {
         Holds::Record(offset) => segment.geometry.word_of(offset),
         Holds::Small(_) => return Compared::Other,
         Holds::Nothing => return Compared::NoEntry(Damage::NoLengths),
     };
     let no_record = Compared::NoEntry(Damage::NoRecord(at));
-    let Some((header, words)) = segment.record(at) else {
+    let record = if GLANCE {
+        segment.record_in_sight(at)
+    } else {
+        segment.record(at)
+    };
+    let Some((header, words)) = record else {
         return no_record;
     };
     let wanted = Wanted::new(key);
@@ -338,7 +349,12 @@ fn compare_record<'a>(segment: &'a Segment, head: u64, key: &[u8]) -> Compared<'
             no_record
         };
     };
-    let Some((key, value)) = split(segment, at, words, wanted.words(), length) else {
+    let parts = if GLANCE {
+        split(words, wanted.words(), length)
+    } else {
+        split_beyond(segment, at, words, wanted.words(), length)
+    };
+    let Some((key, value)) = parts else {
         return no_record;
     };
     if !wanted.equals(key) {
@@ -361,23 +377,25 @@ pub(crate) struct Record<'a> {
     pub(crate) value: &'a [AtomicU64],
 }
 
-/// The words of the key and of the value of the record at `at`, a value of `length`
-/// bytes; `record` are the words from there on.
+/// The words of the key and of the value, of `length` bytes, of the record that begins with
+/// these words.
 #[inline]
-fn split<'a>(
+fn split(record: &[AtomicU64], key: usize, length: usize) -> Option<(&[AtomicU64], &[AtomicU64])> {
+    let both = record.get(1..1 + key + words_of(length))?;
+    both.split_at_checked(key)
+}
+
+/// The same for a record at `at` that may reach into chunks which got pages since we last
+/// looked.
+#[inline]
+fn split_beyond<'a>(
     segment: &'a Segment,
     at: usize,
     record: &'a [AtomicU64],
     key: usize,
     length: usize,
 ) -> Option<(&'a [AtomicU64], &'a [AtomicU64])> {
-    let behind_header = 1..1 + key + words_of(length);
-    let both = match record.get(behind_header.clone()) {
-        Some(both) => both,
-        // It may reach into chunks that got pages since we last looked.
-        None => segment.record_beyond(at)?.1.get(behind_header)?,
-    };
-    both.split_at_checked(key)
+    split(record, key, length).or_else(|| split(segment.record_beyond(at)?.1, key, length))
 }
 
 /// The entry of a slot in use, as far as its lengths can be believed.
@@ -405,7 +423,7 @@ pub(crate) fn open<'a>(
 pub(crate) fn open_record(segment: &Segment, at: usize) -> Option<Record<'_>> {
     let (header, words) = segment.record(at)?;
     let header = Header::unpack(header.load(Ordering::Relaxed))?;
-    let (key, value) = split(segment, at, words, words_of(header.key), header.value)?;
+    let (key, value) = split_beyond(segment, at, words, words_of(header.key), header.value)?;
     Some(Record { header, key, value })
 }
 

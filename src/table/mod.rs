@@ -271,6 +271,17 @@ impl Table {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn writer(&self) -> Result<&Writer> {
+        let Some(writer) = self.0.writer.get() else {
+            return self.new_writer();
+        };
+        Held::check(&writer.segment)?;
+        Ok(writer)
+    }
+
+    /// The same if there is none yet, as in a read-only handle.
+    #[cold]
+    #[inline(never)]
+    fn new_writer(&self) -> Result<&Writer> {
         if self.0.read_only {
             return Err(Error::ReadOnly);
         }

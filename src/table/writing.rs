@@ -37,7 +37,7 @@ impl Table {
         };
         let writer = self.writer()?;
         writer.check_sizes(key, value.len())?;
-        let hash = Hash::of(self.segment(), key);
+        let hash = Hash::of(&writer.segment, key);
         writer.insert_small(key, hash, value, content)
     }
 
@@ -46,7 +46,7 @@ impl Table {
     fn insert_record(&self, key: &[u8], value: &[u8]) -> Result<bool> {
         let writer = self.writer()?;
         writer.check_sizes(key, value.len())?;
-        let hash = Hash::of(self.segment(), key);
+        let hash = Hash::of(&writer.segment, key);
         writer.insert_record(key, hash, value)
     }
 
@@ -319,7 +319,7 @@ impl Table {
     #[allow(clippy::inline_always)]
     fn add_to(&self, key: &[u8], add: i64) -> Result<i64> {
         let writer = self.writer()?;
-        let hash = Hash::of(self.segment(), key);
+        let hash = Hash::of(&writer.segment, key);
         match writer.add_at_once(key, hash, add)? {
             Some(before) => Ok(before),
             None => Self::add_anyhow(writer, key, add),

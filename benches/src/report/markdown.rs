@@ -8,7 +8,6 @@ use shmtable_bench::work::{Kind, size};
 use crate::goals::{Goal, MILLION};
 use crate::results::Results;
 use crate::section::fullness::UNCLEANED;
-use crate::section::locks;
 
 const US: &str = "shmtable";
 
@@ -124,37 +123,20 @@ fn judged(goals: &[Goal]) -> String {
     text
 }
 
-/// What the machine allows where a ratio to reach may lie beyond it.
+/// What the machine allows where a ratio to reach lies beyond it.
 fn bounds(figures: &Figures) -> String {
-    let [hits, half] = ["one load", "one load, half misses"]
-        .map(|operation| ["sizes", MILLION, operation, "limit"])
-        .map(|at| figures.median(at));
-    let locked = figures.median(["locks", "1", locks::LIMIT, "limit"]);
-    let rows = figures.names("counters", |figure| &figure.row);
-    let row = rows.first().map_or("", String::as_str);
-    let rival = figures.median(["counters", row, "add to one", "dashmap"]);
-    let mut text = String::new();
-    if let (Some(hits), Some(half)) = (hits, half) {
-        let _ = write!(
-            text,
-            "Half misses: a load of one cache line for each of 1,000,000 keys, by whose answer the \
-             program branches, takes {} if all keys are there and {} if every second one is, as \
-             the processor cannot foresee which: {:.2} times the rate of hits, for bare memory. ",
-            time(hits),
-            time(half),
-            hits / half
-        );
-    }
-    if let (Some(locked), Some(rival)) = (locked, rival) {
-        let _ = write!(
-            text,
-            "One counter: an addition under a lock of one word, without a hash, a key or a table, \
-             takes {}: {:.2} times dashmap's rate.",
-            time(locked),
-            rival / locked
-        );
-    }
-    text
+    let one = |operation| figures.median(["sizes", MILLION, operation, "limit"]);
+    let (Some(hits), Some(half)) = (one("one load"), one("one load, half misses")) else {
+        return String::new();
+    };
+    format!(
+        "Half misses: the machine itself, asked for one cache line for each of 1,000,000 keys by a program \
+         that branches by what it finds there, takes {} if all keys are there and {} if every second one \
+         is, as the processor cannot foresee which. That is {:.2} times the rate of hits, without a table.\n",
+        time(hits),
+        time(half),
+        hits / half
+    )
 }
 
 type Shown<'s> = &'s dyn Fn(f64) -> String;

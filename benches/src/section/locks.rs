@@ -18,7 +18,7 @@ use crate::stopwatch::Stopwatch;
 const TIMES: usize = 200_000;
 const TURNS: usize = 7;
 /// The name of what takes the least that a counter under a lock can.
-pub(crate) const LIMIT: &str = "an addition under a lock of one word, and nothing else";
+const LIMIT: &str = "an addition under a lock of one word, and nothing else";
 const KEY: &[u8] = b"counter";
 
 pub(crate) fn run(run: &mut Run<'_>) -> Result {
