@@ -17,8 +17,6 @@ use crate::stopwatch::Stopwatch;
 
 const TIMES: usize = 200_000;
 const TURNS: usize = 7;
-/// The name of what takes the least that a counter under a lock can.
-const LIMIT: &str = "an addition under a lock of one word, and nothing else";
 const KEY: &[u8] = b"counter";
 
 pub(crate) fn run(run: &mut Run<'_>) -> Result {
@@ -45,12 +43,7 @@ pub(crate) fn run(run: &mut Run<'_>) -> Result {
         });
         add(run, "get, the same key", "shmtable", took);
         let took = each(|| locked_addition(&lock, &sum));
-        add(
-            run,
-            "an addition under a lock of one word, and nothing else",
-            "limit",
-            took,
-        );
+        add(run, "an addition under a lock of one word", "limit", took);
     }
     Ok(())
 }
