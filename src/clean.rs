@@ -38,7 +38,7 @@ const WINDOWS: usize = 16;
 
 /// Records whose buckets are asked for before the first of them is looked up: the memory
 /// brings them at the same time.
-const BATCH: usize = if cfg!(loom) { 2 } else { 16 };
+const BATCH: usize = if cfg!(loom) { 2 } else { 32 };
 
 /// A record of a chunk that is being cleaned.
 struct Walked<'a> {

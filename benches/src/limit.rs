@@ -46,6 +46,8 @@ pub struct Limit {
     /// The place in the order of the independent ones.
     next: usize,
     buffer: Vec<u8>,
+    found: u64,
+    missed: u64,
 }
 
 impl Limit {
@@ -84,6 +86,8 @@ impl Limit {
             entry: 0,
             next: 0,
             buffer: Vec::new(),
+            found: 0,
+            missed: 0,
         }
     }
 
@@ -106,12 +110,23 @@ impl Limit {
     pub fn one_load(&mut self, presence: Presence) {
         let entry = self.turn();
         let Line(bits) = self.lines[entry / ENTRIES_IN_A_LINE];
-        // Both for the compiler's eyes, which makes them one without a branch otherwise.
         if bits & presence as u8 == 0 {
-            black_box(false);
+            self.absent();
         } else {
-            black_box(true);
+            self.present();
         }
+    }
+
+    // Two functions, for the compiler would do without a branch otherwise.
+
+    #[inline(never)]
+    fn present(&mut self) {
+        self.found += 1;
+    }
+
+    #[inline(never)]
+    fn absent(&mut self) {
+        self.missed += 1;
     }
 
     /// Copies a value whose place is known.

@@ -18,7 +18,8 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn this() -> Result<Self> {
+    /// With its load before the run, if that is not the load now.
+    pub(crate) fn this(load_before: Option<f64>) -> Result<Self> {
         let memory = field("/proc/meminfo", "MemTotal")?;
         let kibibytes: u64 = memory.trim_end_matches(" kB").parse()?;
         let linux = fs::read_to_string("/proc/sys/kernel/osrelease")?;
@@ -28,7 +29,7 @@ impl Machine {
             cores: thread::available_parallelism()?.get(),
             memory_gib: kibibytes.div_ceil(1 << 20),
             linux: linux.to_owned(),
-            load: [load()?; 2],
+            load: [load_before.map_or_else(load, Ok)?, load()?],
         })
     }
 

@@ -61,6 +61,9 @@ struct Arguments {
     /// Writes documents and plots again, from the last run's figures.
     #[arg(long, conflicts_with_all = ["quick", "smoke", "huge", "only", "resume"])]
     report_only: bool,
+    /// The machine's load before all this, if not that of now.
+    #[arg(long)]
+    load_before: Option<f64>,
     /// The project's folder.
     #[arg(long, default_value = ".")]
     root: PathBuf,
@@ -164,7 +167,7 @@ fn bench(arguments: &Arguments) -> Result<bool> {
 /// Runs what is asked for. After each section the figures are kept.
 fn measure(arguments: &Arguments) -> Result<Results> {
     let scale = arguments.scale();
-    let machine = Machine::this()?;
+    let machine = Machine::this(arguments.load_before)?;
     let (players, notes) = players(&arguments.target);
     let about = players.iter().map(|player| player.about);
     let contenders = about

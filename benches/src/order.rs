@@ -26,12 +26,10 @@ pub(crate) enum Operation {
     /// The limits: see `shmtable_bench::limit`.
     Chained,
     Independent,
-    OneHit,
-    OneHalf,
     Copy,
 }
 
-const OPERATIONS: [(Operation, &str); 14] = [
+const OPERATIONS: [(Operation, &str); 12] = [
     (Operation::Insert, "insert"),
     (Operation::Fill, "fill"),
     (Operation::Get, "get"),
@@ -43,8 +41,6 @@ const OPERATIONS: [(Operation, &str); 14] = [
     (Operation::AddHot, "add_hot"),
     (Operation::Chained, "chained"),
     (Operation::Independent, "independent"),
-    (Operation::OneHit, "one_hit"),
-    (Operation::OneHalf, "one_half"),
     (Operation::Copy, "copy"),
 ];
 

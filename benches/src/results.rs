@@ -70,7 +70,7 @@ mod tests {
 
     fn run(scale: &str) -> Results {
         Results {
-            machine: Machine::this().expect("a machine"),
+            machine: Machine::this(None).expect("a machine"),
             scale: scale.to_owned(),
             sizes: vec![1000],
             rounds: 1,

@@ -12,7 +12,7 @@ use shmtable_bench::Result;
 use shmtable_bench::contender::{
     Contender, Dashmap, Lmdb, Locked, Papaya, Redis, Room, Scc, Session, Std,
 };
-use shmtable_bench::limit::{Limit, Presence};
+use shmtable_bench::limit::Limit;
 use shmtable_bench::work::{Key, Work};
 
 use crate::order::{Keys, Mix, MixKind, Mixed, Operation, Order, Pass, Passed};
@@ -268,11 +268,9 @@ fn pass<S: Session>(session: &mut S, work: &Work, asked: &Pass, waits: bool) -> 
             black_box(to.add(&work.hits[0], 1));
             true
         }),
-        Operation::Chained
-        | Operation::Independent
-        | Operation::OneHit
-        | Operation::OneHalf
-        | Operation::Copy => Err("only the limit does that".into()),
+        Operation::Chained | Operation::Independent | Operation::Copy => {
+            Err("only the limit does that".into())
+        }
     }
 }
 
@@ -398,8 +396,6 @@ fn limits(work: &Work) -> Result {
             match asked.operation {
                 Operation::Chained => (0..STRIDE).for_each(|_| limit.chained()),
                 Operation::Independent => (0..STRIDE).for_each(|_| limit.independent()),
-                Operation::OneHit => (0..STRIDE).for_each(|_| limit.one_load(Presence::All)),
-                Operation::OneHalf => (0..STRIDE).for_each(|_| limit.one_load(Presence::Half)),
                 Operation::Copy => (0..STRIDE).for_each(|_| limit.copy()),
                 _ => return Err("a limit stores nothing".into()),
             }

@@ -1,12 +1,20 @@
 //! `cargo xtask bench`: the benchmark in `benches/`.
 
+use std::fs;
+
 use crate::Result;
 use crate::process::{cargo, root, run as run_command, target_dir};
 
 /// Runs the harness with these options.
 pub(crate) fn run(options: &[&str]) -> Result {
+    // Before the build, which is work enough to look like that of others.
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().filter(|load| !load.is_empty());
+    let load = load.map(|load| format!("--load-before={load}"));
     run_command(
-        cargo("run --quiet --profile bench --package shmtable-bench -- --root")
+        cargo("run --quiet --profile bench --package shmtable-bench --")
+            .args(load)
+            .arg("--root")
             .arg(root())
             .arg("--target")
             .arg(target_dir("bench"))

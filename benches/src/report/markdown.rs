@@ -8,6 +8,7 @@ use shmtable_bench::work::{Kind, size};
 use crate::goals::{Goal, MILLION};
 use crate::results::Results;
 use crate::section::fullness::UNCLEANED;
+use crate::section::locks::ONE_LOAD;
 
 const US: &str = "shmtable";
 
@@ -125,8 +126,8 @@ fn judged(goals: &[Goal]) -> String {
 
 /// What the machine allows where a ratio to reach lies beyond it.
 fn bounds(figures: &Figures) -> String {
-    let one = |operation| figures.median(["sizes", MILLION, operation, "limit"]);
-    let (Some(hits), Some(half)) = (one("one load"), one("one load, half misses")) else {
+    let one = |(name, _)| figures.median(["locks", "1", name, "limit"]);
+    let [Some(hits), Some(half)] = ONE_LOAD.map(one) else {
         return String::new();
     };
     format!(

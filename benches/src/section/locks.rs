@@ -4,6 +4,8 @@
 //! the key, finds it and stores the sum besides; reading the same counter does the
 //! latter without a lock. So the first is more than the lock's time, and the difference
 //! of the two is near it.
+//!
+//! And what the memory allows a look-up of keys half of which are missing.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,12 +13,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use raw_sync::locks::{LockImpl, LockInit, Mutex};
 use shmtable::Options;
 use shmtable_bench::Result;
+use shmtable_bench::limit::{Limit, Presence};
+use shmtable_bench::work::{Kind, Work};
 
 use super::Run;
 use crate::stopwatch::Stopwatch;
 
 const TIMES: usize = 200_000;
 const TURNS: usize = 7;
+const ENTRIES: usize = 1_000_000;
+/// What one load is asked, by its name in tables.
+pub(crate) const ONE_LOAD: [(&str, Presence); 2] = [
+    ("one load, all keys are there", Presence::All),
+    ("one load, every second key is there", Presence::Half),
+];
 const KEY: &[u8] = b"counter";
 
 pub(crate) fn run(run: &mut Run<'_>) -> Result {
@@ -29,6 +39,7 @@ pub(crate) fn run(run: &mut Run<'_>) -> Result {
     // Words, because the mutex must be aligned.
     let mut memory = vec![0_u64; Mutex::size_of(None).div_ceil(8) + 1];
     let mutex = mutex_in(&mut memory)?;
+    let mut limit = Limit::new(&Work::new(Kind::Decimal, ENTRIES));
     let (lock, sum) = (AtomicU64::new(0), AtomicU64::new(0));
     for _ in 0..TURNS {
         let took = each(|| drop(black_box(mutex.lock().expect("it is free"))));
@@ -44,6 +55,10 @@ pub(crate) fn run(run: &mut Run<'_>) -> Result {
         add(run, "get, the same key", "shmtable", took);
         let took = each(|| locked_addition(&lock, &sum));
         add(run, "an addition under a lock of one word", "limit", took);
+        for (name, presence) in ONE_LOAD {
+            let took = each(|| limit.one_load(presence));
+            add(run, name, "limit", took);
+        }
     }
     Ok(())
 }

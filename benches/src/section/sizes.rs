@@ -19,12 +19,9 @@ const QUESTIONS: [(&str, Operation, Keys); 4] = [
     ("get_many", Operation::GetMany, Keys::Hits),
 ];
 
-/// What the limit is asked: the first two are a get's two loads, the others are one.
-const LIMITS: [(&str, Operation, Keys); 4] = [
+const LIMITS: [(&str, Operation, Keys); 2] = [
     ("chained", Operation::Chained, Keys::Hits),
     ("independent", Operation::Independent, Keys::Hits),
-    ("one load", Operation::OneHit, Keys::Hits),
-    ("one load, half misses", Operation::OneHalf, Keys::Hits),
 ];
 
 /// Entries up to which all take part, and up to which slow ones do.
