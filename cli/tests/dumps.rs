@@ -259,7 +259,9 @@ fn a_dump_of_a_larger_table_is_refused_with_the_limits() {
         "{kind}"
     );
     assert!(error.contains("9000") || error.contains("8995"), "{error}");
-    assert!(error.contains("entries loaded"), "{error}");
+    // After the first, if chance has dumped the large one second.
+    let loaded = ["entries loaded", "1 entry loaded"];
+    assert!(loaded.iter().any(|end| error.ends_with(end)), "{error}");
     let codec = Options::new()
         .capacity(1000)
         .codec(shmtable::codec_id("str", "u64"));
