@@ -3,7 +3,7 @@
 //!
 //! - `work`: keys and values, from fixed seeds, made before anything is timed.
 //! - `contender`: shmtable and its rivals behind one trait.
-//! - `limit`: what the memory alone would take.
+//! - `limit`: what the memory alone would take; `one_load`: one load of it, half of them in vain.
 //! - `figure`: medians, spreads and ratios.
 
 #[cfg(not(target_os = "linux"))]
@@ -12,6 +12,7 @@ compile_error!("the harness asks /proc and /dev/shm, as Linux has them");
 pub mod contender;
 pub mod figure;
 pub mod limit;
+pub mod one_load;
 pub mod work;
 
 /// A result; an error is a sentence for the person who runs a bench.

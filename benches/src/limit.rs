@@ -1,33 +1,15 @@
 //! What the memory alone would take for a get: two loads, the second where the
-//! first one says, and the copy of the value. No hash, no comparison, no check. And what one
-//! load takes whose answer the processor can foresee, or cannot.
+//! first one says, and the copy of the value. No hash, no comparison, no check.
 
 use std::hint::black_box;
 
+use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
-use rand::{Rng, SeedableRng};
 
 use crate::work::Work;
 
 const WORD: usize = 8;
-
-/// Entries whose slots share a cache line.
-const ENTRIES_IN_A_LINE: usize = 3;
-
-/// A cache line, and what is asked of it.
-#[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
-struct Line(u8);
-
-/// What one load is asked for.
-#[derive(Debug, Clone, Copy)]
-pub enum Presence {
-    /// All are there.
-    All = 1,
-    /// Every second one is, at random.
-    Half = 2,
-}
 
 /// An index of a word for each key, and records of a key and a value each: the
 /// footprint of a table.
@@ -35,8 +17,6 @@ pub enum Presence {
 pub struct Limit {
     index: Vec<usize>,
     records: Vec<u8>,
-    /// A line for each few entries, as a bucket has: bit 0 is set, bit 1 at random.
-    lines: Vec<Line>,
     record: usize,
     value: usize,
     /// All entries, in the order in which they are asked for.
@@ -46,8 +26,6 @@ pub struct Limit {
     /// The place in the order of the independent ones.
     next: usize,
     buffer: Vec<u8>,
-    found: u64,
-    missed: u64,
 }
 
 impl Limit {
@@ -74,20 +52,15 @@ impl Limit {
             let at = index[*entry];
             records[at..at + WORD].copy_from_slice(&next.to_le_bytes());
         }
-        let lines = entries.div_ceil(ENTRIES_IN_A_LINE);
-        let lines = (0..lines).map(|_| Line(1 | u8::from(random.random::<bool>()) << 1));
         Self {
             index,
             records,
-            lines: lines.collect(),
             record,
             value: work.value().len(),
             order,
             entry: 0,
             next: 0,
             buffer: Vec::new(),
-            found: 0,
-            missed: 0,
         }
     }
 
@@ -103,30 +76,6 @@ impl Limit {
         let entry = self.turn();
         black_box(self.get(entry));
         black_box(self.buffer.as_ptr());
-    }
-
-    /// Loads a line and does one thing or another by what it says, as every caller does with
-    /// a key that is there or not.
-    pub fn one_load(&mut self, presence: Presence) {
-        let entry = self.turn();
-        let Line(bits) = self.lines[entry / ENTRIES_IN_A_LINE];
-        if bits & presence as u8 == 0 {
-            self.absent();
-        } else {
-            self.present();
-        }
-    }
-
-    // Two functions, for the compiler would do without a branch otherwise.
-
-    #[inline(never)]
-    fn present(&mut self) {
-        self.found += 1;
-    }
-
-    #[inline(never)]
-    fn absent(&mut self) {
-        self.missed += 1;
     }
 
     /// Copies a value whose place is known.

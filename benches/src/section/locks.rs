@@ -13,8 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use raw_sync::locks::{LockImpl, LockInit, Mutex};
 use shmtable::Options;
 use shmtable_bench::Result;
-use shmtable_bench::limit::{Limit, Presence};
-use shmtable_bench::work::{Kind, Work};
+use shmtable_bench::one_load::{OneLoad, Presence};
 
 use super::Run;
 use crate::stopwatch::Stopwatch;
@@ -39,7 +38,7 @@ pub(crate) fn run(run: &mut Run<'_>) -> Result {
     // Words, because the mutex must be aligned.
     let mut memory = vec![0_u64; Mutex::size_of(None).div_ceil(8) + 1];
     let mutex = mutex_in(&mut memory)?;
-    let mut limit = Limit::new(&Work::new(Kind::Decimal, ENTRIES));
+    let mut load = OneLoad::new(ENTRIES);
     let (lock, sum) = (AtomicU64::new(0), AtomicU64::new(0));
     for _ in 0..TURNS {
         let took = each(|| drop(black_box(mutex.lock().expect("it is free"))));
@@ -56,7 +55,7 @@ pub(crate) fn run(run: &mut Run<'_>) -> Result {
         let took = each(|| locked_addition(&lock, &sum));
         add(run, "an addition under a lock of one word", "limit", took);
         for (name, presence) in ONE_LOAD {
-            let took = each(|| limit.one_load(presence));
+            let took = each(|| load.ask(presence));
             add(run, name, "limit", took);
         }
     }

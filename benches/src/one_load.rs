@@ -1,0 +1,77 @@
+//! What one load of a cache line takes, as a look-up makes it, where the processor can
+//! foresee what the program does with the answer, or cannot.
+
+use rand::rngs::SmallRng;
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+
+/// Entries whose slots share a cache line.
+const ENTRIES_IN_A_LINE: usize = 3;
+
+/// A cache line, and what is asked of it.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+struct Line(u8);
+
+/// What a load is asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Presence {
+    /// All are there.
+    All = 1,
+    /// Every second one is, at random.
+    Half = 2,
+}
+
+/// Lines for so many entries, asked for in random order, round and round.
+#[derive(Debug)]
+pub struct OneLoad {
+    /// A line for each few entries, as a bucket has: bit 0 is set, bit 1 at random.
+    lines: Vec<Line>,
+    order: Vec<usize>,
+    next: usize,
+    found: u64,
+    missed: u64,
+}
+
+impl OneLoad {
+    /// For so many entries, one at least.
+    pub fn new(entries: usize) -> Self {
+        let mut random = SmallRng::seed_from_u64(7);
+        let mut order: Vec<usize> = (0..entries).collect();
+        order.shuffle(&mut random);
+        let lines = 0..entries.div_ceil(ENTRIES_IN_A_LINE);
+        let lines = lines.map(|_| Line(1 | u8::from(random.random::<bool>()) << 1));
+        Self {
+            lines: lines.collect(),
+            order,
+            next: 0,
+            found: 0,
+            missed: 0,
+        }
+    }
+
+    /// Loads the next line and does one thing or another by what it says, as every caller
+    /// does with a key that is there or not.
+    pub fn ask(&mut self, presence: Presence) {
+        let entry = self.order[self.next];
+        self.next = (self.next + 1) % self.order.len();
+        let Line(bits) = self.lines[entry / ENTRIES_IN_A_LINE];
+        if bits & presence as u8 == 0 {
+            self.absent();
+        } else {
+            self.present();
+        }
+    }
+
+    // Two functions, for the compiler would do without a branch otherwise.
+
+    #[inline(never)]
+    fn present(&mut self) {
+        self.found += 1;
+    }
+
+    #[inline(never)]
+    fn absent(&mut self) {
+        self.missed += 1;
+    }
+}
