@@ -233,10 +233,7 @@ impl Writer {
             Glance::Small(_, entry) => add_to(&locked, entry, add),
             Glance::Record(_, entry) => add_to(&locked, entry, add),
             Glance::Absent => None,
-            Glance::Undecided => {
-                drop(locked);
-                return self.add_anywhere(key, add);
-            }
+            Glance::Undecided => return add_anywhere(locked, key, hash, add),
         };
         let Some(before) = before else {
             drop(locked);
@@ -246,16 +243,16 @@ impl Writer {
         drop(locked);
         Ok(Some(before))
     }
+}
 
-    /// The same wherever the counter is.
-    #[cold]
-    #[inline(never)]
-    fn add_anywhere(&self, key: &[u8], add: i64) -> Result<Option<i64>> {
-        let hash = Hash::of(&self.segment, key);
-        let locked = self.lock(hash.stripe(&self.segment))?;
-        let found = locked.find(key, hash)?;
-        Ok(found.and_then(|place| add_to(&locked, place.entry, add)))
-    }
+/// Adds to a counter wherever it is. Takes the lock over: callers would keep it in memory for
+/// one who borrows it.
+#[cold]
+#[inline(never)]
+#[expect(clippy::needless_pass_by_value, reason = "see above")]
+fn add_anywhere(locked: Locked<'_>, key: &[u8], hash: Hash, add: i64) -> Result<Option<i64>> {
+    let found = locked.search(key, hash)?;
+    Ok(found.and_then(|place| add_to(&locked, place.entry, add)))
 }
 
 /// Adds to the counter found, if it is one and can hold the sum.

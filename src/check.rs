@@ -43,6 +43,7 @@ use crate::lock::{SLEEPERS, WAITERS};
 use crate::participants::{self, OWNER_BITS, OwnerId};
 use crate::record::Header;
 use crate::segment::Segment;
+use crate::stripe::Stripe;
 use crate::sync::{self, Ordering, fence};
 use crate::table::Table;
 use crate::writer::Writer;
@@ -85,12 +86,12 @@ impl Table {
             check_header(segment, &mut wrong);
         }
         check_participants(writer, &mut wrong);
-        for stripe in 0..segment.geometry.stripes() {
+        for stripe in segment.stripes() {
             wrong.extend(lock_of_nobody(segment, stripe));
             let locked = writer.lock(stripe)?;
-            check_stripe(segment, stripe, &locked, &mut wrong);
+            check_stripe(segment, stripe.number(), &locked, &mut wrong);
         }
-        let _stripes = lock_all(writer)?;
+        let _stripes = writer.lock_all()?;
         let census = Census::take(segment);
         wrong.extend(census.overlaps());
         for chunk in 0..segment.geometry.chunks {
@@ -98,13 +99,6 @@ impl Table {
         }
         Ok(wrong)
     }
-}
-
-/// Takes all stripes' locks, in ascending order.
-pub(crate) fn lock_all(writer: &Writer) -> Result<Vec<Locked<'_>>> {
-    (0..writer.segment.geometry.stripes())
-        .map(|stripe| writer.lock(stripe))
-        .collect()
 }
 
 fn load(segment: &Segment, at: usize) -> u64 {
@@ -203,14 +197,14 @@ pub(crate) fn is_nobody(segment: &Segment, owner: OwnerId) -> bool {
 }
 
 /// What is wrong with a stripe's lock word: it names nobody.
-pub(crate) fn lock_of_nobody(segment: &Segment, stripe: usize) -> Option<String> {
-    let at = segment.geometry.stripe(stripe) + STRIPE_LOCK;
-    let word = segment.words()[at].load(Ordering::Acquire);
+pub(crate) fn lock_of_nobody(segment: &Segment, stripe: Stripe<'_>) -> Option<String> {
+    let word = stripe.word(STRIPE_LOCK).load(Ordering::Acquire);
     let nobody = match OwnerId::from_bits(word) {
         Some(owner) => is_nobody(segment, owner),
         None => word & OWNER_BITS != 0,
     };
     let stray = word & !OWNER_BITS & !WAITERS & !SLEEPERS != 0;
+    let stripe = stripe.number();
     (nobody || stray).then(|| format!("stripe {stripe}: its lock word {word:#x} names nobody"))
 }
 

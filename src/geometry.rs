@@ -227,6 +227,16 @@ impl Geometry {
         (self.first_stripe + stripe) * STRIPE_WORDS
     }
 
+    /// Where the stripe headers are, counted in stripe headers from the segment's beginning.
+    pub(crate) fn stripe_headers(&self) -> Range<usize> {
+        self.first_stripe..self.first_stripe + self.stripes()
+    }
+
+    /// Where the buckets are, counted in buckets from the segment's beginning.
+    pub(crate) fn all_buckets(&self) -> Range<usize> {
+        self.first_bucket..self.first_bucket + self.buckets
+    }
+
     /// Index of a bucket's first word.
     pub(crate) fn bucket(&self, bucket: usize) -> usize {
         (self.first_bucket + bucket) * BUCKET_WORDS

@@ -272,6 +272,7 @@ mod record;
 mod repair;
 mod segment;
 mod stats;
+mod stripe;
 mod sync;
 mod sys;
 mod table;

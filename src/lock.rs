@@ -42,9 +42,10 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::layout::{STRIPE_ACQUIRED, STRIPE_CONTENDED, STRIPE_EVENT, STRIPE_LOCK, STRIPE_WORDS};
+use crate::layout::{STRIPE_ACQUIRED, STRIPE_CONTENDED, STRIPE_EVENT, STRIPE_LOCK};
 use crate::participants::{OWNER_BITS, OwnerId, Participant};
 use crate::segment::Segment;
+use crate::stripe::Stripe;
 use crate::sync::{self, AtomicU64, Ordering, crash_point, process_crash_point};
 
 pub(crate) const WAITERS: u64 = 1 << 16;
@@ -62,8 +63,7 @@ const SLEEP: Duration = Duration::from_millis(10);
 pub(crate) struct Guard<'a> {
     segment: &'a Segment,
     me: &'a Participant,
-    stripe: usize,
-    header: &'a [AtomicU64; STRIPE_WORDS],
+    stripe: Stripe<'a>,
 }
 
 /// Takes a stripe's lock, waiting for it no longer than the segment's lock timeout. If its last
@@ -76,12 +76,12 @@ pub(crate) struct Guard<'a> {
 pub(crate) fn acquire<'a>(
     segment: &'a Segment,
     me: &'a Participant,
-    stripe: usize,
+    stripe: Stripe<'a>,
     repair: impl FnOnce(Guard<'a>) -> Guard<'a>,
 ) -> Result<Guard<'a>> {
-    let header = segment.stripe(stripe);
     let mine = me.bits();
-    if header[STRIPE_LOCK]
+    let word = stripe.word(STRIPE_LOCK);
+    if word
         .compare_exchange(0, mine, Ordering::AcqRel, Ordering::Relaxed)
         .is_ok()
     {
@@ -95,7 +95,6 @@ pub(crate) fn acquire<'a>(
         segment,
         me,
         stripe,
-        header,
     })
 }
 
@@ -105,7 +104,7 @@ pub(crate) fn acquire<'a>(
 fn acquire_otherwise<'a>(
     segment: &'a Segment,
     me: &'a Participant,
-    stripe: usize,
+    stripe: Stripe<'a>,
     repair: impl FnOnce(Guard<'a>) -> Guard<'a>,
 ) -> Result<()> {
     if acquire_contended(segment, me, stripe)? {
@@ -113,7 +112,6 @@ fn acquire_otherwise<'a>(
             segment,
             me,
             stripe,
-            header: segment.stripe(stripe),
         };
         // The lock stays held.
         std::mem::forget(repair(guard));
@@ -122,11 +120,10 @@ fn acquire_otherwise<'a>(
 }
 
 /// `true`: taken over from a dead owner.
-fn acquire_contended(segment: &Segment, me: &Participant, stripe: usize) -> Result<bool> {
+fn acquire_contended(segment: &Segment, me: &Participant, stripe: Stripe<'_>) -> Result<bool> {
     let mine = me.bits();
-    let header = segment.stripe(stripe);
-    let word = &header[STRIPE_LOCK];
-    let index = segment.geometry.stripe(stripe) + STRIPE_LOCK;
+    let word = stripe.word(STRIPE_LOCK);
+    let index = segment.geometry.stripe(stripe.number()) + STRIPE_LOCK;
     let deadline = Instant::now() + segment.lock_timeout;
     let mut spins = 0;
     let mut flags = 0;
@@ -142,7 +139,7 @@ fn acquire_contended(segment: &Segment, me: &Participant, stripe: usize) -> Resu
             {
                 crash_point!("lock: taken after waiting");
                 if contended {
-                    count(&header[STRIPE_CONTENDED]);
+                    count(stripe.word(STRIPE_CONTENDED));
                 }
                 return Ok(false);
             }
@@ -209,13 +206,8 @@ impl<'a> Guard<'a> {
         self.segment
     }
 
-    pub(crate) fn stripe(&self) -> usize {
+    pub(crate) fn stripe(&self) -> Stripe<'a> {
         self.stripe
-    }
-
-    /// The stripe's header.
-    pub(crate) fn header(&self) -> &'a [AtomicU64; STRIPE_WORDS] {
-        self.header
     }
 
     /// Whether this process holds the lock: not so in a child that was forked
@@ -234,10 +226,10 @@ impl Drop for Guard<'_> {
         }
         // Here, where it fills a wait: behind the exchange that takes the lock it costs 10 ns.
         if !cfg!(loom) {
-            count(&self.header[STRIPE_ACQUIRED]);
+            count(self.stripe.word(STRIPE_ACQUIRED));
         }
         crash_point!("unlock: before");
-        let seen = self.header[STRIPE_LOCK].swap(0, Ordering::Release);
+        let seen = self.stripe.word(STRIPE_LOCK).swap(0, Ordering::Release);
         crash_point!("unlock: let go");
         if seen & (WAITERS | SLEEPERS) != 0 {
             wake(self.segment, self.stripe, seen);
@@ -247,13 +239,13 @@ impl Drop for Guard<'_> {
 
 /// Wakes whom the flags of a lock word that was let go of call for.
 #[cold]
-fn wake(segment: &Segment, stripe: usize, seen: u64) {
-    let header = segment.geometry.stripe(stripe);
+fn wake(segment: &Segment, stripe: Stripe<'_>, seen: u64) {
+    let header = segment.geometry.stripe(stripe.number());
     if seen & WAITERS != 0 {
         segment.map.wake_one(header + STRIPE_LOCK);
     }
     if seen & SLEEPERS != 0 {
-        segment.words()[header + STRIPE_EVENT].fetch_add(1, Ordering::Relaxed);
+        stripe.word(STRIPE_EVENT).fetch_add(1, Ordering::Relaxed);
         crash_point!("unlock: event raised");
         segment.map.wake_all(header + STRIPE_EVENT);
     }

@@ -84,7 +84,8 @@ impl Table {
     pub fn repair(&self) -> Result<Vec<String>> {
         let writer = self.writer()?;
         let segment = self.segment();
-        let mut done: Vec<String> = (0..segment.geometry.stripes())
+        let mut done: Vec<String> = segment
+            .stripes()
             .filter_map(|stripe| check::lock_of_nobody(segment, stripe))
             .map(|fault| format!("{fault}: taken over"))
             .collect();
@@ -92,7 +93,7 @@ impl Table {
             // Chunks are mended that nobody fills.
             writer.arena.seal_current(segment, &writer.me);
         }
-        let stripes = check::lock_all(writer)?;
+        let stripes = writer.lock_all()?;
         let mut repair = Repair {
             writer,
             segment,

@@ -5,21 +5,23 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::geometry::Geometry;
-use crate::layout::{
-    HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED, STRIPE_WORDS, WORD,
-};
+use crate::index::hash::Seed;
+use crate::layout::{HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED, WORD};
+use crate::stripe::Stripe;
 use crate::sync::{AtomicU64, Ordering, crash_point, process_crash_point};
-use crate::sys::Mapping;
+use crate::sys::{IndexedMapping, Mapping};
 use crate::waiting::Waiting;
 
 /// Words that are asked for at a time when they are probably there.
 const POPULATE_AGAIN: usize = 1 << 17;
 
 pub(crate) struct Segment {
-    pub(crate) map: Mapping,
+    pub(crate) map: IndexedMapping,
     pub(crate) geometry: Geometry,
     /// The table's own hash seed; as it is random, it also tells segments apart.
     pub(crate) seed: u64,
+    /// The same, made ready to hash with.
+    pub(crate) hash: Seed,
     pub(crate) codec: u64,
     pub(crate) flags: u64,
     pub(crate) lock_timeout: Duration,
@@ -39,14 +41,16 @@ impl Segment {
         waiting: Waiting,
     ) -> Self {
         let get = |at: usize| map.words()[at].load(Ordering::Relaxed);
+        let seed = get(HEADER_HASH_SEED);
         Self {
-            seed: get(HEADER_HASH_SEED),
+            seed,
+            hash: Seed::new(seed),
             codec: get(HEADER_CODEC),
             flags: get(HEADER_FLAGS),
             readable: AtomicUsize::new(geometry.arena_at),
             lock_timeout,
             waiting,
-            map,
+            map: IndexedMapping::new(map, geometry.stripe_headers(), geometry.all_buckets()),
             geometry,
         }
     }
@@ -56,12 +60,14 @@ impl Segment {
         self.map.words()
     }
 
-    /// The header of this stripe, a cache line. One bounds check, which the geometry makes
-    /// needless.
-    #[inline]
-    pub(crate) fn stripe(&self, stripe: usize) -> &[AtomicU64; STRIPE_WORDS] {
-        let (lines, _) = self.words().as_chunks();
-        &lines[self.geometry.first_stripe + stripe]
+    /// The stripe of this number.
+    pub(crate) fn stripe(&self, number: usize) -> Stripe<'_> {
+        Stripe::new(number, &self.map.stripes()[number])
+    }
+
+    /// All stripes, in ascending order.
+    pub(crate) fn stripes(&self) -> impl Iterator<Item = Stripe<'_>> {
+        (0..self.geometry.stripes()).map(|number| self.stripe(number))
     }
 
     /// Chunks that have pages. Acquire: whoever sees a chunk counted may touch it.

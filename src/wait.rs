@@ -23,6 +23,7 @@ use crate::error::Result;
 use crate::layout::{STRIPE_EVENT, STRIPE_LOCK};
 use crate::lock::SLEEPERS;
 use crate::segment::Segment;
+use crate::stripe::Stripe;
 use crate::sync::{self, Ordering, process_crash_point};
 
 /// The longest sleep without a look.
@@ -34,18 +35,20 @@ const POLL: (Duration, Duration) = (Duration::from_micros(50), Duration::from_mi
 /// Calls `look` until it gives something or the time is over.
 pub(crate) fn until<T>(
     segment: &Segment,
-    stripe: usize,
+    stripe: Stripe<'_>,
     read_only: bool,
     timeout: Duration,
     mut look: impl FnMut() -> Result<Option<T>>,
 ) -> Result<Option<T>> {
-    let header = segment.geometry.stripe(stripe);
+    let header = segment.geometry.stripe(stripe.number());
     let deadline = Instant::now().checked_add(timeout);
     let mut poll = POLL.0;
     loop {
-        let event = segment.words()[header + STRIPE_EVENT].load(Ordering::Relaxed);
+        let event = stripe.word(STRIPE_EVENT).load(Ordering::Relaxed);
         if !read_only {
-            segment.words()[header + STRIPE_LOCK].fetch_or(SLEEPERS, Ordering::AcqRel);
+            stripe
+                .word(STRIPE_LOCK)
+                .fetch_or(SLEEPERS, Ordering::AcqRel);
             process_crash_point!("wait: sleepers flagged");
         }
         if let Some(found) = look()? {

@@ -80,8 +80,10 @@ impl Table {
         let geometry = &segment.geometry;
         let get = |at: usize| segment.words()[at].load(Ordering::Relaxed);
         let is_held = self.holders()?;
-        let locks: Vec<_> = (0..geometry.stripes())
-            .filter_map(|stripe| OwnerId::from_bits(get(geometry.stripe(stripe) + STRIPE_LOCK)))
+        let locks: Vec<_> = segment
+            .stripes()
+            .map(|stripe| stripe.word(STRIPE_LOCK).load(Ordering::Relaxed))
+            .filter_map(OwnerId::from_bits)
             .collect();
         let chunks: Vec<_> = (0..geometry.chunks)
             .filter_map(|chunk| match chunk::state(segment, chunk) {
@@ -150,10 +152,10 @@ impl Table {
     /// ```
     pub fn stripes(&self) -> Vec<StripeStats> {
         let segment = self.segment();
-        (0..segment.geometry.stripes())
+        segment
+            .stripes()
             .map(|stripe| {
-                let header = segment.stripe(stripe);
-                let get = |at: usize| header[at].load(Ordering::Relaxed);
+                let get = |at: usize| stripe.word(at).load(Ordering::Relaxed);
                 StripeStats {
                     entries: get(STRIPE_ENTRIES),
                     acquired: get(STRIPE_ACQUIRED),

@@ -11,6 +11,7 @@ use crate::index::locked::Locked;
 use crate::lock;
 use crate::participants::Participant;
 use crate::segment::Segment;
+use crate::stripe::Stripe;
 use crate::sync::crash_point;
 
 pub(crate) struct Writer {
@@ -37,9 +38,18 @@ impl Writer {
     /// Takes a stripe's lock, and repairs the stripe if its last owner died.
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    pub(crate) fn lock(&self, stripe: usize) -> Result<Locked<'_>> {
+    pub(crate) fn lock<'a>(&'a self, stripe: Stripe<'a>) -> Result<Locked<'a>> {
         let repair = |guard| Locked::new(guard).repaired();
         lock::acquire(&self.segment, &self.me, stripe, repair).map(Locked::new)
+    }
+
+    /// Takes the locks of all stripes in ascending order. Nobody else holds one while waiting
+    /// for another but in the same order: no deadlock.
+    pub(crate) fn lock_all(&self) -> Result<Vec<Locked<'_>>> {
+        self.segment
+            .stripes()
+            .map(|stripe| self.lock(stripe))
+            .collect()
     }
 }
 

@@ -112,7 +112,7 @@ impl<'a> Locked<'a> {
 
     /// Looks for `key` in all its buckets.
     #[cold]
-    fn search(&self, key: &[u8], hash: Hash) -> Result<Option<Place<'a>>> {
+    pub(crate) fn search(&self, key: &[u8], hash: Hash) -> Result<Option<Place<'a>>> {
         for (number, bucket) in probe::buckets(self.segment(), hash) {
             let tags = bucket.tags();
             for slot in tags.slots_with(hash.tag()) {
@@ -282,7 +282,7 @@ impl<'a> Locked<'a> {
     }
 
     fn entries_word(&self) -> &'a AtomicU64 {
-        &self.guard.header()[STRIPE_ENTRIES]
+        self.guard.stripe().word(STRIPE_ENTRIES)
     }
 
     /// Calls `visit` for every entry of a bucket of this stripe.
@@ -306,7 +306,7 @@ impl<'a> Locked<'a> {
     pub(crate) fn hash_of(&self, place: &Place<'_>) -> Result<(Vec<u8>, Hash)> {
         let key = place.entry.key()?;
         let hash = Hash::of(self.segment(), &key);
-        if hash.stripe(self.segment()) == self.guard.stripe() {
+        if hash.stripe(self.segment()).number() == self.guard.stripe().number() {
             Ok((key, hash))
         } else {
             Err(Segment::damaged(
@@ -322,7 +322,10 @@ impl<'a> Locked<'a> {
     /// The overflow counts and the number of entries that the stripe's tags and
     /// slots call for.
     pub(crate) fn recount(&self) -> (Vec<u32>, u64) {
-        let range = self.segment().geometry.buckets_of(self.guard.stripe());
+        let range = self
+            .segment()
+            .geometry
+            .buckets_of(self.guard.stripe().number());
         let mut overflows = vec![0; range.len()];
         let mut entries = 0;
         for number in range.clone() {
@@ -354,7 +357,10 @@ impl<'a> Locked<'a> {
 
     fn repair(&self) {
         let (overflows, entries) = self.recount();
-        let range = self.segment().geometry.buckets_of(self.guard.stripe());
+        let range = self
+            .segment()
+            .geometry
+            .buckets_of(self.guard.stripe().number());
         for (number, overflow) in range.zip(overflows) {
             let bucket = probe::bucket(self.segment(), number);
             bucket.set_overflow(overflow);
@@ -368,7 +374,10 @@ impl<'a> Locked<'a> {
 
     /// The stripe's own count of entries, and of its overflow counts.
     pub(crate) fn counts(&self) -> (Vec<u32>, u64) {
-        let range = self.segment().geometry.buckets_of(self.guard.stripe());
+        let range = self
+            .segment()
+            .geometry
+            .buckets_of(self.guard.stripe().number());
         let overflows = range
             .map(|number| probe::bucket(self.segment(), number).tags().overflow())
             .collect();
@@ -389,9 +398,10 @@ fn vacancy(bucket: Bucket<'_>) -> Option<usize> {
 pub(crate) fn entries(segment: &Segment) -> usize {
     let geometry = &segment.geometry;
     let most = geometry.stripe_buckets * BUCKET_SLOTS;
-    (0..geometry.stripes())
+    segment
+        .stripes()
         .map(|stripe| {
-            let count = &segment.stripe(stripe)[STRIPE_ENTRIES];
+            let count = stripe.word(STRIPE_ENTRIES);
             (count.load(Ordering::Relaxed) as usize).min(most)
         })
         .sum()

@@ -1,15 +1,12 @@
 //! From a key's hash to its stripe, its buckets and its tag.
 //!
-//! The hash is XXH3-64 with the table's own random seed, so nobody can choose
-//! keys that collide. Its high bits choose a bucket of the whole table, by
-//! multiplication; the stripe is the run of buckets around it; its low byte is
-//! the tag. Probing goes to the next bucket and wraps inside the stripe.
-
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+//! The hash's high bits choose a bucket of the whole table, by multiplication; the
+//! stripe is the run of buckets around it; its low byte is the tag. Probing goes to the next bucket and wraps inside the stripe.
 
 use crate::index::bucket::Bucket;
-use crate::layout::{BUCKET_WORDS, CLAIM_BYTES};
+use crate::layout::CLAIM_BYTES;
 use crate::segment::Segment;
+use crate::stripe::Stripe;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Hash(u64);
@@ -21,7 +18,7 @@ impl Hash {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn of(segment: &Segment, key: &[u8]) -> Self {
-        Self(xxh3_64_with_seed(key, segment.seed))
+        Self(segment.hash.hash(key))
     }
 
     /// Never 0, which is an empty slot's.
@@ -31,11 +28,11 @@ impl Hash {
         byte + u8::from(byte == 0)
     }
 
-    /// The top bits: the same stripe that [`Hash::home`] lies in, because
-    /// `home = hash * (stripes * stripe_buckets) / 2^64`.
-    pub(crate) fn stripe(self, segment: &Segment) -> usize {
-        // Two shifts: one stripe has no bits, and a shift by 64 is none.
-        ((self.0 >> 1) >> (63 - segment.geometry.stripe_bits)) as usize
+    /// The stripe that [`Hash::home`] lies in.
+    #[inline]
+    pub(crate) fn stripe(self, segment: &Segment) -> Stripe<'_> {
+        let (number, header) = segment.map.stripe_of(self.0);
+        Stripe::new(number, header)
     }
 
     /// The byte, far behind any segment's end, whose lock is the claim to compute
@@ -47,39 +44,31 @@ impl Hash {
     /// The bucket where probing begins.
     #[inline]
     pub(crate) fn home(self, segment: &Segment) -> usize {
-        ((u128::from(self.0) * segment.geometry.buckets as u128) >> 64) as usize
+        segment.map.bucket_of(self.0).0
     }
 }
 
 /// The bucket of this number. One bounds check, which the geometry makes needless.
 #[inline]
 pub(crate) fn bucket(segment: &Segment, number: usize) -> Bucket<'_> {
-    let (buckets, _) = segment.words().as_chunks::<BUCKET_WORDS>();
-    Bucket::new(&buckets[segment.geometry.first_bucket + number])
+    Bucket::new(&segment.map.buckets()[number])
 }
 
 /// The bucket where probing begins, with its number.
 #[inline]
 pub(crate) fn home(segment: &Segment, hash: Hash) -> (usize, Bucket<'_>) {
-    let number = hash.home(segment);
-    (number, bucket(segment, number))
+    let (number, words) = segment.map.bucket_of(hash.0);
+    (number, Bucket::new(words))
 }
 
 /// The buckets that probing visits for a key, each once, with their numbers.
 #[inline]
 pub(crate) fn buckets(segment: &Segment, hash: Hash) -> impl Iterator<Item = (usize, Bucket<'_>)> {
+    let stripe = segment.geometry.buckets_of(hash.stripe(segment).number());
     let home = hash.home(segment);
-    let mut last = None;
-    // The next number is worked out when it is asked for: that takes a division, and
-    // mostly nobody asks.
-    std::iter::from_fn(move || {
-        let number = match last {
-            None => home,
-            Some(last) => Some(next(segment, last)).filter(|next| *next != home)?,
-        };
-        last = Some(number);
-        Some((number, bucket(segment, number)))
-    })
+    (home..stripe.end)
+        .chain(stripe.start..home)
+        .map(|number| (number, bucket(segment, number)))
 }
 
 /// Those that probing passes before it comes to the bucket of this number.
@@ -90,14 +79,4 @@ pub(crate) fn passed(
     number: usize,
 ) -> impl Iterator<Item = (usize, Bucket<'_>)> {
     buckets(segment, hash).take_while(move |(passed, _)| *passed != number)
-}
-
-/// The bucket that probing visits after this one.
-fn next(segment: &Segment, number: usize) -> usize {
-    let length = segment.geometry.stripe_buckets;
-    if (number + 1).is_multiple_of(length) {
-        number + 1 - length
-    } else {
-        number + 1
-    }
 }

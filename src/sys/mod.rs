@@ -65,7 +65,10 @@
 
 pub(crate) mod copy;
 pub(crate) mod fork;
+mod indexed;
 pub(crate) mod simd;
+
+pub(crate) use indexed::IndexedMapping;
 
 #[cfg(loom)]
 mod heap;

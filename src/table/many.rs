@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Table;
 use crate::error::{Error, Result};
-use crate::index::locked::{self, Locked};
+use crate::index::locked;
 use crate::index::read;
 use crate::iter::{self, Entry, Iter, Keys, Part};
 use crate::sync;
@@ -128,8 +128,8 @@ impl Table {
     pub fn retain(&self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
         let writer = self.writer()?;
         let mut removed = 0;
-        for stripe in 0..self.segment().geometry.stripes() {
-            for bucket in self.segment().geometry.buckets_of(stripe) {
+        for stripe in self.segment().stripes() {
+            for bucket in self.segment().geometry.buckets_of(stripe.number()) {
                 let locked = writer.lock(stripe)?;
                 locked.for_each_in(bucket, |place| {
                     let (key, hash) = locked.hash_of(place)?;
@@ -168,9 +168,9 @@ impl Table {
     /// See [`Table`]. A part of the entries may be gone.
     pub fn clear(&self) -> Result<()> {
         let writer = self.writer()?;
-        for stripe in 0..self.segment().geometry.stripes() {
+        for stripe in self.segment().stripes() {
             let locked = writer.lock(stripe)?;
-            for bucket in self.segment().geometry.buckets_of(stripe) {
+            for bucket in self.segment().geometry.buckets_of(stripe.number()) {
                 locked.for_each_in(bucket, |place| {
                     let (_, hash) = locked.hash_of(place)?;
                     locked.remove(*place, hash);
@@ -222,11 +222,7 @@ impl Table {
     pub fn snapshot(&self) -> Result<HashMap<Vec<u8>, Vec<u8>>> {
         let writer = self.writer()?;
         let geometry = &self.segment().geometry;
-        // In ascending order, and nobody else holds one while waiting for another
-        // but in the same order: no deadlock.
-        let stripes: Vec<Locked<'_>> = (0..geometry.stripes())
-            .map(|stripe| writer.lock(stripe))
-            .collect::<Result<_>>()?;
+        let stripes = writer.lock_all()?;
         let mut copy = HashMap::with_capacity(self.len().min(self.capacity()));
         for (stripe, locked) in stripes.iter().enumerate() {
             for bucket in geometry.buckets_of(stripe) {
@@ -248,7 +244,7 @@ impl Table {
                 }
                 sync::spin_hint();
             }
-            if let Some(locked) = self.lock_to_read(stripe)? {
+            if let Some(locked) = self.lock_to_read(self.segment().stripe(stripe))? {
                 let mut entries = Vec::new();
                 locked.for_each_in(bucket, |place| {
                     let value = match part {

@@ -7,6 +7,7 @@ use crate::index::probe::{self, Hash};
 use crate::index::read::{self, Found};
 use crate::index::slot::{self, Holds};
 use crate::record;
+use crate::stripe::Stripe;
 use crate::sync::{self, AtomicU64};
 use crate::sys::simd;
 
@@ -265,7 +266,7 @@ impl Table {
     }
 
     /// The stripe, locked, unless this handle or this thread must not.
-    pub(super) fn lock_to_read(&self, stripe: usize) -> Result<Option<Locked<'_>>> {
+    pub(super) fn lock_to_read<'a>(&'a self, stripe: Stripe<'a>) -> Result<Option<Locked<'a>>> {
         match self.writer() {
             Ok(writer) => match writer.lock(stripe) {
                 // A stopped holder is no reason not to read.
