@@ -83,10 +83,17 @@ impl Held {
     /// Whether this thread may wait for a lock of the segment.
     #[inline]
     pub(crate) fn check(segment: &Segment) -> Result<()> {
-        if HOLDS.get() > 0 && Self::with(|held| held.contains(&segment.seed)) == Some(true) {
+        if HOLDS.get() > 0 && Self::includes(segment.seed) {
             return Err(Error::Reentrant);
         }
         Ok(())
+    }
+
+    /// Whether this thread's list has this segment. Apart: callers inline all but this.
+    #[cold]
+    #[inline(never)]
+    fn includes(seed: u64) -> bool {
+        Self::with(|held| held.contains(&seed)) == Some(true)
     }
 
     /// `None` while the thread ends and its list is gone already, when it runs no
