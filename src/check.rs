@@ -89,7 +89,7 @@ impl Table {
         for stripe in segment.stripes() {
             wrong.extend(lock_of_nobody(segment, stripe));
             let locked = writer.lock(stripe)?;
-            check_stripe(segment, stripe.number(), &locked, &mut wrong);
+            check_stripe(segment, segment.number_of(stripe), &locked, &mut wrong);
         }
         let _stripes = writer.lock_all()?;
         let census = Census::take(segment);
@@ -204,7 +204,7 @@ pub(crate) fn lock_of_nobody(segment: &Segment, stripe: Stripe<'_>) -> Option<St
         None => word & OWNER_BITS != 0,
     };
     let stray = word & !OWNER_BITS & !WAITERS & !SLEEPERS != 0;
-    let stripe = stripe.number();
+    let stripe = segment.number_of(stripe);
     (nobody || stray).then(|| format!("stripe {stripe}: its lock word {word:#x} names nobody"))
 }
 

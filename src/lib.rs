@@ -259,6 +259,7 @@ mod clean;
 mod error;
 mod geometry;
 mod header;
+mod holder;
 mod index;
 mod iter;
 mod layout;

@@ -42,6 +42,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::holder::Holder;
 use crate::layout::{STRIPE_ACQUIRED, STRIPE_CONTENDED, STRIPE_EVENT, STRIPE_LOCK};
 use crate::participants::{OWNER_BITS, OwnerId, Participant};
 use crate::segment::Segment;
@@ -61,8 +62,7 @@ const SLEEP: Duration = Duration::from_millis(10);
 
 /// A held stripe lock; dropping it lets go.
 pub(crate) struct Guard<'a> {
-    segment: &'a Segment,
-    me: &'a Participant,
+    holder: &'a Holder,
     stripe: Stripe<'a>,
 }
 
@@ -74,12 +74,11 @@ pub(crate) struct Guard<'a> {
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(crate) fn acquire<'a>(
-    segment: &'a Segment,
-    me: &'a Participant,
+    holder: &'a Holder,
     stripe: Stripe<'a>,
     repair: impl FnOnce(Guard<'a>) -> Guard<'a>,
 ) -> Result<Guard<'a>> {
-    let mine = me.bits();
+    let mine = holder.me.bits();
     let word = stripe.word(STRIPE_LOCK);
     if word
         .compare_exchange(0, mine, Ordering::AcqRel, Ordering::Relaxed)
@@ -87,43 +86,34 @@ pub(crate) fn acquire<'a>(
     {
         crash_point!("lock: taken");
     } else {
-        acquire_otherwise(segment, me, stripe, repair)?;
+        acquire_otherwise(holder, stripe, repair)?;
     }
     // Not before the lock is held: its drop lets go. And made here alone, of what is at
     // hand, so that no branch needs to keep it in memory.
-    Ok(Guard {
-        segment,
-        me,
-        stripe,
-    })
+    Ok(Guard { holder, stripe })
 }
 
 /// The same if the lock is not free; the guard is not made yet.
 #[cold]
 #[inline(never)]
 fn acquire_otherwise<'a>(
-    segment: &'a Segment,
-    me: &'a Participant,
+    holder: &'a Holder,
     stripe: Stripe<'a>,
     repair: impl FnOnce(Guard<'a>) -> Guard<'a>,
 ) -> Result<()> {
-    if acquire_contended(segment, me, stripe)? {
-        let guard = Guard {
-            segment,
-            me,
-            stripe,
-        };
+    if acquire_contended(holder, stripe)? {
         // The lock stays held.
-        std::mem::forget(repair(guard));
+        std::mem::forget(repair(Guard { holder, stripe }));
     }
     Ok(())
 }
 
 /// `true`: taken over from a dead owner.
-fn acquire_contended(segment: &Segment, me: &Participant, stripe: Stripe<'_>) -> Result<bool> {
+fn acquire_contended(holder: &Holder, stripe: Stripe<'_>) -> Result<bool> {
+    let Holder { segment, me } = holder;
     let mine = me.bits();
     let word = stripe.word(STRIPE_LOCK);
-    let index = segment.geometry.stripe(stripe.number()) + STRIPE_LOCK;
+    let index = segment.index_of(stripe) + STRIPE_LOCK;
     let deadline = Instant::now() + segment.lock_timeout;
     let mut spins = 0;
     let mut flags = 0;
@@ -203,7 +193,7 @@ fn count(count: &AtomicU64) {
 
 impl<'a> Guard<'a> {
     pub(crate) fn segment(&self) -> &'a Segment {
-        self.segment
+        &self.holder.segment
     }
 
     pub(crate) fn stripe(&self) -> Stripe<'a> {
@@ -213,7 +203,7 @@ impl<'a> Guard<'a> {
     /// Whether this process holds the lock: not so in a child that was forked
     /// while the lock was held.
     pub(crate) fn is_ours(&self) -> bool {
-        self.me.is_ours()
+        self.holder.me.is_ours()
     }
 }
 
@@ -232,7 +222,7 @@ impl Drop for Guard<'_> {
         let seen = self.stripe.word(STRIPE_LOCK).swap(0, Ordering::Release);
         crash_point!("unlock: let go");
         if seen & (WAITERS | SLEEPERS) != 0 {
-            wake(self.segment, self.stripe, seen);
+            wake(&self.holder.segment, self.stripe, seen);
         }
     }
 }
@@ -240,7 +230,7 @@ impl Drop for Guard<'_> {
 /// Wakes whom the flags of a lock word that was let go of call for.
 #[cold]
 fn wake(segment: &Segment, stripe: Stripe<'_>, seen: u64) {
-    let header = segment.geometry.stripe(stripe.number());
+    let header = segment.index_of(stripe);
     if seen & WAITERS != 0 {
         segment.map.wake_one(header + STRIPE_LOCK);
     }

@@ -1,12 +1,15 @@
 //! A mapped segment whose header was found good: what all layers above share.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering as LocalOrdering};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::geometry::Geometry;
 use crate::index::hash::Seed;
-use crate::layout::{HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED, WORD};
+use crate::layout::{
+    HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED, STRIPE_WORDS, WORD,
+};
 use crate::stripe::Stripe;
 use crate::sync::{AtomicU64, Ordering, crash_point, process_crash_point};
 use crate::sys::{IndexedMapping, Mapping};
@@ -62,7 +65,22 @@ impl Segment {
 
     /// The stripe of this number.
     pub(crate) fn stripe(&self, number: usize) -> Stripe<'_> {
-        Stripe::new(number, &self.map.stripes()[number])
+        Stripe::new(&self.map.stripes()[number])
+    }
+
+    /// Where a stripe's header begins.
+    pub(crate) fn index_of(&self, stripe: Stripe<'_>) -> usize {
+        stripe.index_in(self.words())
+    }
+
+    /// A stripe's number.
+    pub(crate) fn number_of(&self, stripe: Stripe<'_>) -> usize {
+        self.index_of(stripe) / STRIPE_WORDS - self.geometry.first_stripe
+    }
+
+    /// The buckets of a stripe.
+    pub(crate) fn buckets_of(&self, stripe: Stripe<'_>) -> Range<usize> {
+        self.geometry.buckets_of(self.number_of(stripe))
     }
 
     /// All stripes, in ascending order.

@@ -1,28 +1,31 @@
-//! A stripe: its number and its header.
+//! A stripe, as its header.
 
 use crate::layout::STRIPE_WORDS;
 use crate::sync::AtomicU64;
 
 #[derive(Clone, Copy)]
-pub(crate) struct Stripe<'a> {
-    number: usize,
-    header: &'a [AtomicU64; STRIPE_WORDS],
-}
+pub(crate) struct Stripe<'a>(&'a [AtomicU64; STRIPE_WORDS]);
 
 impl<'a> Stripe<'a> {
     #[inline]
-    pub(crate) fn new(number: usize, header: &'a [AtomicU64; STRIPE_WORDS]) -> Self {
-        Self { number, header }
+    pub(crate) fn new(header: &'a [AtomicU64; STRIPE_WORDS]) -> Self {
+        Self(header)
     }
 
-    #[inline]
-    pub(crate) fn number(self) -> usize {
-        self.number
-    }
-
-    /// A word of the header: one of `STRIPE_LOCK` and its neighbours in `layout`.
+    /// A word of the header: `STRIPE_LOCK` or one of its neighbours in `layout`.
     #[inline]
     pub(crate) fn word(self, at: usize) -> &'a AtomicU64 {
-        &self.header[at]
+        &self.0[at]
+    }
+
+    /// Where the header begins in the segment that these words are.
+    pub(crate) fn index_in(self, words: &[AtomicU64]) -> usize {
+        (self.0.as_ptr().addr() - words.as_ptr().addr()) / size_of::<AtomicU64>()
+    }
+}
+
+impl PartialEq for Stripe<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0, other.0)
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn until<T>(
     timeout: Duration,
     mut look: impl FnMut() -> Result<Option<T>>,
 ) -> Result<Option<T>> {
-    let header = segment.geometry.stripe(stripe.number());
+    let header = segment.index_of(stripe);
     let deadline = Instant::now().checked_add(timeout);
     let mut poll = POLL.0;
     loop {

@@ -2,11 +2,13 @@
 //! one of each for each process that uses the handle.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::arena::Arena;
 use crate::at_once::Streak;
 use crate::error::{Error, Result};
+use crate::holder::Holder;
 use crate::index::locked::Locked;
 use crate::lock;
 use crate::participants::Participant;
@@ -15,8 +17,7 @@ use crate::stripe::Stripe;
 use crate::sync::crash_point;
 
 pub(crate) struct Writer {
-    pub(crate) segment: Arc<Segment>,
-    pub(crate) me: Participant,
+    holder: Holder,
     pub(crate) arena: Arena,
     pub(crate) streak: Streak,
 }
@@ -25,11 +26,13 @@ impl Writer {
     /// As the participant `me`, or as a new one.
     pub(crate) fn new(segment: &Arc<Segment>, me: Option<Participant>) -> Result<Self> {
         Ok(Self {
-            me: match me {
-                Some(me) => me,
-                None => Participant::attach(&segment.map, &segment.geometry)?,
+            holder: Holder {
+                me: match me {
+                    Some(me) => me,
+                    None => Participant::attach(&segment.map, &segment.geometry)?,
+                },
+                segment: Arc::clone(segment),
             },
-            segment: Arc::clone(segment),
             arena: Arena::new(),
             streak: Streak::new(),
         })
@@ -40,7 +43,7 @@ impl Writer {
     #[allow(clippy::inline_always)]
     pub(crate) fn lock<'a>(&'a self, stripe: Stripe<'a>) -> Result<Locked<'a>> {
         let repair = |guard| Locked::new(guard).repaired();
-        lock::acquire(&self.segment, &self.me, stripe, repair).map(Locked::new)
+        lock::acquire(&self.holder, stripe, repair).map(Locked::new)
     }
 
     /// Takes the locks of all stripes in ascending order. Nobody else holds one while waiting
@@ -50,6 +53,15 @@ impl Writer {
             .stripes()
             .map(|stripe| self.lock(stripe))
             .collect()
+    }
+}
+
+impl Deref for Writer {
+    type Target = Holder;
+
+    #[inline]
+    fn deref(&self) -> &Holder {
+        &self.holder
     }
 }
 

@@ -306,7 +306,7 @@ impl<'a> Locked<'a> {
     pub(crate) fn hash_of(&self, place: &Place<'_>) -> Result<(Vec<u8>, Hash)> {
         let key = place.entry.key()?;
         let hash = Hash::of(self.segment(), &key);
-        if hash.stripe(self.segment()).number() == self.guard.stripe().number() {
+        if hash.stripe(self.segment()) == self.guard.stripe() {
             Ok((key, hash))
         } else {
             Err(Segment::damaged(
@@ -322,10 +322,7 @@ impl<'a> Locked<'a> {
     /// The overflow counts and the number of entries that the stripe's tags and
     /// slots call for.
     pub(crate) fn recount(&self) -> (Vec<u32>, u64) {
-        let range = self
-            .segment()
-            .geometry
-            .buckets_of(self.guard.stripe().number());
+        let range = self.segment().buckets_of(self.guard.stripe());
         let mut overflows = vec![0; range.len()];
         let mut entries = 0;
         for number in range.clone() {
@@ -357,10 +354,7 @@ impl<'a> Locked<'a> {
 
     fn repair(&self) {
         let (overflows, entries) = self.recount();
-        let range = self
-            .segment()
-            .geometry
-            .buckets_of(self.guard.stripe().number());
+        let range = self.segment().buckets_of(self.guard.stripe());
         for (number, overflow) in range.zip(overflows) {
             let bucket = probe::bucket(self.segment(), number);
             bucket.set_overflow(overflow);
@@ -374,10 +368,7 @@ impl<'a> Locked<'a> {
 
     /// The stripe's own count of entries, and of its overflow counts.
     pub(crate) fn counts(&self) -> (Vec<u32>, u64) {
-        let range = self
-            .segment()
-            .geometry
-            .buckets_of(self.guard.stripe().number());
+        let range = self.segment().buckets_of(self.guard.stripe());
         let overflows = range
             .map(|number| probe::bucket(self.segment(), number).tags().overflow())
             .collect();

@@ -31,8 +31,7 @@ impl Hash {
     /// The stripe that [`Hash::home`] lies in.
     #[inline]
     pub(crate) fn stripe(self, segment: &Segment) -> Stripe<'_> {
-        let (number, header) = segment.map.stripe_of(self.0);
-        Stripe::new(number, header)
+        Stripe::new(segment.map.stripe_of(self.0))
     }
 
     /// The byte, far behind any segment's end, whose lock is the claim to compute
@@ -64,7 +63,7 @@ pub(crate) fn home(segment: &Segment, hash: Hash) -> (usize, Bucket<'_>) {
 /// The buckets that probing visits for a key, each once, with their numbers.
 #[inline]
 pub(crate) fn buckets(segment: &Segment, hash: Hash) -> impl Iterator<Item = (usize, Bucket<'_>)> {
-    let stripe = segment.geometry.buckets_of(hash.stripe(segment).number());
+    let stripe = segment.buckets_of(hash.stripe(segment));
     let home = hash.home(segment);
     (home..stripe.end)
         .chain(stripe.start..home)

@@ -48,16 +48,16 @@ impl IndexedMapping {
         unsafe { self.buckets.pieces() }
     }
 
-    /// The header of the stripe that a hash falls on, all being equally likely, and its number:
-    /// the hash's top bits.
+    /// The header of the stripe that a hash falls on, all being equally likely: the
+    /// hash's top bits choose it.
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    pub(crate) fn stripe_of(&self, hash: u64) -> (usize, &[AtomicU64; STRIPE_WORDS]) {
+    pub(crate) fn stripe_of(&self, hash: u64) -> &[AtomicU64; STRIPE_WORDS] {
         // Two shifts: one stripe has no bits, and a shift by 64 is none.
         let number = (hash >> 1 >> self.stripe_shift) as usize;
         // SAFETY: below 2^63, and below 2^(63 - shift) after the second shift: the number of
         // stripes.
-        (number, unsafe { self.stripes().get_unchecked(number) })
+        unsafe { self.stripes().get_unchecked(number) }
     }
 
     /// The bucket that a hash falls on, all being equally likely, and its number. It lies

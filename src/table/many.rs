@@ -129,7 +129,7 @@ impl Table {
         let writer = self.writer()?;
         let mut removed = 0;
         for stripe in self.segment().stripes() {
-            for bucket in self.segment().geometry.buckets_of(stripe.number()) {
+            for bucket in self.segment().buckets_of(stripe) {
                 let locked = writer.lock(stripe)?;
                 locked.for_each_in(bucket, |place| {
                     let (key, hash) = locked.hash_of(place)?;
@@ -170,7 +170,7 @@ impl Table {
         let writer = self.writer()?;
         for stripe in self.segment().stripes() {
             let locked = writer.lock(stripe)?;
-            for bucket in self.segment().geometry.buckets_of(stripe.number()) {
+            for bucket in self.segment().buckets_of(stripe) {
                 locked.for_each_in(bucket, |place| {
                     let (_, hash) = locked.hash_of(place)?;
                     locked.remove(*place, hash);

@@ -1,0 +1,11 @@
+//! Who may hold a segment's locks: a participant of it.
+
+use std::sync::Arc;
+
+use crate::participants::Participant;
+use crate::segment::Segment;
+
+pub(crate) struct Holder {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) me: Participant,
+}
