@@ -258,6 +258,7 @@ mod chunk;
 mod clean;
 mod error;
 mod geometry;
+mod hash;
 mod header;
 mod holder;
 mod index;

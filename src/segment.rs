@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::geometry::Geometry;
-use crate::index::hash::Seed;
+use crate::hash::Seed;
 use crate::layout::{
     HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED, STRIPE_WORDS, WORD,
 };

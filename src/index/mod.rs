@@ -2,13 +2,11 @@
 //!
 //! - `bucket`: the words of a bucket, and who may write them.
 //! - `slot`: what a slot of a bucket holds: a small entry, or the way to a record.
-//! - `hash`: from a key to its hash.
 //! - `probe`: from a hash to a stripe, a bucket and a tag; the order of buckets.
 //! - `read`: lock-free look-up.
 //! - `locked`: everything done under a stripe's lock, and its repair.
 
 pub(crate) mod bucket;
-pub(crate) mod hash;
 pub(crate) mod locked;
 pub(crate) mod probe;
 pub(crate) mod read;
