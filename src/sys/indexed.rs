@@ -108,3 +108,59 @@ impl<const WORDS: usize> Array<WORDS> {
 unsafe impl<const WORDS: usize> Send for Array<WORDS> {}
 // SAFETY: as above.
 unsafe impl<const WORDS: usize> Sync for Array<WORDS> {}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::layout::WORD;
+    use crate::sys::tests::Name;
+
+    /// As wide as a hash, so that no product is cut.
+    fn share_of(hash: u64, count: usize) -> usize {
+        ((u128::from(hash) * count as u128) / (1 << 64)) as usize
+    }
+
+    #[test]
+    fn what_a_hash_falls_on_lies_where_its_number_says() {
+        let (first_stripe, first_bucket) = (2, 10);
+        for (stripes, buckets) in [(1, 1), (1, 3), (2, 10), (16, 48)] {
+            let mapping = Name::new().create();
+            let first = mapping.words().as_ptr().addr();
+            let map = IndexedMapping::new(
+                mapping,
+                first_stripe..first_stripe + stripes,
+                first_bucket..first_bucket + buckets,
+            );
+            let hashes = (0..1000).map(|step| step * (u64::MAX / 999));
+            for hash in hashes.chain([1, u64::MAX - 1, u64::MAX / 2, u64::MAX / 2 + 1]) {
+                let stripe = map.stripe_of(hash).as_ptr().addr() - first;
+                let expected = first_stripe + share_of(hash, stripes);
+                assert_eq!(stripe, expected * STRIPE_WORDS * WORD);
+                let (number, bucket) = map.bucket_of(hash);
+                assert_eq!(number, share_of(hash, buckets));
+                let expected = first_bucket + number;
+                assert_eq!(
+                    bucket.as_ptr().addr() - first,
+                    expected * BUCKET_WORDS * WORD
+                );
+            }
+            assert_eq!(
+                (map.stripes().len(), map.buckets().len()),
+                (stripes, buckets)
+            );
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "out of range")]
+    fn an_array_that_is_not_all_there_is_refused() {
+        let beyond = crate::sys::tests::WORDS / BUCKET_WORDS + 1;
+        IndexedMapping::new(Name::new().create(), 0..1, 0..beyond);
+    }
+
+    #[test]
+    #[should_panic(expected = "without a piece")]
+    fn no_bucket_at_all_is_refused() {
+        IndexedMapping::new(Name::new().create(), 0..1, 3..3);
+    }
+}
