@@ -129,7 +129,7 @@ fn check_header(segment: &Segment, wrong: &mut Vec<String>) {
 /// Whether somebody who opens the table now sees another header than we did.
 pub(crate) fn header_changed(segment: &Segment) -> bool {
     Geometry::read("", segment.words()).ok().as_ref() != Some(&segment.geometry)
-        || load(segment, HEADER_HASH_SEED) != segment.seed
+        || load(segment, HEADER_HASH_SEED) != segment.seed.bits()
         || load(segment, HEADER_CODEC) != segment.codec
         || load(segment, HEADER_FLAGS) != segment.flags
 }
@@ -142,7 +142,7 @@ pub(crate) fn reserved(geometry: &Geometry) -> impl Iterator<Item = usize> {
         let at = geometry.participant(slot);
         at + PARTICIPANT_SINCE + 1..at + PARTICIPANT_WORDS
     });
-    let stripes = (0..geometry.stripes()).flat_map(move |stripe| {
+    let stripes = (0..geometry.stripes).flat_map(move |stripe| {
         let at = geometry.stripe(stripe);
         at + STRIPE_ACQUIRED + 1..at + STRIPE_WORDS
     });
@@ -153,7 +153,7 @@ pub(crate) fn reserved(geometry: &Geometry) -> impl Iterator<Item = usize> {
     header
         .chain(slots)
         .chain(stripes)
-        .chain(geometry.stripe(geometry.stripes())..geometry.bucket(0))
+        .chain(geometry.stripe(geometry.stripes)..geometry.bucket(0))
         .chain(geometry.state(geometry.chunks)..geometry.details_at)
         .chain(details)
         .chain(geometry.details(geometry.chunks)..geometry.arena_at)
@@ -216,9 +216,8 @@ fn check_stripe(segment: &Segment, stripe: usize, locked: &Locked<'_>, wrong: &m
             "stripe {stripe}: holds {entries} entries and says {stored_entries}"
         ));
     }
-    let range = segment.geometry.buckets_of(stripe);
     let mut keys = HashSet::new();
-    for (i, number) in range.enumerate() {
+    for (i, number) in locked.buckets().enumerate() {
         // A count that came to its greatest stays there.
         if overflows[i] != stored_overflows[i] && stored_overflows[i] != MAX_OVERFLOW {
             wrong.push(format!(

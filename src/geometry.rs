@@ -25,8 +25,8 @@ const REFUSAL_LOG: f64 = -27.6; // 1e-12
 pub(crate) struct Geometry {
     pub(crate) capacity: usize,
     pub(crate) value_space: usize,
-    /// log2 of the number of stripes.
-    pub(crate) stripe_bits: u32,
+    /// A power of two.
+    pub(crate) stripes: usize,
     pub(crate) stripe_buckets: usize,
     pub(crate) participants: usize,
     pub(crate) chunks: usize,
@@ -193,7 +193,7 @@ impl Geometry {
             max_key: max_entry.min(record::MAX_KEY),
             capacity,
             value_space,
-            stripe_bits: stripes.trailing_zeros(),
+            stripes,
             stripe_buckets,
             participants,
             chunks,
@@ -206,11 +206,6 @@ impl Geometry {
             arena_at: arena_at as usize,
             words: words as usize,
         })
-    }
-
-    /// Number of stripes.
-    pub(crate) fn stripes(&self) -> usize {
-        1 << self.stripe_bits
     }
 
     /// Index of a participant slot's first word.
@@ -229,7 +224,7 @@ impl Geometry {
 
     /// Where the stripe headers are, counted in stripe headers from the segment's beginning.
     pub(crate) fn stripe_headers(&self) -> Range<usize> {
-        self.first_stripe..self.first_stripe + self.stripes()
+        self.first_stripe..self.first_stripe + self.stripes
     }
 
     /// Where the buckets are, counted in buckets from the segment's beginning.
@@ -240,12 +235,6 @@ impl Geometry {
     /// Index of a bucket's first word.
     pub(crate) fn bucket(&self, bucket: usize) -> usize {
         (self.first_bucket + bucket) * BUCKET_WORDS
-    }
-
-    /// The buckets of a stripe.
-    pub(crate) fn buckets_of(&self, stripe: usize) -> Range<usize> {
-        let first = stripe * self.stripe_buckets;
-        first..first + self.stripe_buckets
     }
 
     /// Index of a chunk's state word.

@@ -39,6 +39,11 @@ impl Seed {
         Self { seed, secret }
     }
 
+    /// As the header has it.
+    pub(crate) fn bits(&self) -> u64 {
+        self.seed
+    }
+
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn hash(&self, key: &[u8]) -> u64 {

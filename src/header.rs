@@ -33,7 +33,7 @@ impl Geometry {
         put(HEADER_SEGMENT_BYTES, (self.words * WORD) as u64);
         put(HEADER_CAPACITY, self.capacity as u64);
         put(HEADER_VALUE_SPACE, self.value_space as u64);
-        put(HEADER_STRIPES, self.stripes() as u64);
+        put(HEADER_STRIPES, self.stripes as u64);
         put(HEADER_STRIPE_BUCKETS, self.stripe_buckets as u64);
         put(HEADER_PARTICIPANTS, self.participants as u64);
         put(HEADER_CHUNKS, self.chunks as u64);

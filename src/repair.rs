@@ -156,9 +156,13 @@ impl<'a> Repair<'a> {
         if check::header_changed(segment) {
             let fresh: Vec<AtomicU64> = (0..HEADER_WORDS).map(|_| AtomicU64::new(0)).collect();
             let created = segment.words()[HEADER_CREATED].load(Ordering::Relaxed);
-            segment
-                .geometry
-                .write(&fresh, segment.seed, segment.codec, created, segment.flags);
+            segment.geometry.write(
+                &fresh,
+                segment.seed.bits(),
+                segment.codec,
+                created,
+                segment.flags,
+            );
             for (at, word) in fresh.iter().enumerate().take(HEADER_CHECKSUM + 1) {
                 put(segment, at, word.load(Ordering::Relaxed));
             }
@@ -268,7 +272,7 @@ impl<'a> Repair<'a> {
         // Words of the entries of each chunk that are beyond doubt.
         let mut sure: HashMap<usize, usize> = HashMap::new();
         for (stripe, locked) in self.stripes.iter().enumerate() {
-            let buckets = self.segment.geometry.buckets_of(stripe);
+            let buckets = locked.buckets();
             for number in buckets.clone() {
                 let bucket = probe::bucket(self.segment, number);
                 if bucket.tags().has_stray_bits() {
@@ -474,8 +478,8 @@ impl<'a> Repair<'a> {
         for (stripe, locked) in self.stripes.iter().enumerate() {
             let (overflows, entries) = locked.recount();
             let (stored, counted) = locked.counts();
-            let buckets = self.segment.geometry.buckets_of(stripe);
-            for (bucket, (right, stored)) in buckets.zip(overflows.into_iter().zip(stored)) {
+            for (bucket, (right, stored)) in locked.buckets().zip(overflows.into_iter().zip(stored))
+            {
                 if right != stored {
                     let words = probe::bucket(self.segment, bucket);
                     words.set_overflow(right);

@@ -22,9 +22,7 @@ pub(crate) struct Segment {
     pub(crate) map: IndexedMapping,
     pub(crate) geometry: Geometry,
     /// The table's own hash seed; as it is random, it also tells segments apart.
-    pub(crate) seed: u64,
-    /// The same, made ready to hash with.
-    pub(crate) hash: Seed,
+    pub(crate) seed: Seed,
     pub(crate) codec: u64,
     pub(crate) flags: u64,
     pub(crate) lock_timeout: Duration,
@@ -44,10 +42,8 @@ impl Segment {
         waiting: Waiting,
     ) -> Self {
         let get = |at: usize| map.words()[at].load(Ordering::Relaxed);
-        let seed = get(HEADER_HASH_SEED);
         Self {
-            seed,
-            hash: Seed::new(seed),
+            seed: Seed::new(get(HEADER_HASH_SEED)),
             codec: get(HEADER_CODEC),
             flags: get(HEADER_FLAGS),
             readable: AtomicUsize::new(geometry.arena_at),
@@ -78,14 +74,16 @@ impl Segment {
         self.index_of(stripe) / STRIPE_WORDS - self.geometry.first_stripe
     }
 
-    /// The buckets of a stripe.
+    /// The numbers of a stripe's buckets.
     pub(crate) fn buckets_of(&self, stripe: Stripe<'_>) -> Range<usize> {
-        self.geometry.buckets_of(self.number_of(stripe))
+        let length = self.geometry.stripe_buckets;
+        let first = self.number_of(stripe) * length;
+        first..first + length
     }
 
     /// All stripes, in ascending order.
     pub(crate) fn stripes(&self) -> impl Iterator<Item = Stripe<'_>> {
-        (0..self.geometry.stripes()).map(|number| self.stripe(number))
+        (0..self.geometry.stripes).map(|number| self.stripe(number))
     }
 
     /// Chunks that have pages. Acquire: whoever sees a chunk counted may touch it.

@@ -129,7 +129,7 @@ impl Table {
             segment_bytes: geometry.words * WORD,
             index_bytes: geometry.arena_at * WORD,
             chunk_bytes,
-            stripes: geometry.stripes(),
+            stripes: geometry.stripes,
             participants: self.living()?,
             max_participants: geometry.participants,
             acquired: sum(|stripe| stripe.acquired),
@@ -174,11 +174,10 @@ fn count_chunks(segment: &Segment, stats: &mut Stats) {
 
 /// One more than the longest row of neighbouring buckets that were passed over.
 fn longest_probe(segment: &Segment) -> usize {
-    let geometry = &segment.geometry;
     let mut longest = 0;
-    for stripe in 0..geometry.stripes() {
+    for stripe in segment.stripes() {
         let mut row = 0;
-        for number in geometry.buckets_of(stripe) {
+        for number in segment.buckets_of(stripe) {
             if probe::bucket(segment, number).tags().overflow() == 0 {
                 row = 0;
             } else {

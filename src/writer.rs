@@ -88,14 +88,14 @@ pub(crate) struct Held;
 
 impl Held {
     pub(crate) fn new(segment: &Segment) -> Self {
-        Self::with(|held| held.push(segment.seed));
+        Self::with(|held| held.push(segment.seed.bits()));
         Self
     }
 
     /// Whether this thread may wait for a lock of the segment.
     #[inline]
     pub(crate) fn check(segment: &Segment) -> Result<()> {
-        if HOLDS.get() > 0 && Self::includes(segment.seed) {
+        if HOLDS.get() > 0 && Self::includes(segment.seed.bits()) {
             return Err(Error::Reentrant);
         }
         Ok(())

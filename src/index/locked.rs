@@ -15,6 +15,8 @@
 //!   one is published: a death leaves it too low, never too high, and a chunk
 //!   that looks emptier than it is is only cleaned sooner.
 
+use std::ops::Range;
+
 use crate::arena::Space;
 use crate::chunk;
 use crate::error::{Error, Result};
@@ -319,10 +321,15 @@ impl<'a> Locked<'a> {
         }
     }
 
+    /// The numbers of the stripe's buckets.
+    pub(crate) fn buckets(&self) -> Range<usize> {
+        self.segment().buckets_of(self.guard.stripe())
+    }
+
     /// The overflow counts and the number of entries that the stripe's tags and
     /// slots call for.
     pub(crate) fn recount(&self) -> (Vec<u32>, u64) {
-        let range = self.segment().buckets_of(self.guard.stripe());
+        let range = self.buckets();
         let mut overflows = vec![0; range.len()];
         let mut entries = 0;
         for number in range.clone() {
@@ -354,7 +361,7 @@ impl<'a> Locked<'a> {
 
     fn repair(&self) {
         let (overflows, entries) = self.recount();
-        let range = self.segment().buckets_of(self.guard.stripe());
+        let range = self.buckets();
         for (number, overflow) in range.zip(overflows) {
             let bucket = probe::bucket(self.segment(), number);
             bucket.set_overflow(overflow);
@@ -368,7 +375,7 @@ impl<'a> Locked<'a> {
 
     /// The stripe's own count of entries, and of its overflow counts.
     pub(crate) fn counts(&self) -> (Vec<u32>, u64) {
-        let range = self.segment().buckets_of(self.guard.stripe());
+        let range = self.buckets();
         let overflows = range
             .map(|number| probe::bucket(self.segment(), number).tags().overflow())
             .collect();

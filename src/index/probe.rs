@@ -1,7 +1,8 @@
 //! From a key's hash to its stripe, its buckets and its tag.
 //!
-//! The hash's high bits choose a bucket of the whole table, by multiplication; the
-//! stripe is the run of buckets around it; its low byte is the tag. Probing goes to the next bucket and wraps inside the stripe.
+//! The hash's high bits choose a bucket of the whole table, by multiplication; the stripe is
+//! the run of buckets around it; its low byte is the tag. Probing goes to the next bucket and
+//! wraps inside the stripe.
 
 use crate::index::bucket::Bucket;
 use crate::layout::CLAIM_BYTES;
@@ -18,7 +19,7 @@ impl Hash {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn of(segment: &Segment, key: &[u8]) -> Self {
-        Self(segment.hash.hash(key))
+        Self(segment.seed.hash(key))
     }
 
     /// Never 0, which is an empty slot's.

@@ -170,7 +170,7 @@ impl Table {
         let writer = self.writer()?;
         for stripe in self.segment().stripes() {
             let locked = writer.lock(stripe)?;
-            for bucket in self.segment().buckets_of(stripe) {
+            for bucket in locked.buckets() {
                 locked.for_each_in(bucket, |place| {
                     let (_, hash) = locked.hash_of(place)?;
                     locked.remove(*place, hash);
@@ -221,11 +221,10 @@ impl Table {
     /// See [`Table`]; `ReadOnly` too, because it must lock.
     pub fn snapshot(&self) -> Result<HashMap<Vec<u8>, Vec<u8>>> {
         let writer = self.writer()?;
-        let geometry = &self.segment().geometry;
         let stripes = writer.lock_all()?;
         let mut copy = HashMap::with_capacity(self.len().min(self.capacity()));
-        for (stripe, locked) in stripes.iter().enumerate() {
-            for bucket in geometry.buckets_of(stripe) {
+        for locked in &stripes {
+            for bucket in locked.buckets() {
                 locked.for_each_in(bucket, |place| {
                     copy.insert(place.entry.key()?, place.entry.value()?);
                     Ok(())
