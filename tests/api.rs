@@ -363,7 +363,7 @@ fn a_closure_that_panics_changes_nothing_and_lets_go_of_the_lock() {
         // This thread and others go on at once.
         let begin = Instant::now();
         table.insert(b"absent", b"1").unwrap();
-        std::thread::scope(|scope| {
+        common::scope(|scope| {
             scope.spawn(|| table.insert(b"k", b"another").unwrap());
         });
         assert!(
@@ -760,7 +760,7 @@ fn wait_ends_with_the_value_or_with_the_time() {
         assert_eq!(table.wait(b"k", Duration::from_millis(120)).unwrap(), None);
         assert!(begin.elapsed() >= Duration::from_millis(120));
         assert_eq!(table.wait(b"k", Duration::ZERO).unwrap(), None);
-        std::thread::scope(|scope| {
+        common::scope(|scope| {
             let waiters: Vec<_> = (0..4)
                 .map(|_| scope.spawn(|| table.wait(b"k", LIMIT)))
                 .collect();
@@ -803,7 +803,7 @@ fn wait_change_tells_absent_from_timed_out() {
             if let Some(before) = before {
                 table.insert(b"k", before).unwrap();
             }
-            std::thread::scope(|scope| {
+            common::scope(|scope| {
                 let waiter = scope.spawn(|| table.wait_change(b"k", before, LIMIT).unwrap());
                 std::thread::sleep(Duration::from_millis(20));
                 match after {
@@ -823,7 +823,7 @@ fn a_read_only_handle_sees_changes_and_waits() {
     let reader = Table::open_read_only(&named.name).unwrap();
     assert!(reader.is_read_only());
     assert!(!named.is_read_only());
-    std::thread::scope(|scope| {
+    common::scope(|scope| {
         let waiter = scope.spawn(|| reader.wait(b"k", LIMIT));
         std::thread::sleep(Duration::from_millis(20));
         named.insert(b"k", b"1").unwrap();
@@ -876,7 +876,7 @@ fn threads_share_one_handle() {
     fn is_send_and_sync<T: Send + Sync + Clone>() {}
     is_send_and_sync::<Table>();
     on_each_shape(2000, 1 << 18, |table| {
-        std::thread::scope(|scope| {
+        common::scope(|scope| {
             for thread in 0..8_u32 {
                 scope.spawn(move || {
                     for number in 0..200_u32 {
@@ -1106,7 +1106,7 @@ fn contention_is_counted() {
         .create_anonymous()
         .unwrap();
     let second = table.clone();
-    std::thread::scope(|scope| {
+    common::scope(|scope| {
         table
             .update(b"a", |_| {
                 scope.spawn(|| second.insert(b"b", b"1").unwrap());
@@ -1234,7 +1234,7 @@ fn a_wait_goes_on_as_long_as_it_is_told_to() {
         let begin = sleeps.load(Ordering::Relaxed);
         eventually("it sleeps", || sleeps.load(Ordering::Relaxed) > begin + 1);
     };
-    std::thread::scope(|scope| {
+    common::scope(|scope| {
         let mut inserts = None;
         named
             .update(b"k", |old| {
@@ -1247,7 +1247,7 @@ fn a_wait_goes_on_as_long_as_it_is_told_to() {
         assert_eq!(get(&named, b"k"), some(b"patient"));
     });
     for (handle, key) in [(&patient, b"a"), (&reader, b"b")] {
-        std::thread::scope(|scope| {
+        common::scope(|scope| {
             let waits = scope.spawn(|| handle.wait(key, LIMIT).unwrap());
             is_asleep();
             named.insert(key, b"1").unwrap();
@@ -1311,7 +1311,7 @@ fn other_threads_use_the_handle_while_one_of_them_sleeps() {
     for key in (0_u32..).map(u32::to_le_bytes) {
         named
             .update(&key, |_| {
-                std::thread::scope(|scope| {
+                common::scope(|scope| {
                     let tries = scope.spawn(|| {
                         impatient.remove(THEIRS)?;
                         impatient.remove(b"in the way")
@@ -1329,7 +1329,7 @@ fn other_threads_use_the_handle_while_one_of_them_sleeps() {
     // So that the update needs no room, for which it would let go of the lock.
     named.insert(&key, b"0").unwrap();
     let sleeps = SLEEPS.load(Ordering::Relaxed);
-    std::thread::scope(|scope| {
+    common::scope(|scope| {
         let mut inserts = None;
         named
             .update(&key, |_| {

@@ -82,7 +82,7 @@ fn threads_compute_each_value_once_and_all_get_it() {
         let named = Named::create(&options.max_participants(16));
         let computations: Vec<AtomicUsize> = (0..keys).map(|_| AtomicUsize::new(0)).collect();
         let start = Barrier::new(THREADS);
-        let found: Vec<Vec<Vec<u8>>> = std::thread::scope(|scope| {
+        let found: Vec<Vec<Vec<u8>>> = common::scope(|scope| {
             let threads: Vec<_> = (0..THREADS)
                 .map(|thread| {
                     // Half of them are clones, half are participants of their own.
@@ -127,7 +127,7 @@ fn threads_compute_each_value_once_and_all_get_it() {
 fn another_takes_the_place(fails: impl FnOnce() -> Result<Vec<u8>> + Send) {
     let named = Named::create(&Options::new().capacity(10));
     let (waits, sleeps) = counting(&named);
-    std::thread::scope(|scope| {
+    common::scope(|scope| {
         let mut waiter = None;
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             named.get_or_insert_with(b"k", || {
@@ -292,7 +292,7 @@ fn a_stopped_computer_keeps_its_claim() {
     let mut child = Child::start(test, "computer", &[&named.name]);
     assert_eq!(child.hear(), "computing");
     child.signal(Signal::STOP);
-    std::thread::scope(|scope| {
+    common::scope(|scope| {
         let found = scope
             .spawn(|| waits.get_or_insert_with(b"k", || unreachable!("the stopped one lives")));
         // Several slices of its wait.
@@ -369,7 +369,7 @@ fn a_claim_waits_for_no_lock() {
     let other = impatient(&named);
     named
         .update(b"k", |old| {
-            std::thread::scope(|scope| {
+            common::scope(|scope| {
                 scope.spawn(|| {
                     present(&other, b"k", b"v");
                     let claim = mine(&other, b"absent");

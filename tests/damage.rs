@@ -1180,7 +1180,7 @@ fn no_damage_gives_a_wrong_answer_a_signal_or_a_hang() {
             sums[4] = sums[4].max(numbers[4]);
         }
     };
-    let sums: Vec<[usize; 5]> = std::thread::scope(|scope| {
+    let sums: Vec<[usize; 5]> = common::scope(|scope| {
         let workers = [scope.spawn(work), scope.spawn(work)];
         workers
             .into_iter()
@@ -1326,7 +1326,7 @@ fn counts_that_are_too_large_overflow_nothing() {
     // A lock that was found taken is counted.
     table
         .update(b"counter", |value| {
-            std::thread::scope(|scope| {
+            common::scope(|scope| {
                 scope.spawn(|| patched.open().remove(b"counter"));
                 std::thread::sleep(Duration::from_millis(5));
             });
@@ -1336,7 +1336,7 @@ fn counts_that_are_too_large_overflow_nothing() {
     for stripe in 0..patched.image.stripes {
         patched.set(patched.image.stripes_at() + stripe * 8 + 3, u64::MAX);
     }
-    let waiter = std::thread::scope(|scope| {
+    let waiter = common::scope(|scope| {
         let mut waiter = None;
         table
             .update(b"counter", |value| {
@@ -1485,7 +1485,7 @@ fn check_and_repair_beside_writers_find_nothing_wrong() {
         }
         writes
     };
-    let (looks, written) = std::thread::scope(|scope| {
+    let (looks, written) = common::scope(|scope| {
         let writers = [1, 2].map(|number| scope.spawn(move || write(number)));
         let table = Options::new().open(&patched.name).unwrap();
         let mut looks = 0;

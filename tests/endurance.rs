@@ -293,7 +293,7 @@ fn threads_and_processes_that_replace_at_once_in_a_full_table_are_not_refused() 
                 .collect();
             finish_all(start_together(test, "replacer", &arguments));
         } else {
-            std::thread::scope(|scope| {
+            common::scope(|scope| {
                 for me in 0..THREADS {
                     let table = &named.table;
                     scope.spawn(move || replace(table, me, steps));

@@ -918,7 +918,7 @@ fn lock_timeout() {
     let before = all(&named);
     named
         .update(b"k", |old| {
-            std::thread::scope(|scope| {
+            common::scope(|scope| {
                 scope.spawn(|| {
                     for (method, error) in stores(&impatient, b"k", b"other") {
                         assert!(
@@ -1000,7 +1000,7 @@ fn a_wait_for_a_lock_is_interrupted_and_nothing_has_changed() {
     };
     named
         .update(b"k", |old| {
-            std::thread::scope(|scope| {
+            common::scope(|scope| {
                 scope.spawn(|| {
                     let attempts = attempts();
                     assert_eq!(sleeps.load(Ordering::Relaxed), attempts.len());

@@ -42,7 +42,7 @@ fn parent_and_children_go_on_while_eight_threads_write() {
     let table = &named.table;
     let stop = AtomicBool::new(false);
     let steps = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
+    common::scope(|scope| {
         for thread in 0..THREADS {
             let (stop, steps) = (&stop, &steps);
             scope.spawn(move || {
@@ -326,7 +326,7 @@ fn a_child_waits_for_a_lock_that_a_sibling_thread_held_at_the_fork() {
     // A first record's room would be made, and the lock let go of, after the closure.
     table.insert(b"first", b"1").unwrap();
     let (held, go_on) = (AtomicBool::new(false), AtomicBool::new(false));
-    std::thread::scope(|scope| {
+    common::scope(|scope| {
         scope.spawn(|| {
             table
                 .update(b"k", |_| {
@@ -367,7 +367,7 @@ fn eight_threads_hold_locks_at_a_fork_and_both_sides_go_on() {
     }
     let told = Named::create(&options);
     let (held, go_on) = (AtomicUsize::new(0), AtomicBool::new(false));
-    std::thread::scope(|scope| {
+    common::scope(|scope| {
         for named in &tables {
             let (held, go_on) = (&held, &go_on);
             scope.spawn(move || {

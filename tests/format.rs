@@ -10,8 +10,8 @@ mod common;
 
 use std::collections::HashMap;
 use std::ops::{Range, RangeInclusive};
-use std::time::{Duration, Instant};
 
+use common::{LIMIT, eventually};
 #[cfg(target_os = "linux")]
 use shmtable::Claimed;
 use shmtable::{Error, Options, Table, TypedTable};
@@ -377,17 +377,6 @@ fn bytes(length: usize, first: u8) -> Vec<u8> {
 fn small_and_large() -> impl Iterator<Item = (usize, usize, bool)> {
     (0..=17)
         .flat_map(|key| (0..=10).map(move |value| (key, value, value <= 8 && key + value <= 15)))
-}
-
-/// Longer than anything here takes on a very busy machine.
-const LIMIT: Duration = Duration::from_secs(30);
-
-fn eventually(condition: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !condition() {
-        assert!(begin.elapsed() < LIMIT, "never happened");
-        std::thread::yield_now();
-    }
 }
 
 /// The locked bytes of a table, whoever has them.
@@ -951,9 +940,11 @@ fn the_lock_word_is_as_documented() {
 
     // Somebody sleeps for a key until it is published.
     table.remove(b"key").unwrap();
-    std::thread::scope(|scope| {
+    common::scope(|scope| {
         let waiter = scope.spawn(|| table.wait(b"key", LIMIT));
-        eventually(|| Reader::of(&table).lock(stripe, "LOCK_SLEEPERS") == 1);
+        eventually("it waits for the key", || {
+            Reader::of(&table).lock(stripe, "LOCK_SLEEPERS") == 1
+        });
         let before = Reader::of(&table).stripe(stripe, "STRIPE_EVENT");
         table.insert(b"key", b"published").unwrap();
         assert_eq!(
@@ -964,12 +955,14 @@ fn the_lock_word_is_as_documented() {
     });
 
     // Somebody sleeps for the lock while it is held.
-    std::thread::scope(|scope| {
+    common::scope(|scope| {
         let mut waiter = None;
         table
             .update(b"key", |value| {
                 waiter = Some(scope.spawn(|| table.remove(b"key")));
-                eventually(|| Reader::of(&table).lock(stripe, "LOCK_WAITERS") == 1);
+                eventually("it waits for the lock", || {
+                    Reader::of(&table).lock(stripe, "LOCK_WAITERS") == 1
+                });
                 value.map(<[u8]>::to_vec)
             })
             .unwrap();

@@ -85,7 +85,7 @@ fn a_holder_killed_inside_the_critical_section_harms_nobody() {
         child.kill();
         assert_eq!(reader.get(b"held").unwrap().as_deref(), Some(&b"old"[..]));
         let begin = Instant::now();
-        std::thread::scope(|scope| {
+        common::scope(|scope| {
             scope.spawn(|| second.insert(b"other", b"1").unwrap());
             scope.spawn(|| named.fetch_add(b"count", 1).unwrap());
         });
@@ -369,7 +369,7 @@ fn writers_killed_at_random_lose_nothing_that_was_acknowledged() {
     };
     let stop = AtomicBool::new(false);
     let begin = Instant::now();
-    std::thread::scope(|scope| {
+    common::scope(|scope| {
         // Whatever happens, readers read whole values and a survivor writes.
         scope.spawn(|| {
             let reader = Table::open_read_only(&named.name).unwrap();

@@ -51,7 +51,7 @@ fn first_process(role: &Role) {
         role.tell("let go");
     };
     role.tell("attached");
-    std::thread::scope(|scope| {
+    common::scope(|scope| {
         let mut threads = Vec::new();
         while let Some(line) = role.hear() {
             let (table, hold) = (&table, &hold);

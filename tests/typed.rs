@@ -1,9 +1,12 @@
 //! Does a typed view give back what was put in, and refuse what it should?
 
+mod common;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
+use common::Name;
 use shmtable::{BoxedError, Codec, Error, Options, Result, Table, TypedTable, codec_id};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -14,21 +17,6 @@ fn anonymous<K: Codec + ?Sized, V: Codec + ?Sized>() -> TypedTable<K, V> {
 
 fn options() -> Options {
     Options::new().capacity(1000).value_space(1 << 20)
-}
-
-/// A name that is unlinked at the end of the test.
-struct Name(String);
-
-impl Name {
-    fn new(question: &str) -> Self {
-        Self(format!("typed-{question}-{}", std::process::id()))
-    }
-}
-
-impl Drop for Name {
-    fn drop(&mut self) {
-        let _ = Table::unlink(&self.0);
-    }
 }
 
 /// Sends `values` through a table, as values and as keys, and holds `image` of
@@ -212,32 +200,32 @@ fn other_types_are_refused_whichever_came_first() {
     type Signed = TypedTable<str, i64>;
     let (unsigned, signed) = (Unsigned::codec_id(), Signed::codec_id());
 
-    let name = Name::new("unsigned-first");
-    Unsigned::create(options(), &name.0).unwrap();
-    refused(Signed::open(Options::new(), &name.0), unsigned, signed);
+    let name = Name::new();
+    Unsigned::create(options(), &name).unwrap();
+    refused(Signed::open(Options::new(), &name), unsigned, signed);
     refused(
-        Signed::open_read_only(Options::new(), &name.0),
+        Signed::open_read_only(Options::new(), &name),
         unsigned,
         signed,
     );
-    refused(Signed::open_or_create(options(), &name.0), unsigned, signed);
-    assert!(Unsigned::open(Options::new(), &name.0).is_ok());
+    refused(Signed::open_or_create(options(), &name), unsigned, signed);
+    assert!(Unsigned::open(Options::new(), &name).is_ok());
 
-    let name = Name::new("signed-first");
-    Signed::create(options(), &name.0).unwrap();
-    refused(Unsigned::open(Options::new(), &name.0), signed, unsigned);
-    assert!(Signed::open_or_create(options(), &name.0).is_ok());
+    let name = Name::new();
+    Signed::create(options(), &name).unwrap();
+    refused(Unsigned::open(Options::new(), &name), signed, unsigned);
+    assert!(Signed::open_or_create(options(), &name).is_ok());
 }
 
 #[test]
 fn a_table_of_plain_bytes_is_no_table_of_numbers_and_the_reverse() {
-    let name = Name::new("plain");
-    let plain = options().create(&name.0).unwrap();
+    let name = Name::new();
+    let plain = options().create(&name).unwrap();
     assert!(matches!(
-        TypedTable::<str, u64>::open(Options::new(), &name.0),
+        TypedTable::<str, u64>::open(Options::new(), &name),
         Err(Error::CodecMismatch { found: 0, .. })
     ));
-    assert!(TypedTable::<[u8], [u8]>::open(Options::new(), &name.0).is_ok());
+    assert!(TypedTable::<[u8], [u8]>::open(Options::new(), &name).is_ok());
     assert!(matches!(
         TypedTable::<str, u64>::from_table(plain),
         Err(Error::CodecMismatch { found: 0, .. })
@@ -253,10 +241,10 @@ fn a_table_of_plain_bytes_is_no_table_of_numbers_and_the_reverse() {
 
 #[test]
 fn what_one_handle_writes_another_reads() {
-    let name = Name::new("two-handles");
-    let writer = TypedTable::<str, u64>::create(options(), &name.0).unwrap();
-    let reader = TypedTable::<str, u64>::open_read_only(Options::new(), &name.0).unwrap();
-    let other = TypedTable::<str, u64>::open(Options::new(), &name.0).unwrap();
+    let name = Name::new();
+    let writer = TypedTable::<str, u64>::create(options(), &name).unwrap();
+    let reader = TypedTable::<str, u64>::open_read_only(Options::new(), &name).unwrap();
+    let other = TypedTable::<str, u64>::open(Options::new(), &name).unwrap();
     writer.insert("a", &1).unwrap();
     other.insert("b", &2).unwrap();
     assert_eq!(reader.get_many(["a", "b"]).unwrap(), [Some(1), Some(2)]);
@@ -283,10 +271,10 @@ fn the_bytes_are_little_endian() {
 
 #[test]
 fn a_plain_handle_opened_by_name_sees_the_bytes() {
-    let name = Name::new("raw");
-    let numbers = TypedTable::<str, u64>::create(options(), &name.0).unwrap();
+    let name = Name::new();
+    let numbers = TypedTable::<str, u64>::create(options(), &name).unwrap();
     numbers.insert("a", &258).unwrap();
-    let bytes = Table::open(&name.0).unwrap();
+    let bytes = Table::open(&name).unwrap();
     assert_eq!(
         bytes.get(b"a").unwrap().as_deref(),
         Some(&[2, 1, 0, 0, 0, 0, 0, 0][..])
@@ -533,7 +521,7 @@ fn fetch_add_counts_in_the_bytes_of_i64() {
 #[test]
 fn threads_lose_no_step_of_update_and_fetch_add() {
     let (texts, counters) = (anonymous::<str, str>(), anonymous::<u8, i64>());
-    std::thread::scope(|scope| {
+    common::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..250 {
@@ -645,7 +633,7 @@ fn for_each_and_retain_end_at_what_they_cannot_decode() {
 #[test]
 fn waiting_gives_back_values() {
     let numbers = anonymous::<str, u64>();
-    std::thread::scope(|scope| {
+    common::scope(|scope| {
         let waiter = scope.spawn(|| numbers.wait("a", SOON));
         numbers.insert("a", &1).unwrap();
         assert_eq!(waiter.join().unwrap().unwrap(), Some(1));
@@ -785,20 +773,20 @@ mod message_pack {
     type Scores = TypedTable<MessagePack<String>, MessagePack<i64>>;
 
     /// A table as Python's `SharedDict` creates it by default.
-    fn of_python(question: &str) -> (Table, Name) {
-        let name = Name::new(question);
+    fn of_python() -> (Table, Name) {
+        let name = Name::new();
         let codec = codec_id("messagepack", "messagepack+pickle");
-        let table = super::options().codec(codec).create(&name.0).unwrap();
+        let table = super::options().codec(codec).create(&name).unwrap();
         (table, name)
     }
 
     #[test]
     fn a_table_that_may_hold_pickles_is_opened_read_and_written() {
-        let (python, name) = of_python("pickles");
+        let (python, name) = of_python();
         // {'a': 1, 'b': -300}
         python.insert(b"\xa1a", b"\x01").unwrap();
         python.insert(b"\xa1b", b"\xd1\xfe\xd4").unwrap();
-        let scores = Scores::open(Options::new(), &name.0).unwrap();
+        let scores = Scores::open(Options::new(), &name).unwrap();
         assert_eq!(scores.get(&"a".into()).unwrap(), Some(1));
         assert_eq!(scores.get(&"b".into()).unwrap(), Some(-300));
         scores.insert(&"c".into(), &7).unwrap();
@@ -808,9 +796,9 @@ mod message_pack {
             .unwrap();
         assert_eq!(python.get(b"\xa1a").unwrap().as_deref(), Some(&b"\x02"[..]));
         // By every way to a view, and none of them changes what the segment says.
-        let reader = Scores::open_read_only(Options::new(), &name.0).unwrap();
+        let reader = Scores::open_read_only(Options::new(), &name).unwrap();
         assert_eq!(reader.get(&"b".into()).unwrap(), Some(-300));
-        assert!(Scores::open_or_create(super::options(), &name.0).is_ok());
+        assert!(Scores::open_or_create(super::options(), &name).is_ok());
         assert!(Scores::from_table(python.clone()).is_ok());
         assert_eq!(
             scores.as_table().codec_id(),
@@ -828,8 +816,8 @@ mod message_pack {
 
     #[test]
     fn a_pickle_is_an_error_and_stays() {
-        let (python, name) = of_python("pickle");
-        let scores = Scores::open(Options::new(), &name.0).unwrap();
+        let (python, name) = of_python();
+        let scores = Scores::open(Options::new(), &name).unwrap();
         // Extension type 80, in each of its lengths.
         for pickle in [
             &b"\xd4\x50N"[..],
@@ -854,9 +842,9 @@ mod message_pack {
 
     #[test]
     fn only_messagepack_reads_what_may_hold_pickles() {
-        let (python, name) = of_python("others");
+        let (python, name) = of_python();
         let found_id = codec_id("messagepack", "messagepack+pickle");
-        let refused = TypedTable::<str, u64>::open(Options::new(), &name.0).map(drop);
+        let refused = TypedTable::<str, u64>::open(Options::new(), &name).map(drop);
         assert!(
             matches!(refused, Err(Error::CodecMismatch { found, expected })
                 if found == found_id && expected == codec_id("str", "u64")),
@@ -874,17 +862,14 @@ mod message_pack {
         }
         // Nor does an id that was asked for stand for others.
         let plain = codec_id("messagepack", "messagepack");
-        let refused = Options::new().codec(plain).open(&name.0).map(drop);
+        let refused = Options::new().codec(plain).open(&name).map(drop);
         assert!(
             matches!(refused, Err(Error::CodecMismatch { found, expected })
                 if found == found_id && expected == plain),
             "{refused:?}"
         );
-        assert!(Options::new().codec(found_id).open(&name.0).is_ok());
-        assert!(
-            Options::new().open(&name.0).is_ok(),
-            "by its bytes, anybody"
-        );
+        assert!(Options::new().codec(found_id).open(&name).is_ok());
+        assert!(Options::new().open(&name).is_ok(), "by its bytes, anybody");
     }
 
     #[test]

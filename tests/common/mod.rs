@@ -40,12 +40,14 @@ mod linux;
 #[cfg(target_os = "linux")]
 mod machine;
 mod place;
+mod threads;
 
 #[cfg(target_os = "linux")]
 pub use linux::*;
 #[cfg(target_os = "linux")]
 pub use machine::*;
 pub use place::*;
+pub use threads::*;
 
 /// Longer than anything takes on a very busy machine: who waits so long, hangs.
 pub const LIMIT: Duration = Duration::from_secs(100);
