@@ -74,6 +74,15 @@ impl Figures {
         Some(self.median(at)? / self.median(to)?)
     }
 
+    /// The median of the ratios of the samples that were taken in the same round and turn:
+    /// for figures of one contender, which a minute in which the machine is busy changes as
+    /// much as it changes each other.
+    pub fn ratio_by_turns(&self, at: [&str; 4], to: [&str; 4]) -> Option<f64> {
+        let [at, to] = [at, to].map(|at| self.0.iter().find(|figure| figure.is(at)));
+        let ratios = (at?.samples.iter().zip(&to?.samples)).map(|(at, to)| at / to);
+        Some(median(&ratios.collect::<Vec<_>>()))
+    }
+
     /// The different names of a section's rows, operations or contenders, in the
     /// order in which they were first seen.
     pub fn names(&self, section: &str, name: impl Fn(&Figure) -> &String) -> Vec<String> {
@@ -121,5 +130,19 @@ mod tests {
             None
         );
         assert_eq!(figures.names("s", |figure| &figure.contender), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_ratio_by_turns_is_not_one_of_medians() {
+        let mut figures = Figures::default();
+        // The machine was slow in the second turn, and for the last sample of all.
+        for (one, two) in [(10.0, 20.0), (3.0, 6.0), (11.0, 5.0)] {
+            figures.add(["s", "1", "o", "a"], one);
+            figures.add(["s", "2", "o", "a"], two);
+        }
+        let (one, two) = (["s", "1", "o", "a"], ["s", "2", "o", "a"]);
+        assert_eq!(figures.ratio_by_turns(two, one), Some(2.0));
+        assert_eq!(figures.ratio(two, one), Some(0.6));
+        assert_eq!(figures.ratio_by_turns(two, ["s", "3", "o", "a"]), None);
     }
 }

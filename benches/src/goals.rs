@@ -182,7 +182,7 @@ impl Goals<'_> {
         }
         for (operation, limit) in [("all gets", 1.9), ("50/50", 1.6)] {
             let at = |row| ["shared", row, operation, US];
-            let found = self.figures.ratio(at(&two), at(&row(1)));
+            let found = self.figures.ratio_by_turns(at(&two), at(&row(1)));
             let what = format!("{work}, {operation}, two processes to one");
             self.at_least(limit, what, found);
         }

@@ -38,8 +38,9 @@ fn values(run: &mut Run<'_>, kind: Kind) -> Result {
         teams.push(filled(&player, &folder, entries)?.0);
     }
     for _ in 0..run.scale.rounds * run.scale.turns {
-        for parties in run.scale.parties.clone() {
-            for mix in VALUES {
+        // What one does and what several do is compared: soon after each other.
+        for mix in VALUES {
+            for parties in run.scale.parties.clone() {
                 for team in &mut teams {
                     all_at_once(run, team, &kind.name(), mix, parties)?;
                 }
@@ -73,8 +74,8 @@ fn counters(run: &mut Run<'_>) -> Result {
         for team in &mut teams {
             one_process(run, team, turn)?;
         }
-        for parties in run.scale.parties.clone() {
-            for mix in COUNTERS {
+        for mix in COUNTERS {
+            for parties in run.scale.parties.clone() {
                 for team in &mut teams {
                     let before = team.counter()?;
                     let added = all_at_once(run, team, &kind.name(), mix, parties)?;
