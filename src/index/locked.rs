@@ -69,7 +69,7 @@ impl<'a> Locked<'a> {
     }
 
     #[inline]
-    fn segment(&self) -> &'a Segment {
+    pub(crate) fn segment(&self) -> &'a Segment {
         self.guard.segment()
     }
 
@@ -319,6 +319,11 @@ impl<'a> Locked<'a> {
                 },
             ))
         }
+    }
+
+    /// The stripe's number.
+    pub(crate) fn number(&self) -> usize {
+        self.segment().number_of(self.guard.stripe())
     }
 
     /// The numbers of the stripe's buckets.
