@@ -1,0 +1,207 @@
+//! How options become a segment, and what it is when they do not.
+
+use std::io;
+use std::sync::Arc;
+
+use super::{Options, Trust};
+use crate::error::{Error, Result};
+use crate::geometry::{Geometry, Request};
+use crate::layout::{HEADER_WORDS, READERS_BYTE, WORD};
+use crate::participants::{self, Participant};
+use crate::segment::{Segment, no_memory};
+use crate::sys::{self, Access, MAX_NAME, Mapping, NoAddressSpace, Owner};
+use crate::table::Table;
+
+impl Options {
+    pub(super) fn create_flagged(&self, name: &str, flags: u64) -> Result<Table> {
+        check_name(name)?;
+        let geometry = Geometry::plan(&Request {
+            capacity: self.capacity,
+            value_space: self
+                .value_space
+                .unwrap_or_else(|| self.capacity.saturating_mul(64)),
+            stripes: self.stripes,
+            chunk_bytes: self.chunk_bytes,
+            participants: self.participants,
+        })?;
+        #[cfg(shmtable_crash_points)]
+        let seed = sys::crash::SEED;
+        #[cfg(not(shmtable_crash_points))]
+        let seed = sys::random().map_err(|source| Error::System {
+            action: "get a random hash seed",
+            source,
+        })?;
+        let codec = self.codecs.first().copied().unwrap_or(0);
+        // Attached before it has a name: there can be no rival for the slot, and
+        // nothing fails once the table can be seen.
+        let mut creator = None;
+        let fill = |map: &Mapping| -> Result<(), Refusal> {
+            let index = 0..geometry.arena_at;
+            let asked = index.len() * WORD;
+            map.populate(index)
+                .map_err(|source| no_memory(source, asked))?;
+            geometry.write(map.words(), seed, codec, participants::now(), flags);
+            creator = Some(Participant::attach(map, &geometry)?);
+            Ok(())
+        };
+        let map =
+            Mapping::create(name, geometry.words, self.mode, fill).map_err(
+                |refusal| match refusal {
+                    // No room for its name.
+                    Refusal::System(source) if is_no_memory(&source) => Error::SharedMemoryFull {
+                        asked: geometry.words * WORD,
+                    },
+                    // No name of a table was looked for.
+                    Refusal::System(source) if source.kind() == io::ErrorKind::NotFound => {
+                        Error::System {
+                            action: "create a segment where there is no shared-memory file \
+                                     system (on Linux: mount a tmpfs at /dev/shm)",
+                            source,
+                        }
+                    }
+                    other => other.into_error(name, "create"),
+                },
+            )?;
+        let segment = Segment::new(map, geometry, self.lock_timeout, self.waiting.clone());
+        Table::attach(name, Arc::new(segment), creator)
+    }
+
+    pub(super) fn open_with(&self, name: &str, access: Access) -> Result<Table> {
+        let segment = self.map(name, access)?;
+        match access {
+            Access::ReadWrite => Table::attach(name, Arc::new(segment), None),
+            Access::ReadOnly => {
+                let presence = segment.map.liveness().ok();
+                if let Some(presence) = &presence {
+                    // For those who ask whether anybody uses the segment; reading
+                    // does not depend on it.
+                    let _ = presence.try_share(READERS_BYTE);
+                }
+                Ok(Table::read_only(name, Arc::new(segment), presence))
+            }
+        }
+    }
+
+    /// Maps a segment that these options admit.
+    pub(super) fn map(&self, name: &str, access: Access) -> Result<Segment> {
+        check_name(name)?;
+        let admit = |owner: Owner| self.admit(name, owner).map_err(Refusal::Reason);
+        let map = Mapping::open(name, access, admit)
+            .map_err(|refusal| refusal.into_error(name, "open"))?;
+        let geometry = Geometry::read(name, map.words())?;
+        let segment = Segment::new(map, geometry, self.lock_timeout, self.waiting.clone());
+        if let Some(&expected) = self.codecs.first()
+            && !self.opens_any_codec
+            && !self.codecs.contains(&segment.codec)
+        {
+            return Err(Error::CodecMismatch {
+                found: segment.codec,
+                expected,
+            });
+        }
+        Ok(segment)
+    }
+
+    fn admit(&self, name: &str, owner: Owner) -> Result<()> {
+        let user = sys::current_user();
+        let trusted = owner.user == user
+            || match &self.trust {
+                Trust::SameUser => false,
+                Trust::Users(users) => users.contains(&owner.user),
+                Trust::Anyone => true,
+            };
+        if trusted {
+            Ok(())
+        } else {
+            Err(Error::WrongOwner {
+                name: name.to_owned(),
+                owner: owner.user,
+                user,
+            })
+        }
+    }
+}
+
+/// Why `sys` did not create or open a segment.
+enum Refusal {
+    System(io::Error),
+    Reason(Error),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Reason(error)
+    }
+}
+
+impl Refusal {
+    fn into_error(self, name: &str, action: &'static str) -> Error {
+        match self {
+            Self::Reason(error) => error,
+            Self::System(source) => system_error(source, name, action),
+        }
+    }
+}
+
+fn is_no_memory(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::OutOfMemory
+    ) && no_address_space(error).is_none()
+}
+
+fn no_address_space(error: &io::Error) -> Option<NoAddressSpace> {
+    error.get_ref()?.downcast_ref().copied()
+}
+
+/// The crate's error for what the system answered about a segment.
+pub(crate) fn system_error(source: io::Error, name: &str, action: &'static str) -> Error {
+    let name = name.to_owned();
+    if let Some(NoAddressSpace { asked, limit }) = no_address_space(&source) {
+        return Error::AddressSpaceFull { asked, limit };
+    }
+    match source.kind() {
+        io::ErrorKind::NotFound => Error::NotFound { name },
+        io::ErrorKind::AlreadyExists => Error::AlreadyExists { name },
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            Error::PermissionDenied {
+                name,
+                action,
+                source,
+            }
+        }
+        io::ErrorKind::UnexpectedEof => Error::IncompatibleFormat {
+            name,
+            what: "the length in bytes (less than a header's)",
+            found: 0,
+            expected: (HEADER_WORDS * WORD) as u64,
+        },
+        _ => Error::System { action, source },
+    }
+}
+
+/// Refuses names that no segment can have.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    let reason = if name.is_empty() {
+        "it is empty"
+    } else if name.len() > MAX_NAME {
+        "it is too long"
+    } else if name.contains(['/', '\0']) {
+        "it contains '/' or NUL"
+    } else if name.starts_with('.') {
+        "it begins with '.'"
+    } else {
+        return Ok(());
+    };
+    Err(Error::InvalidName {
+        name: name.to_owned(),
+        reason,
+        limit: MAX_NAME,
+    })
+}
