@@ -167,12 +167,13 @@ impl Environment {
         self.pip_install(&["--force-reinstall", "--no-deps", &wheel])
     }
 
-    fn pytest(&self, arguments: &[&str]) -> Result {
+    fn pytest(&self, scale: &str, arguments: &[&str]) -> Result {
         self.pip_install(&["--requirement", "python/tests/requirements.txt"])?;
         run(self
             .python()
             .args(["-m", "pytest", "--quiet"])
-            .args(arguments))
+            .args(arguments)
+            .env("SHMTABLE_TEST_SCALE", scale))
     }
 }
 
@@ -196,25 +197,26 @@ pub(crate) fn install() -> Result {
     Ok(())
 }
 
-/// How much is run with interpreters beside the default one.
+/// How much is run of what kills processes, which takes the longest and depends on no
+/// interpreter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Others {
-    /// All but what kills thousands of processes, which depends on no interpreter.
+pub(crate) enum Kills {
+    /// A part, with the default interpreter alone.
     Short,
-    /// Everything.
+    /// Thousands, with each.
     Full,
 }
 
 /// The tests of the package, with the default interpreter and the others that are
 /// installed.
-pub(crate) fn test(others: Others) -> Result {
-    let arguments: &[&str] = match others {
-        Others::Short => &["--ignore", "python/tests/test_kills.py"],
-        Others::Full => &[],
+pub(crate) fn test(kills: Kills) -> Result {
+    let (scale, others): (_, &[&str]) = match kills {
+        Kills::Short => ("0.3", &["--ignore", "python/tests/test_kills.py"]),
+        Kills::Full => ("1", &[]),
     };
     let (default, environment, wheel) = ready()?;
     println!("Python {}", default.version);
-    environment.pytest(&[])?;
+    environment.pytest(scale, &[])?;
     for other in default.others() {
         println!("Python {}", other.version);
         let environment = other.environment(&format!("venv-{}", other.version))?;
@@ -223,7 +225,7 @@ pub(crate) fn test(others: Others) -> Result {
         } else {
             environment.install(&environment.build_wheel()?)?;
         }
-        environment.pytest(arguments)?;
+        environment.pytest(scale, others)?;
     }
     Ok(())
 }

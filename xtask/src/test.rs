@@ -127,7 +127,7 @@ const LANES: &[Lane] = &[
     Lane {
         name: "python",
         extent: Extent::Full,
-        run: || python::test(python::Others::Short),
+        run: || python::test(python::Kills::Short),
     },
 ];
 
