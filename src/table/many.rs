@@ -113,6 +113,9 @@ impl Table {
     /// table and not write to it, and if it panics the entries that it saw before
     /// are gone or kept as it said.
     ///
+    /// The lock is let go of after each bucket. So others go on, and what they insert
+    /// meanwhile may be asked about or not.
+    ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
     /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
