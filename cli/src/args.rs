@@ -27,7 +27,13 @@ Keys and values, as typed and as shown, depend on what the table was created for
                     {\"$map\": [[1, \"a\"]]} a map with other keys than strings,
                     {\"$float\": \"nan\"}. Keys are made canonical as Python's are.
   --hex             any bytes in hexadecimal, as they are stored
-  --text            in MessagePack and JSON tables a string, even if it looks like JSON";
+  --text            in MessagePack and JSON tables a string, even if it looks like JSON
+
+A key or a value that begins with a hyphen stands after `--`, as in `get T -- --key`: options
+are options wherever they stand before it. Negative numbers need no `--`.";
+
+/// The heading of the options that every command takes.
+const EVERYWHERE: &str = "Options of every command";
 
 /// Looks inside live tables in shared memory, and mends them.
 ///
@@ -44,14 +50,14 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// Print JSON, for scripts: one object, or one on each line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
     /// Open tables of these users too: numbers of users with commas between, or `anyone`.
     /// Who owns a table can change it at any time
-    #[arg(long, global = true, value_name = "USERS", value_parser = parse_trust)]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "USERS", value_parser = parse_trust)]
     pub(crate) trust: Option<Trusted>,
     /// How long to wait for a lock that a living process keeps
-    #[arg(long, global = true, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     pub(crate) lock_timeout: Duration,
 }
 
@@ -249,7 +255,7 @@ pub(crate) struct Get {
     /// The table
     pub(crate) name: String,
     /// The key
-    #[arg(allow_hyphen_values = true)]
+    #[arg(allow_negative_numbers = true)]
     pub(crate) key: String,
     #[command(flatten)]
     pub(crate) typed: Typed,
@@ -263,10 +269,10 @@ pub(crate) struct Put {
     /// The table
     pub(crate) name: String,
     /// The key
-    #[arg(allow_hyphen_values = true)]
+    #[arg(allow_negative_numbers = true)]
     pub(crate) key: String,
     /// The value; the standard input if neither this nor --file is given
-    #[arg(allow_hyphen_values = true)]
+    #[arg(allow_negative_numbers = true)]
     pub(crate) value: Option<String>,
     /// Take the value from a file
     #[arg(long, value_name = "PATH", conflicts_with = "value")]
@@ -286,10 +292,10 @@ pub(crate) struct Add {
     /// The table
     pub(crate) name: String,
     /// The key
-    #[arg(allow_hyphen_values = true)]
+    #[arg(allow_negative_numbers = true)]
     pub(crate) key: String,
     /// What to add
-    #[arg(allow_hyphen_values = true, default_value = "1")]
+    #[arg(allow_negative_numbers = true, default_value = "1")]
     pub(crate) amount: String,
     #[command(flatten)]
     pub(crate) typed: Typed,
@@ -300,7 +306,7 @@ pub(crate) struct Del {
     /// The table
     pub(crate) name: String,
     /// The keys
-    #[arg(required = true, allow_hyphen_values = true, value_name = "KEY")]
+    #[arg(required = true, allow_negative_numbers = true, value_name = "KEY")]
     pub(crate) keys: Vec<String>,
     #[command(flatten)]
     pub(crate) typed: Typed,
@@ -311,7 +317,7 @@ pub(crate) struct Wait {
     /// The table
     pub(crate) name: String,
     /// The key
-    #[arg(allow_hyphen_values = true)]
+    #[arg(allow_negative_numbers = true)]
     pub(crate) key: String,
     /// Give up after this time (exit status 1); never if not said
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
@@ -402,4 +408,108 @@ pub(crate) struct ServeMetrics {
     /// The tables; all that there are at each scrape if not said
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::error::ErrorKind;
+    use clap::{ArgAction, CommandFactory};
+
+    use super::*;
+
+    /// Each command with words for all its positional arguments; the repeated ones have two.
+    fn commands() -> Vec<Vec<String>> {
+        let mut root = Cli::command();
+        root.build();
+        let commands = root.get_subcommands().map(|command| {
+            let words = command.get_positionals().flat_map(|arg| {
+                let word = match arg.get_possible_values().first() {
+                    Some(value) => value.get_name().to_owned(),
+                    None => "7".to_owned(),
+                };
+                let repeated = matches!(arg.get_action(), ArgAction::Append);
+                std::iter::repeat_n(word, 1 + usize::from(repeated))
+            });
+            std::iter::once(command.get_name().to_owned())
+                .chain(words)
+                .collect()
+        });
+        let commands: Vec<Vec<String>> = commands.collect();
+        assert!(commands.len() > 20, "{commands:?}");
+        commands
+            .into_iter()
+            .filter(|command| command[0] != "help")
+            .collect()
+    }
+
+    /// The command with an option at each place behind its name.
+    fn with(command: &[String], option: &'static str) -> Vec<Vec<String>> {
+        (1..=command.len())
+            .map(|at| {
+                let mut line = vec!["shmtable".to_owned()];
+                line.extend_from_slice(&command[..at]);
+                line.push(option.to_owned());
+                line.extend_from_slice(&command[at..]);
+                line
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_known_option_is_one_wherever_it_stands_in_every_command() {
+        for command in commands() {
+            for line in with(&command, "--json") {
+                let parsed = Cli::try_parse_from(&line);
+                let parsed = parsed.unwrap_or_else(|error| panic!("{line:?}: {error}"));
+                assert!(parsed.global.json, "{line:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_misspelt_option_is_a_usage_error_wherever_it_stands_in_every_command() {
+        for command in commands() {
+            for option in ["--josn", "-Q"] {
+                for line in with(&command, option) {
+                    let error = Cli::try_parse_from(&line).expect_err(&line.join(" "));
+                    assert_eq!(error.kind(), ErrorKind::UnknownArgument, "{line:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_option_is_no_value_of_another_one() {
+        let mut root = Cli::command();
+        root.build();
+        for command in root.get_subcommands() {
+            for arg in command.get_arguments() {
+                assert!(!arg.is_allow_hyphen_values_set(), "{arg:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_begins_with_a_hyphen_is_a_key_behind_two_hyphens() {
+        let line = ["shmtable", "del", "T", "a", "--", "--json", "-x"];
+        let parsed = Cli::try_parse_from(line).unwrap();
+        assert!(!parsed.global.json);
+        let Command::Del(del) = parsed.command else {
+            panic!("another command");
+        };
+        assert_eq!(del.keys, ["a", "--json", "-x"]);
+    }
+
+    #[test]
+    fn negative_numbers_are_keys_values_and_amounts() {
+        for line in [
+            &["shmtable", "put", "T", "-1", "-2.5"][..],
+            &["shmtable", "add", "T", "n", "-1e3"],
+            &["shmtable", "get", "T", "-7"],
+            &["shmtable", "del", "T", "-7", "-8", "--json"],
+            &["shmtable", "wait", "T", "-7"],
+        ] {
+            Cli::try_parse_from(line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
+        }
+    }
 }
