@@ -126,7 +126,7 @@ impl SharedDictBase {
             let equal = match &now {
                 None => expected.is(missing),
                 Some(_) if expected.is(missing) => false,
-                Some(now) => open.to_value(py, now)?.eq(expected)?,
+                Some(now) => open.to_value(py, &key, now)?.eq(expected)?,
             };
             if !equal {
                 return Ok(false);
@@ -196,13 +196,13 @@ impl SharedDictBase {
                 .detach(|| open.table.get_or_claim(&encoded))
                 .or_raise(py)?
             {
-                Claimed::Present(value) => return open.to_value(py, &value),
+                Claimed::Present(value) => return open.to_value(py, &encoded, &value),
                 Claimed::Mine(claim) => {
                     let value = function.call0()?;
                     let stored = open.value(&value)?;
                     open.write(py, stored.len(), |table| table.insert(&encoded, &stored))?;
                     drop(claim);
-                    return Ok(value);
+                    return open.as_stored(py, &encoded, value, &stored);
                 }
                 Claimed::Others => {
                     drop(computing);
@@ -273,12 +273,15 @@ fn replace<'py>(
         let now = open.table.get(key).or_raise(py)?;
         let old = now
             .as_deref()
-            .map(|now| open.to_value(py, now))
+            .map(|now| open.to_value(py, key, now))
             .transpose()?;
         let new = function(old)?;
         let encoded = stored(py, open, &new)?;
         if exchange(py, open, key, now.as_deref(), encoded.as_deref())? {
-            return Ok(new);
+            return match encoded {
+                Some(encoded) => open.as_stored(py, key, new, &encoded),
+                None => Ok(new),
+            };
         }
         py.check_signals()?;
     }

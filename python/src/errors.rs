@@ -7,10 +7,10 @@ use std::cell::Cell;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
+use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyType;
+use pyo3::types::{PyList, PyType};
 use shmtable::Error;
 
 thread_local! {
@@ -146,6 +146,28 @@ impl<T> OrRaise<T> for shmtable::Result<T> {
             Err(error) => Err(raised(py, error)),
         }
     }
+}
+
+/// An error with a note, which a traceback shows beneath it.
+#[cold]
+pub(crate) fn noted(py: Python<'_>, error: PyErr, note: impl FnOnce() -> String) -> PyErr {
+    // Signals' exceptions and exits say nothing of a key.
+    if !error.is_instance_of::<PyException>(py) {
+        return error;
+    }
+    let raised = error.value(py);
+    let note = note();
+    // Without a method for it, Python 3.10 keeps notes where later versions do.
+    let _ = raised.call_method1("add_note", (&note,)).or_else(|_| {
+        let notes = match raised.getattr("__notes__") {
+            Ok(notes) => notes,
+            Err(_) => PyList::empty(py).into_any(),
+        };
+        notes.call_method1("append", (&note,))?;
+        raised.setattr("__notes__", &notes)?;
+        Ok::<_, PyErr>(notes)
+    });
+    error
 }
 
 /// `KeyError` of a key.

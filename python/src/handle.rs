@@ -80,17 +80,50 @@ impl Open {
         value::encode(self.codec, self.pickles, value)
     }
 
+    /// The key that bytes stand for; an error names them.
     pub(crate) fn to_key<'py>(&self, py: Python<'py>, key: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-        key::decode(py, self.codec, key)
+        key::decode(py, self.codec, key).map_err(|error| {
+            errors::noted(py, error, || format!("while loading a key: {}", shown(key)))
+        })
     }
 
+    /// The value of a key that bytes stand for; an error names the key.
     #[inline]
     pub(crate) fn to_value<'py>(
         &self,
         py: Python<'py>,
+        key: &[u8],
         value: &[u8],
     ) -> PyResult<Bound<'py, PyAny>> {
         value::decode(py, self.codec, self.pickles, value)
+            .map_err(|error| self.naming(py, key, error))
+    }
+
+    /// What others read once `encoded`, the bytes of `value`, is stored. It is `value`
+    /// itself where it comes back as it is.
+    pub(crate) fn as_stored<'py>(
+        &self,
+        py: Python<'py>,
+        key: &[u8],
+        value: Bound<'py, PyAny>,
+        encoded: &[u8],
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if value::comes_back(self.codec, &value, encoded) {
+            Ok(value)
+        } else {
+            self.to_value(py, key, encoded)
+        }
+    }
+
+    /// An error that a key's value raised, with a note that names the key.
+    #[cold]
+    fn naming(&self, py: Python<'_>, key: &[u8], error: PyErr) -> PyErr {
+        errors::noted(py, error, || {
+            let named =
+                key::decode(py, self.codec, key).and_then(|key| Ok(key.repr()?.to_string()));
+            let named = named.unwrap_or_else(|_| shown(key));
+            format!("while loading the value of the key {named}")
+        })
     }
 
     /// The value of a key.
@@ -114,7 +147,7 @@ impl Open {
             return Ok(None);
         };
         match stack.get(..length) {
-            Some(value) => self.to_value(py, value).map(Some),
+            Some(value) => self.to_value(py, key, value).map(Some),
             None => self.read_long(py, key, length),
         }
     }
@@ -127,7 +160,9 @@ impl Open {
         length: usize,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let value = detached_if(py, length >= LONG, || self.table.get(key)).or_raise(py)?;
-        value.map(|value| self.to_value(py, &value)).transpose()
+        value
+            .map(|value| self.to_value(py, key, &value))
+            .transpose()
     }
 
     /// Writes to the table, letting other threads run if so many bytes take long.
@@ -140,6 +175,14 @@ impl Open {
     ) -> PyResult<R> {
         detached_if(py, bytes >= LONG, || write(&self.table)).or_raise(py)
     }
+}
+
+/// The bytes of a key that cannot be loaded, for messages: the first of them.
+fn shown(key: &[u8]) -> String {
+    const SHOWN: usize = 64;
+    let text = key[..key.len().min(SHOWN)].escape_ascii();
+    let more = if key.len() > SHOWN { "..." } else { "" };
+    format!("codec=\"raw\" finds it as b'{text}'{more}")
 }
 
 #[inline]

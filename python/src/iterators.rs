@@ -32,7 +32,7 @@ pub(crate) struct SharedDictIterator {
 /// What is not decoded yet.
 enum Read {
     Key(Vec<u8>),
-    Value(Vec<u8>),
+    Value(Vec<u8>, Vec<u8>),
     Item(Vec<u8>, Vec<u8>),
 }
 
@@ -40,7 +40,7 @@ impl Source {
     fn next(&mut self) -> Option<shmtable::Result<Read>> {
         Some(match self {
             Self::Keys(keys) => keys.next()?.map(Read::Key),
-            Self::Values(entries) => entries.next()?.map(|(_, value)| Read::Value(value)),
+            Self::Values(entries) => entries.next()?.map(|(key, value)| Read::Value(key, value)),
             Self::Items(entries) => entries.next()?.map(|(key, value)| Read::Item(key, value)),
         })
     }
@@ -75,8 +75,8 @@ impl SharedDictIterator {
         let open = &self.open;
         Ok(Some(match read.or_raise(py)? {
             Read::Key(key) => open.to_key(py, &key)?,
-            Read::Value(value) => open.to_value(py, &value)?,
-            Read::Item(key, value) => (open.to_key(py, &key)?, open.to_value(py, &value)?)
+            Read::Value(key, value) => open.to_value(py, &key, &value)?,
+            Read::Item(key, value) => (open.to_key(py, &key)?, open.to_value(py, &key, &value)?)
                 .into_pyobject(py)?
                 .into_any(),
         }))

@@ -114,7 +114,7 @@ impl SharedDictBase {
             }
             py.check_signals()?;
             for (key, value) in turn {
-                copy.set_item(open.to_key(py, &key)?, open.to_value(py, &value)?)?;
+                copy.set_item(open.to_key(py, &key)?, open.to_value(py, &key, &value)?)?;
             }
         }
     }
@@ -129,7 +129,7 @@ impl SharedDictBase {
         let entries = py.detach(|| open.table.snapshot()).or_raise(py)?;
         let copy = PyDict::new(py);
         for (key, value) in entries {
-            copy.set_item(open.to_key(py, &key)?, open.to_value(py, &value)?)?;
+            copy.set_item(open.to_key(py, &key)?, open.to_value(py, &key, &value)?)?;
         }
         Ok(copy)
     }
@@ -179,10 +179,10 @@ fn get_turn(
         })
         .or_raise(py)?;
     let mut begin = 0;
-    for end in ends {
+    for (key, end) in keys.iter().zip(ends) {
         match end {
             Some(end) => {
-                values.append(open.to_value(py, &bytes[begin..end])?)?;
+                values.append(open.to_value(py, key, &bytes[begin..end])?)?;
                 begin = end;
             }
             None => values.append(default)?,

@@ -76,6 +76,25 @@ pub(crate) fn extension(out: &mut Buffer, kind: i8, content: &[u8]) -> bool {
     true
 }
 
+/// Whether bytes of a value are a pickle's.
+pub(crate) fn is_pickle(value: &[u8]) -> bool {
+    // How many bytes the marker and the length take before the type.
+    let head = match value.first().map(|marker| Marker::from_u8(*marker)) {
+        Some(
+            Marker::FixExt1
+            | Marker::FixExt2
+            | Marker::FixExt4
+            | Marker::FixExt8
+            | Marker::FixExt16,
+        ) => 1,
+        Some(Marker::Ext8) => 2,
+        Some(Marker::Ext16) => 3,
+        Some(Marker::Ext32) => 5,
+        _ => return false,
+    };
+    value.get(head) == Some(&(PICKLE as u8))
+}
+
 /// A string, with lone surrogates or without.
 #[inline]
 pub(crate) fn string(out: &mut Buffer, value: &Bound<'_, PyString>) -> PyResult<()> {

@@ -81,7 +81,7 @@ impl SharedDictBase {
             let left = deadline.map_or(LOOK, |end| end.saturating_duration_since(Instant::now()));
             let found = open.table.wait(&encoded, left.min(LOOK)).or_raise(py)?;
             if let Some(value) = found {
-                return open.to_value(py, &value);
+                return open.to_value(py, &encoded, &value);
             }
             if left.is_zero() {
                 return Err(errors::wait_timeout(key, timeout.unwrap_or(f64::INFINITY)));

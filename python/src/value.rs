@@ -79,6 +79,23 @@ pub(crate) fn decode<'py>(
     }
 }
 
+/// Whether a value comes back from its bytes as it is, type by type.
+pub(crate) fn comes_back(codec: Codec, value: &Bound<'_, PyAny>, encoded: &[u8]) -> bool {
+    match codec {
+        // What MessagePack says exactly; a pickle says what its class makes of it.
+        Codec::Pickle => !pack::is_pickle(encoded),
+        Codec::MessagePack | Codec::Json => {
+            value.is_none()
+                || value.is_exact_instance_of::<PyString>()
+                || value.is_exact_instance_of::<PyInt>()
+                || value.is_exact_instance_of::<PyFloat>()
+                || value.is_exact_instance_of::<PyBool>()
+                || (codec == Codec::MessagePack && value.is_exact_instance_of::<PyBytes>())
+        }
+        Codec::Raw => value.is_exact_instance_of::<PyBytes>(),
+    }
+}
+
 /// Loads a pickle.
 #[cold]
 pub(crate) fn loads<'py>(py: Python<'py>, pickle: &[u8]) -> PyResult<Bound<'py, PyAny>> {

@@ -82,11 +82,20 @@ impl SharedDictBase {
         loop {
             if let Some(key) = keys.next() {
                 let key = key.or_raise(py)?;
-                // What cannot be decoded raises, and stays.
-                let decoded = open.to_key(py, &key)?;
-                if let Some(value) = take(py, &open, &key)? {
-                    draining().push(keys);
-                    return Ok((decoded, value));
+                // What cannot be loaded raises, and stays; the next call goes on behind it.
+                let taken = open
+                    .to_key(py, &key)
+                    .and_then(|decoded| Ok((decoded, take(py, &open, &key)?)));
+                match taken {
+                    Ok((_, None)) => {}
+                    Ok((key, Some(value))) => {
+                        draining().push(keys);
+                        return Ok((key, value));
+                    }
+                    Err(error) => {
+                        draining().push(keys);
+                        return Err(error);
+                    }
                 }
             } else if fresh {
                 let message = "popitem(): the SharedDict is empty";
@@ -124,7 +133,7 @@ impl SharedDictBase {
                 None => encoded.insert(open.value(&default)?),
             };
             if open.write(py, new.len(), |table| table.try_insert(&key, new))? {
-                return Ok(default);
+                return open.as_stored(py, &key, default, new);
             }
         }
     }
@@ -139,7 +148,7 @@ impl SharedDictBase {
 /// Takes a value away, once it is decoded: one that cannot be is not lost.
 fn take<'py>(py: Python<'py>, open: &Open, key: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
     while let Some(found) = open.table.get(key).or_raise(py)? {
-        let value = open.to_value(py, &found)?;
+        let value = open.to_value(py, key, &found)?;
         let taken = open.table.compare_exchange(key, Some(&found), None);
         if taken.or_raise(py)?.is_ok() {
             return Ok(Some(value));
