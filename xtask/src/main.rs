@@ -43,6 +43,8 @@ Commands:
   test-python      the tests of the Python package, with every interpreter from
                    Python 3.10 on that is installed (--full: 2000 processes killed
                    by one test, where else it is 600, and with all of them)
+  clients          the Python package in gunicorn, uvicorn, Celery, Dask, gevent and other
+                   programs' pools (installs them into target/venv-clients)
   bench            the benchmark against rivals, in several processes; writes
                    docs/benchmarks.md, its plots and the README's table (--quick: below
                    two minutes, --huge, --smoke, --only SECTIONS, --resume, --report-only,
@@ -97,6 +99,7 @@ fn main() -> ExitCode {
         ["python"] => python::install(),
         ["test-python"] => python::test(python::Kills::Short),
         ["test-python", "--full"] => python::test(python::Kills::Full),
+        ["clients"] => python::clients(),
         ["bench", ref options @ ..] => bench::run(options),
         ["instructions"] => instructions::run(),
         ["bench-python"] => python::bench(&[]),

@@ -14,6 +14,11 @@ const OLDEST: u32 = 10;
 /// The newest that is looked for beside the default interpreter.
 const NEWEST: u32 = 15;
 
+/// What the tests of the package need.
+const TESTS: &str = "python/tests/requirements.txt";
+/// The frameworks that `clients` runs it in.
+const CLIENTS: &str = "python/tests/clients/requirements.txt";
+
 /// An interpreter that is installed on this machine.
 struct Interpreter {
     program: PathBuf,
@@ -168,7 +173,7 @@ impl Environment {
     }
 
     fn pytest(&self, scale: &str, arguments: &[&str]) -> Result {
-        self.pip_install(&["--requirement", "python/tests/requirements.txt"])?;
+        self.pip_install(&["--requirement", TESTS])?;
         run(self
             .python()
             .args(["-m", "pytest", "--quiet"])
@@ -228,6 +233,16 @@ pub(crate) fn test(kills: Kills) -> Result {
         environment.pytest(scale, others)?;
     }
     Ok(())
+}
+
+/// `cargo xtask clients`: the package inside the frameworks that people run it in, with the
+/// default interpreter. In an environment of its own: they bring a hundred packages.
+pub(crate) fn clients() -> Result {
+    let (interpreter, _, wheel) = ready()?;
+    let environment = interpreter.environment("venv-clients")?;
+    environment.install(&wheel)?;
+    environment.pip_install(&["--requirement", TESTS, "--requirement", CLIENTS])?;
+    environment.pytest("1", &["python/tests/clients"])
 }
 
 /// `cargo xtask bench-python`: the benchmark, and the table of the README.
