@@ -338,10 +338,12 @@ fn an_update_whose_closure_fails_changes_nothing() {
         assert_eq!(contents(table), before);
         assert_eq!(table.len(), 2);
         // The lock was let go of, and a closure that does not fail is as in update.
-        let append = |old: Option<&[u8]>| Ok(Some([old.unwrap_or_default(), b"!"].concat()));
+        let append =
+            |old: Option<&[u8]>| Ok::<_, Error>(Some([old.unwrap_or_default(), b"!"].concat()));
         assert_eq!(table.try_update(b"short", append).unwrap(), some(b"v!"));
         assert_eq!(table.try_update(b"absent", append).unwrap(), some(b"!"));
-        assert_eq!(table.try_update(b"absent", |_| Ok(None)).unwrap(), None);
+        let nothing = table.try_update(b"absent", |_| Ok::<_, Error>(None));
+        assert_eq!(nothing.unwrap(), None);
         assert_eq!(get(table, b"absent"), None);
     });
 }

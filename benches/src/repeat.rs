@@ -67,7 +67,8 @@ fn repeat(table: &Table, operation: Operation, keys: &[Vec<u8>], pass: usize) ->
                 black_box(table.get_into(key, &mut value)?);
             }
             Operation::Replace => {
-                table.insert(key, if pass.is_multiple_of(2) { b"22" } else { b"1" })?;
+                let value: &[u8] = if pass.is_multiple_of(2) { b"22" } else { b"1" };
+                table.insert(key, value)?;
             }
             Operation::FetchAdd => {
                 black_box(table.fetch_add(key, 1)?);

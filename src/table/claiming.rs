@@ -73,7 +73,8 @@ impl Table {
     /// # Errors
     /// If there is no value: `ReadOnly` and `KeyTooLarge` where none could be stored,
     /// `System` (no descriptor is left, for instance). See [`Table`] for the rest.
-    pub fn get_or_claim(&self, key: &[u8]) -> Result<Claimed> {
+    pub fn get_or_claim(&self, key: impl AsRef<[u8]>) -> Result<Claimed> {
+        let key = key.as_ref();
         if let Some(value) = self.get(key)? {
             return Ok(Claimed::Present(value));
         }
@@ -116,9 +117,10 @@ impl Table {
     /// [`get_or_claim`](Self::get_or_claim) and [`insert`](Self::insert).
     pub fn get_or_insert_with(
         &self,
-        key: &[u8],
+        key: impl AsRef<[u8]>,
         compute: impl FnOnce() -> Result<Vec<u8>>,
     ) -> Result<Vec<u8>> {
+        let key = key.as_ref();
         loop {
             match self.get_or_claim(key)? {
                 Claimed::Present(value) => return Ok(value),

@@ -21,9 +21,14 @@ pub use claiming::{Claim, Claimed};
 
 /// A hash table in a named shared-memory segment.
 ///
-/// Keys and values are bytes. A key has 0 to 1 048 575 bytes; a key and its value
-/// together have at most as many as the table's
-/// [`value_space`](crate::Options::value_space).
+/// Keys and values are bytes: each method takes whatever can be seen as bytes, such as
+/// `"text"`, `b"bytes"`, a `String`, a `Vec<u8>` or `7_u64.to_le_bytes()`. Two methods take
+/// a value that may be absent, [`compare_exchange`](Self::compare_exchange) and
+/// [`wait_change`](Self::wait_change): there it is an `Option<&[u8]>`, because the compiler
+/// could not tell the type of a bare `None`.
+///
+/// A key has 0 to 1 048 575 bytes; a key and its value together have at most as many as
+/// the table's [`value_space`](crate::Options::value_space).
 ///
 /// A `Table` is a handle: cloning it is cheap, threads share it, and a forked
 /// child goes on using it as a participant of its own. Other processes open the

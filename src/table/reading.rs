@@ -34,9 +34,14 @@ impl Table {
     ///
     /// # Errors
     /// See [`Table`].
-    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    #[inline]
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
+        self.get_bytes(key.as_ref())
+    }
+
+    pub(super) fn get_bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let mut value = Vec::new();
-        Ok(self.get_into(key, &mut value)?.then_some(value))
+        Ok(self.get_bytes_into(key, &mut value)?.then_some(value))
     }
 
     /// Replaces the content of `value` by the value of a key; `false`, and `value`
@@ -56,7 +61,13 @@ impl Table {
     /// # Errors
     /// See [`Table`].
     #[inline]
-    pub fn get_into(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
+    pub fn get_into(&self, key: impl AsRef<[u8]>, value: &mut Vec<u8>) -> Result<bool> {
+        self.get_bytes_into(key.as_ref(), value)
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn get_bytes_into(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
         let found = self.lookup(key, |words, length| {
             record::load_bytes(words, length, value)
         })?;
@@ -79,8 +90,9 @@ impl Table {
     ///
     /// # Errors
     /// See [`Table`].
-    pub fn contains_key(&self, key: &[u8]) -> Result<bool> {
-        Ok(self.length_of(key)?.is_some())
+    #[inline]
+    pub fn contains_key(&self, key: impl AsRef<[u8]>) -> Result<bool> {
+        Ok(self.length_of(key.as_ref())?.is_some())
     }
 
     /// The values of many keys, in their order; each as if by [`get`](Self::get).
@@ -172,7 +184,17 @@ impl Table {
     /// # Errors
     /// See [`Table`].
     #[inline]
-    pub fn get_into_slice(&self, key: &[u8], buffer: &mut [u8]) -> Result<Option<usize>> {
+    pub fn get_into_slice(
+        &self,
+        key: impl AsRef<[u8]>,
+        buffer: &mut [u8],
+    ) -> Result<Option<usize>> {
+        self.get_bytes_into_slice(key.as_ref(), buffer)
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn get_bytes_into_slice(&self, key: &[u8], buffer: &mut [u8]) -> Result<Option<usize>> {
         self.lookup(key, |words, length| {
             let fits = length.min(buffer.len());
             record::copy_bytes(words, &mut buffer[..fits]);
@@ -180,7 +202,7 @@ impl Table {
         })
     }
 
-    fn length_of(&self, key: &[u8]) -> Result<Option<usize>> {
+    pub(super) fn length_of(&self, key: &[u8]) -> Result<Option<usize>> {
         self.lookup(key, |_, length| Ok(length))
     }
 

@@ -31,10 +31,15 @@ impl Table {
     ///
     /// # Errors
     /// See [`Table`]; never `LockTimeout`.
-    pub fn wait(&self, key: &[u8], timeout: Duration) -> Result<Option<Vec<u8>>> {
+    #[inline]
+    pub fn wait(&self, key: impl AsRef<[u8]>, timeout: Duration) -> Result<Option<Vec<u8>>> {
+        self.wait_for_bytes(key.as_ref(), timeout)
+    }
+
+    fn wait_for_bytes(&self, key: &[u8], timeout: Duration) -> Result<Option<Vec<u8>>> {
         let stripe = Hash::of(self.segment(), key).stripe(self.segment());
         wait::until(self.segment(), stripe, self.0.read_only, timeout, || {
-            self.get(key)
+            self.get_bytes(key)
         })
     }
 
@@ -59,13 +64,14 @@ impl Table {
     /// As [`wait`](Self::wait).
     pub fn wait_change(
         &self,
-        key: &[u8],
+        key: impl AsRef<[u8]>,
         seen: Option<&[u8]>,
         timeout: Duration,
     ) -> Result<Option<Option<Vec<u8>>>> {
+        let key = key.as_ref();
         let stripe = Hash::of(self.segment(), key).stripe(self.segment());
         wait::until(self.segment(), stripe, self.0.read_only, timeout, || {
-            let now = self.get(key)?;
+            let now = self.get_bytes(key)?;
             Ok((now.as_deref() != seen).then_some(now))
         })
     }

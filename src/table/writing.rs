@@ -31,7 +31,13 @@ impl Table {
     /// `TableFull`, `ValueSpaceFull`, `SharedMemoryFull`, `KeyTooLarge`,
     /// `ValueTooLarge`; see [`Table`] for the rest.
     #[inline]
-    pub fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
+    pub fn insert(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<bool> {
+        self.insert_bytes(key.as_ref(), value.as_ref())
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn insert_bytes(&self, key: &[u8], value: &[u8]) -> Result<bool> {
         let Some(content) = Content::small(key, value) else {
             return self.insert_record(key, value);
         };
@@ -65,10 +71,15 @@ impl Table {
     ///
     /// # Errors
     /// As [`insert`](Self::insert).
-    pub fn try_insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
+    #[inline]
+    pub fn try_insert(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<bool> {
+        self.try_insert_bytes(key.as_ref(), value.as_ref())
+    }
+
+    fn try_insert_bytes(&self, key: &[u8], value: &[u8]) -> Result<bool> {
         let writer = self.writer()?;
         writer.check_sizes(key, value.len())?;
-        if self.contains_key(key)? {
+        if self.length_of(key)?.is_some() {
             return Ok(false);
         }
         let hash = Hash::of(self.segment(), key);
@@ -96,7 +107,16 @@ impl Table {
     ///
     /// # Errors
     /// As [`insert`](Self::insert).
-    pub fn replace(&self, key: &[u8], value: &[u8]) -> Result<Option<Vec<u8>>> {
+    #[inline]
+    pub fn replace(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<Option<Vec<u8>>> {
+        self.replace_bytes(key.as_ref(), value.as_ref())
+    }
+
+    fn replace_bytes(&self, key: &[u8], value: &[u8]) -> Result<Option<Vec<u8>>> {
         let writer = self.writer()?;
         let hash = Hash::of(self.segment(), key);
         let staged = writer.stage_if_large(key, value)?;
@@ -120,7 +140,12 @@ impl Table {
     ///
     /// # Errors
     /// See [`Table`].
-    pub fn remove(&self, key: &[u8]) -> Result<bool> {
+    #[inline]
+    pub fn remove(&self, key: impl AsRef<[u8]>) -> Result<bool> {
+        self.remove_bytes(key.as_ref())
+    }
+
+    fn remove_bytes(&self, key: &[u8]) -> Result<bool> {
         let writer = self.writer()?;
         let hash = Hash::of(self.segment(), key);
         let (removed, _) = writer.modify(key, hash, None, |current, _| {
@@ -144,7 +169,12 @@ impl Table {
     ///
     /// # Errors
     /// See [`Table`].
-    pub fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    #[inline]
+    pub fn take(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
+        self.take_bytes(key.as_ref())
+    }
+
+    fn take_bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let writer = self.writer()?;
         let hash = Hash::of(self.segment(), key);
         let (value, _) = writer.modify(key, hash, None, |current, _| {
@@ -178,47 +208,72 @@ impl Table {
     ///
     /// # Errors
     /// As [`insert`](Self::insert).
-    pub fn update<F>(&self, key: &[u8], mut change: F) -> Result<Option<Vec<u8>>>
+    pub fn update<F>(&self, key: impl AsRef<[u8]>, mut change: F) -> Result<Option<Vec<u8>>>
     where
         F: FnMut(Option<&[u8]>) -> Option<Vec<u8>>,
     {
-        self.try_update(key, |old| Ok(change(old)))
+        self.try_update_bytes(key.as_ref(), |old| Ok(change(old)))
     }
 
     /// [`update`](Self::update) with a closure that may fail: then nothing has
     /// changed, and its error is returned.
     ///
+    /// The error is of a type of your own, which the table's errors can become;
+    /// or it is an [`Error`] itself. Write the type down where the compiler cannot
+    /// see it: `try_update::<_, MyError>(..)`.
+    ///
     /// ```
     /// use shmtable::{Error, Options};
     ///
+    /// #[derive(Debug)]
+    /// enum WithdrawError {
+    ///     NotEnough,
+    ///     Table(Error),
+    /// }
+    ///
+    /// impl From<Error> for WithdrawError {
+    ///     fn from(error: Error) -> Self {
+    ///         Self::Table(error)
+    ///     }
+    /// }
+    ///
     /// # fn main() -> shmtable::Result<()> {
-    /// let table = Options::new().capacity(100).create_anonymous()?;
-    /// table.insert(b"k", b"x")?;
-    /// let refused = table.try_update(b"k", |old| match old {
-    ///     Some(b"1") => Ok(Some(b"2".to_vec())),
-    ///     _ => Err(Error::Codec {
-    ///         action: "decode",
-    ///         codec: "digit".into(),
-    ///         reason: "only 1 is known".into(),
-    ///     }),
-    /// });
-    /// assert!(refused.is_err());
-    /// assert_eq!(table.get(b"k")?, Some(b"x".to_vec()));
+    /// let coins = Options::new().capacity(100).create_anonymous()?;
+    /// coins.insert("ann", [3])?;
+    /// let withdraw = |amount: u8| {
+    ///     coins.try_update("ann", |old| {
+    ///         let has = old.and_then(|old| old.first()).unwrap_or(&0);
+    ///         let left = has.checked_sub(amount).ok_or(WithdrawError::NotEnough)?;
+    ///         Ok(Some(vec![left]))
+    ///     })
+    /// };
+    /// assert!(matches!(withdraw(2), Ok(Some(left)) if left == [1]));
+    /// assert!(matches!(withdraw(2), Err(WithdrawError::NotEnough)));
+    /// assert_eq!(coins.get("ann")?, Some(vec![1]));
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// The closure's; then as [`insert`](Self::insert).
-    pub fn try_update<F>(&self, key: &[u8], mut change: F) -> Result<Option<Vec<u8>>>
+    pub fn try_update<F, E>(&self, key: impl AsRef<[u8]>, change: F) -> Result<Option<Vec<u8>>, E>
     where
-        F: FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>>,
+        F: FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>, E>,
+        E: From<Error>,
+    {
+        self.try_update_bytes(key.as_ref(), change)
+    }
+
+    fn try_update_bytes<F, E>(&self, key: &[u8], mut change: F) -> Result<Option<Vec<u8>>, E>
+    where
+        F: FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>, E>,
+        E: From<Error>,
     {
         let writer = self.writer()?;
         writer.check_sizes(key, 0)?;
         let hash = Hash::of(self.segment(), key);
-        let mut seen = None;
-        let ((), change) = writer.modify(key, hash, None, |current, undone| {
+        let (mut seen, mut failed) = (None, None);
+        let outcome = writer.modify(key, hash, None, |current, undone| {
             if let (Some(computed), Some(old)) = (undone, &seen)
                 && current.is(Option::as_deref(old))
             {
@@ -227,12 +282,22 @@ impl Table {
             }
             let old = current.read()?;
             let held = Held::new(self.segment());
-            let new = change(old.as_deref())?;
+            let new = change(old.as_deref());
             drop(held);
             seen = Some(old);
-            Ok(((), new.map_or(Change::Remove, Change::Computed)))
-        })?;
-        Ok(match change {
+            let change = match new {
+                Ok(new) => new.map_or(Change::Remove, Change::Computed),
+                Err(error) => {
+                    failed = Some(error);
+                    Change::Keep
+                }
+            };
+            Ok(((), change))
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        Ok(match outcome?.1 {
             Change::Computed(value) => Some(value),
             _ => None,
         })
@@ -258,7 +323,17 @@ impl Table {
     ///
     /// # Errors
     /// As [`insert`](Self::insert).
+    #[inline]
     pub fn compare_exchange(
+        &self,
+        key: impl AsRef<[u8]>,
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<std::result::Result<(), Option<Vec<u8>>>> {
+        self.compare_exchange_bytes(key.as_ref(), expected, new)
+    }
+
+    fn compare_exchange_bytes(
         &self,
         key: &[u8],
         expected: Option<&[u8]>,
@@ -266,7 +341,7 @@ impl Table {
     ) -> Result<std::result::Result<(), Option<Vec<u8>>>> {
         let writer = self.writer()?;
         writer.check_sizes(key, new.map_or(0, <[u8]>::len))?;
-        let now = self.get(key)?;
+        let now = self.get_bytes(key)?;
         if now.as_deref() != expected {
             return Ok(Err(now));
         }
@@ -302,7 +377,13 @@ impl Table {
     /// `NotACounter` if the value has not 8 bytes, `CounterOverflow`; then as
     /// [`insert`](Self::insert).
     #[inline]
-    pub fn fetch_add(&self, key: &[u8], add: i64) -> Result<i64> {
+    pub fn fetch_add(&self, key: impl AsRef<[u8]>, add: i64) -> Result<i64> {
+        self.fetch_add_bytes(key.as_ref(), add)
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn fetch_add_bytes(&self, key: &[u8], add: i64) -> Result<i64> {
         // As with look-ups: apart, so that callers' compilers inline the rest.
         if key.len() > Hash::SHORT {
             return self.add_to_long(key, add);
