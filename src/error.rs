@@ -161,8 +161,9 @@ pub enum Error {
 
     /// Bytes of the segment say something that no writer of this crate wrote.
     #[error(
-        "the segment is damaged: {what} at byte {offset}; save what can be read, \
-         unlink the table and create it again"
+        "the segment is damaged: {what} at byte {offset}; save what can be read (the command \
+         `shmtable dump --salvage` does, past a damaged header too), unlink the table and create \
+         it again"
     )]
     Corrupted {
         /// What was found wrong.

@@ -79,30 +79,8 @@ impl Geometry {
         }
         // The checksum holds, so these are what a writer of this format wrote; the
         // ranges are checked all the same, before any arithmetic with them.
-        let stripes = get(HEADER_STRIPES);
-        let chunk_bytes = get(HEADER_CHUNK_BYTES);
-        let in_range = stripes.is_power_of_two()
-            && stripes <= 1 << 16
-            && (1..=1 << 40).contains(&get(HEADER_CAPACITY))
-            && (1..=1 << 43).contains(&get(HEADER_VALUE_SPACE))
-            && (1..=1 << 40).contains(&get(HEADER_STRIPE_BUCKETS))
-            && (1..=MAX_PARTICIPANTS as u64).contains(&get(HEADER_PARTICIPANTS))
-            && (1..=MAX_CHUNKS as u64).contains(&get(HEADER_CHUNKS))
-            && chunk_bytes.is_power_of_two()
-            && (4096..=1 << 30).contains(&chunk_bytes);
-        if !in_range {
-            return Err(damaged("the geometry is out of range", HEADER_CAPACITY));
-        }
-        let geometry = Self::derive(
-            get(HEADER_CAPACITY) as usize,
-            get(HEADER_VALUE_SPACE) as usize,
-            stripes as usize,
-            get(HEADER_STRIPE_BUCKETS) as usize,
-            get(HEADER_PARTICIPANTS) as usize,
-            get(HEADER_CHUNKS) as usize,
-            chunk_bytes as usize / WORD,
-        )
-        .ok_or_else(|| damaged("the geometry is out of range", HEADER_CAPACITY))?;
+        let geometry = Self::said_by(get)
+            .ok_or_else(|| damaged("the geometry is out of range", HEADER_CAPACITY))?;
         if get(HEADER_SEGMENT_BYTES) != (geometry.words * WORD) as u64 {
             return Err(damaged(
                 "the geometry contradicts itself",
@@ -116,6 +94,34 @@ impl Geometry {
             ));
         }
         Ok(geometry)
+    }
+
+    /// The geometry that a header's words say, if they are in range. Nothing else of the
+    /// header is looked at.
+    pub(crate) fn said_by(get: impl Fn(usize) -> u64) -> Option<Self> {
+        let stripes = get(HEADER_STRIPES);
+        let chunk_bytes = get(HEADER_CHUNK_BYTES);
+        let in_range = stripes.is_power_of_two()
+            && stripes <= 1 << 16
+            && (1..=1 << 40).contains(&get(HEADER_CAPACITY))
+            && (1..=1 << 43).contains(&get(HEADER_VALUE_SPACE))
+            && (1..=1 << 40).contains(&get(HEADER_STRIPE_BUCKETS))
+            && (1..=MAX_PARTICIPANTS as u64).contains(&get(HEADER_PARTICIPANTS))
+            && (1..=MAX_CHUNKS as u64).contains(&get(HEADER_CHUNKS))
+            && chunk_bytes.is_power_of_two()
+            && (4096..=1 << 30).contains(&chunk_bytes);
+        if !in_range {
+            return None;
+        }
+        Self::derive(
+            get(HEADER_CAPACITY) as usize,
+            get(HEADER_VALUE_SPACE) as usize,
+            stripes as usize,
+            get(HEADER_STRIPE_BUCKETS) as usize,
+            get(HEADER_PARTICIPANTS) as usize,
+            get(HEADER_CHUNKS) as usize,
+            chunk_bytes as usize / WORD,
+        )
     }
 }
 

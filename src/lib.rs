@@ -194,7 +194,8 @@
 //! ```
 //!
 //! What can be opened is checked in full first, and bytes that no writer of this
-//! crate wrote are [`Error::Corrupted`], not a fault.
+//! crate wrote are [`Error::Corrupted`], not a fault. [`Options::open_damaged`] reads the
+//! entries of a table that cannot be opened any more, because its header is damaged.
 //!
 //! # Processes that die
 //!
@@ -272,6 +273,8 @@ mod options;
 mod participants;
 mod record;
 mod repair;
+#[cfg(not(loom))]
+mod salvage;
 mod segment;
 mod stats;
 mod stripe;
@@ -288,6 +291,8 @@ mod writer;
 pub use error::{Error, Result};
 pub use iter::{Iter, Keys};
 pub use options::{Options, Trust};
+#[cfg(not(loom))]
+pub use salvage::Salvage;
 pub use stats::Stats;
 pub use table::{Claim, Claimed, Table};
 #[cfg(feature = "serde")]

@@ -102,6 +102,17 @@ impl Options {
         Ok(segment)
     }
 
+    /// Maps a segment of an owner whom these options trust, whatever its header says, and
+    /// tells which codecs are expected.
+    #[cfg(not(loom))]
+    pub(crate) fn map_damaged(&self, name: &str) -> Result<(Mapping, &[u64])> {
+        check_name(name)?;
+        let admit = |owner: Owner| self.admit(name, owner).map_err(Refusal::Reason);
+        let map = Mapping::open(name, Access::ReadOnly, admit)
+            .map_err(|refusal| refusal.into_error(name, "open"))?;
+        Ok((map, &self.codecs))
+    }
+
     fn admit(&self, name: &str, owner: Owner) -> Result<()> {
         let user = sys::current_user();
         let trusted = owner.user == user

@@ -29,6 +29,10 @@
 //!   to map the segment.
 //! - `words()`: the segment. A trailing part of a word is not shown. Words
 //!   mapped read-only may only be loaded: a store is a deadly signal.
+//! - `copy_bytes(at, out)`: copies bytes of the segment, from byte `at` on. Bytes without a
+//!   page, or beyond the segment's end, are zero; where the segment is a file, none of this
+//!   is a signal, even if the file is cut meanwhile.
+//! - `bytes_present()`: how many bytes of the segment can be others than zero, at most.
 //! - `populate(range)`: makes the pages of these words present, so that no
 //!   later access to them can fail. [`std::io::ErrorKind::StorageFull`] when the
 //!   machine has no memory for them; pages that became present before that stay. A

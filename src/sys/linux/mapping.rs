@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::{self, NonNull};
 
 use rustix::fs::{Mode, OFlags, Stat, fchmod, fstat, ftruncate, lstat, open, unlink};
-use rustix::io::Errno;
+use rustix::io::{Errno, pread};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::process::{Resource, getrlimit};
 
@@ -155,6 +155,30 @@ impl Mapping {
         // aligned for words; any bits are a valid word. Other threads and
         // processes change the words at any time, which atomics allow.
         unsafe { self.words.as_ref() }
+    }
+
+    /// Copies bytes of the segment, by the file: a page that is not there is no signal.
+    pub(crate) fn copy_bytes(&self, at: usize, out: &mut [u8]) -> io::Result<()> {
+        let mut filled = 0;
+        while let Some(rest @ [_, ..]) = out.get_mut(filled..) {
+            match pread(self.descriptor.fd()?, &mut *rest, (at + filled) as u64) {
+                Ok(0) => {
+                    rest.fill(0);
+                    break;
+                }
+                Ok(more) => filled += more,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes that have pages.
+    pub(crate) fn bytes_present(&self) -> io::Result<u64> {
+        const BLOCK: u64 = 512;
+        let stat = fstat(self.descriptor.fd()?)?;
+        Ok(u64::try_from(stat.st_blocks).unwrap_or(0) * BLOCK)
     }
 
     /// The segment's owner now.

@@ -8,7 +8,7 @@ use super::companion::{Directory, Id, Record};
 use super::memory::{self, Memory};
 use super::os::{self, LockFile};
 use super::{Liveness, check_name};
-use crate::sync::{AtomicU64, process_crash_point};
+use crate::sync::{AtomicU64, Ordering, process_crash_point};
 use crate::sys::{Access, Owner, bytes_of};
 
 /// No segment is shorter: a header has this size.
@@ -160,6 +160,30 @@ impl Mapping {
     #[inline]
     pub(crate) fn words(&self) -> &[AtomicU64] {
         self.memory.words()
+    }
+
+    /// Copies bytes of the segment; beyond its end they are zero.
+    #[allow(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+    pub(crate) fn copy_bytes(&self, at: usize, out: &mut [u8]) -> io::Result<()> {
+        let skipped = at % size_of::<u64>();
+        let words = self.words().get(at / size_of::<u64>()..);
+        let bytes = words
+            .unwrap_or_default()
+            .iter()
+            .flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes());
+        for (to, from) in out
+            .iter_mut()
+            .zip(bytes.skip(skipped).chain(std::iter::repeat(0)))
+        {
+            *to = from;
+        }
+        Ok(())
+    }
+
+    /// The system does not tell which of them have pages.
+    #[allow(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+    pub(crate) fn bytes_present(&self) -> io::Result<u64> {
+        Ok(size_of_val(self.words()) as u64)
     }
 
     /// Makes the pages of these words present.

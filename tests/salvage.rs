@@ -1,0 +1,269 @@
+//! Are the entries of a table whose header is damaged still to be had?
+
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{Dice, Name, bytes, open_file, read_segment, write_at};
+use shmtable::{Error, Options, Salvage, Table, codec_id};
+use xxhash_rust::xxh3::xxh3_64;
+
+const WORD: usize = 8;
+const CHECKSUM: usize = 16;
+/// The words that tell a segment of this format from others.
+const OF_THE_FORMAT: [usize; 3] = [0, 1, 2];
+/// The words from which the places of all entries follow.
+const OF_THE_GEOMETRY: [usize; 6] = [3, 6, 7, 8, 9, 10];
+
+type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// A table, what it holds, and its bytes when they were whole.
+struct Whole {
+    name: Name,
+    bytes: Vec<u8>,
+    model: Model,
+}
+
+fn codec() -> u64 {
+    codec_id("messagepack", "messagepack+pickle")
+}
+
+impl Whole {
+    fn new(options: &Options) -> Self {
+        let name = Name::new();
+        let table = options.clone().codec(codec()).create(&name).unwrap();
+        let mut model = Model::new();
+        for number in 0..60_usize {
+            // Small entries, records, and one of several chunks.
+            let length = if number == 7 { 9000 } else { number % 40 };
+            let key = format!("key {number}{}", "x".repeat(number % 9)).into_bytes();
+            let value = bytes(number as u64, length);
+            for value in [&b"replaced"[..], &value] {
+                table.insert(&key, value).unwrap();
+            }
+            model.insert(key, value);
+        }
+        for number in (0..60).step_by(7) {
+            let key = format!("key {number}{}", "x".repeat(number % 9)).into_bytes();
+            assert!(table.remove(&key).unwrap());
+            model.remove(&key);
+        }
+        drop(table);
+        let bytes = read_segment(&name);
+        Self { name, bytes, model }
+    }
+
+    fn shapes() -> Vec<Self> {
+        let small = Options::new()
+            .capacity(100)
+            .value_space(40_000)
+            .stripes(2)
+            .chunk_size(4096)
+            .max_participants(3);
+        let usual = Options::new().capacity(10_000).max_participants(100);
+        let odd = Options::new()
+            .capacity(777)
+            .value_space(123_457)
+            .max_participants(7);
+        [small, usual, odd].iter().map(Self::new).collect()
+    }
+
+    fn word(&self, at: usize) -> u64 {
+        u64::from_le_bytes(self.bytes[at * WORD..][..WORD].try_into().unwrap())
+    }
+
+    /// Writes the table's bytes with other words, and opens what that is.
+    fn with(&self, words: &[(usize, u64)]) -> shmtable::Result<Salvage> {
+        let file = open_file(&self.name.path());
+        write_at(&file, &self.bytes[..4096], 0);
+        for (at, word) in words {
+            write_at(&file, &word.to_le_bytes(), (at * WORD) as u64);
+        }
+        Options::new().open_damaged(&self.name)
+    }
+
+    /// Wrong values for a word.
+    fn wrong(&self, at: usize) -> Vec<u64> {
+        let right = self.word(at);
+        let random = Dice::new(at as u64).below(usize::MAX) as u64;
+        [
+            0,
+            1,
+            u64::MAX,
+            random,
+            right ^ 1 << 5,
+            right ^ 1 << 40,
+            right + 1,
+        ]
+        .into_iter()
+        .filter(|wrong| *wrong != right)
+        .collect()
+    }
+}
+
+fn entries(salvage: Salvage) -> Model {
+    salvage.map(|entry| entry.unwrap()).collect()
+}
+
+#[test]
+fn a_table_that_is_whole_is_read_as_it_is() {
+    for whole in Whole::shapes() {
+        let salvage = whole.with(&[]).unwrap();
+        assert!(salvage.damage().is_empty());
+        assert_eq!(salvage.codec_id(), codec());
+        let table = Table::open(&whole.name).unwrap();
+        assert_eq!(salvage.capacity(), table.capacity());
+        let value_space = table.stats().unwrap().value_space;
+        assert_eq!(salvage.value_space(), value_space);
+        assert_eq!(entries(salvage), whole.model);
+    }
+}
+
+#[test]
+fn every_entry_is_had_whichever_word_of_the_header_is_wrong() {
+    let (mut tried, mut refused) = (0, 0);
+    for whole in Whole::shapes() {
+        for at in 0..=CHECKSUM {
+            for wrong in whole.wrong(at) {
+                let salvage = whole.with(&[(at, wrong)]);
+                let salvage = salvage.unwrap_or_else(|error| panic!("{at}, {wrong:#x}: {error}"));
+                tried += 1;
+                refused += usize::from(Table::open(&whole.name).is_err());
+                assert!(!salvage.damage().is_empty(), "{at}, {wrong:#x}");
+                assert_eq!(salvage.codec_id(), codec(), "{at}, {wrong:#x}");
+                assert_eq!(entries(salvage), whole.model, "{at}, {wrong:#x}");
+            }
+        }
+    }
+    println!("{tried} damaged headers, {refused} of them refused by open: all entries were had");
+    assert_eq!(tried, refused);
+}
+
+#[test]
+fn the_capacity_the_value_space_and_the_codec_are_found_again() {
+    for whole in Whole::shapes() {
+        for at in [4, 5, 13] {
+            for wrong in whole.wrong(at) {
+                let salvage = whole.with(&[(at, wrong)]).unwrap();
+                let found = [
+                    (4, salvage.capacity() as u64),
+                    (5, salvage.value_space() as u64),
+                    (13, salvage.codec_id()),
+                ];
+                for (at, found) in found {
+                    assert_eq!(found, whole.word(at), "word {at}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_word_does_no_harm_beside_a_wrong_checksum() {
+    for whole in Whole::shapes() {
+        for at in (0..CHECKSUM).filter(|at| *at != 13) {
+            for &wrong in &whole.wrong(at)[..2] {
+                let salvage = whole.with(&[(at, wrong), (CHECKSUM, 1)]);
+                let salvage = salvage.unwrap_or_else(|error| panic!("{at}, {wrong:#x}: {error}"));
+                let found = entries(salvage);
+                assert_eq!(found, whole.model, "word {at}, {wrong:#x}");
+            }
+        }
+    }
+}
+
+#[test]
+fn all_words_of_the_format_may_be_wrong_beside_one_of_the_geometry() {
+    for whole in Whole::shapes() {
+        for at in OF_THE_GEOMETRY {
+            for wrong in whole.wrong(at) {
+                let mut words: Vec<_> = OF_THE_FORMAT.iter().map(|at| (*at, wrong)).collect();
+                words.push((at, wrong));
+                let salvage = whole.with(&words);
+                let salvage = salvage.unwrap_or_else(|error| panic!("{at}, {wrong:#x}: {error}"));
+                assert_eq!(entries(salvage), whole.model);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_whole_header_of_another_format_is_refused() {
+    let whole = &Whole::shapes()[0];
+    let mut header = whole.bytes[..CHECKSUM * WORD].to_vec();
+    header[WORD..][..WORD].copy_from_slice(&3_u64.to_le_bytes());
+    let opened = whole.with(&[(1, 3), (CHECKSUM, xxh3_64(&header))]);
+    assert!(matches!(
+        opened,
+        Err(Error::IncompatibleFormat { found: 3, .. })
+    ));
+}
+
+#[test]
+fn a_header_of_which_nothing_is_left_is_an_error() {
+    let whole = &Whole::shapes()[0];
+    let words: Vec<_> = (0..=CHECKSUM).map(|at| (at, 0)).collect();
+    assert!(matches!(whole.with(&words), Err(Error::Corrupted { .. })));
+}
+
+#[test]
+fn what_a_cut_file_has_still_is_had() {
+    let whole = &Whole::shapes()[0];
+    whole.with(&[]).unwrap();
+    let length = whole.bytes.len() as u64;
+    for cut in [length - 4096, length / 2, 8192, 4096] {
+        open_file(&whole.name.path()).set_len(cut).unwrap();
+        let salvage = Options::new().open_damaged(&whole.name).unwrap();
+        assert!(salvage.damage().iter().any(|what| what.contains("bytes")));
+        for (key, value) in entries(salvage) {
+            assert_eq!(whole.model.get(&key), Some(&value), "{cut}");
+        }
+    }
+}
+
+#[test]
+fn records_are_had_though_the_index_does_not_lead_to_them() {
+    let whole = &Whole::shapes()[0];
+    let stripes = 512 + 8 * whole.word(8) as usize;
+    let buckets = (stripes + 8 * whole.word(6) as usize).next_multiple_of(16);
+    let words = 16 * (whole.word(6) * whole.word(7)) as usize;
+    let file = open_file(&whole.name.path());
+    write_at(&file, &vec![0; words * WORD], (buckets * WORD) as u64);
+    let mut salvage = Options::new().open_damaged(&whole.name).unwrap();
+    let found: Model = salvage.by_ref().map(|entry| entry.unwrap()).collect();
+    assert!(salvage.unsure() >= found.len() && salvage.lost() == 0);
+    // Small entries were in the index alone.
+    let records = |value: &[u8]| value.len() > 8;
+    let expected = whole.model.iter().filter(|(_, value)| records(value));
+    for (key, value) in expected {
+        assert!(found.contains_key(key), "{value:?}");
+    }
+}
+
+#[test]
+fn hostile_bytes_end_no_process_and_no_loop() {
+    let mut dice = Dice::new(5);
+    for whole in Whole::shapes() {
+        let file = open_file(&whole.name.path());
+        for round in 0..common::scaled(60) {
+            whole.with(&[]).unwrap();
+            write_at(&file, &whole.bytes, 0);
+            for _ in 0..=(round % 40) {
+                // Before the arena mostly, and anywhere.
+                let limit = if round % 3 == 0 {
+                    whole.bytes.len()
+                } else {
+                    16_384
+                };
+                let at = dice.below(limit / WORD);
+                let word = (dice.below(usize::MAX) as u64) >> dice.below(64);
+                write_at(&file, &word.to_le_bytes(), (at * WORD) as u64);
+            }
+            if let Ok(salvage) = Options::new().open_damaged(&whole.name) {
+                assert!(salvage.count() < 100_000);
+            }
+        }
+    }
+}
