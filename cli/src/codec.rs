@@ -255,7 +255,16 @@ impl Form {
                 } else {
                     value
                 };
-                Ok(notation::pack(&value))
+                let bytes = notation::pack(&value);
+                // Lengths have 32 bits, and the encoder cuts longer ones.
+                if u32::try_from(bytes.len()).is_err() {
+                    return Err(format!(
+                        "{} bytes of MessagePack are too many, the limit is {}; give them as --hex",
+                        bytes.len(),
+                        u32::MAX
+                    ));
+                }
+                Ok(bytes)
             }
             Self::Json => Ok(json.to_string().into_bytes()),
         }

@@ -26,11 +26,11 @@ class AddressSpaceFullError(Error, MemoryError):
 
 
 class KeyTooLargeError(Error, ValueError):
-    """A key is longer than the table takes."""
+    """A key is longer than the table, or its encoding, takes."""
 
 
 class ValueTooLargeError(Error, ValueError):
-    """A value could not fit the table even if it were empty."""
+    """A value could not fit the table even if it were empty, or its encoding."""
 
 
 class KeyTypeError(Error, TypeError):

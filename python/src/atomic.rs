@@ -7,16 +7,17 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::basic::CompareOp;
+use pyo3::exceptions::{PyException, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyFloat, PyInt};
+use pyo3::types::{PyFloat, PyInt};
 use shmtable::{Claimed, Error};
 
 use crate::codec::Codec;
 use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
-use crate::imports::MISSING;
-use crate::pack::{Buffer, Number};
+use crate::imports::{INDEX, MISSING, RATIONAL, REAL};
+use crate::pack::{self, Buffer, Number};
 use crate::writing::Given;
 
 /// How long to sleep before looking whether a computing process has died.
@@ -59,7 +60,7 @@ impl SharedDictBase {
     /// Adds to a number and returns the sum; a missing key counts as 0. Atomic,
     /// unlike `d[key] += n`: of many processes that add, none is lost.
     ///
-    /// Takes ints and floats, and so must the value be; with `codec="raw"` it is a
+    /// Takes ints and floats, numpy's too, and so must the value be; with `codec="raw"` it is a
     /// counter of 8 little-endian bytes.
     ///
     /// >>> d = SharedDict()
@@ -75,12 +76,12 @@ impl SharedDictBase {
         let open = self.open(py)?;
         let key = open.key(key)?;
         let n = match n.0 {
-            // A truth value counts as the number that it is.
-            Some(n) if n.is_instance_of::<PyBool>() => py.get_type::<PyInt>().call1((n,))?,
-            Some(n) => n,
+            Some(n) => match number(&n)? {
+                Some(n) => n,
+                None => return Err(no_number("n", &n)),
+            },
             None => 1_i64.into_pyobject(py)?.into_any(),
         };
-        check_number(&n)?;
         match open.codec {
             Codec::Raw => {
                 let n = n.extract::<i64>().map_err(|_| {
@@ -105,6 +106,9 @@ impl SharedDictBase {
     /// Atomic. `MISSING` stands for no value, on both sides: expected, it
     /// inserts; new, it removes.
     ///
+    /// Two values are equal if they are stored as the same bytes, or if `==` says so. So
+    /// arrays, data frames and values that hold a nan are found equal to their copies.
+    ///
     /// >>> d = SharedDict({'state': 'waiting'})
     /// >>> d.compare_exchange('state', 'waiting', 'running')
     /// True
@@ -121,12 +125,12 @@ impl SharedDictBase {
         let key = open.key(key)?;
         let missing = MISSING.get(py)?;
         let new = stored(py, &open, new)?;
+        let expected = Expected::new(py, &open, expected)?;
         loop {
             let now = open.table.get(&key).or_raise(py)?;
             let equal = match &now {
-                None => expected.is(missing),
-                Some(_) if expected.is(missing) => false,
-                Some(now) => open.to_value(py, &key, now)?.eq(expected)?,
+                None => expected.value.is(missing),
+                Some(now) => expected.equals(py, &open, &key, now)?,
             };
             if !equal {
                 return Ok(false);
@@ -213,6 +217,60 @@ impl SharedDictBase {
     }
 }
 
+/// What `compare_exchange` expects.
+struct Expected<'a, 'py> {
+    value: &'a Bound<'py, PyAny>,
+    /// As it would be stored; nothing for `MISSING`, and for what cannot be stored.
+    encoded: Option<Buffer>,
+}
+
+impl<'a, 'py> Expected<'a, 'py> {
+    fn new(py: Python<'py>, open: &Open, value: &'a Bound<'py, PyAny>) -> PyResult<Self> {
+        let encoded = match stored(py, open, value) {
+            Ok(encoded) => encoded,
+            // `==` may still find it equal to what is stored.
+            Err(error) if error.is_instance_of::<PyException>(py) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self { value, encoded })
+    }
+
+    /// Whether the value that a key has now is the expected one.
+    fn equals(&self, py: Python<'py>, open: &Open, key: &[u8], now: &[u8]) -> PyResult<bool> {
+        if self.value.is(MISSING.get(py)?) {
+            return Ok(false);
+        }
+        if self.encoded.as_deref() == Some(now) {
+            return Ok(true);
+        }
+        let value = open.to_value(py, key, now)?;
+        let equal = value
+            .rich_compare(self.value, CompareOp::Eq)
+            .and_then(|equal| equal.is_truthy());
+        match equal {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            // Arrays are compared item by item, and frames of other labels not at all.
+            Err(error)
+                if error.is_instance_of::<PyValueError>(py)
+                    || error.is_instance_of::<PyTypeError>(py) => {}
+            Err(error) => return Err(error),
+        }
+        // One value has several pickles, by how its parts were shared: that of a copy which
+        // was read is the pickle of another one.
+        match &self.encoded {
+            Some(encoded) if pack::is_pickle(encoded) && pack::is_pickle(now) => {
+                match open.value(&value) {
+                    Ok(again) => Ok(again == *encoded),
+                    Err(error) if error.is_instance_of::<PyException>(py) => Ok(false),
+                    Err(error) => Err(error),
+                }
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
 /// Adds under the lock; `None`, and nothing is changed, if the numbers are beyond
 /// what Rust code adds, or no numbers.
 fn add_plain(py: Python<'_>, open: &Open, key: &Buffer, n: Number) -> PyResult<Option<Number>> {
@@ -246,20 +304,56 @@ fn add_any<'py>(
     replace(py, open, key, |old| match old {
         None => Ok(n.clone()),
         Some(old) => {
-            check_number(&old)?;
-            old.add(n)
+            if let Some(old) = number(&old)? {
+                return old.add(n);
+            }
+            let key = open.to_key(py, key)?.repr()?;
+            Err(no_number(&format!("the value of the key {key}"), &old))
         }
     })
 }
 
-/// Refuses what is no int and no float.
-fn check_number(value: &Bound<'_, PyAny>) -> PyResult<()> {
-    if value.is_instance_of::<PyInt>() || value.is_instance_of::<PyFloat>() {
-        return Ok(());
+/// A number as the int or float that it is: truth values, subclasses, numpy's numbers, and
+/// whatever else Python takes for an index. Nothing for what is no such number.
+fn number<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = value.py();
+    if value.is_exact_instance_of::<PyInt>() || value.is_exact_instance_of::<PyFloat>() {
+        return Ok(Some(value.clone()));
     }
+    let int = py.get_type::<PyInt>();
+    if value.is_instance_of::<PyInt>() || is_numpy_bool(value)? {
+        return int.call1((value,)).map(Some);
+    }
+    match INDEX.get(py)?.call1((value,)) {
+        Ok(index) => return int.call1((index,)).map(Some),
+        Err(error) if error.is_instance_of::<PyTypeError>(py) => {}
+        Err(error) => return Err(error),
+    }
+    let real = value.is_instance(REAL.get(py)?)? && !value.is_instance(RATIONAL.get(py)?)?;
+    if real {
+        return py.get_type::<PyFloat>().call1((value,)).map(Some);
+    }
+    Ok(None)
+}
+
+/// Whether a value is a truth value of numpy's, which is no index.
+pub(crate) fn is_numpy_bool(value: &Bound<'_, PyAny>) -> PyResult<bool> {
     let name = value.get_type().fully_qualified_name()?;
-    let what = format!("add() takes ints and floats, and this is a {name}");
-    Err(errors::not_a_number(value.py(), what))
+    Ok(name == "numpy.bool" || name == "numpy.bool_")
+}
+
+#[cold]
+fn no_number(which: &str, value: &Bound<'_, PyAny>) -> PyErr {
+    match value.get_type().fully_qualified_name() {
+        Ok(name) => {
+            let message = format!(
+                "add() takes ints and floats, and {which} is a {name}; update_value() computes with \
+                 any value"
+            );
+            errors::not_a_number(value.py(), message)
+        }
+        Err(error) => error,
+    }
 }
 
 /// Replaces a value by what a function makes of it, until nobody comes between.

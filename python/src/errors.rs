@@ -7,11 +7,13 @@ use std::cell::Cell;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyRuntimeError};
+use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyMemoryError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyType};
 use shmtable::Error;
+
+use crate::pack::Role;
 
 thread_local! {
     /// What a signal handler raised while this thread waited.
@@ -210,9 +212,37 @@ pub(crate) fn bad_option(py: Python<'_>, message: String) -> PyErr {
     exception(py, "InvalidOptionError", (message,))
 }
 
+/// A part of a key or a value that `MessagePack` has no length for.
+#[cold]
+pub(crate) fn too_long(py: Python<'_>, role: Role, length: usize) -> PyErr {
+    let (class, remedy) = match role {
+        Role::Key => ("KeyTooLargeError", "store a digest of it"),
+        Role::Value => (
+            "ValueTooLargeError",
+            "store it in pieces, or in a table with codec=\"raw\"",
+        ),
+    };
+    let message = format!(
+        "the {} is too large: a part of it has the length {length}, the limit of MessagePack is \
+         {}; {remedy}",
+        role.name(),
+        u32::MAX
+    );
+    exception(py, class, (message,))
+}
+
+/// The process has no memory left for the bytes of a value.
+#[cold]
+pub(crate) fn no_memory(_: Python<'_>, bytes: usize) -> PyErr {
+    PyMemoryError::new_err(format!(
+        "no memory for {bytes} bytes of a value to be stored"
+    ))
+}
+
 /// Bytes that the table's codec cannot decode.
 #[cold]
-pub(crate) fn undecodable(py: Python<'_>, what: &str, reason: &str) -> PyErr {
+pub(crate) fn undecodable(py: Python<'_>, what: Role, reason: &str) -> PyErr {
+    let what = what.name();
     let message = format!(
         "cannot decode a {what}: {reason}; whoever wrote it used another encoding, \
          and codec=\"raw\" opens the table as plain bytes"

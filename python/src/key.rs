@@ -10,7 +10,7 @@ use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyTuple};
 use crate::codec::Codec;
 use crate::errors;
 use crate::imports::{INTEGRAL, REAL};
-use crate::pack::{self, Arrays, Buffer, NESTING, Reader};
+use crate::pack::{self, Arrays, Buffer, NESTING, Reader, Role};
 
 /// Writes the bytes that a key is found by.
 #[inline]
@@ -39,7 +39,7 @@ pub(crate) fn decode<'py>(
         bytes,
         arrays: Arrays::Tuples,
         pickles: false,
-        what: "key",
+        what: Role::Key,
     };
     reader.whole(py)
 }
@@ -47,9 +47,9 @@ pub(crate) fn decode<'py>(
 #[inline]
 fn write(out: &mut Buffer, key: &Bound<'_, PyAny>, depth: usize) -> PyResult<()> {
     if let Ok(key) = key.cast_exact::<PyString>() {
-        pack::string(out, key)
+        pack::string(out, Role::Key, key)
     } else if let Ok(key) = key.cast_exact::<PyInt>() {
-        pack::integer(out, key)
+        pack::integer(out, Role::Key, key)
     } else {
         write_rarer(out, key, depth)
     }
@@ -57,7 +57,7 @@ fn write(out: &mut Buffer, key: &Bound<'_, PyAny>, depth: usize) -> PyResult<()>
 
 fn write_rarer(out: &mut Buffer, key: &Bound<'_, PyAny>, depth: usize) -> PyResult<()> {
     if let Ok(key) = key.cast_exact::<PyBytes>() {
-        pack::bytes(out, key.as_bytes());
+        pack::bytes(key.py(), out, Role::Key, key.as_bytes())?;
     } else if let Ok(key) = key.cast_exact::<PyFloat>() {
         float(out, key)?;
     } else if let Ok(key) = key.cast_exact::<PyBool>() {
@@ -71,7 +71,7 @@ fn write_rarer(out: &mut Buffer, key: &Bound<'_, PyAny>, depth: usize) -> PyResu
                 format!("a key's tuples are nested more than {NESTING} deep"),
             ));
         };
-        pack::array(out, key.len());
+        pack::array(key.py(), out, Role::Key, key.len())?;
         for item in key.iter_borrowed() {
             write(out, &item, depth)?;
         }
@@ -95,7 +95,7 @@ fn float(out: &mut Buffer, key: &Bound<'_, PyFloat>) -> PyResult<()> {
         pack::signed(out, value as i64);
     } else {
         let whole = key.py().get_type::<PyInt>().call1((key,))?;
-        pack::integer(out, whole.cast::<PyInt>()?)?;
+        pack::integer(out, Role::Key, whole.cast::<PyInt>()?)?;
     }
     Ok(())
 }

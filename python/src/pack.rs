@@ -55,25 +55,71 @@ pub(crate) fn float(out: &mut Buffer, value: f64) {
     written(rmp::encode::write_f64(out, value));
 }
 
-pub(crate) fn bytes(out: &mut Buffer, value: &[u8]) {
-    written(rmp::encode::write_bin(out, value));
+/// What bytes are written for, or read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Key,
+    Value,
 }
 
-pub(crate) fn array(out: &mut Buffer, length: usize) -> bool {
-    u32::try_from(length).is_ok_and(|length| rmp::encode::write_array_len(out, length).is_ok())
+impl Role {
+    /// For messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Value => "value",
+        }
+    }
 }
 
-pub(crate) fn map(out: &mut Buffer, length: usize) -> bool {
-    u32::try_from(length).is_ok_and(|length| rmp::encode::write_map_len(out, length).is_ok())
+/// Bytes from which on room is asked for in a way that may be refused.
+const LARGE: usize = 1 << 16;
+
+/// A length as `MessagePack` holds it, in 32 bits. Every length goes through here.
+#[inline]
+fn length(py: Python<'_>, role: Role, length: usize) -> PyResult<u32> {
+    u32::try_from(length).map_err(|_| errors::too_long(py, role, length))
 }
 
-pub(crate) fn extension(out: &mut Buffer, kind: i8, content: &[u8]) -> bool {
-    let Ok(length) = u32::try_from(content.len()) else {
-        return false;
-    };
+/// Appends a part of a given length, whose head is written.
+#[inline]
+fn append(py: Python<'_>, out: &mut Buffer, part: &[u8]) -> PyResult<()> {
+    if part.len() >= LARGE && out.try_reserve(part.len()).is_err() {
+        return Err(errors::no_memory(py, part.len()));
+    }
+    out.extend_from_slice(part);
+    Ok(())
+}
+
+#[inline]
+pub(crate) fn bytes(py: Python<'_>, out: &mut Buffer, role: Role, value: &[u8]) -> PyResult<()> {
+    let length = length(py, role, value.len())?;
+    written(rmp::encode::write_bin_len(out, length));
+    append(py, out, value)
+}
+
+pub(crate) fn array(py: Python<'_>, out: &mut Buffer, role: Role, items: usize) -> PyResult<()> {
+    let items = length(py, role, items)?;
+    written(rmp::encode::write_array_len(out, items));
+    Ok(())
+}
+
+pub(crate) fn map(py: Python<'_>, out: &mut Buffer, entries: usize) -> PyResult<()> {
+    let entries = length(py, Role::Value, entries)?;
+    written(rmp::encode::write_map_len(out, entries));
+    Ok(())
+}
+
+pub(crate) fn extension(
+    py: Python<'_>,
+    out: &mut Buffer,
+    role: Role,
+    kind: i8,
+    content: &[u8],
+) -> PyResult<()> {
+    let length = length(py, role, content.len())?;
     written(rmp::encode::write_ext_meta(out, length, kind));
-    out.extend_from_slice(content);
-    true
+    append(py, out, content)
 }
 
 /// Whether bytes of a value are a pickle's.
@@ -97,51 +143,57 @@ pub(crate) fn is_pickle(value: &[u8]) -> bool {
 
 /// A string, with lone surrogates or without.
 #[inline]
-pub(crate) fn string(out: &mut Buffer, value: &Bound<'_, PyString>) -> PyResult<()> {
+pub(crate) fn string(out: &mut Buffer, role: Role, value: &Bound<'_, PyString>) -> PyResult<()> {
     match value.to_str() {
         // The shortest form, without the detours of a writer: most keys are short.
         Ok(text) if text.len() < 32 => {
             out.push(Marker::FixStr(text.len() as u8).to_u8());
             out.extend_from_slice(text.as_bytes());
         }
-        Ok(text) => written(rmp::encode::write_str(out, text)),
-        Err(_) => surrogates(out, value)?,
+        Ok(text) => {
+            let length = length(value.py(), role, text.len())?;
+            written(rmp::encode::write_str_len(out, length));
+            append(value.py(), out, text.as_bytes())?;
+        }
+        Err(_) => surrogates(out, role, value)?,
     }
     Ok(())
 }
 
 #[cold]
-fn surrogates(out: &mut Buffer, value: &Bound<'_, PyString>) -> PyResult<()> {
+fn surrogates(out: &mut Buffer, role: Role, value: &Bound<'_, PyString>) -> PyResult<()> {
     let py = value.py();
     let encode = intern!(py, "encode");
     let encoded = value.call_method1(encode, ("utf-8", "surrogatepass"))?;
-    extension(out, SURROGATES, encoded.cast::<PyBytes>()?.as_bytes());
-    Ok(())
+    let content = encoded.cast::<PyBytes>()?.as_bytes();
+    extension(py, out, role, SURROGATES, content)
 }
 
 /// An integer of any size.
 #[inline]
-pub(crate) fn integer(out: &mut Buffer, value: &Bound<'_, PyInt>) -> PyResult<()> {
+pub(crate) fn integer(out: &mut Buffer, role: Role, value: &Bound<'_, PyInt>) -> PyResult<()> {
     match value.extract::<i64>() {
         Ok(value) => signed(out, value),
-        Err(_) => large_integer(out, value)?,
+        Err(_) => large_integer(out, role, value)?,
     }
     Ok(())
 }
 
 #[cold]
-fn large_integer(out: &mut Buffer, value: &Bound<'_, PyInt>) -> PyResult<()> {
+fn large_integer(out: &mut Buffer, role: Role, value: &Bound<'_, PyInt>) -> PyResult<()> {
     if let Ok(value) = value.extract::<u64>() {
         written(rmp::encode::write_uint(out, value));
         return Ok(());
     }
     let py = value.py();
     let bits: usize = value.call_method0(intern!(py, "bit_length"))?.extract()?;
+    // Before as many bytes are made.
+    length(py, role, bits / 8 + 1)?;
     let signed = PyDict::new(py);
     signed.set_item("signed", true)?;
     let encoded = value.call_method("to_bytes", (bits / 8 + 1, "big"), Some(&signed))?;
-    extension(out, INTEGER, encoded.cast::<PyBytes>()?.as_bytes());
-    Ok(())
+    let content = encoded.cast::<PyBytes>()?.as_bytes();
+    extension(py, out, role, INTEGER, content)
 }
 
 /// What a reader makes of arrays.
@@ -160,7 +212,7 @@ pub(crate) struct Reader<'a> {
     /// Whether a pickle may be loaded.
     pub(crate) pickles: bool,
     /// For messages.
-    pub(crate) what: &'static str,
+    pub(crate) what: Role,
 }
 
 impl<'a> Reader<'a> {

@@ -10,7 +10,7 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyT
 use crate::codec::Codec;
 use crate::errors;
 use crate::imports::{DUMPS, FROM_JSON, LOADS, PICKLING_ERROR, TO_JSON};
-use crate::pack::{self, Arrays, Buffer, NESTING, Reader};
+use crate::pack::{self, Arrays, Buffer, NESTING, Reader, Role};
 
 /// The protocol that pickles are written in.
 const PROTOCOL: u8 = 5;
@@ -25,10 +25,12 @@ pub(crate) fn encode(codec: Codec, pickles: bool, value: &Bound<'_, PyAny>) -> P
                 out: &mut out,
                 exact: codec == Codec::Pickle,
                 seen: HashSet::new(),
+                refused: None,
             };
             if !writer.value(value, NESTING)? {
                 if codec == Codec::MessagePack {
-                    return Err(unspeakable(value, "MessagePack"));
+                    let part = writer.refused.as_ref().unwrap_or(value);
+                    return Err(not_messagepack(value, part));
                 }
                 out.clear();
                 pickle(&mut out, pickles, value)?;
@@ -41,7 +43,14 @@ pub(crate) fn encode(codec: Codec, pickles: bool, value: &Bound<'_, PyAny>) -> P
         }
         Codec::Raw => match value.cast::<PyBytes>() {
             Ok(bytes) => out.extend_from_slice(bytes.as_bytes()),
-            Err(_) => return Err(unspeakable(value, "bytes, as codec=\"raw\" takes them")),
+            Err(_) => {
+                return Err(unspeakable(
+                    value,
+                    "bytes",
+                    "",
+                    "encode it first: codec=\"raw\" takes bytes",
+                ));
+            }
         },
     }
     Ok(out)
@@ -60,7 +69,7 @@ pub(crate) fn decode<'py>(
             bytes,
             arrays: Arrays::Lists,
             pickles: pickles && codec == Codec::Pickle,
-            what: "value",
+            what: Role::Value,
         }
         .whole(py),
         Codec::Json => {
@@ -69,7 +78,7 @@ pub(crate) fn decode<'py>(
                 let refused = error.is_instance_of::<PyValueError>(py)
                     || error.is_instance_of::<PyRecursionError>(py);
                 if refused {
-                    errors::undecodable(py, "value", &error.value(py).to_string())
+                    errors::undecodable(py, Role::Value, &error.value(py).to_string())
                 } else {
                     error
                 }
@@ -109,22 +118,58 @@ fn pickle(out: &mut Buffer, allowed: bool, value: &Bound<'_, PyAny>) -> PyResult
     }
     let pickle = DUMPS.get(py)?.call1((value, PROTOCOL));
     let pickle = pickle.map_err(|error| wrapped(value, "a pickle", error))?;
-    if pack::extension(out, pack::PICKLE, pickle.cast::<PyBytes>()?.as_bytes()) {
-        Ok(())
-    } else {
-        Err(unspeakable(value, "a pickle of less than 4 GiB"))
+    let content = pickle.cast::<PyBytes>()?.as_bytes();
+    pack::extension(py, out, Role::Value, pack::PICKLE, content)
+}
+
+/// A value that an encoding has no form for, with the reason and the remedy.
+#[cold]
+fn unspeakable(value: &Bound<'_, PyAny>, encoding: &str, reason: &str, remedy: &str) -> PyErr {
+    match value.get_type().fully_qualified_name() {
+        Ok(name) => {
+            let because = if reason.is_empty() { "" } else { ": " };
+            let message = format!(
+                "cannot store a value of type {name} as {encoding}{because}{reason}; {remedy}"
+            );
+            errors::bad_value(value.py(), message)
+        }
+        Err(error) => error,
     }
 }
 
-/// A value that an encoding has no form for.
 #[cold]
-fn unspeakable(value: &Bound<'_, PyAny>, encoding: &str) -> PyErr {
-    match value.get_type().fully_qualified_name() {
-        Ok(name) => errors::bad_value(
-            value.py(),
-            format!("cannot store a value of type {name} as {encoding}"),
-        ),
-        Err(error) => error,
+fn not_messagepack(value: &Bound<'_, PyAny>, part: &Bound<'_, PyAny>) -> PyErr {
+    let kind = match part.get_type().fully_qualified_name() {
+        Ok(kind) => kind,
+        Err(error) => return error,
+    };
+    let nested = part.is_instance_of::<PyList>()
+        || part.is_instance_of::<PyTuple>()
+        || part.is_instance_of::<PyDict>();
+    let reason = if nested {
+        format!("it is nested more than {NESTING} deep")
+    } else if part.is(value) {
+        String::new()
+    } else {
+        format!("it holds a {kind}")
+    };
+    let remedy = "MessagePack takes None, bool, int, float, str, bytes, and lists, tuples and dicts of \
+                  these; convert it, or use codec=\"pickle\"";
+    unspeakable(value, "MessagePack", &reason, remedy)
+}
+
+/// What to do about a value that an encoder refused.
+fn remedy(value: &Bound<'_, PyAny>, encoding: &str) -> &'static str {
+    if encoding == "JSON" {
+        "JSON takes None, bool, int, finite float, str, and lists, tuples and dicts of these; convert \
+         it, or use a table with codec=\"pickle\" or \"msgpack\""
+    } else if value.hasattr("__await__").unwrap_or(false) {
+        "await it, and store its result"
+    } else if value.hasattr("__next__").unwrap_or(false) {
+        "store a list of what it gives"
+    } else {
+        "store data: a pickle takes functions and classes that a module has by name, and no lambda, no \
+         lock, no file"
     }
 }
 
@@ -141,28 +186,28 @@ fn wrapped(value: &Bound<'_, PyAny>, encoding: &str, error: PyErr) -> PyErr {
     if !refused {
         return error;
     }
-    let ours = unspeakable(value, encoding);
+    let reason = error.value(py).to_string();
+    let ours = unspeakable(value, encoding, &reason, remedy(value, encoding));
     ours.set_cause(py, Some(error));
     ours
 }
 
 /// Writes what `MessagePack` can say.
-struct Writer<'o> {
+struct Writer<'o, 'py> {
     out: &'o mut Buffer,
     /// Whether what is read back must be the very same type: then tuples and
     /// subclasses cannot be said, nor one list in two places.
     exact: bool,
     /// The lists and dicts on the way, by their addresses.
     seen: HashSet<usize>,
+    /// The part that cannot be said.
+    refused: Option<Bound<'py, PyAny>>,
 }
 
-impl Writer<'_> {
+impl<'py> Writer<'_, 'py> {
     /// A value as one of a type: the very type, or a subclass too.
     #[inline]
-    fn is<'a, 'py, T: PyTypeInfo>(
-        &self,
-        value: &'a Bound<'py, PyAny>,
-    ) -> Option<&'a Bound<'py, T>> {
+    fn is<'a, T: PyTypeInfo>(&self, value: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, T>> {
         if self.exact {
             value.cast_exact().ok()
         } else {
@@ -172,18 +217,19 @@ impl Writer<'_> {
 
     /// `false`: it cannot be said, and a part of it may have been written.
     #[inline]
-    fn value(&mut self, value: &Bound<'_, PyAny>, depth: usize) -> PyResult<bool> {
+    fn value(&mut self, value: &Bound<'py, PyAny>, depth: usize) -> PyResult<bool> {
+        let py = value.py();
         if let Some(value) = self.is::<PyString>(value) {
-            pack::string(self.out, value)?;
+            pack::string(self.out, Role::Value, value)?;
         } else if let Ok(value) = value.cast_exact::<PyBool>() {
             // Before integers, of which it is a subclass.
             pack::boolean(self.out, value.is_true());
         } else if let Some(value) = self.is::<PyInt>(value) {
-            pack::integer(self.out, value)?;
+            pack::integer(self.out, Role::Value, value)?;
         } else if let Some(value) = self.is::<PyFloat>(value) {
             pack::float(self.out, value.value());
         } else if let Some(value) = self.is::<PyBytes>(value) {
-            pack::bytes(self.out, value.as_bytes());
+            pack::bytes(py, self.out, Role::Value, value.as_bytes())?;
         } else if value.is_none() {
             pack::nil(self.out);
         } else if let Some(list) = self.is::<PyList>(value) {
@@ -195,9 +241,15 @@ impl Writer<'_> {
         {
             return self.array(value, || tuple.iter().collect(), depth);
         } else {
-            return Ok(false);
+            return Ok(self.refuse(value));
         }
         Ok(true)
+    }
+
+    #[cold]
+    fn refuse(&mut self, part: &Bound<'py, PyAny>) -> bool {
+        self.refused = Some(part.clone());
+        false
     }
 
     /// One level down, unless that is too deep or it was there before.
@@ -206,20 +258,18 @@ impl Writer<'_> {
         (first || !self.exact).then(|| depth.checked_sub(1))?
     }
 
-    fn array<'py>(
+    fn array(
         &mut self,
         container: &Bound<'py, PyAny>,
         items: impl FnOnce() -> Vec<Bound<'py, PyAny>>,
         depth: usize,
     ) -> PyResult<bool> {
         let Some(depth) = self.enter(container, depth) else {
-            return Ok(false);
+            return Ok(self.refuse(container));
         };
         // Collected first: another thread may change the list meanwhile.
         let items = items();
-        if !pack::array(self.out, items.len()) {
-            return Ok(false);
-        }
+        pack::array(container.py(), self.out, Role::Value, items.len())?;
         for item in items {
             if !self.value(&item, depth)? {
                 return Ok(false);
@@ -228,17 +278,15 @@ impl Writer<'_> {
         Ok(true)
     }
 
-    fn map(&mut self, map: &Bound<'_, PyDict>, depth: usize) -> PyResult<bool> {
+    fn map(&mut self, map: &Bound<'py, PyDict>, depth: usize) -> PyResult<bool> {
         let Some(depth) = self.enter(map.as_any(), depth) else {
-            return Ok(false);
+            return Ok(self.refuse(map.as_any()));
         };
         // A copy, because another thread may change the dict meanwhile.
         let items = map.items();
-        if !pack::map(self.out, items.len()) {
-            return Ok(false);
-        }
+        pack::map(map.py(), self.out, items.len())?;
         for item in items.iter() {
-            let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
+            let (key, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = item.extract()?;
             if !self.value(&key, depth)? || !self.value(&value, depth)? {
                 return Ok(false);
             }

@@ -63,7 +63,7 @@ ERRORS: dict[str, tuple[type[Exception], str]] = {
     "KeyTypeError": (TypeError, r"a key is a str, bytes, .* not a .*; use .* such as str\(key\)"),
     "LockTimeoutError": (TimeoutError, "waited 50ms for a lock held by participant .*; .* lock_timeout"),
     "MissingKeyError": (KeyError, "^'missing'$"),
-    "NotANumberError": (TypeError, r"add\(\) takes ints and floats, and this is a str"),
+    "NotANumberError": (TypeError, r"add\(\) .*, and the value of the key .text. is a str; update_value"),
     "NotFoundError": (FileNotFoundError, 'there is no table named "no-such-table"; create it'),
     "PickleRefusedError": (ValueError, "refused to store a pickle: .*; pass allow_pickle=True"),
     "ReadOnlyError": (PermissionError, "this handle is read-only; open the table"),

@@ -1,5 +1,6 @@
 //! Any serde type, as `MessagePack`.
 
+use std::io::{self, Write};
 use std::marker::PhantomData;
 
 use serde::Serialize;
@@ -18,8 +19,8 @@ const WITH_PICKLES: &str = "messagepack+pickle";
 /// Encoding and decoding allocate. The codec's name is `messagepack` whatever
 /// `T` is: a table does not know its `T`, and a value that does not fit is an
 /// [`Error::Codec`](crate::Error::Codec) when it is read. So is one with bytes
-/// left over at its end, and one that is nested more than 128 deep; neither is
-/// ever written.
+/// left over at its end, one that is nested more than 128 deep, and one with a string
+/// or bytes of 4 GiB or more; none of them is ever written.
 ///
 /// # Together with Python
 ///
@@ -77,6 +78,10 @@ impl<T: Serialize + DeserializeOwned> Codec for MessagePack<T> {
 
     fn encode(item: &T) -> Result<Vec<u8>, BoxedError> {
         let bytes = rmp_serde::to_vec_named(item)?;
+        if u32::try_from(bytes.len()).is_err() {
+            // Written once more, because a length that was cut cannot be seen afterwards.
+            item.serialize(&mut rmp_serde::Serializer::new(Lengths).with_struct_map())?;
+        }
         check(&bytes)?;
         Ok(bytes)
     }
@@ -84,6 +89,27 @@ impl<T: Serialize + DeserializeOwned> Codec for MessagePack<T> {
     fn decode(bytes: &[u8]) -> Result<T, BoxedError> {
         check(bytes)?;
         Ok(rmp_serde::from_slice(bytes)?)
+    }
+}
+
+/// Refuses strings and bytes that are longer than `MessagePack`'s lengths of 32 bits, to which
+/// the encoder cuts their length. (It cuts those of arrays too; [`check`] finds their surplus.)
+struct Lengths;
+
+impl Write for Lengths {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        if u32::try_from(part.len()).is_ok() {
+            return Ok(part.len());
+        }
+        let length = part.len();
+        Err(io::Error::other(format!(
+            "a part of it has {length} bytes, the limit of MessagePack is {}; store it in pieces",
+            u32::MAX
+        )))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -178,9 +204,20 @@ fn head(bytes: &[u8]) -> Option<(u64, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::{NESTING, check};
+    use super::{Lengths, NESTING, check};
+    use std::io::Write;
 
     const CUT: &str = "it is cut off or no MessagePack";
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn parts_of_4_gib_are_refused_and_those_below_are_not() {
+        // Zeros that nobody looks at have no memory.
+        let part = vec![0; 1 << 32];
+        let refused = Lengths.write_all(&part).unwrap_err().to_string();
+        assert!(refused.contains("4294967296 bytes, the limit"), "{refused}");
+        Lengths.write_all(&part[1..]).unwrap();
+    }
 
     #[test]
     fn every_first_byte_is_measured_as_the_specification_says() {
