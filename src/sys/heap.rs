@@ -331,6 +331,10 @@ pub(crate) fn unlink(_name: &str) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+pub(crate) fn rename(_from: &str, _to: &str, _replace: bool) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 #[allow(clippy::unnecessary_wraps)]
 pub(crate) fn list() -> io::Result<Vec<String>> {
     Ok(Vec::new())

@@ -61,7 +61,8 @@
 //!   want of an answer.
 //! - dropping it lets go of all bytes.
 //!
-//! Functions: `unlink(name)`, `list()` (the names of all segments), `random()`
+//! Functions: `unlink(name)`; `rename(from, to, replace)`, in one step
+//! ([`std::io::ErrorKind::Unsupported`] where that cannot be done); `list()` (the names of all segments), `random()`
 //! (64 bits nobody can guess), `current_user()`; and the constant `MAX_NAME`, the
 //! longest name in bytes.
 

@@ -193,6 +193,60 @@ impl Table {
         sys::unlink(name).map_err(|source| system_error(source, name, "unlink"))
     }
 
+    /// Gives a table another name, in one step: whoever opens a table by either name finds
+    /// it under one of them. Handles that are open go on using it.
+    ///
+    /// An anonymous table is no longer removed by its creator then, but counts as an
+    /// [orphan](Self::is_orphan) as soon as nobody uses it. [`name`](Self::name) of handles
+    /// that are open stays what it was.
+    ///
+    /// ```
+    /// # #[cfg(target_os = "linux")]
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Error, Options, Table};
+    ///
+    /// # let (old, new) = (&format!("doc-old-{}", std::process::id()), &format!("doc-new-{}", std::process::id()));
+    /// Options::new().capacity(100).create(old)?.insert(b"k", b"1")?;
+    /// Table::rename(old, new)?;
+    /// assert_eq!(Table::open(new)?.get(b"k")?, Some(b"1".to_vec()));
+    /// assert!(matches!(Table::open(old), Err(Error::NotFound { .. })));
+    /// # Table::unlink(new)?;
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(target_os = "linux"))]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// `NotFound`; `AlreadyExists` if there is a table of the new name, see
+    /// [`rename_or_replace`](Self::rename_or_replace); `PermissionDenied`, `InvalidName`;
+    /// `System`, of kind [`Unsupported`](std::io::ErrorKind::Unsupported) on Windows and macOS.
+    pub fn rename(from: &str, to: &str) -> Result<()> {
+        Self::rename_with(from, to, false)
+    }
+
+    /// Gives a table another name, as [`rename`](Self::rename), and takes it away from the
+    /// table that has it, if there is one. Whoever has that one open goes on using it, as
+    /// after [`unlink`](Self::unlink).
+    ///
+    /// So a table that was filled under a name of its own replaces another one at once:
+    /// whoever opens the name finds the one or the other.
+    ///
+    /// # Errors
+    /// As [`rename`](Self::rename), without `AlreadyExists`.
+    pub fn rename_or_replace(from: &str, to: &str) -> Result<()> {
+        Self::rename_with(from, to, true)
+    }
+
+    fn rename_with(from: &str, to: &str, replace: bool) -> Result<()> {
+        check_name(from)?;
+        check_name(to)?;
+        sys::rename(from, to, replace).map_err(|source| {
+            let taken = source.kind() == std::io::ErrorKind::AlreadyExists;
+            system_error(source, if taken { to } else { from }, "rename")
+        })
+    }
+
     /// The names of all tables on this machine, in no order.
     ///
     /// ```

@@ -7,6 +7,8 @@
 
 use std::io;
 
+use rustix::fs::{CWD, RenameFlags, link, renameat_with};
+use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 mod alone;
@@ -49,6 +51,24 @@ fn path_of(name: &str) -> io::Result<String> {
 /// Removes the name of a segment. Whoever has it mapped keeps it.
 pub(crate) fn unlink(name: &str) -> io::Result<()> {
     Ok(rustix::fs::unlink(path_of(name)?)?)
+}
+
+/// Gives the segment `from` the name `to`, in one step; [`io::ErrorKind::AlreadyExists`] if
+/// that is taken and is not to be replaced.
+pub(crate) fn rename(from: &str, to: &str, replace: bool) -> io::Result<()> {
+    let (from, to) = (path_of(from)?, path_of(to)?);
+    if replace {
+        return Ok(rustix::fs::rename(from, to)?);
+    }
+    match renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE) {
+        // A file system or a kernel without exclusive renaming: it has both names for a
+        // moment, and never none.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            link(&from, &to)?;
+            Ok(rustix::fs::unlink(&from)?)
+        }
+        renamed => Ok(renamed?),
+    }
 }
 
 /// The names of all segments, sorted.

@@ -97,6 +97,14 @@ pub(crate) fn unlink(name: &str) -> io::Result<()> {
     directory.take_away(name, &record)
 }
 
+/// Cannot be done: the companion file has the name inside, and its locks are those of the
+/// handles, so another file cannot take its place.
+pub(crate) fn rename(from: &str, to: &str, _replace: bool) -> io::Result<()> {
+    check_name(from)?;
+    check_name(to)?;
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// The names of all segments, sorted.
 pub(crate) fn list() -> io::Result<Vec<String>> {
     let directory = Directory::open()?;
