@@ -109,7 +109,9 @@ impl Options {
     }
 
     /// The number of entries that the table must take: any so many distinct keys
-    /// fit (the chance that some do not is below 10^-12). A few more may fit.
+    /// fit (the chance that some do not is below 10^-12). More may fit, in a
+    /// small table several times as many, and which keys do is chance: where one is refused
+    /// another may still fit.
     ///
     /// Costs about 8 bytes of memory for each entry at creation (more in a small
     /// table); the rest comes with use.

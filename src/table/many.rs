@@ -41,8 +41,9 @@ impl Table {
     /// All entries, in no order, while others read and write.
     ///
     /// An entry that is there from beginning to end is seen exactly once, with a
-    /// value that it had at some moment; one that comes or goes meanwhile may be
-    /// seen or not. Takes no lock.
+    /// value that it had at some moment. One that comes or goes meanwhile may be
+    /// seen or not, and one that is removed and inserted again may be seen twice: it
+    /// may get a place that the pass has yet to reach. Takes no lock.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -156,6 +157,9 @@ impl Table {
 
     /// Removes all entries, stripe by stripe: what others insert meanwhile may
     /// stay.
+    ///
+    /// The table keeps its memory, for new entries; it is given back when the last
+    /// handle of an unlinked table is closed.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {

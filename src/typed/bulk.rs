@@ -83,8 +83,8 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// The entries, in no order.
     ///
     /// Takes no lock, and the table may change meanwhile: an entry that is
-    /// there throughout is seen exactly once; see
-    /// [`Table::iter`](crate::Table::iter).
+    /// there throughout is seen exactly once, and one that is removed and inserted
+    /// again may be seen twice; see [`Table::iter`](crate::Table::iter).
     ///
     /// # Errors
     /// An item is [`Error::Codec`](crate::Error::Codec) if that entry cannot be decoded, and the
