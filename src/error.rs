@@ -195,6 +195,26 @@ pub enum Error {
     )]
     Reentrant,
 
+    /// Computations of values wait for each other's values.
+    #[error(
+        "a deadlock: this wait for a value that somebody computes can never end, for that \
+         computation waits for one of the caller's own; compute one of them without asking for \
+         the other, or ask for keys in one order everywhere"
+    )]
+    #[non_exhaustive]
+    Deadlock,
+
+    /// Somebody else computes a value, and has not finished in time.
+    #[error(
+        "waited {timeout:?} for a value that somebody else computes; its process lives, but may be \
+         stuck: try again, wait longer, or store the value with insert, which needs no claim"
+    )]
+    #[non_exhaustive]
+    ClaimTimeout {
+        /// How long was waited.
+        timeout: Duration,
+    },
+
     /// All participant slots are taken by living handles.
     #[error(
         "all {limit} participant slots are taken by living handles; close some, open read-only, \

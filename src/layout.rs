@@ -119,6 +119,10 @@ pub(crate) const READERS_BYTE: u64 = 0;
 /// plus the upper 62 bits of the key's hash.
 pub(crate) const CLAIM_BYTES: u64 = 1 << 62;
 
+/// The first of the bytes whose lock says what the holder of a claim waits for: this
+/// plus 30 bits of each of the two claims.
+pub(crate) const WAIT_BYTES: u64 = 1 << 60;
+
 /// Chunks kept back for cleaning.
 pub(crate) const RESERVED_CHUNKS: usize = if cfg!(loom) { 1 } else { 4 };
 /// Bytes a record may need above its key and its value: its header and two
@@ -199,6 +203,7 @@ mod tests {
             HEADER_CREATED HEADER_FLAGS HEADER_CHECKSUM HEADER_POPULATED HEADER_TAKE_OVERS
             HEADER_CLEANINGS FLAG_ANONYMOUS
             PARTICIPANT_STATE PARTICIPANT_PID PARTICIPANT_SINCE READERS_BYTE CLAIM_BYTES
+            WAIT_BYTES
             STRIPE_LOCK STRIPE_EVENT STRIPE_ENTRIES STRIPE_CONTENDED STRIPE_ACQUIRED
             CHUNK_CURSOR CHUNK_LIVE CHUNK_RUN
         }

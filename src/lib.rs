@@ -141,12 +141,13 @@
 //!
 //! [`Table::get_or_insert_with`] computes a value that is not there. Of all threads of
 //! all processes that ask for it at the same time, one computes; if it dies, another
-//! one takes its place.
+//! one takes its place. [`Table::get_or_claim`] and [`Table::claim`] are the parts that it
+//! is made of: for computations in steps, and for queues of work.
 //!
 //! ```
 //! # fn main() -> shmtable::Result<()> {
 //! # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
-//! let square = table.get_or_insert_with(b"7", || Ok(b"49".to_vec()))?;
+//! let square = table.get_or_insert_with(b"7", || "49")?;
 //! assert_eq!(square, b"49");
 //! # Ok(())
 //! # }
@@ -256,6 +257,7 @@ mod arena;
 mod at_once;
 mod check;
 mod chunk;
+mod claims;
 mod clean;
 mod error;
 mod geometry;
@@ -294,7 +296,7 @@ pub use options::{Options, Trust};
 #[cfg(not(loom))]
 pub use salvage::Salvage;
 pub use stats::Stats;
-pub use table::{Claim, Claimed, Table};
+pub use table::{Claim, Claimed, OtherClaim, Table};
 #[cfg(feature = "serde")]
 pub use typed::MessagePack;
 pub use typed::{BoxedError, Codec, TypedTable, codec_id};

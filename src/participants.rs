@@ -115,6 +115,11 @@ impl Participant {
         })
     }
 
+    /// What shows that it lives, and holds its claims.
+    pub(crate) fn liveness(&self) -> &Liveness {
+        &self.liveness
+    }
+
     pub(crate) fn id(&self) -> OwnerId {
         self.id
     }

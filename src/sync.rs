@@ -38,6 +38,12 @@ impl<T> Mutex<T> {
     }
 }
 
+/// Storage of threads, which in a model are loom's.
+#[cfg(loom)]
+pub(crate) use loom::thread_local;
+#[cfg(not(loom))]
+pub(crate) use std::thread_local;
+
 /// Tells the processor, or loom, that this thread waits for another one.
 pub(crate) fn spin_hint() {
     #[cfg(not(loom))]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::arena::Arena;
 use crate::at_once::Streak;
+use crate::claims::Claims;
 use crate::error::{Error, Result};
 use crate::holder::Holder;
 use crate::index::locked::Locked;
@@ -20,6 +21,7 @@ pub(crate) struct Writer {
     holder: Holder,
     pub(crate) arena: Arena,
     pub(crate) streak: Streak,
+    pub(crate) claims: Claims,
 }
 
 impl Writer {
@@ -35,6 +37,7 @@ impl Writer {
             },
             arena: Arena::new(),
             streak: Streak::new(),
+            claims: Claims::new(),
         })
     }
 

@@ -35,7 +35,7 @@ fn mine(table: &Table, key: &[u8]) -> Claim {
 #[track_caller]
 fn others(table: &Table, key: &[u8]) {
     let found = table.get_or_claim(key).unwrap();
-    assert!(matches!(found, Claimed::Others), "{found:?}");
+    assert!(matches!(found, Claimed::Others(_)), "{found:?}");
 }
 
 #[track_caller]
@@ -97,9 +97,9 @@ fn threads_compute_each_value_once_and_all_get_it() {
                             .map(|number| {
                                 let compute = || {
                                     computations[number].fetch_add(1, Ordering::Relaxed);
-                                    Ok(bytes((number * THREADS + thread) as u64, number % 300))
+                                    bytes((number * THREADS + thread) as u64, number % 300)
                                 };
-                                table.get_or_insert_with(&key(number), compute).unwrap()
+                                table.get_or_insert_with(key(number), compute).unwrap()
                             })
                             .collect()
                     })
@@ -130,11 +130,11 @@ fn another_takes_the_place(fails: impl FnOnce() -> Result<Vec<u8>> + Send) {
     common::scope(|scope| {
         let mut waiter = None;
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            named.get_or_insert_with(b"k", || {
+            named.get_or_try_insert_with(b"k", LIMIT, || {
                 waiter = Some(scope.spawn(|| {
                     waits.get_or_insert_with(b"k", || {
-                        assert_eq!(waits.get(b"k")?, None, "a failure stores nothing");
-                        Ok(b"by another".to_vec())
+                        assert_eq!(waits.get(b"k").unwrap(), None, "a failure stores nothing");
+                        b"by another"
                     })
                 }));
                 eventually("the other one waits", || sleeps.load(Ordering::Relaxed) > 0);
@@ -166,17 +166,11 @@ fn another_computes_if_the_first_one_panics() {
 fn a_failed_computation_stores_nothing_and_the_next_may_try() {
     let named = Named::create(&Options::new().capacity(10));
     for _ in 0..100 {
-        let failed = named.get_or_insert_with(b"k", || Err(refusal()));
+        let failed = named.get_or_try_insert_with(b"k", LIMIT, || Err::<&str, _>(refusal()));
         assert!(matches!(failed, Err(Error::Codec { .. })), "{failed:?}");
     }
-    // A value that has no room fails in the same way.
-    let failed = named.get_or_insert_with(b"k", || Ok(bytes(1, 1 << 20)));
-    assert!(
-        matches!(failed, Err(Error::ValueTooLarge { .. })),
-        "{failed:?}"
-    );
     assert!(named.is_empty());
-    let found = named.get_or_insert_with(b"k", || Ok(b"at last".to_vec()));
+    let found = named.get_or_insert_with(b"k", || b"at last");
     assert_eq!(found.unwrap(), b"at last");
 }
 
@@ -188,9 +182,9 @@ fn processes_compute_each_value_once() {
         let mut computed = Vec::new();
         role.wait_for_start();
         for number in 0..keys {
-            let found = table.get_or_insert_with(&key(number), || {
+            let found = table.get_or_insert_with(key(number), || {
                 computed.push(number);
-                Ok(role.argument(1).into())
+                role.argument(1)
             });
             assert!(!found.unwrap().is_empty());
         }
@@ -227,7 +221,7 @@ fn compute(role: &common::Role) {
     let found = role.open().get_or_insert_with(b"k", || {
         role.tell("computing");
         role.hear().expect("the parent lets it go on");
-        Ok(role.name.clone().into())
+        role.name.as_str()
     });
     role.tell(&String::from_utf8(found.unwrap()).unwrap());
 }
@@ -293,8 +287,9 @@ fn a_stopped_computer_keeps_its_claim() {
     assert_eq!(child.hear(), "computing");
     child.signal(Signal::STOP);
     common::scope(|scope| {
-        let found = scope
-            .spawn(|| waits.get_or_insert_with(b"k", || unreachable!("the stopped one lives")));
+        let found = scope.spawn(|| {
+            waits.get_or_insert_with(b"k", || -> &str { unreachable!("the stopped one lives") })
+        });
         // Several slices of its wait.
         eventually("it waits", || sleeps.load(Ordering::Relaxed) > 3);
         others(&named, b"k");
@@ -325,15 +320,49 @@ fn a_claim_is_one_keys_and_ends_with_its_drop() {
 }
 
 #[test]
-fn a_claim_outlives_its_handle() {
+fn a_claim_keeps_its_table_open() {
     let named = Named::create(&Options::new().capacity(10));
     let other = named.open();
     let claim = mine(&other, b"k");
     drop(other);
-    assert_eq!(named.stats().unwrap().participants, 1);
+    assert_eq!(named.stats().unwrap().participants, 2);
     others(&named, b"k");
-    drop(claim);
+    assert_eq!(claim.insert(b"1").unwrap(), None);
+    assert_eq!(named.stats().unwrap().participants, 1);
+    assert!(named.remove(b"k").unwrap());
     drop(mine(&named, b"k"));
+}
+
+#[test]
+fn many_claims_take_no_descriptors() {
+    const CLAIMS: usize = 2000;
+    let named = Named::create(&Options::new().capacity(10));
+    let descriptors = || std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    let before = descriptors();
+    let claims: Vec<Claim> = (0..CLAIMS)
+        .map(|number| mine(&named, &key(number)))
+        .collect();
+    // Other tests of this process open some, too.
+    assert!(descriptors() < before + CLAIMS / 2);
+    drop(claims);
+    drop(mine(&named.open(), &key(0)));
+}
+
+#[test]
+fn a_key_is_claimed_whatever_its_value() {
+    let named = Named::create(&Options::new().capacity(10));
+    named.insert(b"job", b"sweep").unwrap();
+    let other = named.open();
+    let claim = named.claim(b"job").unwrap().expect("nobody has it");
+    assert_eq!(claim.key(), b"job");
+    assert!(named.claim(b"job").unwrap().is_none());
+    assert!(other.claim(b"job").unwrap().is_none());
+    present(&other, b"job", b"sweep");
+    named.remove(b"job").unwrap();
+    others(&other, b"job");
+    drop(claim);
+    assert!(other.claim(b"job").unwrap().is_some());
+    drop(mine(&named, b"job"));
 }
 
 #[test]
@@ -353,13 +382,49 @@ fn a_claim_keeps_nobody_from_writing() {
     writer.update(b"k", |_| Some(b"again".to_vec())).unwrap();
     assert_eq!(writer.snapshot().unwrap().len(), 2);
     assert_sound(&writer);
-    // What the holder stores comes last.
-    assert!(!named.insert(b"k", b"computed").unwrap());
-    drop(claim);
-    present(&writer, b"k", b"computed");
+    // What is there stands.
+    let winner = claim.insert(b"computed").unwrap();
+    assert_eq!(winner.as_deref(), Some(&b"again"[..]));
+    present(&writer, b"k", b"again");
     let _claim = mine(&named, b"m");
     writer.clear().unwrap();
     assert!(named.is_empty());
+}
+
+#[test]
+fn what_others_stored_while_it_was_computed_stands_and_is_returned() {
+    let named = Named::create(&Options::new().capacity(10));
+    let other = named.open();
+    let stores: [(&[u8], &dyn Fn()); 4] = [
+        (b"winner", &|| {
+            assert!(other.try_insert(b"k", b"winner").unwrap());
+        }),
+        (b"written", &|| {
+            assert!(other.insert(b"k", b"written").unwrap());
+        }),
+        (&5_i64.to_le_bytes(), &|| {
+            assert_eq!(other.fetch_add(b"k", 5).unwrap(), 0);
+        }),
+        (&bytes(1, 500), &|| {
+            other.update(b"k", |_| Some(bytes(1, 500))).unwrap();
+        }),
+    ];
+    for (stored, store) in stores {
+        let found = named.get_or_insert_with(b"k", || {
+            store();
+            "computed"
+        });
+        assert_eq!(found.unwrap(), stored);
+        assert_eq!(named.take(b"k").unwrap().as_deref(), Some(stored));
+    }
+    // Nothing stands in the way if it is gone again.
+    let found = named.get_or_insert_with(b"k", || {
+        assert!(other.insert(b"k", b"1").unwrap() && other.remove(b"k").unwrap());
+        "computed"
+    });
+    assert_eq!(found.unwrap(), b"computed");
+    present(&other, b"k", b"computed");
+    assert_sound(&named);
 }
 
 #[test]
@@ -387,14 +452,14 @@ fn a_claim_waits_for_no_lock() {
 fn a_closure_may_write_and_claim_other_keys() {
     let table = Options::new().capacity(10).stripes(1).create_anonymous();
     let table = table.unwrap();
-    let found = table.get_or_insert_with(b"6!", || {
-        let inner = table.get_or_insert_with(b"5!", || {
+    let found = table.get_or_try_insert_with(b"6!", LIMIT, || {
+        let inner = table.get_or_try_insert_with(b"5!", LIMIT, || {
             table.fetch_add(b"computed", 1)?;
-            Ok(b"120".to_vec())
+            Ok::<_, Error>(b"120")
         })?;
         assert_eq!(inner, b"120");
         table.fetch_add(b"computed", 1)?;
-        Ok(b"720".to_vec())
+        Ok::<_, Error>(b"720")
     });
     assert_eq!(found.unwrap(), b"720");
     assert_eq!(table.fetch_add(b"computed", 0).unwrap(), 2);
@@ -407,14 +472,16 @@ fn a_claim_is_refused_where_an_insertion_would_be() {
     named.insert(b"k", b"v").unwrap();
     let reader = Table::open_read_only(&named.name).unwrap();
     present(&reader, b"k", b"v");
-    let found = reader.get_or_insert_with(b"k", || unreachable!("it is there"));
+    let found = reader.get_or_insert_with(b"k", || -> &str { unreachable!("it is there") });
     assert_eq!(found.unwrap(), b"v");
     let refused = reader.get_or_claim(b"absent");
     assert!(matches!(refused, Err(Error::ReadOnly)), "{refused:?}");
-    let refused = reader.get_or_insert_with(b"absent", || unreachable!("not ours to compute"));
+    let refused = reader.get_or_insert_with(b"absent", || -> &str {
+        unreachable!("not ours to compute")
+    });
     assert!(matches!(refused, Err(Error::ReadOnly)), "{refused:?}");
     // In vain would be the computation for a key that no value fits.
-    let refused = named.get_or_insert_with(&[0; 1001], || unreachable!("in vain"));
+    let refused = named.get_or_insert_with([0; 1001], || -> &str { unreachable!("in vain") });
     assert!(
         matches!(refused, Err(Error::KeyTooLarge { size: 1001, .. })),
         "{refused:?}"
@@ -434,9 +501,9 @@ fn a_wait_for_who_computes_is_interrupted() {
     let named = Named::create(&Options::new().capacity(10));
     let other = impatient(&named);
     let claim = mine(&named, b"k");
-    let waited = other.get_or_insert_with(b"k", || unreachable!("it is claimed"));
+    let waited = other.get_or_insert_with(b"k", || -> &str { unreachable!("it is claimed") });
     assert!(matches!(waited, Err(Error::Interrupted)), "{waited:?}");
     drop(claim);
-    let found = other.get_or_insert_with(b"k", || Ok(b"1".to_vec()));
+    let found = other.get_or_insert_with(b"k", || b"1");
     assert_eq!(found.unwrap(), b"1");
 }

@@ -105,6 +105,14 @@ class WaitTimeoutError(Error, TimeoutError):
     """`wait` waited as long as it was told to, and the key has no value yet."""
 
 
+class DeadlockError(Error, RuntimeError):
+    """Computations wait for each other's values, or one asks for its own."""
+
+
+class ComputeTimeoutError(Error, TimeoutError):
+    """Somebody else computes a value, and has not finished in time."""
+
+
 class TooManyParticipantsError(Error, RuntimeError):
     """More handles are open for writing than the table was created for."""
 

@@ -204,11 +204,13 @@ impl SharedDictBase {
                 Claimed::Mine(claim) => {
                     let value = function.call0()?;
                     let stored = open.value(&value)?;
-                    open.write(py, stored.len(), |table| table.insert(&encoded, &stored))?;
-                    drop(claim);
-                    return open.as_stored(py, &encoded, value, &stored);
+                    let winner = open.write(py, stored.len(), |_| claim.insert(&stored))?;
+                    return match winner {
+                        Some(winner) => open.to_value(py, &encoded, &winner),
+                        None => open.as_stored(py, &encoded, value, &stored),
+                    };
                 }
-                Claimed::Others => {
+                _ => {
                     drop(computing);
                     open.table.wait(&encoded, LOOK).or_raise(py)?;
                 }

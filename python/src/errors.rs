@@ -103,6 +103,8 @@ pub(crate) fn raised(py: Python<'_>, error: Error) -> PyErr {
         Error::CodecMismatch { .. } => ("CodecMismatchError", None),
         Error::Corrupted { .. } => ("CorruptedError", None),
         Error::LockTimeout { .. } => ("LockTimeoutError", None),
+        Error::Deadlock { .. } => ("DeadlockError", None),
+        Error::ClaimTimeout { .. } => ("ComputeTimeoutError", None),
         Error::TooManyParticipants { .. } => ("TooManyParticipantsError", None),
         Error::NotACounter { .. } | Error::CounterOverflow { .. } => ("NotANumberError", None),
         Error::Codec { .. } => ("CodecError", None),

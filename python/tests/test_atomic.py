@@ -501,15 +501,18 @@ def test_a_computation_may_ask_for_another_key_or_another_table() -> None:
         assert other["k"] == 1
 
 
-def test_a_key_that_a_computation_stored_itself_is_overwritten_by_its_result() -> None:
-    with SharedDict(capacity=10) as d:
+def test_a_value_that_was_stored_during_its_computation_stands_and_is_returned() -> None:
+    with SharedDict(capacity=10) as d, SharedDict.open(d.name) as other:
 
-        def compute() -> int:
-            d["k"] = 1
-            return 2
+        def set_default() -> str:
+            assert other.setdefault("k", ("winner",)) == ("winner",)
+            return "computed"
 
-        assert d.get_or_compute("k", compute) == 2
-        assert d["k"] == 2
+        def add() -> int:
+            return other.add("n", 5) and 0
+
+        assert d.get_or_compute("k", set_default) == d["k"] == ("winner",)
+        assert d.get_or_compute("n", add) == d["n"] == 5
 
 
 def test_each_of_many_nested_computations_keeps_its_key(name: str) -> None:

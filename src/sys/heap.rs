@@ -300,6 +300,23 @@ impl Liveness {
         holders.iter().any(|(holder, _)| *holder != self.holder())
     }
 
+    pub(crate) fn release(&self, byte: u64) {
+        if self.is_dead() {
+            return;
+        }
+        let mut locks = self.segment.locks.lock().unwrap();
+        if let Some(holders) = locks.bytes.get_mut(&byte) {
+            holders.retain(|(holder, _)| *holder != self.holder());
+        }
+    }
+
+    pub(crate) fn first_held_by_others(&self, bytes: Range<u64>) -> Option<u64> {
+        let locks = self.segment.locks.lock().unwrap();
+        let mut held = locks.bytes.range(bytes);
+        let others = |holders: &[(Holder, bool)]| holders.iter().any(|(h, _)| *h != self.holder());
+        held.find_map(|(byte, holders)| others(holders).then_some(*byte))
+    }
+
     #[allow(clippy::unnecessary_wraps)]
     fn set(&self, byte: u64, alone: bool) -> io::Result<bool> {
         let mut locks = self.segment.locks.lock().unwrap();

@@ -59,6 +59,9 @@
 //! - `is_held_by_others(byte)`: whether anybody but this `Liveness` holds it in
 //!   either way. A failed look-up counts as held: nobody is declared dead for
 //!   want of an answer.
+//! - `release(byte)`: lets go of it.
+//! - `first_held_by_others(bytes)`: a byte of a range that anybody but this `Liveness`
+//!   holds; `None` where the system does not tell.
 //! - dropping it lets go of all bytes.
 //!
 //! Functions: `unlink(name)`; `rename(from, to, replace)`, in one step

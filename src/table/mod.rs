@@ -17,7 +17,7 @@ use crate::sys::fork::{self, ForkCell};
 use crate::sys::{self, Liveness, Owner};
 use crate::writer::{Held, Writer};
 
-pub use claiming::{Claim, Claimed};
+pub use claiming::{Claim, Claimed, OtherClaim};
 
 /// A hash table in a named shared-memory segment.
 ///

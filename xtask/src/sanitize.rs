@@ -28,6 +28,7 @@ pub(crate) enum Sanitizer {
 const PROGRAMS: &[&str] = &[
     "api",
     "claims",
+    "crosswise",
     "damage",
     "endurance",
     "errors",

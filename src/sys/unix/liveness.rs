@@ -7,6 +7,7 @@
 //! is touched by id namespaces or by ids used again.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::sys::fork::descriptors::Descriptor;
@@ -43,6 +44,26 @@ impl Liveness {
     /// `true` if that cannot be found out.
     pub(crate) fn is_held_by_others(&self, byte: u64) -> bool {
         self.look(byte).unwrap_or(true)
+    }
+
+    /// Lets go of a byte.
+    pub(crate) fn release(&self, byte: u64) {
+        if let (Ok(fd), Ok(mut lock)) = (self.descriptor.fd(), lock_of(UNLOCKED, byte)) {
+            let _ = fcntl(fd, libc::F_OFD_SETLK, &mut lock);
+        }
+    }
+
+    /// A byte of the range that anybody but this `Liveness` holds, if the system tells.
+    pub(crate) fn first_held_by_others(&self, bytes: Range<u64>) -> Option<u64> {
+        let mut lock = libc::flock {
+            l_len: i64::try_from(bytes.end - bytes.start).ok()?,
+            ..lock_of(WRITE, bytes.start).ok()?
+        };
+        fcntl(self.descriptor.fd().ok()?, libc::F_OFD_GETLK, &mut lock).ok()?;
+        self.descriptor.fd().ok()?;
+        // Of locks that lie side by side the kernel makes one.
+        let held = u64::try_from(lock.l_start).ok()?.max(bytes.start);
+        (lock.l_type != UNLOCKED).then_some(held)
     }
 
     fn look(&self, byte: u64) -> io::Result<bool> {

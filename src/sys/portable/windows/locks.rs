@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::windows::io::AsRawHandle;
 
 use windows_sys::Win32::Foundation::{ERROR_IO_PENDING, ERROR_LOCK_VIOLATION};
@@ -78,6 +79,21 @@ impl Liveness {
             held.insert(byte, kind);
         }
         Ok(got)
+    }
+
+    /// Lets go of a byte.
+    pub(crate) fn release(&self, byte: u64) {
+        let mut held = self.held.lock();
+        if held.remove(&byte).is_some() {
+            let _ = unlock(&self.file, byte);
+        }
+    }
+
+    /// A byte of the range that anybody but this `Liveness` holds: this system does not
+    /// tell.
+    #[allow(clippy::unused_self)]
+    pub(crate) fn first_held_by_others(&self, _bytes: Range<u64>) -> Option<u64> {
+        None
     }
 
     /// Whether anybody but this `Liveness` holds the byte in either way.
