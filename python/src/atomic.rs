@@ -18,7 +18,7 @@ use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
 use crate::imports::{INDEX, MISSING, RATIONAL, REAL};
 use crate::pack::{self, Buffer, Number};
-use crate::writing::Given;
+use crate::writing::{Given, exchange, stored};
 
 /// How long to sleep before looking whether a computing process has died.
 const LOOK: Duration = Duration::from_millis(50);
@@ -381,26 +381,4 @@ fn replace<'py>(
         }
         py.check_signals()?;
     }
-}
-
-/// What is to be stored for a value; nothing for `MISSING`.
-fn stored(py: Python<'_>, open: &Open, value: &Bound<'_, PyAny>) -> PyResult<Option<Buffer>> {
-    if value.is(MISSING.get(py)?) {
-        Ok(None)
-    } else {
-        open.value(value).map(Some)
-    }
-}
-
-fn exchange(
-    py: Python<'_>,
-    open: &Open,
-    key: &Buffer,
-    expected: Option<&[u8]>,
-    new: Option<&[u8]>,
-) -> PyResult<bool> {
-    let outcome = open.write(py, new.map_or(0, <[u8]>::len), |table| {
-        table.compare_exchange(key, expected, new)
-    })?;
-    Ok(outcome.is_ok())
 }

@@ -187,10 +187,10 @@ pub(crate) fn closed(py: Python<'_>) -> PyErr {
 }
 
 #[cold]
-pub(crate) fn wait_timeout(key: &Bound<'_, PyAny>, seconds: f64) -> PyErr {
+pub(crate) fn wait_timeout(key: &Bound<'_, PyAny>, seconds: f64, state: &str) -> PyErr {
     // Integers may have too many digits to be shown.
     let key_shown = key.repr().map_or("?".to_owned(), |key| key.to_string());
-    let message = format!("waited {seconds} s for the key {key_shown}, and it has no value yet");
+    let message = format!("waited {seconds} s for the key {key_shown}, {state}");
     exception(key.py(), "WaitTimeoutError", (message,))
 }
 

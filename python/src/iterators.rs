@@ -6,15 +6,19 @@ use std::thread::{self, ThreadId};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
-use shmtable::{Iter, Keys};
+use shmtable::{Iter, Keys, Table};
 
 use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
+use crate::many::TURN;
+use crate::prefix::Prefix;
 
-enum Source {
+pub(crate) enum Source {
     Keys(Keys),
     Values(Iter),
     Items(Iter),
+    /// The entries whose keys begin with a prefix.
+    Scan(Keys, Prefix),
 }
 
 /// Over keys, values or items; what is there throughout is seen once.
@@ -34,16 +38,34 @@ enum Read {
     Key(Vec<u8>),
     Value(Vec<u8>, Vec<u8>),
     Item(Vec<u8>, Vec<u8>),
+    /// None of as many keys as one looks at before others may run.
+    Nothing,
 }
 
 impl Source {
-    fn next(&mut self) -> Option<shmtable::Result<Read>> {
+    fn next(&mut self, table: &Table) -> Option<shmtable::Result<Read>> {
         Some(match self {
             Self::Keys(keys) => keys.next()?.map(Read::Key),
             Self::Values(entries) => entries.next()?.map(|(key, value)| Read::Value(key, value)),
             Self::Items(entries) => entries.next()?.map(|(key, value)| Read::Item(key, value)),
+            Self::Scan(keys, prefix) => return scan(keys, prefix, table).transpose(),
         })
     }
+}
+
+/// The next entry whose key begins with a prefix. Values of other keys are not read.
+fn scan(keys: &mut Keys, prefix: &Prefix, table: &Table) -> shmtable::Result<Option<Read>> {
+    for _ in 0..TURN {
+        let Some(key) = keys.next().transpose()? else {
+            return Ok(None);
+        };
+        if prefix.begins(&key)
+            && let Some(value) = table.get(&key)?
+        {
+            return Ok(Some(Read::Item(key, value)));
+        }
+    }
+    Ok(Some(Read::Nothing))
 }
 
 #[pymethods]
@@ -53,6 +75,31 @@ impl SharedDictIterator {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let open = &self.open;
+        loop {
+            let found = match self.read(py)? {
+                None => return Ok(None),
+                Some(Read::Nothing) => {
+                    py.detach(|| ());
+                    py.check_signals()?;
+                    continue;
+                }
+                Some(Read::Key(key)) => open.to_key(py, &key)?,
+                Some(Read::Value(key, value)) => open.to_value(py, &key, &value)?,
+                Some(Read::Item(key, value)) => {
+                    (open.to_key(py, &key)?, open.to_value(py, &key, &value)?)
+                        .into_pyobject(py)?
+                        .into_any()
+                }
+            };
+            return Ok(Some(found));
+        }
+    }
+}
+
+impl SharedDictIterator {
+    /// What comes next, not decoded yet.
+    fn read(&self, py: Python<'_>) -> PyResult<Option<Read>> {
         if self.dict.get().closed() {
             return Err(errors::closed(py));
         }
@@ -66,25 +113,13 @@ impl SharedDictIterator {
             .lock_py_attached(py)
             .unwrap_or_else(PoisonError::into_inner);
         *inside() = me;
-        let read = source.next();
+        let read = source.next(&self.open.table);
         *inside() = None;
         drop(source);
-        let Some(read) = read else {
-            return Ok(None);
-        };
-        let open = &self.open;
-        Ok(Some(match read.or_raise(py)? {
-            Read::Key(key) => open.to_key(py, &key)?,
-            Read::Value(key, value) => open.to_value(py, &key, &value)?,
-            Read::Item(key, value) => (open.to_key(py, &key)?, open.to_value(py, &key, &value)?)
-                .into_pyobject(py)?
-                .into_any(),
-        }))
+        read.transpose().or_raise(py)
     }
-}
 
-impl SharedDictIterator {
-    fn new(
+    pub(crate) fn new(
         dict: &Bound<'_, SharedDictBase>,
         source: impl FnOnce(&Open) -> Source,
     ) -> PyResult<Self> {

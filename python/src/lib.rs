@@ -3,8 +3,10 @@
 //! | module | does |
 //! |---|---|
 //! | `handle` | opens and closes; what every method goes through |
-//! | `reading`, `writing`, `atomic`, `many` | the methods, by what they do |
-//! | `iterators` | iteration while others write |
+//! | `reading`, `writing`, `atomic`, `many`, `removing` | the methods, by what they do |
+//! | `waiting` | waits for a key |
+//! | `iterators`, `prefix` | iteration while others write, and keys that begin alike |
+//! | `maintenance` | verifying and repairing |
 //! | `codec` | what a table's values are encoded in |
 //! | `key`, `value`, `pack` | Python objects to bytes and back |
 //! | `imports` | what is Python's and looked up once |
@@ -25,10 +27,14 @@ mod handle;
 mod imports;
 mod iterators;
 mod key;
+mod maintenance;
 mod many;
 mod pack;
+mod prefix;
 mod reading;
+mod removing;
 mod value;
+mod waiting;
 mod writing;
 
 use pyo3::prelude::*;

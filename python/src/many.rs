@@ -4,13 +4,14 @@
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
+use shmtable::Iter;
 
 use crate::errors::OrRaise;
 use crate::handle::{Open, SharedDictBase};
 use crate::pack::Buffer;
 
 /// Keys, or entries, of one turn.
-const TURN: usize = 1024;
+pub(crate) const TURN: usize = 1024;
 /// Bytes that end a turn early.
 const TURN_BYTES: usize = 1 << 20;
 
@@ -93,22 +94,9 @@ impl SharedDictBase {
     fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let open = self.open_long(py)?;
         let copy = PyDict::new(py);
-        let mut entries = open.table.iter();
+        let mut left = open.table.iter();
         loop {
-            let turn = py.detach(|| {
-                let mut bytes = 0;
-                let mut turn = Vec::with_capacity(TURN);
-                while turn.len() < TURN
-                    && bytes < TURN_BYTES
-                    && let Some(entry) = entries.next()
-                {
-                    let entry = entry?;
-                    bytes += entry.1.len();
-                    turn.push(entry);
-                }
-                Ok(turn)
-            });
-            let turn = turn.or_raise(py)?;
+            let turn = entries(py, &mut left)?;
             if turn.is_empty() {
                 return Ok(copy);
             }
@@ -155,6 +143,24 @@ impl SharedDictBase {
         }
         Ok(figures)
     }
+}
+
+/// The entries of one turn; none at the end.
+pub(crate) fn entries(py: Python<'_>, left: &mut Iter) -> PyResult<Vec<(Vec<u8>, Vec<u8>)>> {
+    let turn = py.detach(|| {
+        let mut bytes = 0;
+        let mut turn = Vec::with_capacity(TURN);
+        while turn.len() < TURN
+            && bytes < TURN_BYTES
+            && let Some(entry) = left.next()
+        {
+            let entry = entry?;
+            bytes += entry.1.len();
+            turn.push(entry);
+        }
+        Ok(turn)
+    });
+    turn.or_raise(py)
 }
 
 fn get_turn(

@@ -7,6 +7,8 @@ use pyo3::types::PyString;
 
 use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
+use crate::imports::MISSING;
+use crate::pack::Buffer;
 
 /// An argument that may be left out, where `None` is something else.
 pub(crate) struct Given<'py>(pub(crate) Option<Bound<'py, PyAny>>);
@@ -138,6 +140,36 @@ impl SharedDictBase {
         }
     }
 
+    /// Stores a value and returns the one that it replaced, or the default if there was
+    /// none. Atomic: of all processes that replace a key's value, each gets another's.
+    ///
+    /// >>> d = SharedDict({'a': 1})
+    /// >>> d.replace('a', 2), d.replace('b', 3), d.copy() == {'a': 2, 'b': 3}
+    /// (1, None, True)
+    #[pyo3(signature = (key, value, default=None))]
+    fn replace<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let open = self.open_long(py)?;
+        let (key, new) = (open.key(key)?, open.value(value)?);
+        loop {
+            let now = open.table.get(&key).or_raise(py)?;
+            // A value that cannot be decoded is not lost.
+            let old = now
+                .as_deref()
+                .map(|now| open.to_value(py, &key, now))
+                .transpose()?;
+            if exchange(py, &open, &key, now.as_deref(), Some(&new))? {
+                return Ok(old.or(default).unwrap_or_else(|| py.None().into_bound(py)));
+            }
+            py.check_signals()?;
+        }
+    }
+
     /// Removes all entries. What others store meanwhile may stay.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
         let open = self.open_long(py)?;
@@ -146,7 +178,11 @@ impl SharedDictBase {
 }
 
 /// Takes a value away, once it is decoded: one that cannot be is not lost.
-fn take<'py>(py: Python<'py>, open: &Open, key: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
+pub(crate) fn take<'py>(
+    py: Python<'py>,
+    open: &Open,
+    key: &[u8],
+) -> PyResult<Option<Bound<'py, PyAny>>> {
     while let Some(found) = open.table.get(key).or_raise(py)? {
         let value = open.to_value(py, key, &found)?;
         let taken = open.table.compare_exchange(key, Some(&found), None);
@@ -156,4 +192,31 @@ fn take<'py>(py: Python<'py>, open: &Open, key: &[u8]) -> PyResult<Option<Bound<
         py.check_signals()?;
     }
     Ok(None)
+}
+
+/// What is to be stored for a value; nothing for `MISSING`.
+pub(crate) fn stored(
+    py: Python<'_>,
+    open: &Open,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<Option<Buffer>> {
+    if value.is(MISSING.get(py)?) {
+        Ok(None)
+    } else {
+        open.value(value).map(Some)
+    }
+}
+
+/// Stores one value, or none, in place of another.
+pub(crate) fn exchange(
+    py: Python<'_>,
+    open: &Open,
+    key: &Buffer,
+    expected: Option<&[u8]>,
+    new: Option<&[u8]>,
+) -> PyResult<bool> {
+    let outcome = open.write(py, new.map_or(0, <[u8]>::len), |table| {
+        table.compare_exchange(key, expected, new)
+    })?;
+    Ok(outcome.is_ok())
 }

@@ -680,6 +680,7 @@ EVERYTHING: dict[str, Callable[[ANYTHING], object]] = {
     "allow_pickle": lambda d: d.allow_pickle,
     "anonymous": lambda d: d.anonymous,
     "capacity": lambda d: d.capacity,
+    "check": lambda d: d.check(),
     "clear": lambda d: d.clear(),
     "codec": lambda d: d.codec,
     "compare_exchange": lambda d: d.compare_exchange("a", 1, 2),
@@ -691,8 +692,15 @@ EVERYTHING: dict[str, Callable[[ANYTHING], object]] = {
     "keys": lambda d: list(d.keys()),
     "name": lambda d: d.name,
     "pop": lambda d: d.pop("a"),
+    "pop_many": lambda d: d.pop_many(["a"]),
     "popitem": lambda d: d.popitem(),
     "read_only": lambda d: d.read_only,
+    "remove_many": lambda d: d.remove_many(["a"]),
+    "remove_prefix": lambda d: d.remove_prefix("a"),
+    "repair": lambda d: d.repair(),
+    "replace": lambda d: d.replace("a", 2),
+    "retain": lambda d: d.retain(lambda key, value: False),
+    "scan": lambda d: list(d.scan("a")),
     "set_many": lambda d: d.set_many({"a": 2}),
     "setdefault": lambda d: d.setdefault("new", 1),
     "snapshot": lambda d: d.snapshot(),
@@ -702,12 +710,14 @@ EVERYTHING: dict[str, Callable[[ANYTHING], object]] = {
     "update_value": lambda d: d.update_value("a", lambda _: 2),
     "values": lambda d: list(d.values()),
     "wait": lambda d: d.wait("a", 0),
+    "wait_change": lambda d: d.wait_change("a", MISSING, 0),
 }
 NEED_NO_TABLE = {"close", "closed", "create", "fromkeys", "open", "__repr__", "__enter__", "__exit__"}
 WRITING = {"__setitem__", "__delitem__", "__ior__", "add", "clear", "compare_exchange", "pop"}
 WRITING |= {"get_or_compute", "popitem", "set_many", "setdefault", "update", "update_value"}
-# It takes locks, and who may not write cannot.
-WRITING |= {"snapshot"}
+WRITING |= {"pop_many", "remove_many", "remove_prefix", "replace", "retain"}
+# They take locks, and who may not write cannot.
+WRITING |= {"snapshot", "check", "repair"}
 
 
 def test_every_method_is_in_the_table_of_this_file() -> None:
@@ -749,6 +759,8 @@ def test_a_read_only_handle_reads_and_does_not_write(
 def test_writing_calls_that_write_nothing_work_read_only(there: ANYTHING, name: str) -> None:
     with SharedDict.open(name, read_only=True) as reader:
         assert reader.setdefault("a", 2) == 1
+        assert reader.retain(lambda key, value: True) == 0
+        assert reader.remove_prefix("not there") == 0
         assert reader.get_or_compute("a", lambda: 2) == 1
         assert reader.compare_exchange("a", 5, 6) is False
 

@@ -1,0 +1,152 @@
+//! Waiting for a key.
+
+use std::time::{Duration, Instant};
+
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+
+use crate::errors::{self, OrRaise};
+use crate::handle::{SharedDictBase, seconds_of};
+use crate::imports::MISSING;
+use crate::writing::stored;
+
+/// How long a wait goes on before it looks whether the handle was closed.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// When a wait ends, whatever happens.
+pub(crate) struct Deadline {
+    /// What the caller asked for.
+    pub(crate) seconds: f64,
+    /// Beyond what a clock can say is never.
+    at: Option<Instant>,
+}
+
+impl Deadline {
+    /// After so many seconds; `None` is never.
+    pub(crate) fn after(py: Python<'_>, timeout: Option<f64>) -> PyResult<Self> {
+        let patience = match timeout {
+            Some(seconds) => seconds_of(py, "timeout", seconds)?,
+            None => Duration::MAX,
+        };
+        Ok(Self {
+            seconds: timeout.unwrap_or(f64::INFINITY),
+            at: Instant::now().checked_add(patience),
+        })
+    }
+
+    /// How long to sleep at most before looking again, and whether that is the last time.
+    pub(crate) fn slice(&self, most: Duration) -> (Duration, bool) {
+        match self.at {
+            Some(end) => {
+                let left = end.saturating_duration_since(Instant::now());
+                (left.min(most), left.is_zero())
+            }
+            None => (most, false),
+        }
+    }
+}
+
+#[pymethods]
+impl SharedDictBase {
+    /// Waits until a key has a value, and returns it.
+    ///
+    /// Sleeps; the process that stores the value wakes it. Other threads run
+    /// meanwhile, and Ctrl-C ends it. Raises `WaitTimeoutError`, a `TimeoutError`, after so
+    /// many seconds; `None` waits for ever.
+    ///
+    /// >>> import threading
+    /// >>> d = SharedDict()
+    /// >>> threading.Timer(0.01, d.update, [{'answer': 42}]).start()
+    /// >>> d.wait('answer', timeout=10)
+    /// 42
+    #[pyo3(signature = (key, timeout=None))]
+    fn wait<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let deadline = Deadline::after(py, timeout)?;
+        let encoded = self.open(py)?.key(key)?;
+        loop {
+            let open = self.open_long(py)?;
+            let (slice, last) = deadline.slice(LOOK);
+            let found = open.table.wait(&encoded, slice).or_raise(py)?;
+            if let Some(value) = found {
+                return open.to_value(py, &encoded, &value);
+            }
+            if last {
+                return Err(errors::wait_timeout(
+                    key,
+                    deadline.seconds,
+                    "and it has no value yet",
+                ));
+            }
+        }
+    }
+
+    /// Waits until a key's value is another than `seen`, and returns the new one.
+    /// `MISSING` stands for no value, on both sides: seen, it waits for a value;
+    /// returned, the key was removed.
+    ///
+    /// Waits as `wait` does, with the same `timeout`. A value that changed and changed
+    /// back meanwhile may go unnoticed.
+    ///
+    /// >>> import threading
+    /// >>> d = SharedDict({'state': 'waiting'})
+    /// >>> threading.Timer(0.01, d.update, [{'state': 'running'}]).start()
+    /// >>> d.wait_change('state', 'waiting', timeout=10)
+    /// 'running'
+    #[pyo3(signature = (key, seen, timeout=None))]
+    fn wait_change<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        seen: &Bound<'py, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let deadline = Deadline::after(py, timeout)?;
+        let open = self.open_long(py)?;
+        let encoded = open.key(key)?;
+        let seen_bytes = stored(py, &open, seen)?;
+        drop(open);
+        // The bytes that were compared last, which are known to be what was seen.
+        let mut same = seen_bytes.map(|bytes| bytes.to_vec());
+        loop {
+            let open = self.open_long(py)?;
+            let (slice, last) = deadline.slice(LOOK);
+            let changed = open.table.wait_change(&encoded, same.as_deref(), slice);
+            match changed.or_raise(py)? {
+                Some(None) => return Ok(MISSING.get(py)?.clone()),
+                Some(Some(value)) => {
+                    let new = open.to_value(py, &encoded, &value)?;
+                    // Equal values may have several forms: 1 and 1.0, sets. Those that
+                    // cannot be compared (arrays) are known by their bytes.
+                    if same.is_none() || !equal(&new, seen)? {
+                        return Ok(new);
+                    }
+                    same = Some(value);
+                }
+                None if last => {
+                    return Err(errors::wait_timeout(
+                        key,
+                        deadline.seconds,
+                        "and its value has not changed",
+                    ));
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+/// Whether two values are equal; those that have no truth value as an answer are not.
+fn equal(one: &Bound<'_, PyAny>, other: &Bound<'_, PyAny>) -> PyResult<bool> {
+    one.eq(other).or_else(|error| {
+        if error.is_instance_of::<PyException>(one.py()) {
+            Ok(false)
+        } else {
+            Err(error)
+        }
+    })
+}
