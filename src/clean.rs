@@ -22,6 +22,7 @@ use crate::index::locked::{self, New};
 use crate::index::probe::{self, Hash};
 use crate::index::read::{self, Record};
 use crate::layout::{HEADER_CLEANINGS, RESERVED_CHUNKS};
+use crate::orphans;
 use crate::record;
 use crate::segment::Segment;
 use crate::sync::{self, Ordering, crash_point, process_crash_point};
@@ -157,7 +158,7 @@ impl Writer {
             effort.looks += 1;
             return Ok(());
         }
-        Err(effort.no_memory.take().unwrap_or_else(|| self.full(words)))
+        Err(self.no_room(words, effort))
     }
 
     /// Empties neighbouring chunks.
@@ -204,7 +205,7 @@ impl Writer {
                 return Ok(());
             }
         }
-        Err(effort.no_memory.take().unwrap_or_else(|| self.full(words)))
+        Err(self.no_room(words, effort))
     }
 
     /// Where a run of this length would cost the least to empty.
@@ -377,6 +378,15 @@ impl Writer {
             .get_or_insert_with(|| Instant::now() + timeout);
         self.segment.waiting.sleep(|| sync::pause(PAUSE))?;
         Ok(Instant::now() < deadline)
+    }
+
+    /// Why there is no room.
+    #[cold]
+    fn no_room(&self, words: usize, effort: &mut Effort) -> Error {
+        match effort.no_memory.take() {
+            Some(error) => orphans::counted(error),
+            None => self.full(words),
+        }
     }
 
     fn full(&self, words: usize) -> Error {

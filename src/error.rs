@@ -43,11 +43,18 @@ pub enum Error {
     /// The machine has no memory, or the shared-memory file system no room, for more pages.
     #[error(
         "the machine's shared memory is full: {asked} more bytes were refused; free some of it \
-         (on Linux: files in /dev/shm, its size limit, the container's memory limit)"
+         (on Linux: files in /dev/shm, its size limit, the container's memory limit){}",
+        orphans_hold(*.orphans, *.orphaned)
     )]
     SharedMemoryFull {
         /// Bytes that were asked for.
         asked: usize,
+        /// Anonymous tables of this user that outlived their creators and that nobody uses:
+        /// [`Table::remove_orphans`](crate::Table::remove_orphans) removes them. (A creation
+        /// has tried that already.)
+        orphans: usize,
+        /// Bytes of memory that these hold.
+        orphaned: usize,
     },
 
     /// This process's address space has no room to map the segment, the machine may
@@ -287,4 +294,19 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+}
+
+/// How much memory could be had by removing orphans.
+fn orphans_hold(orphans: usize, bytes: usize) -> String {
+    match orphans {
+        0 => String::new(),
+        1 => format!(
+            "; 1 table of a creator that was killed holds {bytes} bytes: remove it with \
+             Table::remove_orphans"
+        ),
+        _ => format!(
+            "; {orphans} tables of creators that were killed hold {bytes} bytes: remove them \
+             with Table::remove_orphans"
+        ),
+    }
 }

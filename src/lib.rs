@@ -215,7 +215,8 @@
 //! [`Table::stats`] tells how full a table is, [`Table::attached`] who uses it and who died
 //! using it, [`Table::stripes`] which locks are wanted. [`Options::observe`] opens a table
 //! without counting as one who uses it. A creator that is killed leaves its anonymous table
-//! behind; [`Table::unlink_orphan`] removes such a one, and never one that anybody has open.
+//! behind, as an orphan. The next [`Options::create_anonymous`] of the same user removes it;
+//! [`Table::remove_orphans`] does so at once. Neither removes a table that anybody has open.
 //! The command `shmtable` shows all this (`docs/cli.md`).
 //!
 //! # Fork
@@ -272,6 +273,7 @@ mod lock;
 #[doc(hidden)]
 pub mod model;
 mod options;
+mod orphans;
 mod participants;
 mod record;
 mod repair;
@@ -293,6 +295,7 @@ mod writer;
 pub use error::{Error, Result};
 pub use iter::{Iter, Keys};
 pub use options::{Options, Trust};
+pub use orphans::Orphan;
 #[cfg(not(loom))]
 pub use salvage::Salvage;
 pub use stats::Stats;

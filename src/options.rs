@@ -10,6 +10,7 @@ pub(crate) use opening::{check_name, system_error};
 
 use crate::error::{Error, Result};
 use crate::layout::FLAG_ANONYMOUS;
+use crate::orphans;
 use crate::sys::{self, Access};
 use crate::table::Table;
 use crate::waiting::Waiting;
@@ -299,7 +300,8 @@ impl Options {
     /// Creates a table.
     ///
     /// It appears under its name at once and complete. If this process dies on the
-    /// way, nothing is left.
+    /// way, nothing is left. If the machine refuses the memory, orphans of this user are
+    /// removed ([`Table::remove_orphans`]) and the creation is tried once more.
     ///
     /// # Errors
     /// `AlreadyExists`, `InvalidName`, `InvalidOption`, `SharedMemoryFull`,
@@ -312,6 +314,15 @@ impl Options {
     /// when the creating handle (with all its clones) is dropped in the process
     /// that created it. Others may open it by name meanwhile, and may go on using
     /// it after that.
+    ///
+    /// A creator that is killed leaves its table behind, and so does one whose handle is
+    /// never dropped: a handle in a `static`, in a thread that still runs when `main`
+    /// returns, or anywhere at all when [`std::process::exit`] is called. Such an orphan is
+    /// removed by a later creation: each call of this method looks at up to 32 anonymous
+    /// tables first, at others each time, and removes those of its own user whose creators
+    /// are gone and that no process has open. [`Table::remove_orphans`] looks at all.
+    ///
+    /// Looking costs a few microseconds for each of these tables.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -328,12 +339,13 @@ impl Options {
     /// # Errors
     /// As [`create`](Self::create).
     pub fn create_anonymous(&self) -> Result<Table> {
+        orphans::sweep();
         loop {
             let random = sys::random().map_err(|source| Error::System {
                 action: "get random bits for a name",
                 source,
             })?;
-            match self.create_flagged(&format!("anon-{random:016x}"), FLAG_ANONYMOUS) {
+            match self.create_flagged(&orphans::name_of(random), FLAG_ANONYMOUS) {
                 Err(Error::AlreadyExists { .. }) => {}
                 other => return other,
             }

@@ -34,6 +34,7 @@ use crate::layout::{
     HEADER_CHECKSUM, HEADER_CREATED, HEADER_POPULATED, HEADER_WORDS, PARTICIPANT_STATE,
     STRIPE_ENTRIES, WORD,
 };
+use crate::orphans;
 use crate::participants;
 use crate::segment::Segment;
 use crate::sync::{AtomicU64, Ordering, crash_point};
@@ -101,7 +102,7 @@ impl Table {
         };
         repair.header();
         repair.participants()?;
-        repair.populated()?;
+        repair.populated().map_err(orphans::counted)?;
         let unfound = repair.slots()?;
         repair.overlaps();
         repair.padding();

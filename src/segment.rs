@@ -171,7 +171,12 @@ impl Segment {
 /// The error of a refused page reservation.
 pub(crate) fn no_memory(source: std::io::Error, asked: usize) -> Error {
     if source.kind() == std::io::ErrorKind::StorageFull {
-        Error::SharedMemoryFull { asked }
+        Error::SharedMemoryFull {
+            asked,
+            // Counted when the error leaves the crate: most are not the last word.
+            orphans: 0,
+            orphaned: 0,
+        }
     } else {
         Error::System {
             action: "reserve pages of shared memory",

@@ -11,6 +11,7 @@ use crate::layout::{
     STRIPE_CONTENDED, STRIPE_ENTRIES, STRIPE_LOCK,
 };
 use crate::options::system_error;
+use crate::orphans;
 use crate::participants::{self, ATTACHED, OwnerId};
 use crate::sync::{self, Ordering};
 use crate::sys::Liveness;
@@ -174,8 +175,8 @@ impl Table {
     }
 
     /// Whether the table is one that should have been removed with its creator
-    /// ([`Options::create_anonymous`](crate::Options::create_anonymous)), and that
-    /// nobody uses any more: no handle is open for writing or for reading. A creator that
+    /// ([`Options::create_anonymous`](crate::Options::create_anonymous)), was not
+    /// [renamed](Self::rename), and that nobody uses any more: no handle is open for writing or for reading. A creator that
     /// is killed leaves such a table.
     ///
     /// A forked child that only reads by an inherited handle cannot be seen here, and
@@ -187,7 +188,9 @@ impl Table {
     /// # Errors
     /// `System` if the system does not tell who is alive.
     pub fn is_orphan(&self) -> Result<bool> {
-        Ok(self.is_anonymous() && self.living()? == 0 && !self.has_readers()?)
+        // Whoever gave it another name wants to keep it.
+        let anonymous = self.is_anonymous() && orphans::is_generated(self.name());
+        Ok(anonymous && self.living()? == 0 && !self.has_readers()?)
     }
 
     /// Removes the table's name if it is an [orphan](Self::is_orphan) and if, as the
@@ -214,9 +217,19 @@ impl Table {
     /// # Errors
     /// `PermissionDenied`; `System`.
     pub fn unlink_orphan(&self) -> Result<bool> {
+        self.remove_if_orphan(LOOKS, true)
+    }
+
+    /// As [`unlink_orphan`](Self::unlink_orphan), with fewer looks, and only where the
+    /// system tells who has the file open.
+    pub(crate) fn remove_surely(&self, looks: usize) -> Result<bool> {
+        self.remove_if_orphan(looks, false)
+    }
+
+    fn remove_if_orphan(&self, looks: usize, trusts_locks: bool) -> Result<bool> {
         let map = &self.segment().map;
         let remove = || map.unlink_if_same(self.name());
-        for look in 0..LOOKS {
+        for look in 0..looks {
             if !self.is_orphan()? {
                 return Ok(false);
             }
@@ -226,7 +239,12 @@ impl Table {
             let removed = match map.while_alone(remove) {
                 Ok(None) => continue,
                 Ok(Some(removed)) => removed,
-                Err(error) if error.kind() == io::ErrorKind::Unsupported => remove(),
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    if !trusts_locks {
+                        return Ok(false);
+                    }
+                    remove()
+                }
                 Err(error) => Err(error),
             };
             return removed.map_err(|source| system_error(source, self.name(), "unlink"));

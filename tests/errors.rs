@@ -300,7 +300,7 @@ fn shared_memory_full() {
             &["shared memory", "/dev/shm"],
         );
         assert!(
-            matches!(error, Error::SharedMemoryFull { asked } if asked > 1 << 20),
+            matches!(error, Error::SharedMemoryFull { asked, .. } if asked > 1 << 20),
             "{error:?}"
         );
         assert_eq!(files_named(""), Vec::<String>::new(), "nothing is left");
@@ -351,7 +351,7 @@ fn shared_memory_or_address_space_full() {
     let name = Name::new();
     let vast = Options::new().value_space(1 << 42).chunk_size(1 << 24);
     let error = refused(vast.create(&name), &["bytes"]);
-    let (Error::SharedMemoryFull { asked } | Error::AddressSpaceFull { asked, limit: None }) =
+    let (Error::SharedMemoryFull { asked, .. } | Error::AddressSpaceFull { asked, limit: None }) =
         error
     else {
         panic!("{error:?}");

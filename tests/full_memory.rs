@@ -87,7 +87,7 @@ fn fill(table: &Table) -> usize {
     for number in 0.. {
         match table.insert(&key(number), &whole(number as u64, 0, 900 + number % 100)) {
             Ok(new) => assert!(new),
-            Err(Error::SharedMemoryFull { asked }) => {
+            Err(Error::SharedMemoryFull { asked, .. }) => {
                 assert!(asked > 0);
                 return number;
             }
@@ -141,7 +141,7 @@ fn a_creation_too_large_is_an_error_and_leaves_nothing() {
             };
             let message = error.to_string();
             assert!(
-                matches!(error, Error::SharedMemoryFull { asked } if asked > 30_000_000),
+                matches!(error, Error::SharedMemoryFull { asked, .. } if asked > 30_000_000),
                 "{error:?}"
             );
             assert!(message.contains("bytes were refused") && message.contains("/dev/shm"));

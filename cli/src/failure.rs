@@ -23,7 +23,7 @@ pub(crate) type Result<T = Outcome, E = Failure> = std::result::Result<T, E>;
 /// Each message tells the limit, what was asked for and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    #[error(transparent)]
+    #[error("{}", in_command(.0))]
     Table(#[from] Error),
     /// Writing to the standard output.
     #[error("cannot write the output: {0}")]
@@ -73,7 +73,7 @@ pub(crate) enum Failure {
     },
     #[error("the dump does not say how large its table was: give --capacity and --value-space")]
     NoShape,
-    #[error("{error}; {told}")]
+    #[error("{}; {told}", in_command(.error))]
     Load { error: Error, told: String },
     #[error("{failed} of {asked} tables could not be removed:{reasons}")]
     Several {
@@ -92,6 +92,12 @@ pub(crate) enum Failure {
     NoTerminal,
     #[error("interrupted{0}")]
     Interrupted(String),
+}
+
+/// A message of the crate with the command's own verbs.
+fn in_command(error: &Error) -> String {
+    let message = error.to_string();
+    message.replace("Table::remove_orphans", "`shmtable gc`")
 }
 
 impl Failure {

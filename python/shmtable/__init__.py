@@ -42,6 +42,7 @@ from shmtable._errors import (
     WrongOwnerError,
 )
 from shmtable._missing import MISSING
+from shmtable._orphans import gc, orphans
 
 __all__ = [
     "MISSING",
@@ -74,6 +75,8 @@ __all__ = [
     "ValueTypeError",
     "WaitTimeoutError",
     "WrongOwnerError",
+    "gc",
+    "orphans",
     "tables",
 ]
 

@@ -18,7 +18,7 @@ class ValueSpaceFullError(Error, MemoryError):
 
 
 class SharedMemoryFullError(Error, MemoryError):
-    """The machine has no room left in its shared memory."""
+    """The machine has no room left in its shared memory; `shmtable.gc` may free some."""
 
 
 class AddressSpaceFullError(Error, MemoryError):

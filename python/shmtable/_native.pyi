@@ -10,7 +10,7 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 _T = TypeVar("_T")
 
-__all__ = ["SharedDictBase", "list_names", "unlink_name"]
+__all__ = ["SharedDictBase", "list_names", "list_orphans", "remove_orphans", "unlink_name"]
 
 @disjoint_base
 class SharedDictBase(Generic[_K, _V]):
@@ -118,3 +118,5 @@ class SharedDictBase(Generic[_K, _V]):
 
 def unlink_name(name: str) -> None: ...
 def list_names() -> list[str]: ...
+def list_orphans() -> list[tuple[str, int]]: ...
+def remove_orphans() -> list[tuple[str, int]]: ...

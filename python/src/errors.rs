@@ -55,7 +55,8 @@ where
 
 /// A message of the crate with what Python calls the things it names.
 fn in_python(mut message: String) -> String {
-    const NAMES: [(&str, &str); 5] = [
+    const NAMES: [(&str, &str); 6] = [
+        ("Table::remove_orphans", "shmtable.gc()"),
         ("Options::", "the option "),
         ("Table::open to", "SharedDict.open to"),
         ("open_read_only asks", "read_only=True asks"),

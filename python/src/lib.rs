@@ -9,6 +9,7 @@
 //! | `maintenance` | verifying and repairing |
 //! | `codec` | what a table's values are encoded in |
 //! | `key`, `value`, `pack` | Python objects to bytes and back |
+//! | `housekeeping` | tables that nobody needs any more |
 //! | `imports` | what is Python's and looked up once |
 //! | `errors` | the crate's errors as Python exceptions |
 //!
@@ -24,6 +25,7 @@ mod atomic;
 mod codec;
 mod errors;
 mod handle;
+mod housekeeping;
 mod imports;
 mod iterators;
 mod key;
@@ -46,4 +48,6 @@ mod _native {
     use super::handle::SharedDictBase;
     #[pymodule_export]
     use super::handle::{list_names, unlink_name};
+    #[pymodule_export]
+    use super::housekeeping::{list_orphans, remove_orphans};
 }

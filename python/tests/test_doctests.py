@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 import shmtable
-from shmtable import MISSING, SharedDict, tables
+from shmtable import SharedDict
 from shmtable._native import SharedDictBase
 
 # Of what has examples, so many at least: a docstring that was lost would not be missed.
@@ -36,7 +36,7 @@ EXAMPLES = {name: text for name, text in DOCUMENTED.items() if ">>>" in text}
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_examples_of_a_docstring_run(name: str) -> None:
-    names = {"SharedDict": SharedDict, "tables": tables, "MISSING": MISSING}
+    names = {name: getattr(shmtable, name) for name in shmtable.__all__}
     test = doctest.DocTestParser().get_doctest(EXAMPLES[name], names, name, None, 0)
     assert test.examples
     report: list[str] = []

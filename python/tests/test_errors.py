@@ -378,7 +378,7 @@ def test_every_exception_of_the_package_is_in_the_table_of_this_file() -> None:
         if isinstance(found, type) and issubclass(found, Exception)
     }
     assert errors == {*ERRORS, "Error"}
-    assert set(shmtable.__all__) == errors | {"SharedDict", "MISSING", "tables"}
+    assert set(shmtable.__all__) == errors | {"SharedDict", "MISSING", "gc", "orphans", "tables"}
     for name, (builtin, _) in ERRORS.items():
         assert exported[name].__bases__ == (Error, builtin)
         assert exported[name].__module__.startswith("shmtable")

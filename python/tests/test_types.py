@@ -127,6 +127,8 @@ assert_type(d.anonymous, bool)
 assert_type(d.allow_pickle, bool)
 assert_type(d.codec, Literal["pickle", "msgpack", "json", "raw"])
 assert_type(shmtable.tables(), list[str])
+assert_type(shmtable.orphans(), dict[str, int])
+assert_type(shmtable.gc(), list[str])
 
 
 def takes(mapping: Mapping[str, int], mutable: MutableMapping[str, int]) -> None: ...

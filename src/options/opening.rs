@@ -7,13 +7,25 @@ use super::{Options, Trust};
 use crate::error::{Error, Result};
 use crate::geometry::{Geometry, Request};
 use crate::layout::{HEADER_WORDS, READERS_BYTE, WORD};
+use crate::orphans;
 use crate::participants::{self, Participant};
 use crate::segment::{Segment, no_memory};
 use crate::sys::{self, Access, MAX_NAME, Mapping, NoAddressSpace, Owner};
 use crate::table::Table;
 
 impl Options {
+    /// Creates a table; if memory is refused, once more without the orphans of this user.
     pub(super) fn create_flagged(&self, name: &str, flags: u64) -> Result<Table> {
+        match self.create_at_once(name, flags) {
+            Err(Error::SharedMemoryFull { .. }) if orphans::make_room() => {
+                self.create_at_once(name, flags)
+            }
+            created => created,
+        }
+        .map_err(orphans::counted)
+    }
+
+    fn create_at_once(&self, name: &str, flags: u64) -> Result<Table> {
         check_name(name)?;
         let geometry = Geometry::plan(&Request {
             capacity: self.capacity,
@@ -50,6 +62,8 @@ impl Options {
                     // No room for its name.
                     Refusal::System(source) if is_no_memory(&source) => Error::SharedMemoryFull {
                         asked: geometry.words * WORD,
+                        orphans: 0,
+                        orphaned: 0,
                     },
                     // No name of a table was looked for.
                     Refusal::System(source) if source.kind() == io::ErrorKind::NotFound => {

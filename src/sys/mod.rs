@@ -65,9 +65,13 @@
 //! - dropping it lets go of all bytes.
 //!
 //! Functions: `unlink(name)`; `rename(from, to, replace)`, in one step
-//! ([`std::io::ErrorKind::Unsupported`] where that cannot be done); `list()` (the names of all segments), `random()`
-//! (64 bits nobody can guess), `current_user()`; and the constant `MAX_NAME`, the
-//! longest name in bytes.
+//! ([`std::io::ErrorKind::Unsupported`] where that cannot be done); `list()` (the names of all
+//! segments, sorted), `list_beginning(prefix)` (those that begin so), `random()` (64 bits nobody
+//! can guess), `current_user()`; `is_open_here(name)`, whether this process has the segment open
+//! (`false` if that takes long to find out); `is_idle(name)`, whether the segment belongs to this
+//! user and nobody holds any byte of it, without a wait and without opening what is another
+//! user's (`false` if that cannot be found out); and the constant `MAX_NAME`, the longest name
+//! in bytes.
 
 #![allow(unsafe_code)]
 

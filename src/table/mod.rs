@@ -196,9 +196,9 @@ impl Table {
     /// Gives a table another name, in one step: whoever opens a table by either name finds
     /// it under one of them. Handles that are open go on using it.
     ///
-    /// An anonymous table is no longer removed by its creator then, but counts as an
-    /// [orphan](Self::is_orphan) as soon as nobody uses it. [`name`](Self::name) of handles
-    /// that are open stays what it was.
+    /// An anonymous table is no longer removed by its creator then, nor as an
+    /// [orphan](Self::is_orphan). [`name`](Self::name) of handles that are open stays what it
+    /// was.
     ///
     /// ```
     /// # #[cfg(target_os = "linux")]

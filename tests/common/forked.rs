@@ -1,9 +1,13 @@
 //! Forked children.
 
 // `fork` cannot be made safe: what the child may do depends on what the other
-// threads of the parent were doing. Here and in no other file of the tests.
+// threads of the parent were doing. Here and in `closing`, and in no other file of the tests.
 #![allow(unsafe_code)]
-#![allow(unreachable_pub, reason = "a module of a test program")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "every test program that has this module uses a part of it"
+)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};

@@ -224,6 +224,15 @@ impl Drop for Descriptor {
     }
 }
 
+/// Whether this process has a [`Descriptor`] of that file.
+#[cfg(all(target_os = "linux", not(shmtable_portable)))]
+pub(crate) fn is_open_here(id: FileId) -> bool {
+    Node::all().any(|node| {
+        let ticket = node.ticket.load(Ordering::Acquire);
+        ticket > CLAIMED && node.id() == id
+    })
+}
+
 /// Whether `raw` is a descriptor of that file.
 fn is_file(raw: RawFd, id: FileId) -> bool {
     // SAFETY: registered numbers are not -1. The borrow ends with the call

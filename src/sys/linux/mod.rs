@@ -7,9 +7,14 @@
 
 use std::io;
 
-use rustix::fs::{CWD, RenameFlags, link, renameat_with};
+use rustix::fs::{CWD, RenameFlags, link, lstat, renameat_with};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
+
+use super::Access;
+use super::fork::descriptors::{self, Descriptor, FileId};
+use super::unix::liveness::is_any_held;
+use super::unix::open_plain_at_once;
 
 mod alone;
 mod futex;
@@ -73,6 +78,11 @@ pub(crate) fn rename(from: &str, to: &str, replace: bool) -> io::Result<()> {
 
 /// The names of all segments, sorted.
 pub(crate) fn list() -> io::Result<Vec<String>> {
+    list_beginning("")
+}
+
+/// The names of the segments that begin so, sorted.
+pub(crate) fn list_beginning(beginning: &str) -> io::Result<Vec<String>> {
     let entries = match std::fs::read_dir(DIRECTORY) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -86,6 +96,7 @@ pub(crate) fn list() -> io::Result<Vec<String>> {
         let plain = || entry.file_type().is_ok_and(|kind| kind.is_file());
         if let Some(name) = name
             && !name.is_empty()
+            && name.starts_with(beginning)
             && plain()
         {
             names.push(name.to_owned());
@@ -93,6 +104,27 @@ pub(crate) fn list() -> io::Result<Vec<String>> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// Whether this process has the segment open, as far as one call tells.
+pub(crate) fn is_open_here(name: &str) -> bool {
+    path_of(name).is_ok_and(|path| {
+        lstat(path).is_ok_and(|stat| descriptors::is_open_here(FileId::of(&stat)))
+    })
+}
+
+/// Whether the segment is this user's and nobody holds any byte of it.
+pub(crate) fn is_idle(name: &str) -> bool {
+    let idle = || -> io::Result<bool> {
+        let path = path_of(name)?;
+        // Not by opening it: that would show to another user who has a lease on it.
+        if lstat(&path)?.st_uid != current_user() {
+            return Ok(false);
+        }
+        let open = || Ok(open_plain_at_once(&path, Access::ReadOnly)?.0);
+        Ok(!is_any_held(&Descriptor::not_inherited(open)?)?)
+    };
+    idle().unwrap_or(false)
 }
 
 /// 64 bits nobody can guess.

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::os::{self, LockFile};
+use super::os::{self, Liveness, LockFile};
 use super::{memory, random};
 use crate::sys::Access;
 
@@ -252,11 +252,17 @@ impl Directory {
         }
     }
 
-    pub(super) fn list(&self) -> io::Result<Vec<String>> {
+    /// Whether anybody has the segment of this name mapped.
+    pub(super) fn is_used(&self, name: &str) -> io::Result<bool> {
+        Ok(Liveness::at(&self.table(name))?.is_held_by_others(IN_USE))
+    }
+
+    pub(super) fn list(&self, beginning: &str) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for path in self.files(TABLE)? {
             // An entry that vanished meanwhile is no table any more.
             if let Ok(record) = Record::at(&path)
+                && record.name.starts_with(beginning)
                 && self.table(&record.name) == path
             {
                 names.push(record.name);

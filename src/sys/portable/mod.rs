@@ -109,7 +109,23 @@ pub(crate) fn rename(from: &str, to: &str, _replace: bool) -> io::Result<()> {
 pub(crate) fn list() -> io::Result<Vec<String>> {
     let directory = Directory::open()?;
     directory.sweep();
-    directory.list()
+    directory.list("")
+}
+
+/// The names of the segments that begin so, sorted.
+pub(crate) fn list_beginning(beginning: &str) -> io::Result<Vec<String>> {
+    Directory::open()?.list(beginning)
+}
+
+/// Whether this process has the segment open, as far as it is known at once: it is not.
+pub(crate) fn is_open_here(_name: &str) -> bool {
+    false
+}
+
+/// Whether the segment is this user's, as all in the folder are, and nobody has it mapped.
+pub(crate) fn is_idle(name: &str) -> bool {
+    check_name(name).is_ok()
+        && Directory::open().is_ok_and(|directory| !directory.is_used(name).unwrap_or(true))
 }
 
 /// 64 bits nobody can guess.

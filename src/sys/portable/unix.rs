@@ -21,7 +21,7 @@ use super::memory::Memory;
 use crate::sync::AtomicU64;
 use crate::sys::fork::descriptors::Descriptor;
 use crate::sys::unix::liveness::{self, Liveness as Locks};
-use crate::sys::unix::{open_plain, owner_of};
+use crate::sys::unix::{open_plain, open_plain_at_once, owner_of};
 use crate::sys::{Access, Owner};
 
 pub(crate) use crate::sys::unix::liveness::Liveness;
@@ -134,6 +134,12 @@ impl LockFile {
 }
 
 impl Locks {
+    /// For a look at the companion at this path.
+    pub(super) fn at(path: &Path) -> io::Result<Self> {
+        let open = || Ok(open_plain_at_once(path, Access::ReadOnly)?.0);
+        Ok(Self::new(Descriptor::not_inherited(open)?))
+    }
+
     /// A new `Liveness` on the companion at this path, if it is the same file.
     pub(super) fn open(
         path: &Path,

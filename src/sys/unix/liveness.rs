@@ -67,14 +67,23 @@ impl Liveness {
     }
 
     fn look(&self, byte: u64) -> io::Result<bool> {
-        // What would stop an exclusive lock: a lock of either kind. The look
-        // itself needs no right to write.
-        let mut lock = lock_of(WRITE, byte)?;
-        fcntl(self.descriptor.fd()?, libc::F_OFD_GETLK, &mut lock)?;
-        // "Unlocked" counts only if it was said of the segment.
-        self.descriptor.fd()?;
-        Ok(lock.l_type != UNLOCKED)
+        is_held(&self.descriptor, lock_of(WRITE, byte)?)
     }
+}
+
+/// Whether anybody holds any byte at all, but for this open file.
+#[cfg(all(target_os = "linux", not(shmtable_portable)))]
+pub(in crate::sys) fn is_any_held(descriptor: &Descriptor) -> io::Result<bool> {
+    is_held(descriptor, all(WRITE))
+}
+
+/// Whether anything would stop this exclusive lock: a lock of either kind. The look itself
+/// needs no right to write.
+fn is_held(descriptor: &Descriptor, mut lock: libc::flock) -> io::Result<bool> {
+    fcntl(descriptor.fd()?, libc::F_OFD_GETLK, &mut lock)?;
+    // "Unlocked" counts only if it was said of the segment.
+    descriptor.fd()?;
+    Ok(lock.l_type != UNLOCKED)
 }
 
 /// Holds the byte alone, for all who have a descriptor of this open file
@@ -107,10 +116,7 @@ impl Drop for Liveness {
         // the moment the registry forgets the descriptor and the moment it is
         // closed: that child's copy would go on holding the locks. Unlocked, it
         // holds none.
-        let mut lock = libc::flock {
-            l_len: 0,
-            ..lock_from(UNLOCKED, 0)
-        };
+        let mut lock = all(UNLOCKED);
         if let Ok(fd) = self.descriptor.fd() {
             let _ = fcntl(fd, libc::F_OFD_SETLK, &mut lock);
         }
@@ -122,6 +128,14 @@ fn lock_of(kind: libc::c_short, byte: u64) -> io::Result<libc::flock> {
     match i64::try_from(byte) {
         Ok(start) if start < i64::MAX => Ok(lock_from(kind, start)),
         _ => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
+/// A lock of all bytes there can be.
+fn all(kind: libc::c_short) -> libc::flock {
+    libc::flock {
+        l_len: 0,
+        ..lock_from(kind, 0)
     }
 }
 

@@ -34,22 +34,32 @@ pub(super) fn open_plain(
     path: impl rustix::path::Arg,
     access: Access,
 ) -> io::Result<(OwnedFd, Stat)> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let path = path.into_c_str()?;
     let mut patience = 100;
-    let fd = loop {
-        match open(&*path, access_flags(access) | flags, Mode::empty()) {
-            // A symbolic link, a directory, a socket.
-            Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => {
-                return Err(io::ErrorKind::PermissionDenied.into());
-            }
+    loop {
+        match open_plain_at_once(&*path, access) {
             // Somebody is alone with it, for a few system calls.
-            Err(Errno::AGAIN) if patience > 0 => {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && patience > 0 => {
                 patience -= 1;
                 std::thread::sleep(std::time::Duration::from_millis(1));
             }
-            fd => break fd?,
+            opened => return opened,
         }
+    }
+}
+
+/// The same without patience: `WouldBlock` if somebody is alone with it.
+pub(super) fn open_plain_at_once(
+    path: impl rustix::path::Arg,
+    access: Access,
+) -> io::Result<(OwnedFd, Stat)> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let fd = match open(path, access_flags(access) | flags, Mode::empty()) {
+        // A symbolic link, a directory, a socket.
+        Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        fd => fd?,
     };
     let stat = fstat(&fd)?;
     if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {

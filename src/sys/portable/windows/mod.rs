@@ -133,6 +133,11 @@ impl LockFile {
 }
 
 impl Liveness {
+    /// For a look at the companion at this path.
+    pub(super) fn at(path: &Path) -> io::Result<Self> {
+        Ok(Self::new(open(path, Access::ReadOnly)?))
+    }
+
     /// A new `Liveness` on the companion at this path, if it is this segment's.
     pub(super) fn open(
         path: &Path,

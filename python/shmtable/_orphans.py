@@ -1,0 +1,31 @@
+"""Anonymous tables whose creators are gone and that nobody uses."""
+
+from __future__ import annotations
+
+from shmtable._native import list_orphans, remove_orphans
+
+
+def orphans() -> dict[str, int]:
+    """The anonymous tables whose creators are gone and that nobody uses, with their bytes.
+
+    A creator that is killed leaves its table behind. `gc` removes such tables, and
+    every new anonymous table removes some of them.
+
+    >>> d = SharedDict()
+    >>> d.name in orphans()
+    False
+    """
+    return dict(list_orphans())
+
+
+def gc() -> list[str]:
+    """Removes the `orphans` that no process has open, and returns their names.
+
+    A table that anybody uses, reads or only has open is kept, and so are tables of
+    other users and tables that were created with a name.
+
+    >>> removed = gc()
+    >>> all(name not in tables() for name in removed)
+    True
+    """
+    return [name for name, _ in remove_orphans()]
