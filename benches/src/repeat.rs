@@ -24,10 +24,16 @@ enum Operation {
     Get100,
     /// Decimal keys that are absent.
     Miss,
+    /// Decimal keys that are new in each pass, values of 1 byte.
+    Insert,
     /// Decimal keys, a value of another length each time.
     Replace,
     FetchAdd,
 }
+
+/// Passes of insertions at most. Their keys are all made beforehand, however many passes
+/// there are, so that making them is no part of what a pass takes.
+const INSERTIONS: usize = 12;
 
 pub(crate) fn run(arguments: &Arguments) -> Result {
     let key = |number: usize| match arguments.operation {
@@ -40,6 +46,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         _ => b"1",
     };
     let count = arguments.keys;
+    if let Operation::Insert = arguments.operation {
+        let table = Options::new()
+            .capacity(count * INSERTIONS)
+            .create_anonymous()?;
+        let keys: Vec<_> = (0..count * INSERTIONS).map(key).collect();
+        for (pass, keys) in keys.chunks(count).take(arguments.passes).enumerate() {
+            repeat(&table, arguments.operation, keys, pass)?;
+        }
+        return Ok(());
+    }
     let keys: Vec<_> = (0..count).map(key).collect();
     let absent: Vec<_> = (count..2 * count).map(key).collect();
     let table = Options::new()
@@ -69,6 +85,9 @@ fn repeat(table: &Table, operation: Operation, keys: &[Vec<u8>], pass: usize) ->
             Operation::Replace => {
                 let value: &[u8] = if pass.is_multiple_of(2) { b"22" } else { b"1" };
                 table.insert(key, value)?;
+            }
+            Operation::Insert => {
+                black_box(table.insert(key, b"1")?);
             }
             Operation::FetchAdd => {
                 black_box(table.fetch_add(key, 1)?);

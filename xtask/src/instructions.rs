@@ -11,12 +11,18 @@ use std::process::Command;
 use crate::Result;
 use crate::process::{cargo, output, root, run as run_command, target_dir};
 
-const OPERATIONS: [(&str, &str); 5] = [
-    ("get", "get_into, decimal key, 1 byte"),
-    ("get100", "get_into, 16-byte key, 100 bytes"),
-    ("miss", "get_into, decimal key, absent"),
-    ("fetch-add", "fetch_add, decimal key"),
-    ("replace", "insert, decimal key, a value of another length"),
+/// The name, what it is, and the most instructions that it may take.
+const OPERATIONS: [(&str, &str, u64); 6] = [
+    ("get", "get_into, decimal key, 1 byte", 110),
+    ("get100", "get_into, 16-byte key, 100 bytes", 246),
+    ("miss", "get_into, decimal key, absent", 90),
+    ("fetch-add", "fetch_add, decimal key", 136),
+    ("insert", "insert, decimal key, 1 byte, new", 235),
+    (
+        "replace",
+        "insert, decimal key, a value of another length",
+        513,
+    ),
 ];
 
 /// Keys of a pass.
@@ -28,12 +34,14 @@ const MANY: u64 = 12;
 /// Counts by source file.
 type Counts = BTreeMap<String, u64>;
 
-/// Prints the counts of each operation.
-pub(crate) fn run() -> Result {
+/// Prints the counts of each operation; or, to check, fails where one is above its
+/// ceiling: what it took when the ceiling was last set, and 3 %.
+pub(crate) fn run(check: bool) -> Result {
+    let mut slower = Vec::new();
     run_command(&mut cargo(
         "build --quiet --profile bench --package shmtable-bench",
     ))?;
-    for (operation, what) in OPERATIONS {
+    for (operation, what, ceiling) in OPERATIONS {
         let (few, many) = (count(operation, FEW)?, count(operation, MANY)?);
         let each = |file: &String, count: u64| {
             let more = count.saturating_sub(few.get(file).copied().unwrap_or(0));
@@ -46,10 +54,25 @@ pub(crate) fn run() -> Result {
             .collect();
         files.sort_unstable_by(|one, other| other.cmp(one));
         let sum: u64 = files.iter().map(|(count, _)| count).sum();
-        println!("{what}: {sum} instructions");
-        for (count, file) in files {
-            println!("{count:6}  {file}");
+        println!("{what}: {sum} instructions of {ceiling}");
+        if sum > ceiling {
+            slower.push(format!(
+                "{what}: {sum} instructions, the ceiling is {ceiling}"
+            ));
         }
+        if !check || sum > ceiling {
+            for (count, file) in files {
+                println!("{count:6}  {file}");
+            }
+        }
+    }
+    if check && !slower.is_empty() {
+        return Err(format!(
+            "operations became slower:\n{}\nmake them as fast again, or raise the ceiling in \
+             xtask/src/instructions.rs with the reason in the commit",
+            slower.join("\n")
+        )
+        .into());
     }
     Ok(())
 }

@@ -50,7 +50,8 @@ Commands:
                    two minutes, --huge, --smoke, --only SECTIONS, --resume, --report-only,
                    --strict: fails if a ratio to reach is missed; --help)
   instructions     how many instructions a get, a miss, a replacement and a fetch_add take,
-                   by source file (valgrind)
+                   by source file (valgrind; --check: fails if one takes more than its
+                   ceiling)
   bench-python     the benchmark of the Python package against its rivals; writes the
                    table of the README (--quick: a tenth of the size, writes nothing)
   crash-points     kills a process at each point between two stores of each operation,
@@ -101,7 +102,8 @@ fn main() -> ExitCode {
         ["test-python", "--full"] => python::test(python::Kills::Full),
         ["clients"] => python::clients(),
         ["bench", ref options @ ..] => bench::run(options),
-        ["instructions"] => instructions::run(),
+        ["instructions"] => instructions::run(false),
+        ["instructions", "--check"] => instructions::run(true),
         ["bench-python"] => python::bench(&[]),
         ["bench-python", "--quick"] => python::bench(&["--quick"]),
         ["crash-points"] => test::crash_points(test::Extent::Full),
