@@ -109,7 +109,7 @@ pub enum Error {
     },
 
     /// There is no table of this name.
-    #[error("there is no table named {name:?}; create it, or use open_or_create")]
+    #[error("there is no table named {name:?}{}", remedy_for_missing(name))]
     NotFound {
         /// The name.
         name: String,
@@ -308,5 +308,14 @@ fn orphans_hold(orphans: usize, bytes: usize) -> String {
             "; {orphans} tables of creators that were killed hold {bytes} bytes: remove them \
              with Table::remove_orphans"
         ),
+    }
+}
+
+/// What to do about a table that is not there.
+fn remedy_for_missing(name: &str) -> &'static str {
+    if crate::orphans::is_generated(name) {
+        ": its creator closed it or ended; keep it open until all who need it have opened it"
+    } else {
+        "; create it, or use open_or_create"
     }
 }

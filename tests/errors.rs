@@ -407,6 +407,26 @@ fn invalid_name() {
 }
 
 #[test]
+fn an_anonymous_table_that_is_gone_is_not_to_be_created_by_its_name() {
+    let table = Options::new().capacity(10).create_anonymous().unwrap();
+    let name = table.name().to_owned();
+    drop(table);
+    let remedy =
+        ": its creator closed it or ended; keep it open until all who need it have opened it";
+    let error = Table::open(&name).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("there is no table named {name:?}{remedy}")
+    );
+    // A name that somebody chose is not taken for one of them.
+    let error = Table::open("anon-a-name").unwrap_err().to_string();
+    assert!(
+        error.ends_with("; create it, or use open_or_create"),
+        "{error}"
+    );
+}
+
+#[test]
 fn not_found_and_already_exists() {
     let name = Name::new();
     for error in [

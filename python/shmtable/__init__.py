@@ -10,6 +10,7 @@ Pass it to `multiprocessing.Process`, a pool or a queue, or open it by name from
 any program; see `SharedDict`.
 """
 
+from shmtable import _native
 from shmtable._dict import SharedDict, tables
 from shmtable._errors import (
     AccessDeniedError,
@@ -43,6 +44,8 @@ from shmtable._errors import (
 )
 from shmtable._missing import MISSING
 from shmtable._orphans import gc, orphans
+
+__version__: str = _native.version
 
 __all__ = [
     "MISSING",

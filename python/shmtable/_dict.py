@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import (
     ItemsView,
@@ -15,26 +16,45 @@ from collections.abc import (
 )
 from itertools import islice
 
-# Its finalizers run when an object goes, at exit after the children were joined, in
-# the process that made them alone, and in children of multiprocessing too.
-from multiprocessing.util import Finalize
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast, overload
+from types import MappingProxyType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    cast,
+    overload,
+)
 
+from shmtable import _leases
+from shmtable._errors import Error
+from shmtable._missing import MISSING
 from shmtable._native import SharedDictBase, list_names, unlink_name
 
+# Annotations are there for those who read them while the program runs, too.
 if TYPE_CHECKING:
     from typing_extensions import Self
+elif sys.version_info >= (3, 11):
+    from typing import Self
+else:
+    Self = TypeVar("Self")
 
-    _Codec = Literal["pickle", "msgpack", "json", "raw"]
-    _Trust = Literal["anyone"] | list[int]
+_Codec: TypeAlias = (
+    Literal["pickle"] | Literal["msgpack"] | Literal["json"] | Literal["raw"]  # noqa: PYI030
+)
+_Trust: TypeAlias = Literal["anyone"] | list[int]
 
 K = TypeVar("K")
 V = TypeVar("V")
 K2 = TypeVar("K2")
 V2 = TypeVar("V2")
 
-# Entries that `repr` shows, and the tables that a thread is showing.
+# Entries that `repr` shows, keys that IPython offers, and the tables that a thread is
+# showing.
 _SHOWN = 20
+_OFFERED = 1000
 _showing = threading.local()
 
 
@@ -52,19 +72,6 @@ class _Settings(NamedTuple):
     allow_pickle: bool | None = None
 
 
-# The anonymous tables of this process that were pickled, by name: whoever will
-# unpickle them must find them, so they live until they are closed or this process
-# ends, however soon their handles are forgotten.
-_handed_out: dict[str, SharedDict[Any, Any]] = {}
-
-
-def _remove(name: str) -> None:
-    """Removes an anonymous table, unless somebody did."""
-    _handed_out.pop(name, None)
-    with contextlib.suppress(OSError):
-        unlink_name(name)
-
-
 class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     """A dict in shared memory, for all processes of a machine that know its name.
 
@@ -73,9 +80,10 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     >>> d['a'], d['b'], len(d)
     (1, [2, 'three', None], 2)
 
-    Without a name it is a new table that lives as long as this process, or until
-    `close`. With one, the table of that name is opened, or created; it lives until
-    `unlink`.
+    Without a name it is a new table that lives as long as its creator's handle: until
+    `close`, or the end of the process. Keep the handle until other processes have
+    opened theirs: a `with` block joins them inside. With a name, the table of that name
+    is opened, or created; it lives until `unlink`.
 
     >>> with SharedDict(name='docs-example', capacity=1000) as d:
     ...     d['a'] = 1
@@ -114,10 +122,13 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     capacity.
     """
 
-    __slots__ = ("__weakref__", "_finalizer", "_settings")
+    __slots__ = ("__weakref__", "_borrowed", "_lease", "_settings")
 
     _settings: _Settings
-    _finalizer: Finalize | None
+    # The right to the name of an anonymous table: its creator's handle's, and another
+    # handle's in the same process.
+    _lease: _leases.Lease | None
+    _borrowed: _leases.Lease | None
 
     def __init__(
         self,
@@ -135,6 +146,13 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         codec: _Codec | None = None,
         allow_pickle: bool | None = None,
     ) -> None:
+        if isinstance(initial, (str, int)):
+            what, keyword = ("name", "name") if isinstance(initial, str) else ("size", "capacity")
+            kind = type(self).__name__
+            raise TypeError(
+                f"{kind}({initial!r}): the first argument is a mapping or pairs to begin with; "
+                f"to {what} the table, write {kind}({keyword}={initial!r})"
+            )
         settings = _Settings(
             capacity,
             value_space,
@@ -151,11 +169,20 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
             self.set_many(initial)
 
     def _start(self, how: str, name: str | None, settings: _Settings) -> Self:
+        # First what nobody wants any more: its memory may be what is missing.
+        _leases.release_what_ended()
         self._open(how, name, settings)
         self._settings = settings
-        self._finalizer = None
-        if name is None:
-            self._finalizer = Finalize(self, _remove, args=(self.name,), exitpriority=-100)
+        self._lease = _leases.Lease(self.name) if name is None else None
+        self._borrowed = None
+        return self
+
+    def _start_later(self, how: str, name: str, settings: _Settings) -> Self:
+        """Leaves it to the first use to open the table, and to raise what goes wrong."""
+        self._open_later(how, name, settings)
+        self._settings = settings
+        self._lease = None
+        self._borrowed = _leases.known(name)
         return self
 
     @classmethod
@@ -219,18 +246,21 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         """
         name = self if isinstance(self, str) else self.name
         unlink_name(name)
-        _handed_out.pop(name, None)
+        _leases.forget(name)
 
     def close(self) -> None:
         """Closes this handle; closing twice is fine.
 
         An anonymous table is removed if this is its creator's handle. Processes that
-        have opened it go on using it.
+        have opened it go on using it; those that have not, but were given a handle, get
+        a `NotFoundError` when they use it.
         """
         if not self.closed:
-            if self._finalizer is not None:
-                self._finalizer()
+            if self._lease is not None:
+                self._lease.end()
+            self._lease = self._borrowed = None
             self._close()
+            _leases.release_what_ended()
 
     def __enter__(self) -> Self:
         return self
@@ -238,14 +268,17 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # What is pickled is the name: whoever unpickles it opens the table.
+    # What is pickled is the name: whoever unpickles it opens the table when it is used.
 
     def __reduce__(self) -> tuple[Any, ...]:
         name = self.name
-        if self._finalizer is not None and self._finalizer.still_active():
-            _handed_out[name] = self
+        lease = self._lease or self._borrowed
+        if lease is not None:
+            lease.hand_out(self)
         how = "open_read_only" if self.read_only else "open"
-        settings = self._settings._replace(codec=self.codec)
+        settings = self._settings
+        if self._opened:
+            settings = settings._replace(codec=self.codec)
         return _reopen, (type(self), how, name, tuple(settings))
 
     def __copy__(self) -> dict[K, V]:
@@ -264,15 +297,15 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
 
     def keys(self) -> KeysView[K]:
         """A view of the keys."""
-        return _Keys(self)
+        return _KeysView(self)
 
     def values(self) -> ValuesView[V]:
         """A view of the values."""
-        return _Values(self)
+        return _ValuesView(self)
 
     def items(self) -> ItemsView[K, V]:
         """A view of the keys with their values."""
-        return _Items(self)
+        return _ItemsView(self)
 
     @classmethod
     def fromkeys(
@@ -319,23 +352,109 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     def __repr__(self) -> str:
         kind = type(self).__name__
         if self.closed:
-            return f"<closed {kind}>"
+            return f"<closed {kind}>" if self._opened else f"<{kind} that was never opened>"
         name = self.name
-        # One that holds itself gives another handle each time it is read.
-        showing: set[str] = _showing.__dict__.setdefault("names", set())
-        if name in showing:
-            return f"{kind}({{...}}, name={name!r})"
-        showing.add(name)
-        try:
-            items = list(islice(self._iter_items(), _SHOWN + 1))
-            entries = [f"{key!r}: {value!r}" for key, value in items[:_SHOWN]]
-        finally:
-            showing.remove(name)
-        entries += ["..."] * (len(items) > _SHOWN)
-        return f"{kind}({{{', '.join(entries)}}}, name={name!r})"
+        with _first_showing(name) as first:
+            if not first:
+                return f"{kind}({{...}}, name={name!r})"
+            try:
+                entries = self._shown()
+            except Error as error:
+                # The first use of a handle, whose table cannot be opened.
+                if self._opened:
+                    raise
+                return f"<{kind} that cannot be opened, name={name!r}: {type(error).__name__}>"
+            shown = [f"{key!r}: {value!r}" for key, value in entries[:_SHOWN]]
+        shown += ["..."] * (len(entries) > _SHOWN)
+        return f"{kind}({{{', '.join(shown)}}}, name={name!r})"
+
+    def _shown(self) -> list[tuple[object, object]]:
+        """One entry more than is shown, if there are so many."""
+        entries: list[tuple[object, object]] = []
+        for key in self:
+            value: object
+            try:
+                value = SharedDictBase.get(self, key, MISSING)
+            except Exception as error:
+                value = _NotLoaded(error)
+            if value is not MISSING:
+                entries.append((key, value))
+            if len(entries) > _SHOWN:
+                break
+        return entries
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """Shows the table in IPython: on as many lines as it needs."""
+        name = None if self.closed else self.name
+        with _first_showing(name) as first:
+            try:
+                entries = self._shown() if first and name else None
+            except Error:
+                entries = None
+            if entries is None:
+                printer.text(repr(self))
+                return
+            begin = f"{type(self).__name__}({{"
+            with printer.group(len(begin), begin, f"}}, name={name!r})"):
+                for number, (key, value) in enumerate(entries):
+                    if number:
+                        printer.text(",")
+                        printer.breakable()
+                    if number == _SHOWN:
+                        printer.text("...")
+                        break
+                    printer.pretty(key)
+                    printer.text(": ")
+                    printer.pretty(value)
+
+    def _ipython_key_completions_(self) -> list[K]:
+        """Returns keys for IPython to offer after `d[`."""
+        return list(islice(self, _OFFERED))
 
 
-class _Keys(KeysView[K]):
+class _NotLoaded:
+    """Stands for a value that cannot be loaded, where a table is shown."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = type(error).__name__
+
+    def __repr__(self) -> str:
+        return f"<{self._error}>"
+
+
+@contextlib.contextmanager
+def _first_showing(name: str | None) -> Iterator[bool]:
+    """Whether this thread is not showing the table already.
+
+    A table that holds itself gives another handle each time it is read.
+    """
+    names: set[str | None] = _showing.__dict__.setdefault("names", set())
+    if name in names:
+        yield False
+        return
+    names.add(name)
+    try:
+        yield True
+    finally:
+        names.remove(name)
+
+
+class _View:
+    """What the three views have alike."""
+
+    __slots__ = ()
+    _mapping: SharedDict[Any, Any]
+
+    @property
+    def mapping(self) -> MappingProxyType[Any, Any]:
+        """The table, read-only, as the views of a dict have it."""
+        return MappingProxyType(self._mapping)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__[1:]}({self._mapping!r})"
+
+
+class _KeysView(_View, KeysView[K]):
     """Keys by an iterator that threads may share, which a generator is not."""
 
     __slots__ = ()
@@ -345,7 +464,7 @@ class _Keys(KeysView[K]):
         return iter(self._mapping)
 
 
-class _Values(ValuesView[V]):
+class _ValuesView(_View, ValuesView[V]):
     """Values read one after the other, not looked up by their keys."""
 
     __slots__ = ()
@@ -358,7 +477,7 @@ class _Values(ValuesView[V]):
         return any(found is value or found == value for found in self)
 
 
-class _Items(ItemsView[K, V]):
+class _ItemsView(_View, ItemsView[K, V]):
     """Entries read one after the other, not looked up by their keys."""
 
     __slots__ = ()
@@ -379,7 +498,7 @@ def _plain(mapping: Mapping[Any, Any]) -> dict[Any, Any]:
 def _reopen(
     cls: type[SharedDict[Any, Any]], how: str, name: str, settings: tuple[Any, ...]
 ) -> SharedDict[Any, Any]:
-    return cls.__new__(cls)._start(how, name, _Settings(*settings))
+    return cls.__new__(cls)._start_later(how, name, _Settings(*settings))
 
 
 def tables() -> list[str]:
@@ -389,4 +508,5 @@ def tables() -> list[str]:
     >>> d.name in tables()
     True
     """
+    _leases.release_what_ended()
     return list_names()

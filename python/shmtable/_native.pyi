@@ -10,12 +10,25 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 _T = TypeVar("_T")
 
-__all__ = ["SharedDictBase", "list_names", "list_orphans", "remove_orphans", "unlink_name"]
+__all__ = [
+    "SharedDictBase",
+    "list_names",
+    "list_orphans",
+    "remove_orphans",
+    "unlink_name",
+    "version",
+]
+
+version: str
 
 @disjoint_base
 class SharedDictBase(Generic[_K, _V]):
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
     def _open(self, how: str, name: str | None, settings: _Settings) -> None: ...
+    def _open_later(self, how: str, name: str, settings: _Settings) -> None: ...
+    @property
+    def _opened(self) -> bool: ...
+    def _keeper(self) -> object: ...
     def _close(self) -> None: ...
     def _iter_values(self) -> Iterator[_V]: ...
     def _iter_items(self) -> Iterator[tuple[_K, _V]]: ...

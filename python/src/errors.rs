@@ -13,6 +13,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyType};
 use shmtable::Error;
 
+use crate::codec::Codec;
 use crate::pack::Role;
 
 thread_local! {
@@ -75,12 +76,13 @@ fn in_python(mut message: String) -> String {
     message
 }
 
+/// What `OSError` calls errno, as the other two in `raised`.
+const ENOENT: i32 = 2;
+const EACCES: i32 = 13;
+
 /// The Python exception for an error of the crate.
 #[cold]
 pub(crate) fn raised(py: Python<'_>, error: Error) -> PyErr {
-    // What OSError calls errno, for the classes that are one.
-    const ENOENT: i32 = 2;
-    const EACCES: i32 = 13;
     const EEXIST: i32 = 17;
     let message = in_python(error.to_string());
     let (name, number) = match error {
@@ -101,7 +103,9 @@ pub(crate) fn raised(py: Python<'_>, error: Error) -> PyErr {
         ),
         Error::ReadOnly => ("ReadOnlyError", Some(EACCES)),
         Error::IncompatibleFormat { .. } => ("IncompatibleFormatError", None),
-        Error::CodecMismatch { .. } => ("CodecMismatchError", None),
+        Error::CodecMismatch { found, expected } => {
+            return codec_mismatch(py, found, Some(expected));
+        }
         Error::Corrupted { .. } => ("CorruptedError", None),
         Error::LockTimeout { .. } => ("LockTimeoutError", None),
         Error::Deadlock { .. } => ("DeadlockError", None),
@@ -187,6 +191,24 @@ pub(crate) fn closed(py: Python<'_>) -> PyErr {
     exception(py, "ClosedError", (message,))
 }
 
+/// The first use of a handle whose `__init__` did not run.
+#[cold]
+pub(crate) fn not_started(py: Python<'_>) -> PyErr {
+    let message = "this SharedDict was never opened: a subclass that defines __init__ calls \
+                   super().__init__(...) in it";
+    exception(py, "ClosedError", (message,))
+}
+
+/// `unlink` of a name that no table has.
+#[cold]
+pub(crate) fn nothing_to_unlink(py: Python<'_>, name: &str) -> PyErr {
+    let message = format!(
+        "there is no table named {name:?} to remove: it was removed already, or never created; \
+         shmtable.tables() names those there are"
+    );
+    exception(py, "NotFoundError", (ENOENT, message))
+}
+
 #[cold]
 pub(crate) fn wait_timeout(key: &Bound<'_, PyAny>, seconds: f64, state: &str) -> PyErr {
     // Integers may have too many digits to be shown.
@@ -253,13 +275,32 @@ pub(crate) fn undecodable(py: Python<'_>, what: Role, reason: &str) -> PyErr {
     exception(py, "CodecError", (message,))
 }
 
+/// A table of another codec than was asked for, or, if none was, than Python knows.
 #[cold]
-pub(crate) fn foreign_codec(py: Python<'_>, found: u64) -> PyErr {
-    let message = format!(
-        "the table was created with a codec that Python does not know (id {found:#x}); \
-         codec=\"raw\" opens it as plain bytes"
-    );
+pub(crate) fn codec_mismatch(py: Python<'_>, found: u64, asked: Option<u64>) -> PyErr {
+    let asked = asked.and_then(Codec::of_id);
+    let asked = asked.map_or_else(String::new, |codec| {
+        format!(", and codec={:?} was asked for", codec.name())
+    });
+    let message = match Codec::of_id(found) {
+        Some(codec) => format!(
+            "the table has codec={:?}{asked}; open it without a codec to get the table's",
+            codec.name(),
+        ),
+        None => format!(
+            "the table was created with a codec that Python does not know (id {found:#x}){asked}; \
+             codec=\"raw\" opens it as plain bytes"
+        ),
+    };
     exception(py, "CodecMismatchError", (message,))
+}
+
+/// `snapshot` on a handle that cannot take locks.
+#[cold]
+pub(crate) fn read_only_snapshot(py: Python<'_>) -> PyErr {
+    let message = "a snapshot takes the locks of the table, and this handle is read-only: use copy(), \
+                   or open the table without read_only=True";
+    exception(py, "ReadOnlyError", (EACCES, message))
 }
 
 #[cold]

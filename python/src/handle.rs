@@ -1,17 +1,19 @@
 //! The handle: opening, closing, and what every method goes through.
 
+use std::mem;
 use std::ops::{ControlFlow, Deref};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use shmtable::{Keys, Options, Table, Trust};
+use shmtable::{Error, Keys, Options, Table, Trust};
 
 use crate::codec::Codec;
 use crate::errors::{self, OrRaise};
+use crate::first_use::Waiting;
 use crate::pack::Buffer;
 use crate::{key, value};
 
@@ -23,8 +25,22 @@ const LONG: usize = 1 << 16;
 /// What a `SharedDict` is made of; use `shmtable.SharedDict`.
 #[pyclass(frozen, subclass, generic, mapping, module = "shmtable._native")]
 pub(crate) struct SharedDictBase {
-    /// `None` before it is opened and after it is closed.
+    /// `None` before the table is opened and after the handle is closed.
     open: ArcSwapOption<Open>,
+    /// Which of these it is. Locked for moments only, in which no Python code runs.
+    state: Mutex<State>,
+}
+
+/// Where a handle is in its life.
+pub(crate) enum State {
+    /// `SharedDict.__init__` did not run.
+    New,
+    /// It was unpickled, and its first use opens the table.
+    Waiting(Arc<Waiting>),
+    /// `SharedDictBase::open` holds the table, or another thread is about to close it.
+    Open,
+    /// It was closed.
+    Closed,
 }
 
 /// An open table.
@@ -51,19 +67,42 @@ impl Deref for Use {
 }
 
 impl SharedDictBase {
+    /// The open table, for one call. The first use of an unpickled handle opens it.
     #[inline]
     pub(crate) fn open(&self, py: Python<'_>) -> PyResult<Use> {
         let guard = self.open.load();
         if guard.is_some() {
             Ok(Use(guard))
         } else {
-            Err(errors::closed(py))
+            let open = self.open_at_first_use(py)?;
+            Ok(Use(Guard::from_inner(Some(open))))
         }
     }
 
-    /// As [`open`](Self::open), for longer than one call: iterators, waits.
+    /// The open table, for longer than one call: iterators, waits.
     pub(crate) fn open_long(&self, py: Python<'_>) -> PyResult<Arc<Open>> {
-        self.open.load_full().ok_or_else(|| errors::closed(py))
+        match self.open.load_full() {
+            Some(open) => Ok(open),
+            None => self.open_at_first_use(py),
+        }
+    }
+
+    /// The open table, if it was opened and is not closed.
+    pub(crate) fn if_open(&self) -> Option<Arc<Open>> {
+        self.open.load_full()
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes an opened table, unless the handle was closed or opened meanwhile.
+    pub(crate) fn take_opened(&self, open: &Arc<Open>) {
+        let mut state = self.state();
+        if matches!(*state, State::Waiting(_)) {
+            self.open.store(Some(Arc::clone(open)));
+            *state = State::Open;
+        }
     }
 }
 
@@ -345,6 +384,7 @@ impl SharedDictBase {
     ) -> Self {
         Self {
             open: ArcSwapOption::empty(),
+            state: Mutex::new(State::New),
         }
     }
 
@@ -360,57 +400,70 @@ impl SharedDictBase {
         settings: Settings<'_>,
     ) -> PyResult<()> {
         let name = name.map(|name| name_of(name)).transpose()?;
-        let asked = settings.codec(py)?;
-        // "raw" looks at the bytes of any table; other codecs must be the table's.
-        let created = asked.unwrap_or(Codec::Pickle);
-        let options = settings.options(py)?;
-        let options = match asked {
-            None | Some(Codec::Raw) => options.codec_if_created(created.id()),
-            Some(codec) => options.codec(codec.id()),
-        };
-        let table = py.detach(|| match (how, name) {
-            (_, None) => options.create_anonymous(),
-            ("create", Some(name)) => options.create(name),
-            ("open", Some(name)) => options.open(name),
-            ("open_read_only", Some(name)) => options.open_read_only(name),
-            (_, Some(name)) => options.open_or_create(name),
-        });
-        let table = table.or_raise(py)?;
-        let codec = match asked {
-            Some(Codec::Raw) => Codec::Raw,
-            _ => Codec::of_id(table.codec_id())
-                .ok_or_else(|| errors::foreign_codec(py, table.codec_id()))?,
-        };
-        let pickles = match settings.allow_pickle {
-            Some(allowed) => allowed,
-            None => table.is_private().or_raise(py)?,
-        };
-        self.open.store(Some(Arc::new(Open {
-            table,
-            codec,
-            pickles,
-            draining: Mutex::new(Vec::new()),
-        })));
+        let open = open_table(py, how, name, &settings)?;
+        let mut state = self.state();
+        let before = self.open.swap(Some(Arc::new(open)));
+        *state = State::Open;
+        drop(state);
+        py.detach(|| drop(before));
         Ok(())
+    }
+
+    /// Keeps what the first use needs to open a table, and opens nothing.
+    #[pyo3(name = "_open_later")]
+    fn open_later(
+        &self,
+        how: &str,
+        name: &Bound<'_, PyString>,
+        settings: Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let waiting = Waiting::new(how, name_of(name)?, settings.unbind());
+        *self.state() = State::Waiting(Arc::new(waiting));
+        Ok(())
+    }
+
+    /// Whether the table was opened, be it closed by now: an unpickled handle's is by its
+    /// first use.
+    #[getter]
+    fn _opened(&self) -> bool {
+        !matches!(*self.state(), State::New | State::Waiting(_))
+    }
+
+    /// Something that keeps the table open in this process, whatever becomes of the
+    /// handle.
+    fn _keeper(&self, py: Python<'_>) -> PyResult<Keeper> {
+        Ok(Keeper {
+            _open: self.open_long(py)?,
+        })
     }
 
     /// Closes the handle; the others, in this process and elsewhere, stay open.
     #[pyo3(name = "_close")]
     fn close(&self, py: Python<'_>) {
+        let mut state = self.state();
+        let before = match &*state {
+            State::New => State::New,
+            _ => mem::replace(&mut *state, State::Closed),
+        };
+        drop(state);
         let open = self.open.swap(None);
         // Unmapping a large table takes a while.
         py.detach(|| drop(open));
+        drop(before);
     }
 
     /// Whether the handle is closed.
     #[getter]
     pub(crate) fn closed(&self) -> bool {
-        self.open.load().is_none()
+        self.open.load().is_none() && matches!(*self.state(), State::New | State::Closed)
     }
 
     /// The table's name, for `SharedDict.open` in another process.
     #[getter]
     fn name(&self, py: Python<'_>) -> PyResult<String> {
+        if let Some(waiting) = self.waiting() {
+            return Ok(waiting.name().to_owned());
+        }
         Ok(self.open(py)?.table.name().to_owned())
     }
 
@@ -429,6 +482,9 @@ impl SharedDictBase {
     /// Whether the handle was opened for reading alone.
     #[getter]
     fn read_only(&self, py: Python<'_>) -> PyResult<bool> {
+        if let Some(waiting) = self.waiting() {
+            return Ok(waiting.read_only());
+        }
         Ok(self.open(py)?.table.is_read_only())
     }
 
@@ -446,10 +502,59 @@ impl SharedDictBase {
     }
 }
 
+/// Keeps a table open.
+#[pyclass(frozen, module = "shmtable._native")]
+pub(crate) struct Keeper {
+    _open: Arc<Open>,
+}
+
+/// Creates or opens a table; `how` is what `SharedDictBase._open` takes.
+pub(crate) fn open_table(
+    py: Python<'_>,
+    how: &str,
+    name: Option<&str>,
+    settings: &Settings<'_>,
+) -> PyResult<Open> {
+    let asked = settings.codec(py)?;
+    // "raw" looks at the bytes of any table; other codecs must be the table's.
+    let created = asked.unwrap_or(Codec::Pickle);
+    let options = settings.options(py)?;
+    let options = match asked {
+        None | Some(Codec::Raw) => options.codec_if_created(created.id()),
+        Some(codec) => options.codec(codec.id()),
+    };
+    let table = py.detach(|| match (how, name) {
+        (_, None) => options.create_anonymous(),
+        ("create", Some(name)) => options.create(name),
+        ("open", Some(name)) => options.open(name),
+        ("open_read_only", Some(name)) => options.open_read_only(name),
+        (_, Some(name)) => options.open_or_create(name),
+    });
+    let table = table.or_raise(py)?;
+    let codec = match asked {
+        Some(Codec::Raw) => Codec::Raw,
+        _ => Codec::of_id(table.codec_id())
+            .ok_or_else(|| errors::codec_mismatch(py, table.codec_id(), None))?,
+    };
+    let pickles = match settings.allow_pickle {
+        Some(allowed) => allowed,
+        None => table.is_private().or_raise(py)?,
+    };
+    Ok(Open {
+        table,
+        codec,
+        pickles,
+        draining: Mutex::new(Vec::new()),
+    })
+}
+
 /// Removes a table's name.
 #[pyfunction]
 pub(crate) fn unlink_name(py: Python<'_>, name: &Bound<'_, PyString>) -> PyResult<()> {
-    Table::unlink(name_of(name)?).or_raise(py)
+    match Table::unlink(name_of(name)?) {
+        Err(Error::NotFound { name }) => Err(errors::nothing_to_unlink(py, &name)),
+        done => done.or_raise(py),
+    }
 }
 
 /// A table's name; lone surrogates have no place in it.

@@ -1,11 +1,12 @@
 //! Iteration while others write.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
+use pyo3::{PyTraverseError, PyVisit};
 use shmtable::{Iter, Keys, Table};
 
 use crate::errors::{self, OrRaise};
@@ -24,11 +25,13 @@ pub(crate) enum Source {
 /// Over keys, values or items; what is there throughout is seen once.
 #[pyclass(frozen, module = "shmtable._native")]
 pub(crate) struct SharedDictIterator {
-    dict: Py<SharedDictBase>,
-    open: Arc<Open>,
-    /// Locked while others of this process may run: a reader that is disturbed
-    /// too often sleeps. So it is only ever waited for detached.
-    source: Mutex<Source>,
+    /// The handle, until the iterator is at its end: a handle may hold its iterator.
+    /// Locked for moments only.
+    dict: Mutex<Option<Py<SharedDictBase>>>,
+    /// The table and the place in it, until the iterator is at its end. Locked while
+    /// others of this process may run: a reader that is disturbed too often sleeps.
+    /// So it is only ever waited for detached.
+    source: Mutex<Option<(Arc<Open>, Source)>>,
     /// The thread that is in it. A signal handler of that thread may come here again.
     inside: Mutex<Option<ThreadId>>,
 }
@@ -75,18 +78,19 @@ impl SharedDictIterator {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let open = &self.open;
         loop {
-            let found = match self.read(py)? {
-                None => return Ok(None),
-                Some(Read::Nothing) => {
+            let Some((open, read)) = self.read(py)? else {
+                return Ok(None);
+            };
+            let found = match read {
+                Read::Nothing => {
                     py.detach(|| ());
                     py.check_signals()?;
                     continue;
                 }
-                Some(Read::Key(key)) => open.to_key(py, &key)?,
-                Some(Read::Value(key, value)) => open.to_value(py, &key, &value)?,
-                Some(Read::Item(key, value)) => {
+                Read::Key(key) => open.to_key(py, &key)?,
+                Read::Value(key, value) => open.to_value(py, &key, &value)?,
+                Read::Item(key, value) => {
                     (open.to_key(py, &key)?, open.to_value(py, &key, &value)?)
                         .into_pyobject(py)?
                         .into_any()
@@ -95,14 +99,24 @@ impl SharedDictIterator {
             return Ok(Some(found));
         }
     }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // Nobody holds it while the collector runs: it is locked by attached threads alone.
+        match self.dict.try_lock() {
+            Ok(dict) => visit.call(&*dict),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn __clear__(&self) {
+        let dict = self.dict().take();
+        drop(dict);
+    }
 }
 
 impl SharedDictIterator {
-    /// What comes next, not decoded yet.
-    fn read(&self, py: Python<'_>) -> PyResult<Option<Read>> {
-        if self.dict.get().closed() {
-            return Err(errors::closed(py));
-        }
+    /// What comes next, not decoded yet, and the table.
+    fn read(&self, py: Python<'_>) -> PyResult<Option<(Arc<Open>, Read)>> {
         let inside = || self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         let me = Some(thread::current().id());
         if *inside() == me {
@@ -112,11 +126,25 @@ impl SharedDictIterator {
             .source
             .lock_py_attached(py)
             .unwrap_or_else(PoisonError::into_inner);
+        let closed = self.dict().as_ref().map(|dict| dict.get().closed());
+        let (Some(false), Some((open, reader))) = (closed, &mut *source) else {
+            drop(source);
+            return match closed {
+                Some(true) => Err(errors::closed(py)),
+                _ => Ok(None),
+            };
+        };
+        let open = Arc::clone(open);
         *inside() = me;
-        let read = source.next(&self.open.table);
+        let read = reader.next(&open.table);
         *inside() = None;
+        let ended = if read.is_none() { source.take() } else { None };
         drop(source);
-        read.transpose().or_raise(py)
+        if ended.is_some() {
+            // The last of the handle's references may be this.
+            drop((ended, self.dict().take()));
+        }
+        Ok(read.transpose().or_raise(py)?.map(|read| (open, read)))
     }
 
     pub(crate) fn new(
@@ -124,12 +152,16 @@ impl SharedDictIterator {
         source: impl FnOnce(&Open) -> Source,
     ) -> PyResult<Self> {
         let open = dict.get().open_long(dict.py())?;
+        let source = source(&open);
         Ok(Self {
-            source: Mutex::new(source(&open)),
+            dict: Mutex::new(Some(dict.clone().unbind())),
+            source: Mutex::new(Some((open, source))),
             inside: Mutex::new(None),
-            open,
-            dict: dict.clone().unbind(),
         })
+    }
+
+    fn dict(&self) -> MutexGuard<'_, Option<Py<SharedDictBase>>> {
+        self.dict.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

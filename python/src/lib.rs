@@ -3,6 +3,8 @@
 //! | module | does |
 //! |---|---|
 //! | `handle` | opens and closes; what every method goes through |
+//! | `first_use` | opens the table of an unpickled handle |
+//! | `interpreter` | refuses a second interpreter of the process |
 //! | `reading`, `writing`, `atomic`, `many`, `removing` | the methods, by what they do |
 //! | `waiting` | waits for a key |
 //! | `iterators`, `prefix` | iteration while others write, and keys that begin alike |
@@ -24,9 +26,11 @@
 mod atomic;
 mod codec;
 mod errors;
+mod first_use;
 mod handle;
 mod housekeeping;
 mod imports;
+mod interpreter;
 mod iterators;
 mod key;
 mod maintenance;
@@ -44,10 +48,18 @@ use pyo3::prelude::*;
 /// The native half of the package.
 #[pymodule(gil_used = false)]
 mod _native {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use super::handle::SharedDictBase;
     #[pymodule_export]
     use super::handle::{list_names, unlink_name};
     #[pymodule_export]
     use super::housekeeping::{list_orphans, remove_orphans};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::interpreter::check(module.py())?;
+        module.add("version", env!("CARGO_PKG_VERSION"))
+    }
 }

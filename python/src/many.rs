@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use shmtable::Iter;
 
-use crate::errors::OrRaise;
+use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
 use crate::pack::Buffer;
 
@@ -114,6 +114,9 @@ impl SharedDictBase {
     /// {'a': 1}
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let open = self.open_long(py)?;
+        if open.table.is_read_only() {
+            return Err(errors::read_only_snapshot(py));
+        }
         let entries = py.detach(|| open.table.snapshot()).or_raise(py)?;
         let copy = PyDict::new(py);
         for (key, value) in entries {

@@ -8,13 +8,12 @@ use crate::handle::SharedDictBase;
 #[pymethods]
 impl SharedDictBase {
     fn __getitem__<'py>(
-        &self,
-        py: Python<'py>,
+        this: &Bound<'py, Self>,
         key: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        match self.open(py)?.get(key)? {
+        match this.get().open(this.py())?.get(key)? {
             Some(value) => Ok(value),
-            None => Err(errors::missing(key)),
+            None => missing(this, key),
         }
     }
 
@@ -45,5 +44,17 @@ impl SharedDictBase {
 
     fn __bool__(&self, py: Python<'_>) -> PyResult<bool> {
         Ok(!self.open(py)?.table.is_empty())
+    }
+}
+
+/// What a subclass has for a missing key, as those of dict may.
+#[cold]
+fn missing<'py>(
+    this: &Bound<'py, SharedDictBase>,
+    key: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    match this.get_type().getattr_opt("__missing__")? {
+        Some(missing) => missing.call1((this, key)),
+        None => Err(errors::missing(key)),
     }
 }

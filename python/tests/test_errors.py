@@ -54,7 +54,7 @@ ERRORS: dict[str, tuple[type[Exception], str]] = {
     "AlreadyExistsError": (FileExistsError, 'a table named "NAME" exists already; open it, unlink'),
     "ClosedError": (ValueError, "this SharedDict is closed; open the table again by its name"),
     "CodecError": (ValueError, 'cannot decode a value: .*; .* codec="raw" opens the table'),
-    "CodecMismatchError": (ValueError, "created with another codec: .*; open it with"),
+    "CodecMismatchError": (ValueError, 'has codec="pickle", and codec="json" was asked for; open it'),
     "CorruptedError": (ValueError, r"the segment is damaged: .* at byte \d+; save what can be"),
     "IncompatibleFormatError": (ValueError, '"NAME" is not a table .*: the magic number is .*; open'),
     "InvalidNameError": (ValueError, '"a/b" cannot name a table: .*; use 1 to 246 bytes without'),

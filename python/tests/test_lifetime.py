@@ -165,7 +165,7 @@ class Noting(SharedDict[Any, Any]):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"b": object}, [1], [([], 2)], {number: number for number in range(2000)}, 7],
+    [{"b": object}, [1], [([], 2)], {number: number for number in range(2000)}, 7.5],
     ids=["value", "no pair", "key", "too many", "no mapping"],
 )
 def test_a_table_that_could_not_be_filled_goes_with_its_exception(wrong: Any) -> None:

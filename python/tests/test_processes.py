@@ -284,13 +284,6 @@ def test_a_copy_of_a_handle_is_a_plain_dict(shared: ANYTHING) -> None:
     assert type(copy.copy(shared)) is type(copy.deepcopy(shared)) is dict
 
 
-def test_a_pickle_of_a_table_that_is_gone_is_a_file_not_found_error() -> None:
-    with SharedDict(capacity=10) as d:
-        pickled = pickle.dumps(d)
-    with pytest.raises(FileNotFoundError):
-        pickle.loads(pickled)
-
-
 def test_a_child_finds_a_table_that_its_parent_forgot_right_after_the_start(context: Any) -> None:
     results = SharedDict(capacity=100)
     forgotten = SharedDict({"given": "before"}, capacity=100)

@@ -1,0 +1,208 @@
+"""How long an anonymous table keeps its name after it was pickled.
+
+An anonymous table is removed with its creator's handle. But a handle that was pickled
+is about to be opened elsewhere, by its name, and nobody tells when. So the name stays
+until whoever was given the pickle has ended, as far as this process can know:
+
+- a child that was given it when it was spawned: until the child ended;
+- a `multiprocessing.Pool`, in a task: until the pool's workers ended. A task that is
+  done is not enough: its function may have kept the handle without using it, and a
+  handle opens its table when it is first used;
+- a `ProcessPoolExecutor`, in a task: until the executor shut down, for the same reason;
+- anybody else (a queue, a pipe, a manager, `pickle.dumps`): until this process ends. A
+  queue may have a long backlog, and bytes may lie anywhere.
+
+A handle that comes back to this process, as a task's result does, keeps the name as its
+creator's handle does.
+
+Which of these it is, is found out from what the standard library's threads are doing
+while they pickle. They do not promise it; whatever looks different is "anybody else".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import weakref
+from multiprocessing import connection
+
+# Its finalizers run when an object goes, at exit after the children were joined, in
+# the process that made them alone, and in children of multiprocessing too.
+from multiprocessing.util import Finalize
+from typing import TYPE_CHECKING, Any
+
+from shmtable._native import unlink_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shmtable._dict import SharedDict
+
+
+class Lease:
+    """The right of an anonymous table to its name: the name is removed with it."""
+
+    __slots__ = ("__weakref__", "_finalizer", "_keeper", "_takers", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        # The table stays open here as long as it has a name: one that no process has
+        # open looks as if its creator had been killed.
+        self._keeper: object = None
+        self._takers: dict[object, _Taker] = {}
+        self._finalizer = Finalize(self, _remove, args=(name,), exitpriority=-100)
+
+    def hand_out(self, handle: SharedDict[Any, Any]) -> None:
+        """Keeps the name for whoever is given the handle, which is being pickled."""
+        if not self._finalizer.still_active():
+            return
+        if self._keeper is None:
+            self._keeper = handle._keeper()
+        taker = _taker()
+        # First the taker: `release_what_ended` looks for it last.
+        self._takers[taker.key] = taker
+        _handed_out[self.name] = _known[self.name] = self
+        release_what_ended()
+
+    def end(self) -> None:
+        """Removes the name now."""
+        self._finalizer()
+        self._keeper = None
+        _handed_out.pop(self.name, None)
+
+    def wanted(self) -> bool:
+        """Whether somebody who was given the handle may still be about to open it."""
+        for key, taker in list(self._takers.items()):
+            if taker.has_ended():
+                self._takers.pop(key, None)
+        return bool(self._takers)
+
+
+# Those of tables that were pickled: as long as somebody may be about to open them, and
+# as long as anything refers to them.
+_handed_out: dict[str, Lease] = {}
+_known: weakref.WeakValueDictionary[str, Lease] = weakref.WeakValueDictionary()
+
+
+def known(name: str) -> Lease | None:
+    """The lease of a table that this process created and pickled."""
+    return _known.get(name)
+
+
+def forget(name: str) -> None:
+    """Keeps a name no longer that was removed."""
+    _handed_out.pop(name, None)
+
+
+def release_what_ended(_: object = None) -> None:
+    """Gives up the names that nobody wants any more.
+
+    Called whenever a table is created, pickled, closed or listed, and when a pool goes.
+    """
+    for name, lease in list(_handed_out.items()):
+        if not lease.wanted():
+            _handed_out.pop(name, None)
+            # Another thread may have handed it out meanwhile.
+            if lease._takers:
+                _handed_out[name] = lease
+
+
+def _remove(name: str) -> None:
+    with contextlib.suppress(OSError):
+        unlink_name(name)
+
+
+# A forked child removes none of its parent's names, and has no need to keep them.
+os.register_at_fork(after_in_child=_handed_out.clear)
+
+
+class _Taker:
+    """Somebody who may open a table: here, nobody knows who."""
+
+    key: object = None
+
+    def has_ended(self) -> bool:
+        return False
+
+
+_ANYBODY = _Taker()
+
+
+class _Child(_Taker):
+    """A process that is being spawned."""
+
+    def __init__(self, popen: Any) -> None:
+        self.key = self._popen = weakref.ref(popen, release_what_ended)
+
+    def has_ended(self) -> bool:
+        # It goes once the process was waited for, or was not started.
+        popen = self._popen()
+        return popen is None or _has_ended(popen)
+
+
+class _Workers(_Taker):
+    """The processes of a pool, and the thread that gives them their tasks."""
+
+    def __init__(self, thread: threading.Thread, processes: Iterable[Any]) -> None:
+        self.key = self._thread = weakref.ref(thread, release_what_ended)
+        self._processes = processes
+
+    def has_ended(self) -> bool:
+        thread = self._thread()
+        if thread is not None and thread.is_alive():
+            return False
+        # One that was closed is none any more.
+        popens = [process._popen for process in list(self._processes)]
+        return all(popen is None or _has_ended(popen) for popen in popens)
+
+
+def _has_ended(popen: Any) -> bool:
+    """Whether a process has ended; it is not waited for, nor taken from whoever does."""
+    if popen.returncode is not None:
+        return True
+    # It is not there while the process is being started.
+    sentinel = getattr(popen, "sentinel", None)
+    return sentinel is not None and bool(connection.wait([sentinel], 0))
+
+
+def _taker() -> _Taker:
+    """Who is given what this thread is pickling."""
+    with contextlib.suppress(Exception):
+        return _child() or _pool() or _executor() or _ANYBODY
+    return _ANYBODY
+
+
+def _child() -> _Taker | None:
+    for package in ("multiprocessing", "multiprocess", "billiard"):
+        context = sys.modules.get(f"{package}.context")
+        popen = context and context.get_spawning_popen()
+        if popen:
+            return _Child(popen)
+    return None
+
+
+def _pool() -> _Taker | None:
+    """The pool whose tasks this thread hands out."""
+    thread: Any = threading.current_thread()
+    target = getattr(thread, "_target", None)
+    if getattr(target, "__qualname__", None) != "Pool._handle_tasks":
+        return None
+    _tasks, _put, _outqueue, processes, _cache = thread._args
+    return _Workers(thread, processes) if all(hasattr(p, "_popen") for p in processes) else None
+
+
+def _executor() -> _Taker | None:
+    """The executor whose calls this thread writes to a queue."""
+    thread: Any = threading.current_thread()
+    target = getattr(thread, "_target", None)
+    if getattr(target, "__qualname__", None) != "Queue._feed":
+        return None
+    queues = [getattr(argument, "__self__", None) for argument in thread._args]
+    for manager in threading.enumerate():
+        queue = getattr(manager, "call_queue", None)
+        if queue is not None and any(queue is fed for fed in queues):
+            # It joins the processes before it ends.
+            return _Workers(manager, ())
+    return None

@@ -1,0 +1,119 @@
+//! The first use of an unpickled handle, which opens its table.
+//!
+//! Unpickling happens where nobody can be told of an error: a pool's worker that
+//! raises while it loads a task loses the task, and whoever waits for its result
+//! waits for ever. So a handle that was unpickled keeps what it needs to open its
+//! table, and the first method that needs the table opens it. What goes wrong is
+//! raised there, in the user's function, each time until the table is open.
+
+use std::process;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+
+use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
+
+use crate::errors;
+use crate::handle::{self, Open, SharedDictBase, State};
+
+/// What the first use of a handle opens its table with.
+pub(crate) struct Waiting {
+    how: String,
+    name: String,
+    settings: Py<PyAny>,
+    /// The process that this was made in. A lock that another thread held when this
+    /// process was forked stays locked here.
+    process: u32,
+    /// Locked while a thread opens the table, so that a handle opens it once. Other
+    /// threads run meanwhile, and wait for it detached.
+    opening: Mutex<()>,
+    /// That thread. A signal handler of it may come here again.
+    inside: Mutex<Option<ThreadId>>,
+}
+
+impl Waiting {
+    pub(crate) fn new(how: &str, name: &str, settings: Py<PyAny>) -> Self {
+        Self {
+            how: how.to_owned(),
+            name: name.to_owned(),
+            settings,
+            process: process::id(),
+            opening: Mutex::new(()),
+            inside: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn read_only(&self) -> bool {
+        self.how == "open_read_only"
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Option<ThreadId>> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self, py: Python<'_>) -> PyResult<Arc<Open>> {
+        let settings = self.settings.bind(py).extract()?;
+        handle::open_table(py, &self.how, Some(&self.name), &settings).map(Arc::new)
+    }
+}
+
+impl SharedDictBase {
+    /// What the first use is to open, if nobody used the handle yet.
+    pub(crate) fn waiting(&self) -> Option<Arc<Waiting>> {
+        match &*self.state() {
+            State::Waiting(waiting) => Some(Arc::clone(waiting)),
+            State::New | State::Open | State::Closed => None,
+        }
+    }
+
+    /// What the first use is to open, with a lock that this process can take.
+    fn waiting_here(&self, py: Python<'_>) -> PyResult<Arc<Waiting>> {
+        let mut state = self.state();
+        match &mut *state {
+            State::New => {
+                drop(state);
+                Err(errors::not_started(py))
+            }
+            State::Open | State::Closed => {
+                drop(state);
+                Err(errors::closed(py))
+            }
+            State::Waiting(waiting) => {
+                if waiting.process != process::id() {
+                    let settings = waiting.settings.clone_ref(py);
+                    *waiting = Arc::new(Waiting::new(&waiting.how, &waiting.name, settings));
+                }
+                Ok(Arc::clone(waiting))
+            }
+        }
+    }
+
+    /// The open table of a handle that seemed not to have one.
+    #[cold]
+    pub(crate) fn open_at_first_use(&self, py: Python<'_>) -> PyResult<Arc<Open>> {
+        let waiting = match self.waiting_here(py) {
+            Ok(waiting) => waiting,
+            // Another thread may have opened it since.
+            Err(error) => return self.if_open().ok_or(error),
+        };
+        let me = thread::current().id();
+        let again = *waiting.inside() == Some(me);
+        let _opening = (!again).then(|| {
+            let opening = waiting.opening.lock_py_attached(py);
+            opening.unwrap_or_else(PoisonError::into_inner)
+        });
+        if let Some(open) = self.if_open() {
+            return Ok(open);
+        }
+        let before = waiting.inside().replace(me);
+        let opened = waiting.open(py);
+        *waiting.inside() = before;
+        self.take_opened(&opened?);
+        // The handle may have been closed meanwhile, or opened by a signal handler.
+        self.if_open().ok_or_else(|| errors::closed(py))
+    }
+}
