@@ -21,7 +21,7 @@ const OPERATIONS: [(&str, &str, u64); 6] = [
     (
         "replace",
         "insert, decimal key, a value of another length",
-        513,
+        511,
     ),
 ];
 
