@@ -96,8 +96,8 @@
 //! # }
 //! ```
 //!
-//! The closures of [`update`](Table::update) and [`retain`](Table::retain) run under
-//! a lock: keep them short. They may read the table; a write to it from inside is
+//! The closures of [`update`](Table::update), [`remove_if`](Table::remove_if) and
+//! [`retain`](Table::retain) run under a lock: keep them short. They may read the table; a write to it from inside is
 //! [`Error::Reentrant`], not a deadlock.
 //!
 //! # Counting

@@ -393,12 +393,13 @@ fn a_closure_that_panics_changes_nothing_and_lets_go_of_the_lock() {
 /// Everything that writes, as a closure that tells only its error.
 type Writing = (&'static str, fn(&Table) -> Option<Error>);
 
-const WRITING: [Writing; 14] = [
+const WRITING: [Writing; 15] = [
     ("insert", |t| t.insert(b"x", b"1").err()),
     ("try_insert", |t| t.try_insert(b"x", b"1").err()),
     ("replace", |t| t.replace(b"x", b"1").err()),
     ("remove", |t| t.remove(b"x").err()),
     ("take", |t| t.take(b"x").err()),
+    ("remove_if", |t| t.remove_if(b"x", |_| true).err()),
     ("update", |t| t.update(b"x", |_| None).err()),
     ("compare_exchange", |t| {
         t.compare_exchange(b"x", None, None).err()

@@ -1177,6 +1177,7 @@ fn read_only() {
         reader.replace(b"k", b"x").err(),
         reader.remove(b"k").err(),
         reader.take(b"k").err(),
+        reader.remove_if(b"k", |_| unreachable!("not called")).err(),
         reader.update(b"k", |_| unreachable!("not called")).err(),
         reader.compare_exchange(b"k", None, None).err(),
         reader.fetch_add(b"n", 1).err(),

@@ -257,6 +257,7 @@ fn a_child_forked_inside_a_closure_is_refused_and_the_parents_change_stands() {
         "update of a present key",
         "update in place",
         "retain",
+        "remove_if",
     ] {
         let named = Named::create(&Options::new().capacity(100).stripes(1));
         let table = &named.table;
@@ -279,6 +280,13 @@ fn a_child_forked_inside_a_closure_is_refused_and_the_parents_change_stands() {
                     fork_once();
                     // The child's, once it may insert, may be asked about too.
                     key != b"k"
+                })
+                .map(drop)
+        } else if way == "remove_if" {
+            table
+                .remove_if(b"k", |_| {
+                    fork_once();
+                    true
                 })
                 .map(drop)
         } else {
@@ -305,7 +313,7 @@ fn a_child_forked_inside_a_closure_is_refused_and_the_parents_change_stands() {
             child.succeeds();
         }
         let expected: Option<&[u8]> = match way {
-            "retain" => None,
+            "retain" | "remove_if" => None,
             "update in place" => Some(b"new"),
             _ => Some(b"a new value"),
         };

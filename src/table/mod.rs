@@ -46,8 +46,8 @@ pub use claiming::{Claim, Claimed, OtherClaim};
 /// nothing to shared memory; they take the key's stripe lock only after they were
 /// disturbed 64 times in a row. Everything that writes takes the stripe lock of
 /// its key. A record of more than 256 bytes, and mostly a smaller one, is written before
-/// the lock is taken; under the lock, one word is stored. [`update`](Self::update) and
-/// [`retain`](Self::retain) run a closure under it, [`replace`](Self::replace),
+/// the lock is taken; under the lock, one word is stored. [`update`](Self::update),
+/// [`remove_if`](Self::remove_if) and [`retain`](Self::retain) run a closure under it, [`replace`](Self::replace),
 /// [`take`](Self::take) and [`compare_exchange`](Self::compare_exchange) copy or
 /// compare the old value.
 ///

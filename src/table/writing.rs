@@ -154,6 +154,46 @@ impl Table {
         Ok(removed)
     }
 
+    /// Removes a key if a closure says so of its value, as one step for all processes.
+    /// `true`: it was there, and is gone.
+    ///
+    /// The closure runs under the stripe's lock: keep it short. It may read this table;
+    /// writing to it fails with `Reentrant`. For an absent key it isn't called. If it
+    /// panics, nothing has changed. If it forks, the child's call returns `Reentrant`.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"session", b"expired")?;
+    /// assert!(!table.remove_if(b"session", |value| value == b"open")?);
+    /// assert!(table.remove_if(b"session", |value| value == b"expired")?);
+    /// assert!(!table.remove_if(b"session", |_| true)?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`].
+    pub fn remove_if(
+        &self,
+        key: impl AsRef<[u8]>,
+        mut condition: impl FnMut(&[u8]) -> bool,
+    ) -> Result<bool> {
+        let key = key.as_ref();
+        let writer = self.writer()?;
+        let hash = Hash::of(self.segment(), key);
+        let (removed, _) = writer.modify(key, hash, None, |current, _| {
+            let Some(value) = current.read()? else {
+                return Ok((false, Change::Keep));
+            };
+            let held = Held::new(self.segment());
+            let goes = condition(&value);
+            drop(held);
+            Ok((goes, if goes { Change::Remove } else { Change::Keep }))
+        })?;
+        Ok(removed)
+    }
+
     /// Removes a key and returns its value. Of all processes that try, exactly one
     /// gets it.
     ///

@@ -107,8 +107,8 @@ const MODELS: &[(&str, &str, u32, u32, u32)] = &[
     ("populate", "who_takes_a_chunk_knows_of_its_memory", 3, 20000, 1),
     ("single_flight", "one_of_two_computes", 8, 20000, 1),
     ("single_flight", "one_of_two_threads_computes", 8, 20000, 1),
-    ("single_flight", "one_computes_beside_one_who_does_not_ask", 5, 20000, 1),
-    ("single_flight", "both_get_what_one_computes", 6, 20000, 1),
+    ("single_flight", "one_computes_beside_one_who_does_not_ask", 4, 20000, 1),
+    ("single_flight", "both_get_what_one_computes", 6, 20000, 3),
     ("single_flight", "one_of_two_dies", 5, 20000, 1),
 ];
 

@@ -42,6 +42,7 @@ const PROGRAMS: &[&str] = &[
     "mounts",
     "neighbours",
     "processes",
+    "remove_if",
     "typed",
 ];
 

@@ -22,6 +22,8 @@ pub(crate) enum Answer {
     Exchanged { expected: Content, new: Content },
     NotExchanged { expected: Content, found: Content },
     FetchAdd { add: u64, before: u64 },
+    GetOrInsert { new: Content, found: Content },
+    RemoveIf { removed: bool, found: Content },
 }
 
 /// One operation of a process, by the clock of all processes.
@@ -54,6 +56,8 @@ impl Record {
             Answer::Exchanged { expected, new } => (7, expected, new),
             Answer::NotExchanged { expected, found } => (8, expected, found),
             Answer::FetchAdd { add, before } => (9, add, before),
+            Answer::GetOrInsert { new, found } => (10, new, found),
+            Answer::RemoveIf { removed, found } => (11, u64::from(removed), found),
         };
         [self.begin, self.end, self.key as u64, code, first, second]
     }
@@ -90,6 +94,14 @@ impl Record {
             9 => Answer::FetchAdd {
                 add: first,
                 before: second,
+            },
+            10 => Answer::GetOrInsert {
+                new: first,
+                found: second,
+            },
+            11 => Answer::RemoveIf {
+                removed: first != 0,
+                found: second,
             },
             _ => return Err(io::Error::other("no such operation")),
         };
@@ -174,6 +186,11 @@ mod tests {
                 found: 2,
             },
             Answer::FetchAdd { add: 1, before: 2 },
+            Answer::GetOrInsert { new: 1, found: 2 },
+            Answer::RemoveIf {
+                removed: true,
+                found: 2,
+            },
         ];
         let records: Vec<Record> = (0..)
             .zip(answers)

@@ -37,13 +37,20 @@ impl Specification for Key {
             Step::Done(answer) => answer,
         };
         let (fits, then) = match answer {
-            Answer::Get { found } => (found == now, now),
             Answer::Insert { new, fresh } => (fresh == (now == ABSENT), new),
             Answer::TryInsert { new, won: true } => (now == ABSENT, new),
             Answer::TryInsert { won: false, .. } => (now != ABSENT, now),
             Answer::Replace { new, old } | Answer::Update { new, old } => (old == now, new),
             Answer::Remove { there } => (there == (now != ABSENT), ABSENT),
             Answer::Take { old } => (old == now, ABSENT),
+            Answer::GetOrInsert { new, found } if now == ABSENT => (found == new, new),
+            Answer::RemoveIf {
+                removed: true,
+                found,
+            } => (found == now && now != ABSENT, ABSENT),
+            Answer::Get { found }
+            | Answer::GetOrInsert { found, .. }
+            | Answer::RemoveIf { found, .. } => (found == now, now),
             Answer::Exchanged { expected, new } => (expected == now, new),
             Answer::NotExchanged { expected, found } => (found == now && found != expected, now),
             // An absent counter counts as 0.
@@ -312,6 +319,57 @@ mod tests {
         let additions = [(0, 0, 50, add(0)), (1, 0, 50, add(0))];
         assert!(check(&additions, 2).is_err());
         assert!(check(&[(0, 0, 50, add(0))], 3).is_err());
+    }
+
+    #[test]
+    fn a_planted_overwriting_by_a_computation_is_rejected() {
+        let computed = |new, found| Answer::GetOrInsert { new, found };
+        // The value is computed while another is stored: that one stands.
+        let begin = [(0, 0, 10, REMOVE), (1, 20, 30, try_insert(2, true))];
+        let history = |last| [begin[0], begin[1], (2, 15, 50, last)];
+        assert_eq!(check(&history(computed(3, 2)), 2), Ok(()));
+        assert!(check(&history(computed(3, 3)), 3).is_err());
+        assert!(check(&history(computed(3, 2)), 3).is_err());
+        // Two that compute at the same time get the same.
+        let both = |one, other| {
+            [
+                (0, 0, 10, REMOVE),
+                (1, 20, 50, computed(2, one)),
+                (2, 20, 50, computed(3, other)),
+            ]
+        };
+        assert_eq!(check(&both(2, 2), 2), Ok(()));
+        assert!(check(&both(2, 3), 3).is_err());
+        // An addition meanwhile is in the sum.
+        let counter = [
+            (0, 0, 10, REMOVE),
+            (1, 20, 50, computed(7, 7)),
+            (2, 20, 50, add(0)),
+        ];
+        assert!(check(&counter, 7).is_err());
+    }
+
+    #[test]
+    fn a_planted_wrong_removal_is_rejected() {
+        let removal = |removed, found| [(0, 0, 10, Answer::RemoveIf { removed, found })];
+        assert_eq!(check(&removal(true, 1), ABSENT), Ok(()));
+        assert_eq!(check(&removal(false, 1), 1), Ok(()));
+        assert!(check(&removal(true, 1), 1).is_err());
+        assert!(check(&removal(false, 2), 1).is_err());
+        // It removed another value than the one that it saw.
+        let late = [
+            (0, 0, 10, insert(2)),
+            (
+                1,
+                20,
+                30,
+                Answer::RemoveIf {
+                    removed: true,
+                    found: 1,
+                },
+            ),
+        ];
+        assert!(check(&late, ABSENT).is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use shmtable::{Error, Options, Table};
+use shmtable::{Claimed, Error, Options, Table};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::history::{ABSENT, Answer, Content, Part, Record};
@@ -21,6 +21,9 @@ pub(crate) const ROUND: usize = 60;
 const OTHERS: usize = 40;
 
 const CHUNK: usize = 8192;
+
+/// Longer than any other process computes.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -182,39 +185,44 @@ impl Player {
         let (new, value) = self.new_value();
         let seen = self.seen[key];
         let yields = self.dice.random_range(0..3);
+        // Of 8 bytes, which need no room: a value without room is returned all the same.
+        let small = new & !15;
         match choice {
-            0..30 => self.get(key),
-            30..42 => self.record(key, |table, name| {
+            0..24 => self.get(key),
+            24..34 => self.record(key, |table, name| {
                 let fresh = table.insert(name, &value)?;
                 Ok(Answer::Insert { new, fresh })
             }),
-            42..54 => self.record(key, |table, name| {
+            34..44 => self.record(key, |table, name| {
                 let won = table.try_insert(name, &value)?;
                 Ok(Answer::TryInsert { new, won })
             }),
-            54..64 => self.record(key, |table, name| {
+            44..52 => self.record(key, |table, name| {
                 let old = content(key, table.replace(name, &value)?.as_deref())?;
                 Ok(Answer::Replace { new, old })
             }),
-            64..72 => self.record(key, |table, name| {
+            52..58 => self.record(key, |table, name| {
                 let mut old = Ok(ABSENT);
                 table.update(name, |found| {
                     old = content(key, found);
-                    for _ in 0..yields {
-                        // With the lock held: the others come and wait.
-                        std::thread::yield_now();
-                    }
+                    // With the lock held: the others come and wait.
+                    pause(yields);
                     Some(value.clone())
                 })?;
                 Ok(Answer::Update { new, old: old? })
             }),
-            72..78 => self.record(key, |table, name| {
+            58..64 => self.record(key, |table, name| {
                 let there = table.remove(name)?;
                 Ok(Answer::Remove { there })
             }),
-            78..84 => self.record(key, |table, name| {
+            64..69 => self.record(key, |table, name| {
                 let old = content(key, table.take(name)?.as_deref())?;
                 Ok(Answer::Take { old })
+            }),
+            69..75 => self.remove_if(key, yields),
+            75..83 => self.compute(key, small, value_of(small), yields),
+            83..90 => self.record(key, |table, name| {
+                claim(table, name, key, (new, &value), yields)
             }),
             _ => self.record(key, |table, name| {
                 let expected = (seen != ABSENT).then(|| value_of(seen));
@@ -235,15 +243,18 @@ impl Player {
 
     fn count(&mut self, key: usize, choice: usize) -> Result<Record, Trouble> {
         let add = self.dice.random_range(1..10);
+        let yields = self.dice.random_range(0..3);
         match choice {
-            0..25 => self.get(key),
-            25..95 => self.record(key, |table, name| {
+            0..20 => self.get(key),
+            20..80 => self.record(key, |table, name| {
                 let before = table.fetch_add(name, add)?;
                 let before = u64::try_from(before).map_err(|_| format!("counter {before}"))?;
                 let add = add as u64;
                 Ok(Answer::FetchAdd { add, before })
             }),
-            95..98 => self.record(key, |table, name| {
+            80..90 => self.compute(key, add as u64 + 1, add.to_le_bytes().to_vec(), yields),
+            90..93 => self.remove_if(key, yields),
+            93..97 => self.record(key, |table, name| {
                 let there = table.remove(name)?;
                 Ok(Answer::Remove { there })
             }),
@@ -252,6 +263,41 @@ impl Player {
                 Ok(Answer::Take { old })
             }),
         }
+    }
+
+    fn compute(
+        &mut self,
+        key: usize,
+        new: Content,
+        value: Vec<u8>,
+        yields: usize,
+    ) -> Result<Record, Trouble> {
+        self.record(key, |table, name| {
+            let found = table.get_or_try_insert_with(name, PATIENCE, || {
+                // Others store meanwhile.
+                pause(yields);
+                Ok::<_, Error>(value)
+            })?;
+            let found = content(key, Some(&found))?;
+            Ok(Answer::GetOrInsert { new, found })
+        })
+    }
+
+    fn remove_if(&mut self, key: usize, yields: usize) -> Result<Record, Trouble> {
+        self.record(key, |table, name| {
+            let mut found = Ok(ABSENT);
+            let removed = table.remove_if(name, |value| {
+                found = content(key, Some(value));
+                pause(yields);
+                yields > 0
+            })?;
+            let found = found?;
+            if removed == (found != ABSENT && yields > 0) {
+                Ok(Answer::RemoveIf { removed, found })
+            } else {
+                Err(format!("key {key}: remove_if did not as it was told").into())
+            }
+        })
     }
 
     /// Does something, with its times.
@@ -266,13 +312,19 @@ impl Player {
         let end = clock::end(&self.mark);
         let answer = answer?;
         self.seen[key] = match answer {
-            Answer::Get { found } | Answer::NotExchanged { found, .. } => found,
+            Answer::Get { found }
+            | Answer::NotExchanged { found, .. }
+            | Answer::GetOrInsert { found, .. }
+            | Answer::RemoveIf {
+                removed: false,
+                found,
+            } => found,
             Answer::Insert { new, .. }
             | Answer::TryInsert { new, won: true }
             | Answer::Replace { new, .. }
             | Answer::Update { new, .. }
             | Answer::Exchanged { new, .. } => new,
-            Answer::Remove { .. } | Answer::Take { .. } => ABSENT,
+            Answer::Remove { .. } | Answer::Take { .. } | Answer::RemoveIf { .. } => ABSENT,
             Answer::TryInsert { won: false, .. } | Answer::FetchAdd { .. } => self.seen[key],
         };
         Ok(Record {
@@ -289,6 +341,41 @@ impl Player {
         let kind = self.dice.random_range(0..16);
         let number = (self.process as u64 + 1) << 56 | self.values << 4 | kind;
         (number, value_of(number))
+    }
+}
+
+/// Lets others come.
+fn pause(yields: usize) {
+    for _ in 0..yields {
+        std::thread::yield_now();
+    }
+}
+
+/// What is there, or else what this process stores under a claim.
+fn claim(
+    table: &Table,
+    name: &[u8],
+    key: usize,
+    (new, value): (Content, &[u8]),
+    yields: usize,
+) -> Result<Answer, Trouble> {
+    let claimed = match table.get_or_claim(name)? {
+        Claimed::Others(other) => other.wait(PATIENCE)?,
+        claimed => claimed,
+    };
+    match claimed {
+        Claimed::Present(found) => Ok(Answer::Get {
+            found: content(key, Some(&found))?,
+        }),
+        Claimed::Mine(claim) => {
+            pause(yields);
+            let found = match claim.insert(value)? {
+                None => new,
+                Some(found) => content(key, Some(&found))?,
+            };
+            Ok(Answer::GetOrInsert { new, found })
+        }
+        others => Err(format!("key {key} is claimed and never stored: {others:?}").into()),
     }
 }
 
@@ -413,6 +500,8 @@ mod tests {
                 | Answer::Take { old: answer }
                 | Answer::Replace { old: answer, .. }
                 | Answer::Update { old: answer, .. }
+                | Answer::GetOrInsert { found: answer, .. }
+                | Answer::RemoveIf { found: answer, .. }
                 | Answer::FetchAdd { before: answer, .. }) = &mut record.answer
                 else {
                     continue;
