@@ -60,11 +60,12 @@ impl Table {
     /// runs and live counts of chunks, and that records follow one another in them.
     /// What a value's bytes were, nobody can tell: there is no checksum of them.
     ///
-    /// Others may go on reading and writing. Locks one stripe at a time for as long
-    /// as it takes to read its keys, then all of them, as
-    /// [`snapshot`](Self::snapshot) does, for as long as it takes to look at every
-    /// record's header. Like every operation it takes over, and so mends, the locks
-    /// of processes that died. [`repair`](Self::repair) mends the rest.
+    /// Others may go on reading. Writers wait: first for one stripe at a time, while its
+    /// keys are read, then for all of them, as with [`snapshot`](Self::snapshot), while
+    /// every record's header is looked at: about 0.45 s for a million entries, and ten times
+    /// that for ten times as many. [`check_stripes`](Self::check_stripes) leaves that out. Like
+    /// every operation it takes over, and so recovers, the locks of processes that died.
+    /// [`repair`](Self::repair) repairs the rest.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -77,6 +78,31 @@ impl Table {
     /// # Errors
     /// See [`Table`]. Damage is reported in the result, not as an error.
     pub fn check(&self) -> Result<Vec<String>> {
+        let mut wrong = self.check_stripes()?;
+        let segment = self.segment();
+        let _stripes = self.writer()?.lock_all()?;
+        let census = Census::take(segment);
+        wrong.extend(census.overlaps());
+        for chunk in 0..segment.geometry.chunks {
+            wrong.extend(chunk_faults(segment, &census, chunk));
+        }
+        Ok(wrong)
+    }
+
+    /// Verifies all that [`check`](Self::check) does but the chunks, and never keeps more than
+    /// one stripe locked.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert!(table.check_stripes()?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn check_stripes(&self) -> Result<Vec<String>> {
         let writer = self.writer()?;
         let segment = self.segment();
         let mut wrong = Vec::new();
@@ -90,12 +116,6 @@ impl Table {
             wrong.extend(lock_of_nobody(segment, stripe));
             let locked = writer.lock(stripe)?;
             check_stripe(&locked, &mut wrong);
-        }
-        let _stripes = writer.lock_all()?;
-        let census = Census::take(segment);
-        wrong.extend(census.overlaps());
-        for chunk in 0..segment.geometry.chunks {
-            wrong.extend(chunk_faults(segment, &census, chunk));
         }
         Ok(wrong)
     }

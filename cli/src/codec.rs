@@ -131,7 +131,7 @@ impl Codec {
 
     /// The bytes of a value as it was typed.
     pub(crate) fn value(&self, text: &str, typed: Typed) -> Result<Vec<u8>, String> {
-        if typed.hex {
+        if typed.hex_values() {
             return parse_hex(text);
         }
         self.value.parse(text, typed.text, false)
@@ -316,13 +316,24 @@ impl Form {
         }
     }
 
-    /// The encoding that `prefix` of a key begins with, and where in a key it is.
+    /// Whether a key, if it is text or as it is shown if it is a number, begins so.
     pub(crate) fn has_prefix(self, bytes: &[u8], prefix: &str) -> bool {
         match self {
             Self::MessagePack | Self::Pickle => notation::unpack(bytes)
                 .is_ok_and(|key| key.as_str().is_some_and(|key| key.starts_with(prefix))),
             Self::Bytes | Self::Text => bytes.starts_with(prefix.as_bytes()),
             _ => self.to_line(bytes).starts_with(prefix),
+        }
+    }
+
+    /// A key as patterns see it: text, or a number as it is shown; `None` for others.
+    pub(crate) fn as_text(self, bytes: &[u8]) -> Option<String> {
+        match self {
+            Self::MessagePack | Self::Pickle => notation::unpack(bytes)
+                .ok()
+                .and_then(|key| key.as_str().map(str::to_owned)),
+            Self::Bytes | Self::Text => std::str::from_utf8(bytes).ok().map(str::to_owned),
+            _ => Some(self.to_line(bytes)),
         }
     }
 }

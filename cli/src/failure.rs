@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use shmtable::Error;
 
+use crate::wording::in_command;
+
 /// What a command ends with: found or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -25,6 +27,11 @@ pub(crate) type Result<T = Outcome, E = Failure> = std::result::Result<T, E>;
 pub(crate) enum Failure {
     #[error("{}", in_command(.0))]
     Table(#[from] Error),
+    #[error("a table named {name:?} exists already; choose another name, or give --replace")]
+    AlreadyExists { name: String },
+    /// What clap cannot tell.
+    #[error("{0}; `--help` tells more")]
+    Usage(String),
     /// Writing to the standard output.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -71,6 +78,16 @@ pub(crate) enum Failure {
         table: String,
         codec: String,
     },
+    #[error(
+        "{first:?} is of codec {first_codec}, and {second:?} of codec {second_codec}: their keys \
+         and values cannot be compared"
+    )]
+    TwoCodecs {
+        first: String,
+        first_codec: String,
+        second: String,
+        second_codec: String,
+    },
     #[error("the dump does not say how large its table was: give --capacity and --value-space")]
     NoShape,
     #[error("{}; {told}", in_command(.error))]
@@ -92,12 +109,6 @@ pub(crate) enum Failure {
     NoTerminal,
     #[error("interrupted{0}")]
     Interrupted(String),
-}
-
-/// A message of the crate with the command's own verbs.
-fn in_command(error: &Error) -> String {
-    let message = error.to_string();
-    message.replace("Table::remove_orphans", "`shmtable gc`")
 }
 
 impl Failure {

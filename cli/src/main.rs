@@ -1,4 +1,4 @@
-//! The `shmtable` command: looks inside live tables, and mends them.
+//! The `shmtable` command: looks inside live tables, and repairs them.
 
 #![forbid(unsafe_code)]
 
@@ -7,6 +7,7 @@ mod codec;
 mod commands;
 mod dump;
 mod failure;
+mod filter;
 mod interrupt;
 mod metrics;
 mod notation;
@@ -15,6 +16,7 @@ mod rates;
 mod sample;
 mod top;
 mod units;
+mod wording;
 
 use std::process::ExitCode;
 
@@ -46,7 +48,7 @@ fn tell(failure: &Failure, json: bool) {
     let mut stderr = std::io::stderr();
     let _ = if json {
         let error = serde_json::json!({ "error": failure.to_string(), "kind": failure.kind() });
-        writeln!(stderr, "{error}")
+        writeln!(stderr, "{}", out::with_schema(error))
     } else {
         writeln!(stderr, "shmtable: {failure}")
     };

@@ -7,6 +7,17 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::failure::{Outcome, Result};
 
+/// Raised if a field of any object goes or changes its meaning; new ones leave it as it is.
+const SCHEMA: u64 = 1;
+
+/// An object with the version of its fields, which it begins with.
+pub(crate) fn with_schema(mut json: Json) -> Json {
+    if let Json::Object(object) = &mut json {
+        object.shift_insert(0, "schema".to_owned(), SCHEMA.into());
+    }
+    json
+}
+
 /// Buffered; whoever streams flushes.
 pub(crate) struct Out {
     writer: BufWriter<Stdout>,
@@ -27,15 +38,19 @@ impl Out {
         json: impl FnOnce() -> Json,
         text: impl FnOnce() -> String,
     ) -> Result<()> {
-        let line = if self.json {
-            json().to_string()
-        } else {
-            text()
-        };
+        if self.json {
+            return self.object(json());
+        }
+        let line = text();
         if !line.is_empty() {
             self.line(&line)?;
         }
         Ok(())
+    }
+
+    /// Prints an object on a line.
+    pub(crate) fn object(&mut self, json: Json) -> Result<()> {
+        self.line(&with_schema(json).to_string())
     }
 
     pub(crate) fn line(&mut self, line: &str) -> Result<()> {
@@ -97,7 +112,7 @@ pub(crate) fn columns(heads: &[(&str, Side)], rows: &[Vec<String>]) -> String {
         .join("\n")
 }
 
-/// A name without what would steer a terminal.
+/// A name without what would steer a terminal, as it is shown to people.
 pub(crate) fn printable(name: &str) -> String {
     name.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })

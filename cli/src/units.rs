@@ -42,18 +42,27 @@ pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
     usize::try_from(bytes).map_err(|_| wrong())
 }
 
-/// `1000000`, `1_000_000`, `1M` (of 1000).
+/// `1000000`, `1_000_000`, `50k`, `1.5M`, `2G` (of 1000).
 pub(crate) fn parse_count(text: &str) -> Result<usize, String> {
     let plain = text.trim().replace('_', "").to_ascii_lowercase();
-    let (number, factor) = match plain.as_bytes().last() {
-        Some(b'k') => (&plain[..plain.len() - 1], 1000),
-        Some(b'm') => (&plain[..plain.len() - 1], 1_000_000),
-        _ => (&plain[..], 1),
+    let factor = plain
+        .chars()
+        .last()
+        .and_then(|unit| "kmgt".find(unit))
+        .map_or(1, |at| 1000_usize.pow(at as u32 + 1));
+    let number = match factor {
+        1 => &plain[..],
+        _ => &plain[..plain.len() - 1],
     };
-    let number: Option<usize> = number.parse().ok();
-    number
-        .and_then(|number| number.checked_mul(factor))
-        .ok_or_else(|| format!("{text:?} is no number; write it as 50000, 50_000, 50k or 2M"))
+    let count = if let Ok(whole) = number.parse::<usize>() {
+        whole.checked_mul(factor)
+    } else {
+        let part: Option<f64> = number.contains('.').then(|| number.parse().ok()).flatten();
+        part.map(|part| part * factor as f64)
+            .filter(|count| count.fract() == 0.0 && (0.0..1e15).contains(count))
+            .map(|count| count as usize)
+    };
+    count.ok_or_else(|| format!("{text:?} is no number; write it as 50000, 50_000, 50k, 2M or 2G"))
 }
 
 /// `5s`, `1m30s`, `250ms`; a number alone is of seconds.
@@ -189,7 +198,20 @@ mod tests {
             assert_eq!(size(bytes), text);
         }
         assert_eq!(count(1_234_567), "1,234,567");
-        assert_eq!(parse_count("2M"), Ok(2_000_000));
+        for (text, number) in [
+            ("50", 50),
+            ("50_000", 50_000),
+            ("50k", 50_000),
+            ("2M", 2_000_000),
+            ("1.5M", 1_500_000),
+            ("2G", 2_000_000_000),
+            ("1T", 1_000_000_000_000),
+        ] {
+            assert_eq!(parse_count(text), Ok(number), "{text}");
+        }
+        for text in ["", "k", "1.0001k", "-1", "2X", "99999999T", ".", "nan", "ä"] {
+            assert!(parse_count(text).is_err(), "{text}");
+        }
     }
 
     #[test]

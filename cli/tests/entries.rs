@@ -18,8 +18,8 @@ fn a_value_is_stored_found_and_removed() {
     assert_eq!(handle.get(b"key").unwrap().as_deref(), Some(&b"value"[..]));
     assert_eq!(ends(1, &["put", &name, "key", "other", "--if-absent"]), "");
     assert_eq!(ok(&["get", &name, "key"]), "value\n");
-    assert_eq!(ok(&["del", &name, "key", "absent"]), "");
-    assert_eq!(ends(1, &["del", &name, "key"]), "");
+    assert_eq!(ok(&["del", &name, "key", "absent"]), "1 entry removed\n");
+    assert_eq!(ends(1, &["del", &name, "key"]), "0 entries removed\n");
     assert_eq!(ends(1, &["get", &name, "key"]), "");
     assert_eq!(json(0, &["put", &name, "k", "1"])["replaced"], false);
     assert_eq!(json(0, &["put", &name, "k", "2"])["replaced"], true);

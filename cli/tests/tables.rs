@@ -257,7 +257,7 @@ fn bench_measures_and_leaves_nothing() {
         "{text}"
     );
     let failure = ends(2, &["bench", "--entries", "1k", "--value-size", "999TiB"]);
-    assert!(failure.contains("value_space"), "{failure}");
+    assert!(failure.contains("--value-space"), "{failure}");
 }
 
 #[test]

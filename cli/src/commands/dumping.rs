@@ -19,7 +19,10 @@ use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::units::{count, some_entries};
 
-pub(crate) fn dump(mut context: Context, args: &args::Dump) -> Result {
+pub(crate) fn dump(context: Context, args: &args::Dump) -> Result {
+    if args.salvage {
+        return salvage(context, args);
+    }
     let (table, _) = if args.snapshot {
         context.open(&args.name)?
     } else {
@@ -33,9 +36,79 @@ pub(crate) fn dump(mut context: Context, args: &args::Dump) -> Result {
         value_space: stats.value_space as u64,
         entries: stats.entries as u64,
     };
+    let entries = || {
+        if args.snapshot {
+            let snapshot = table.snapshot().map_err(interrupted)?;
+            return Ok(Box::new(snapshot.into_iter().map(Ok)) as Entries);
+        }
+        Ok(Box::new(table.iter()) as Entries)
+    };
+    write(context, args, &header, entries, &Salvaged::default())
+}
+
+type Entries = Box<dyn Iterator<Item = shmtable::Result<(Vec<u8>, Vec<u8>)>>>;
+
+/// What was wrong with a damaged table.
+#[derive(Default)]
+struct Salvaged {
+    damage: Vec<String>,
+    lost: usize,
+    unsure: usize,
+}
+
+/// `dump --salvage`: looks at the table twice, because a dump begins with how much it has.
+fn salvage(context: Context, args: &args::Dump) -> Result {
+    interrupt::catch()?;
+    let mut salvage = context.options.open_damaged(&args.name)?;
+    let (mut entries, mut bytes) = (0, 0);
+    for entry in salvage.by_ref() {
+        interrupt::check()?;
+        let (key, value) = entry?;
+        entries += 1;
+        bytes += (key.len() + value.len()) as u64;
+    }
+    let header = Header {
+        codec: salvage.codec_id(),
+        capacity: (salvage.capacity() as u64).max(entries),
+        value_space: (salvage.value_space() as u64).max(bytes),
+        entries,
+    };
+    let salvaged = Salvaged {
+        damage: salvage.damage().to_vec(),
+        lost: salvage.lost(),
+        unsure: salvage.unsure(),
+    };
+    let mut remarks = salvaged.damage.clone();
+    if salvaged.lost > 0 {
+        remarks.push(format!("{} lost", some_entries(salvaged.lost as u64)));
+    }
+    if salvaged.unsure > 0 {
+        let unsure = some_entries(salvaged.unsure as u64);
+        remarks.push(format!(
+            "{unsure} found beside the index: they may be outdated or removed"
+        ));
+    }
+    for remark in remarks {
+        // Nobody may be listening there.
+        let _ = writeln!(io::stderr(), "shmtable: {remark}");
+    }
+    let again = context.options.open_damaged(&args.name)?;
+    let entries = || Ok(Box::new(again) as Entries);
+    write(context, args, &header, entries, &salvaged)
+}
+
+/// Writes the dump to where it was asked for, if that can be written to.
+fn write(
+    mut context: Context,
+    args: &args::Dump,
+    header: &Header,
+    entries: impl FnOnce() -> Result<Entries>,
+    salvaged: &Salvaged,
+) -> Result {
+    let found = salvaged.lost == 0;
     let Some(path) = &args.output else {
-        let (_, _) = write(&table, &mut context.out, args, &header)?;
-        return context.out.done(true);
+        let (_, _) = write_to(&mut context.out, args.format, header, entries)?;
+        return context.out.done(found);
     };
     let file = |action, source| Failure::File {
         action,
@@ -44,7 +117,8 @@ pub(crate) fn dump(mut context: Context, args: &args::Dump) -> Result {
     };
     let mut partial = Partial::create(path).map_err(|source| file("create", source))?;
     let to = BufWriter::new(partial.file.take().expect("it was just made"));
-    let (to, entries) = write(&table, to, args, &header).map_err(|failure| match failure {
+    let written = write_to(to, args.format, header, entries);
+    let (to, entries) = written.map_err(|failure| match failure {
         Failure::Output(source) => file("write", source),
         other => other,
     })?;
@@ -53,30 +127,33 @@ pub(crate) fn dump(mut context: Context, args: &args::Dump) -> Result {
         .and_then(|_| partial.publish(path))
         .map_err(|source| file("write", source))?;
     context.out.either(
-        || json!({ "entries": entries }),
+        || {
+            let mut json = json!({ "entries": entries });
+            if args.salvage {
+                json["lost"] = salvaged.lost.into();
+                json["unsure"] = salvaged.unsure.into();
+                json["damage"] = salvaged.damage.clone().into();
+            }
+            json
+        },
         || format!("{} dumped", some_entries(entries)),
     )?;
-    context.out.done(true)
+    context.out.done(found)
 }
 
-fn write<W: Write>(table: &Table, to: W, args: &args::Dump, header: &Header) -> Result<(W, u64)> {
-    let mut writer = Writer::begin(args.format, to, header)?;
+fn write_to<W: Write>(
+    to: W,
+    format: args::Format,
+    header: &Header,
+    entries: impl FnOnce() -> Result<Entries>,
+) -> Result<(W, u64)> {
+    let mut writer = Writer::begin(format, to, header)?;
     let bar = bar(Some(header.entries));
-    let mut entry = |key: &[u8], value: &[u8]| {
+    for entry in entries()? {
         interrupt::check()?;
-        writer.entry(key, value)?;
+        let (key, value) = entry?;
+        writer.entry(&key, &value)?;
         bar.inc(1);
-        Ok::<(), Failure>(())
-    };
-    if args.snapshot {
-        for (key, value) in table.snapshot().map_err(interrupted)? {
-            entry(&key, &value)?;
-        }
-    } else {
-        for one in table {
-            let (key, value) = one?;
-            entry(&key, &value)?;
-        }
     }
     drop(bar);
     let (mut to, entries) = writer.end()?;
@@ -288,14 +365,14 @@ fn tell(failure: Failure, told: &str) -> Failure {
 }
 
 /// A reader on a thread of its own, so that Ctrl-C ends a wait for input.
-struct Interruptible {
+pub(super) struct Interruptible {
     pieces: Receiver<io::Result<Vec<u8>>>,
     piece: Vec<u8>,
     at: usize,
 }
 
 impl Interruptible {
-    fn new(mut input: Box<dyn Read + Send>) -> Self {
+    pub(super) fn new(mut input: Box<dyn Read + Send>) -> Self {
         let (sender, pieces) = sync_channel(4);
         std::thread::spawn(move || {
             loop {

@@ -4,9 +4,10 @@ use serde_json::json;
 use shmtable::{Options, Table};
 
 use super::Context;
-use crate::args::{self, Shape};
+use crate::args::{self, Details, Shape};
 use crate::codec::Codec;
 use crate::failure::{Failure, Result};
+use crate::wording::in_command;
 
 /// The shape that was asked for.
 pub(crate) fn shaped(mut options: Options, shape: &Shape) -> Options {
@@ -19,19 +20,26 @@ pub(crate) fn shaped(mut options: Options, shape: &Shape) -> Options {
     options
 }
 
-pub(crate) fn create(mut context: Context, args: &args::Create) -> Result {
-    let mut options = shaped(context.options.clone(), &args.shape)
-        .codec(args.codec.id)
-        .mode(args.mode);
-    if let Some(stripes) = args.stripes {
+/// The details that were asked for.
+pub(crate) fn detailed(mut options: Options, details: &Details) -> Options {
+    if let Some(mode) = details.mode {
+        options = options.mode(mode);
+    }
+    if let Some(stripes) = details.stripes {
         options = options.stripes(stripes);
     }
-    if let Some(bytes) = args.chunk_size {
+    if let Some(bytes) = details.chunk_size {
         options = options.chunk_size(bytes);
     }
-    if let Some(handles) = args.max_participants {
+    if let Some(handles) = details.max_participants {
         options = options.max_participants(handles);
     }
+    options
+}
+
+pub(crate) fn create(mut context: Context, args: &args::Create) -> Result {
+    let options = shaped(context.options.clone(), &args.shape).codec(args.codec.id);
+    let options = detailed(options, &args.details);
     let stats = options.create(&args.name)?.quick_stats()?;
     context.out.either(
         || {
@@ -66,9 +74,9 @@ pub(crate) fn rm(mut context: Context, args: &args::Rm) -> Result {
         failed => Err(Failure::Several {
             failed,
             asked: args.names.len(),
-            reasons: failures
-                .iter()
-                .fold(String::new(), |text, error| format!("{text}\n  {error}")),
+            reasons: failures.iter().fold(String::new(), |text, error| {
+                format!("{text}\n  {}", in_command(error))
+            }),
         }),
     }
 }

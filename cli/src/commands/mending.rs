@@ -54,10 +54,15 @@ pub(crate) fn gc(mut context: Context, args: &args::Gc) -> Result {
     context.out.done(all || !removed.is_empty())
 }
 
-pub(crate) fn check(mut context: Context, args: &args::OneTable) -> Result {
+pub(crate) fn check(mut context: Context, args: &args::Check) -> Result {
     let (table, _) = context.open(&args.name)?;
     interrupt::catch()?;
-    let wrong = table.check().map_err(interrupted)?;
+    let wrong = if args.stripes_only {
+        table.check_stripes()
+    } else {
+        table.check()
+    };
+    let wrong = wrong.map_err(interrupted)?;
     context
         .out
         .either(|| json!({ "wrong": wrong }), || wrong.join("\n"))?;

@@ -1,6 +1,9 @@
 //! What each command does.
 
 mod bench;
+mod comparing;
+mod copying;
+mod counting;
 mod documents;
 mod dumping;
 mod figures;
@@ -9,6 +12,7 @@ mod making;
 mod mending;
 mod reading;
 mod waiting;
+mod watching;
 mod writing;
 
 use serde_json::{Value as Json, json};
@@ -42,6 +46,15 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Put(args) => writing::put(context, &args),
         Command::Add(args) => writing::add(context, &args),
         Command::Del(args) => writing::del(context, &args),
+        Command::Take(args) => writing::take(context, &args),
+        Command::Cas(args) => writing::cas(context, &args),
+        Command::Clear(args) => writing::clear(context, &args),
+        Command::Count(args) => counting::count(context, &args),
+        Command::Sizes(args) => counting::sizes(context, &args),
+        Command::Watch(args) => watching::watch(context, &args),
+        Command::Copy(args) => copying::copy(context, &args),
+        Command::Rename(args) => copying::rename(context, &args),
+        Command::Diff(args) => comparing::diff(context, &args),
         Command::Wait(args) => waiting::wait(context, &args),
         Command::Dump(args) => dumping::dump(context, &args),
         Command::Load(args) => dumping::load(context, &args),
@@ -71,7 +84,7 @@ impl Context {
                 Some(value) => json!({ "found": true, "value": form.to_json(value) }),
                 None => absent.clone(),
             };
-            self.out.line(&shown.to_string())?;
+            self.out.object(shown)?;
         } else if let Some(value) = value {
             let shown = if in_hex {
                 hex(value)

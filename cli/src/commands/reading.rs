@@ -2,24 +2,104 @@
 
 use std::io::Write;
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::{Context, typed};
 use crate::args;
-use crate::failure::{Outcome, Result};
+use crate::codec::Codec;
+use crate::failure::{Failure, Outcome, Result};
+use crate::filter::Filter;
 use crate::interrupt;
-use crate::units::{hex, parse_hex};
+use crate::units::hex;
 
 pub(crate) fn get(mut context: Context, args: &args::Get) -> Result {
     let (table, codec) = context.open_read_only(&args.name)?;
-    let key = typed("key", &table, &codec, codec.key(&args.key, args.typed))?;
-    let value = table.get(&key)?;
-    if let (Some(value), true) = (&value, args.raw) {
-        context.out.write_all(value)?;
-        return context.out.done(true);
+    let keys = args
+        .keys
+        .iter()
+        .map(|key| typed("key", &table, &codec, codec.key(key, args.typed)))
+        .collect::<Result<Vec<_>>>()?;
+    let hex_values = args.typed.hex_values();
+    if let [key] = &keys[..] {
+        let value = table.get(key)?;
+        if let (Some(value), true) = (&value, args.raw) {
+            context.out.write_all(value)?;
+            return context.out.done(true);
+        }
+        let absent = json!({ "found": false });
+        return context.show_value(codec.value, value.as_deref(), hex_values, &absent);
     }
-    let absent = json!({ "found": false });
-    context.show_value(codec.value, value.as_deref(), args.typed.hex, &absent)
+    if args.raw {
+        return Err(Failure::Usage(
+            "--raw prints the value of one key".to_owned(),
+        ));
+    }
+    let mut all = true;
+    for (key, value) in keys.iter().zip(table.get_many(&keys)?) {
+        all &= value.is_some();
+        let shown = Shown {
+            codec: &codec,
+            hex_keys: args.typed.hex,
+            hex_values,
+        };
+        if context.out.json {
+            let mut json = json!({ "key": shown.key_json(key), "found": value.is_some() });
+            if let Some(value) = value {
+                json["value"] = shown.value_json(&value);
+            }
+            context.out.object(json)?;
+        } else if let Some(value) = value {
+            context.out.line(&shown.line(key, &value))?;
+        }
+    }
+    context.out.done(all)
+}
+
+/// How entries are shown.
+#[derive(Clone, Copy)]
+pub(super) struct Shown<'a> {
+    pub(super) codec: &'a Codec,
+    pub(super) hex_keys: bool,
+    pub(super) hex_values: bool,
+}
+
+impl Shown<'_> {
+    pub(super) fn key_json(self, key: &[u8]) -> Json {
+        if self.hex_keys {
+            hex(key).into()
+        } else {
+            self.codec.key.to_json(key)
+        }
+    }
+
+    pub(super) fn value_json(self, value: &[u8]) -> Json {
+        if self.hex_values {
+            hex(value).into()
+        } else {
+            self.codec.value.to_json(value)
+        }
+    }
+
+    pub(super) fn key(self, key: &[u8]) -> String {
+        if self.hex_keys {
+            hex(key)
+        } else {
+            self.codec.key.to_line(key)
+        }
+    }
+
+    pub(super) fn value(self, value: &[u8]) -> String {
+        if self.hex_values {
+            hex(value)
+        } else {
+            self.codec.value.to_line(value)
+        }
+    }
+
+    /// Both on a line.
+    pub(super) fn line(self, key: &[u8], value: &[u8]) -> String {
+        format!("{}\t{}", self.key(key), self.value(value))
+    }
 }
 
 /// Keys and values, or keys alone.
@@ -27,15 +107,11 @@ type Entries<'a> = Box<dyn Iterator<Item = shmtable::Result<(Vec<u8>, Vec<u8>)>>
 
 pub(crate) fn scan(mut context: Context, args: &args::Scan) -> Result {
     let (table, codec) = context.open_read_only(&args.name)?;
-    let prefix = args.prefix.as_deref();
-    let hex_prefix = match prefix {
-        Some(prefix) if args.hex => Some(typed("prefix", &table, &codec, parse_hex(prefix))?),
-        _ => None,
-    };
-    let wanted = |key: &[u8]| match (&hex_prefix, prefix) {
-        (Some(bytes), _) => key.starts_with(bytes),
-        (None, Some(prefix)) => codec.key.has_prefix(key, prefix),
-        (None, None) => true,
+    let filter = Filter::new(&args.which, args.hex, &table, &codec)?;
+    let shown = Shown {
+        codec: &codec,
+        hex_keys: args.hex,
+        hex_values: args.hex || args.hex_value,
     };
     interrupt::catch()?;
     // Values are not read if nobody asked for them.
@@ -52,34 +128,20 @@ pub(crate) fn scan(mut context: Context, args: &args::Scan) -> Result {
             break;
         }
         let (key, value) = entry?;
-        if !wanted(&key) {
+        if !filter.wants(&key) {
             continue;
         }
-        let json = || match (args.hex, args.keys) {
-            (true, true) => json!({ "key": hex(&key) }),
-            (true, false) => json!({ "key": hex(&key), "value": hex(&value) }),
-            (false, true) => json!({ "key": codec.key.to_json(&key) }),
-            (false, false) => json!({
-                "key": codec.key.to_json(&key), "value": codec.value.to_json(&value),
-            }),
-        };
-        let line = if context.out.json {
-            json().to_string()
-        } else {
-            match (args.hex, args.keys) {
-                (true, true) => hex(&key),
-                (true, false) => format!("{}\t{}", hex(&key), hex(&value)),
-                (false, true) => codec.key.to_line(&key),
-                (false, false) => {
-                    format!(
-                        "{}\t{}",
-                        codec.key.to_line(&key),
-                        codec.value.to_line(&value)
-                    )
-                }
+        if context.out.json {
+            let mut json = json!({ "key": shown.key_json(&key) });
+            if !args.keys {
+                json["value"] = shown.value_json(&value);
             }
-        };
-        context.out.line(&line)?;
+            context.out.object(json)?;
+        } else if args.keys {
+            context.out.line(&shown.key(&key))?;
+        } else {
+            context.out.line(&shown.line(&key, &value))?;
+        }
         outcome = Outcome::Found;
         left -= 1;
     }

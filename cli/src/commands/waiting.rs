@@ -33,5 +33,10 @@ pub(crate) fn wait(context: Context, args: &args::Wait) -> Result {
         (value.is_some(), value)
     };
     let absent = json!({ "found": false, "timeout": !ended });
-    context.show_value(codec.value, value.as_deref(), args.typed.hex, &absent)
+    context.show_value(
+        codec.value,
+        value.as_deref(),
+        args.typed.hex_values(),
+        &absent,
+    )
 }

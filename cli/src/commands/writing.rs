@@ -1,17 +1,21 @@
-//! `put`, `add` and `del`.
+//! `put`, `add`, `del`, `take`, `cas` and `clear`.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use rmpv::Value as Packed;
 use serde_json::json;
 use shmtable::{Error, Table};
 
+use super::dumping::Interruptible;
+use super::reading::Shown;
 use super::{Context, typed};
 use crate::args;
 use crate::codec::{Codec, Form};
 use crate::failure::{Failure, Result};
-use crate::notation;
+use crate::filter::Filter;
+use crate::units::some_entries;
+use crate::{interrupt, notation};
 
 pub(crate) fn put(mut context: Context, args: &args::Put) -> Result {
     let (table, codec) = context.open(&args.name)?;
@@ -46,13 +50,13 @@ fn value(args: &args::Put, table: &Table, codec: &Codec) -> Result<Vec<u8>> {
             bytes
         }
     };
-    let verbatim = matches!(codec.value, Form::Bytes) && !args.typed.hex;
+    let verbatim = matches!(codec.value, Form::Bytes) && !args.typed.hex_values();
     if args.raw || verbatim {
         return Ok(bytes);
     }
     let parsed = match std::str::from_utf8(&bytes) {
         // What a program writes ends with a line's end, which is none of the value.
-        Ok(text) if !matches!(codec.value, Form::Text) || args.typed.hex => {
+        Ok(text) if !matches!(codec.value, Form::Text) || args.typed.hex_values() => {
             codec.value(text.trim_end_matches(['\n', '\r']), args.typed)
         }
         Ok(text) => codec.value(text, args.typed),
@@ -63,20 +67,109 @@ fn value(args: &args::Put, table: &Table, codec: &Codec) -> Result<Vec<u8>> {
 
 pub(crate) fn del(mut context: Context, args: &args::Del) -> Result {
     let (table, codec) = context.open(&args.name)?;
-    let keys = args
-        .keys
-        .iter()
-        .map(|key| typed("key", &table, &codec, codec.key(key, args.typed)))
-        .collect::<Result<Vec<_>>>()?;
-    let mut removed = 0;
-    for key in &keys {
-        removed += usize::from(table.remove(key)?);
-    }
-    context
-        .out
-        .either(|| json!({ "removed": removed }), String::new)?;
+    interrupt::catch()?;
+    let removed = if args.keys.is_empty() {
+        let filter = Filter::new(&args.which, args.typed.hex, &table, &codec)?;
+        let removed = table.retain(|key, _| interrupt::stopped() || !filter.wants(key))?;
+        interrupt::check()?;
+        removed
+    } else {
+        let mut removed = 0;
+        for key in keys(args, &table, &codec)? {
+            interrupt::check()?;
+            removed += usize::from(table.remove(key?)?);
+        }
+        removed
+    };
+    context.out.either(
+        || json!({ "removed": removed }),
+        || format!("{} removed", some_entries(removed as u64)),
+    )?;
     // As of several files that are searched: one is enough.
     context.out.done(removed > 0)
+}
+
+type Keys<'a> = Box<dyn Iterator<Item = Result<Vec<u8>>> + 'a>;
+
+/// The keys as they were typed, or as the lines of the standard input have them.
+fn keys<'a>(args: &'a args::Del, table: &'a Table, codec: &'a Codec) -> Result<Keys<'a>> {
+    let key = |text: &str| typed("key", table, codec, codec.key(text, args.typed));
+    if args.keys != ["-"] {
+        // If one of them is wrong none is removed.
+        let keys = args.keys.iter().map(|text| key(text));
+        let keys = keys.collect::<Result<Vec<_>>>()?;
+        return Ok(Box::new(keys.into_iter().map(Ok)));
+    }
+    let lines = BufReader::new(Interruptible::new(Box::new(io::stdin()))).lines();
+    let lines = lines.map(|line| line.map_err(Failure::Input));
+    Ok(Box::new(lines.map(move |line| key(&line?))))
+}
+
+pub(crate) fn take(mut context: Context, args: &args::Take) -> Result {
+    let (table, codec) = context.open(&args.name)?;
+    let key = typed("key", &table, &codec, codec.key(&args.key, args.typed))?;
+    let value = table.take(&key)?;
+    if let (Some(value), true) = (&value, args.raw) {
+        context.out.write_all(value)?;
+        return context.out.done(true);
+    }
+    let absent = json!({ "found": false });
+    let hex_values = args.typed.hex_values();
+    context.show_value(codec.value, value.as_deref(), hex_values, &absent)
+}
+
+pub(crate) fn cas(mut context: Context, args: &args::Cas) -> Result {
+    let (expected, new) = match (args.absent, args.remove, &args.expected, &args.new) {
+        (false, false, Some(expected), Some(new)) => (Some(expected), Some(new)),
+        (true, false, Some(new), None) => (None, Some(new)),
+        (false, true, Some(expected), None) => (Some(expected), None),
+        _ => {
+            let usage = "give EXPECTED and NEW, or --absent and NEW, or EXPECTED and --remove";
+            return Err(Failure::Usage(usage.to_owned()));
+        }
+    };
+    let (table, codec) = context.open(&args.name)?;
+    let key = typed("key", &table, &codec, codec.key(&args.key, args.typed))?;
+    let value = |text: Option<&String>| {
+        text.map(|text| typed("value", &table, &codec, codec.value(text, args.typed)))
+            .transpose()
+    };
+    let (expected, new) = (value(expected)?, value(new)?);
+    let found = match table.compare_exchange(&key, expected.as_deref(), new.as_deref())? {
+        Ok(()) => {
+            context
+                .out
+                .either(|| json!({ "exchanged": true }), String::new)?;
+            return context.out.done(true);
+        }
+        Err(found) => found,
+    };
+    let shown = Shown {
+        codec: &codec,
+        hex_keys: args.typed.hex,
+        hex_values: args.typed.hex_values(),
+    };
+    let mut json = json!({ "exchanged": false, "found": found.is_some() });
+    if let Some(found) = &found {
+        json["value"] = shown.value_json(found);
+    }
+    context.out.either(
+        || json,
+        || found.map_or_else(String::new, |found| shown.value(&found)),
+    )?;
+    context.out.done(false)
+}
+
+pub(crate) fn clear(mut context: Context, args: &args::OneTable) -> Result {
+    let (table, _) = context.open(&args.name)?;
+    let entries = table.len();
+    table.clear()?;
+    let removed = entries.saturating_sub(table.len());
+    context.out.either(
+        || json!({ "removed": removed }),
+        || format!("{} removed", some_entries(removed as u64)),
+    )?;
+    context.out.done(true)
 }
 
 pub(crate) fn add(mut context: Context, args: &args::Add) -> Result {

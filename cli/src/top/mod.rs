@@ -61,7 +61,7 @@ fn stream(mut context: Context, args: &Top) -> Result {
                 Some(sample.ok()?.to_json())
             })
             .collect();
-        context.out.line(&json!({ "tables": tables }).to_string())?;
+        context.out.object(json!({ "tables": tables }))?;
         context.out.flush()?;
         listing::pause(args.interval)?;
     }

@@ -1,0 +1,92 @@
+//! Does `watch` print the changes of a table as they come?
+
+mod common;
+
+use std::io::{BufRead, BufReader};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use common::{Running, ends, open_table, shmtable};
+
+/// A line that says that the first look is over: this key is changed until it is seen.
+fn started(running: &mut Running, table: &shmtable::Table) -> BufReader<std::process::ChildStdout> {
+    let mut lines = BufReader::new(running.0.stdout.take().unwrap());
+    let mut line = String::new();
+    let done = &AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut number = 0_u32;
+            while !done.load(Ordering::Relaxed) {
+                number += 1;
+                table.insert("start", number.to_string()).unwrap();
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        lines.read_line(&mut line).unwrap();
+        done.store(true, Ordering::Relaxed);
+    });
+    assert!(line.contains("start"), "{line}");
+    lines
+}
+
+fn next(lines: &mut impl BufRead) -> String {
+    loop {
+        let mut line = String::new();
+        assert!(lines.read_line(&mut line).unwrap() > 0, "it ended");
+        if !line.contains("start") {
+            return line;
+        }
+    }
+}
+
+#[test]
+fn changes_are_printed_as_they_come() {
+    let (name, table) = open_table();
+    table.insert("there", "before").unwrap();
+    let mut running = Running::start(&mut shmtable(&["watch", &name, "--interval", "10ms"]));
+    let mut lines = started(&mut running, &table);
+    table.insert("a", "1").unwrap();
+    assert_eq!(next(&mut lines), "+ a\t1\n");
+    table.insert("a", "2").unwrap();
+    assert_eq!(next(&mut lines), "~ a\t2\n");
+    table.remove("a").unwrap();
+    assert_eq!(next(&mut lines), "- a\n");
+}
+
+#[test]
+fn only_what_a_prefix_says_is_watched_and_so_many_changes() {
+    let (name, table) = open_table();
+    let arguments = [
+        "--json",
+        "watch",
+        &name,
+        "--interval",
+        "10ms",
+        "--match",
+        "*a*",
+        "--count",
+        "2",
+    ];
+    let mut running = Running::start(&mut shmtable(&arguments));
+    let mut lines = started(&mut running, &table);
+    table.insert("b", "1").unwrap();
+    table.insert("a", "1").unwrap();
+    let line: serde_json::Value = serde_json::from_str(&next(&mut lines)).unwrap();
+    assert_eq!(
+        (&line["change"], &line["key"]),
+        (&"inserted".into(), &"a".into())
+    );
+    assert!(running.end().success());
+}
+
+#[test]
+fn a_time_without_a_change_ends_with_status_one() {
+    let (name, table) = open_table();
+    assert_eq!(ends(1, &["watch", &name, "--timeout", "50ms"]), "");
+    // Reads and rewrites are no changes.
+    table.insert("a", "1").unwrap();
+    assert_eq!(
+        ends(1, &["watch", &name, "--timeout", "50ms", "--prefix", "b"]),
+        ""
+    );
+}
