@@ -96,7 +96,8 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     - it holds copies: a change of a value that was read changes nothing until it is
       stored again;
     - it has no order;
-    - keys are str, bytes, int, float, bool, None and tuples of these;
+    - keys are str, bytes, None, numbers, dates and times, UUIDs, paths, enum members,
+      classes, and tuples and frozensets of these;
     - it has a fixed capacity; a full table is a `MemoryError`.
 
     Operations on one key are atomic among all processes; `d[key] += 1` is two. Use

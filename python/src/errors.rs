@@ -313,6 +313,14 @@ pub(crate) fn pickle_refused(py: Python<'_>, action: &str) -> PyErr {
 }
 
 #[cold]
+pub(crate) fn import_refused(py: Python<'_>) -> PyErr {
+    let message = "refused to load a key that is a class or an enum member: other users may write to \
+                   this table, and loading it imports a module that they name; pass \
+                   allow_pickle=True if you trust all of them";
+    exception(py, "PickleRefusedError", (message,))
+}
+
+#[cold]
 pub(crate) fn not_a_number(py: Python<'_>, what: String) -> PyErr {
     exception(py, "NotANumberError", (what,))
 }

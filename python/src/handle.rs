@@ -110,7 +110,7 @@ impl Open {
     /// The bytes that a key is found by.
     pub(crate) fn key(&self, key: &Bound<'_, PyAny>) -> PyResult<Buffer> {
         let mut out = Buffer::new();
-        key::encode(self.codec, key, &mut out)?;
+        key::encode(self.codec, self.pickles, key, &mut out)?;
         Ok(out)
     }
 
@@ -121,7 +121,7 @@ impl Open {
 
     /// The key that bytes stand for; an error names them.
     pub(crate) fn to_key<'py>(&self, py: Python<'py>, key: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-        key::decode(py, self.codec, key).map_err(|error| {
+        key::decode(py, self.codec, self.pickles, key).map_err(|error| {
             errors::noted(py, error, || format!("while loading a key: {}", shown(key)))
         })
     }
@@ -158,8 +158,8 @@ impl Open {
     #[cold]
     fn naming(&self, py: Python<'_>, key: &[u8], error: PyErr) -> PyErr {
         errors::noted(py, error, || {
-            let named =
-                key::decode(py, self.codec, key).and_then(|key| Ok(key.repr()?.to_string()));
+            let named = key::decode(py, self.codec, self.pickles, key)
+                .and_then(|key| Ok(key.repr()?.to_string()));
             let named = named.unwrap_or_else(|_| shown(key));
             format!("while loading the value of the key {named}")
         })
@@ -170,7 +170,7 @@ impl Open {
     pub(crate) fn get<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         // Written in place: a moved buffer is a copied one.
         let mut encoded = Buffer::new();
-        key::encode(self.codec, key, &mut encoded)?;
+        key::encode(self.codec, self.pickles, key, &mut encoded)?;
         self.read(key.py(), &encoded)
     }
 

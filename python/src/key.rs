@@ -2,19 +2,26 @@
 //!
 //! Keys that are equal in Python have one form: integers (and booleans, and
 //! floats without a fraction) as the shortest integer, other floats in 64 bits,
-//! strings, bytes, nil, and arrays of these for tuples.
+//! strings, bytes, nil, and arrays of these for tuples. Keys of other types are
+//! extensions, whose forms `shmtable/_keys.py` knows.
 
+use pyo3::exceptions::{PyArithmeticError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyTuple};
 
 use crate::codec::Codec;
 use crate::errors;
-use crate::imports::{INTEGRAL, REAL};
+use crate::imports::{INTEGRAL, KEY_FORM, KEY_LOAD, REAL};
 use crate::pack::{self, Arrays, Buffer, NESTING, Reader, Role};
 
 /// Writes the bytes that a key is found by.
 #[inline]
-pub(crate) fn encode(codec: Codec, key: &Bound<'_, PyAny>, out: &mut Buffer) -> PyResult<()> {
+pub(crate) fn encode(
+    codec: Codec,
+    pickles: bool,
+    key: &Bound<'_, PyAny>,
+    out: &mut Buffer,
+) -> PyResult<()> {
     if codec == Codec::Raw {
         let Ok(bytes) = key.cast::<PyBytes>() else {
             return Err(not_bytes(key));
@@ -22,7 +29,11 @@ pub(crate) fn encode(codec: Codec, key: &Bound<'_, PyAny>, out: &mut Buffer) -> 
         out.extend_from_slice(bytes.as_bytes());
         Ok(())
     } else {
-        write(out, key, NESTING)
+        let imports = match codec {
+            Codec::Pickle => Some(pickles),
+            _ => None,
+        };
+        write(out, key, imports, NESTING)
     }
 }
 
@@ -30,6 +41,7 @@ pub(crate) fn encode(codec: Codec, key: &Bound<'_, PyAny>, out: &mut Buffer) -> 
 pub(crate) fn decode<'py>(
     py: Python<'py>,
     codec: Codec,
+    pickles: bool,
     bytes: &[u8],
 ) -> PyResult<Bound<'py, PyAny>> {
     if codec == Codec::Raw {
@@ -38,24 +50,33 @@ pub(crate) fn decode<'py>(
     let reader = Reader {
         bytes,
         arrays: Arrays::Tuples,
-        pickles: false,
+        pickles: pickles && codec == Codec::Pickle,
         what: Role::Key,
     };
     reader.whole(py)
 }
 
+/// Whether keys may be classes and enum members, whose loading imports a module: as pickles
+/// are; `None` where the codec has no pickles.
+type Imports = Option<bool>;
+
 #[inline]
-fn write(out: &mut Buffer, key: &Bound<'_, PyAny>, depth: usize) -> PyResult<()> {
+fn write(out: &mut Buffer, key: &Bound<'_, PyAny>, imports: Imports, depth: usize) -> PyResult<()> {
     if let Ok(key) = key.cast_exact::<PyString>() {
         pack::string(out, Role::Key, key)
     } else if let Ok(key) = key.cast_exact::<PyInt>() {
         pack::integer(out, Role::Key, key)
     } else {
-        write_rarer(out, key, depth)
+        write_rarer(out, key, imports, depth)
     }
 }
 
-fn write_rarer(out: &mut Buffer, key: &Bound<'_, PyAny>, depth: usize) -> PyResult<()> {
+fn write_rarer(
+    out: &mut Buffer,
+    key: &Bound<'_, PyAny>,
+    imports: Imports,
+    depth: usize,
+) -> PyResult<()> {
     if let Ok(key) = key.cast_exact::<PyBytes>() {
         pack::bytes(key.py(), out, Role::Key, key.as_bytes())?;
     } else if let Ok(key) = key.cast_exact::<PyFloat>() {
@@ -65,20 +86,95 @@ fn write_rarer(out: &mut Buffer, key: &Bound<'_, PyAny>, depth: usize) -> PyResu
     } else if key.is_none() {
         pack::nil(out);
     } else if let Ok(key) = key.cast_exact::<PyTuple>() {
-        let Some(depth) = depth.checked_sub(1) else {
-            return Err(errors::bad_key(
-                key.py(),
-                format!("a key's tuples are nested more than {NESTING} deep"),
-            ));
-        };
+        let depth = deeper(key.py(), depth)?;
         pack::array(key.py(), out, Role::Key, key.len())?;
         for item in key.iter_borrowed() {
-            write(out, &item, depth)?;
+            write(out, &item, imports, depth)?;
         }
+    } else if let Some(plain) = plain(key)? {
+        write(out, &plain, imports, depth)?;
     } else {
-        write(out, &plain(key)?, depth)?;
+        write_other(out, key, imports, depth)?;
     }
     Ok(())
+}
+
+fn deeper(py: Python<'_>, depth: usize) -> PyResult<usize> {
+    depth.checked_sub(1).ok_or_else(|| {
+        let message = format!("a key's tuples and frozensets are nested more than {NESTING} deep");
+        errors::bad_key(py, message)
+    })
+}
+
+/// A key of another type: in the form of a plain one that it equals, or as an extension.
+#[cold]
+fn write_other(
+    out: &mut Buffer,
+    key: &Bound<'_, PyAny>,
+    imports: Imports,
+    depth: usize,
+) -> PyResult<()> {
+    let py = key.py();
+    let form = KEY_FORM.get(py)?.call1((key, imports))?;
+    let (code, content) = form.extract::<(i8, Bound<'_, PyAny>)>()?;
+    if code == 0 {
+        return write(out, &content, imports, depth);
+    }
+    if let Ok(content) = content.cast_exact::<PyBytes>() {
+        return pack::extension(py, out, Role::Key, code, content.as_bytes());
+    }
+    let depth = deeper(py, depth)?;
+    let mut parts = Vec::new();
+    for part in content.cast::<PyTuple>()?.iter_borrowed() {
+        let mut bytes = Buffer::new();
+        write(&mut bytes, &part, imports, depth)?;
+        parts.push(bytes);
+    }
+    if code == pack::FROZENSET {
+        // In one order, whatever the set's is.
+        parts.sort_unstable();
+    }
+    pack::extension(py, out, Role::Key, code, &parts.concat())
+}
+
+/// Whether a code is that of an extension which holds bytes, not keys.
+fn holds_bytes(code: i8) -> bool {
+    code == pack::TIMESTAMP || code == pack::UUID
+}
+
+/// The key that an extension type stands for, if it is one of a key.
+#[cold]
+pub(crate) fn extension<'py>(
+    py: Python<'py>,
+    code: i8,
+    reader: Reader<'_>,
+    depth: usize,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if !pack::KEYS.contains(&code) {
+        return Ok(None);
+    }
+    let imports = code == pack::CLASS || code == pack::ENUM;
+    if imports && !reader.pickles {
+        return Err(errors::import_refused(py));
+    }
+    let content = if holds_bytes(code) {
+        PyBytes::new(py, reader.bytes).into_any()
+    } else {
+        reader.items(py, depth)?.into_any()
+    };
+    match KEY_LOAD.get(py)?.call1((code, content)) {
+        Ok(key) => Ok(Some(key)),
+        Err(error)
+            if !imports
+                && (error.is_instance_of::<PyValueError>(py)
+                    || error.is_instance_of::<PyTypeError>(py)
+                    || error.is_instance_of::<PyArithmeticError>(py)) =>
+        {
+            let reason = format!("extension type {code}: {}", error.value(py));
+            Err(errors::undecodable(py, Role::Key, &reason))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn float(out: &mut Buffer, key: &Bound<'_, PyFloat>) -> PyResult<()> {
@@ -103,7 +199,7 @@ fn float(out: &mut Buffer, key: &Bound<'_, PyFloat>) -> PyResult<()> {
 /// The plain key that an object of another type equals, if there is one:
 /// subclasses of the types of keys, and other numbers, such as those of numpy.
 #[cold]
-fn plain<'py>(key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+fn plain<'py>(key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = key.py();
     // As dict: what cannot be hashed is refused in its own words.
     let hash = key.hash()?;
@@ -115,9 +211,9 @@ fn plain<'py>(key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     } else if key.is_instance_of::<PyTuple>() {
         Some(PyTuple::new(py, key.cast::<PyTuple>()?.iter())?.into_any())
     } else if key.is_instance(INTEGRAL.get(py)?)? {
-        Some(py.get_type::<PyInt>().call1((key,))?)
+        py.get_type::<PyInt>().call1((key,)).ok()
     } else if key.is_instance(REAL.get(py)?)? {
-        Some(py.get_type::<PyFloat>().call1((key,))?)
+        py.get_type::<PyFloat>().call1((key,)).ok()
     } else {
         None
     };
@@ -126,16 +222,9 @@ fn plain<'py>(key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         && plain.hash()? == hash
         && plain.eq(key)?
     {
-        return Ok(plain);
+        return Ok(Some(plain));
     }
-    Err(errors::bad_key(
-        py,
-        format!(
-            "a key is a str, bytes, int, float, bool, None or a tuple of these, not a {}; \
-             use one of them that stands for it, such as str(key)",
-            key.get_type().fully_qualified_name()?
-        ),
-    ))
+    Ok(None)
 }
 
 trait ExactType {

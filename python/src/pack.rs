@@ -8,6 +8,8 @@
 //! | `I` (73) | an integer beyond 64 bits: big-endian two's complement |
 //! | `S` (83) | a string with lone surrogates: UTF-8 in which they pass |
 //! | `P` (80) | a pickle |
+//!
+//! Keys have more of them: [`KEYS`].
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -16,7 +18,7 @@ use rmp::Marker;
 use smallvec::SmallVec;
 
 use crate::errors;
-use crate::value;
+use crate::{key, value};
 
 /// Bytes of a key or a value on their way into a table: on the stack if there
 /// are few.
@@ -25,6 +27,18 @@ pub(crate) type Buffer = SmallVec<[u8; 96]>;
 pub(crate) const INTEGER: i8 = b'I' as i8;
 pub(crate) const SURROGATES: i8 = b'S' as i8;
 pub(crate) const PICKLE: i8 = b'P' as i8;
+
+pub(crate) const TIMESTAMP: i8 = -1;
+pub(crate) const CLASS: i8 = b'C' as i8;
+pub(crate) const ENUM: i8 = b'E' as i8;
+pub(crate) const FROZENSET: i8 = b'F' as i8;
+pub(crate) const UUID: i8 = b'U' as i8;
+
+/// The extension types of keys, as `shmtable/_keys.py` and docs/python.md have them.
+pub(crate) const KEYS: [i8; 13] = [
+    TIMESTAMP, b'/' as i8, CLASS, b'D' as i8, ENUM, FROZENSET, b'H' as i8, b'J' as i8, b'L' as i8,
+    b'N' as i8, b'Q' as i8, UUID, b'd' as i8,
+];
 
 /// How deep arrays and maps may be nested: as deep as Rust's `MessagePack<T>`
 /// takes them.
@@ -325,20 +339,20 @@ impl<'a> Reader<'a> {
                 let length = self.length32(py)?;
                 self.mapping(py, length, depth)
             }
-            Marker::FixExt1 => self.extension(py, 1),
-            Marker::FixExt2 => self.extension(py, 2),
-            Marker::FixExt4 => self.extension(py, 4),
-            Marker::FixExt8 => self.extension(py, 8),
-            Marker::FixExt16 => self.extension(py, 16),
+            Marker::FixExt1 => self.extension(py, 1, depth),
+            Marker::FixExt2 => self.extension(py, 2, depth),
+            Marker::FixExt4 => self.extension(py, 4, depth),
+            Marker::FixExt8 => self.extension(py, 8, depth),
+            Marker::FixExt16 => self.extension(py, 16, depth),
             Marker::Ext8 => self
                 .length8(py)
-                .and_then(|length| self.extension(py, length)),
+                .and_then(|length| self.extension(py, length, depth)),
             Marker::Ext16 => self
                 .length16(py)
-                .and_then(|length| self.extension(py, length)),
+                .and_then(|length| self.extension(py, length, depth)),
             Marker::Ext32 => self
                 .length32(py)
-                .and_then(|length| self.extension(py, length)),
+                .and_then(|length| self.extension(py, length, depth)),
             Marker::Reserved => Err(self.cut_off(py)),
         }
     }
@@ -407,7 +421,22 @@ impl<'a> Reader<'a> {
         Ok(mapping.into_any())
     }
 
-    fn extension<'py>(&mut self, py: Python<'py>, length: usize) -> PyResult<Bound<'py, PyAny>> {
+    /// All values up to the end of the bytes, one level down.
+    pub(crate) fn items(mut self, py: Python<'_>, depth: usize) -> PyResult<Bound<'_, PyTuple>> {
+        let depth = self.deeper(py, depth)?;
+        let mut items = Vec::new();
+        while !self.bytes.is_empty() {
+            items.push(self.value(py, depth)?);
+        }
+        PyTuple::new(py, items)
+    }
+
+    fn extension<'py>(
+        &mut self,
+        py: Python<'py>,
+        length: usize,
+        depth: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let kind = i8::from_be_bytes(self.number(py)?);
         let content = self.take(py, length)?;
         match kind {
@@ -432,6 +461,15 @@ impl<'a> Reader<'a> {
                 }
             }
             _ => {
+                if self.what == Role::Key {
+                    let reader = Reader {
+                        bytes: content,
+                        ..*self
+                    };
+                    if let Some(key) = key::extension(py, kind, reader, depth)? {
+                        return Ok(key);
+                    }
+                }
                 let reason = format!("Python knows no extension type {kind}");
                 Err(errors::undecodable(py, self.what, &reason))
             }

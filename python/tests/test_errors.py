@@ -202,7 +202,7 @@ def key_too_large(d: ANYTHING, name: str) -> None:
 
 
 def key_type(d: ANYTHING, name: str) -> None:
-    d[frozenset()] = 1
+    d[range(3)] = 1
 
 
 # One that holds a stripe's lock very often.
