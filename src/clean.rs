@@ -398,6 +398,8 @@ impl Writer {
             asked: locked::bytes(words),
             limit: segment.geometry.value_space,
             live: locked::bytes(live),
+            room: locked::bytes(segment.geometry.chunks * segment.geometry.chunk_words),
+            neighbours: words.div_ceil(segment.geometry.chunk_words),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! One variant for each decision a caller can make.
 
+use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
+
+use crate::sys;
 
 /// What every fallible call of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -16,8 +19,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// The stripe of a new key has no free slot left.
     #[error(
-        "the table is full: it was created for {capacity} entries and holds {entries}; \
-         remove entries, or create a table with a larger capacity"
+        "the table is full: no slot is left in the stripe that this key belongs to; it was \
+         created for {capacity} entries, which always fit, and holds {entries} (more fit only by \
+         chance); remove entries, or create a table with a larger capacity"
     )]
     TableFull {
         /// Entries the table was created for.
@@ -28,8 +32,18 @@ pub enum Error {
 
     /// No chunk, or no run of chunks, is left for a record, and cleaning gains none.
     #[error(
-        "the value space is full: no room for a record of {asked} bytes, with {live} bytes live \
-         in a value space of {limit}; remove entries, or create a table with a larger value_space"
+        "the value space is full: no room for a record of {asked} bytes{}; live records take \
+         {live} of the {room} bytes of all chunks, and what is left {} (value_space, which counts \
+         keys and values alone, is {limit}); remove entries, or create a table with a larger \
+         value_space",
+        match neighbours {
+            0 | 1 => String::new(),
+            chunks => format!(", which takes {chunks} neighbouring chunks"),
+        },
+        match neighbours {
+            0 | 1 => "is too small or being filled by others",
+            _ => "has no such row of chunks",
+        }
     )]
     ValueSpaceFull {
         /// Bytes the record needs, header and padding included.
@@ -38,6 +52,11 @@ pub enum Error {
         limit: usize,
         /// Bytes of live records, headers and padding included.
         live: usize,
+        /// Bytes of all chunks: what `live` can be at the very most, if the records fill
+        /// each chunk to its end and no participant keeps one to itself.
+        room: usize,
+        /// Neighbouring chunks that the record takes.
+        neighbours: usize,
     },
 
     /// The machine has no memory, or the shared-memory file system no room, for more pages.
@@ -70,6 +89,36 @@ pub enum Error {
         asked: usize,
         /// What all mappings of this process may have together, in bytes; `None`: as
         /// much as the machine can.
+        limit: Option<u64>,
+    },
+
+    /// A segment would be longer than any file this process may write.
+    #[error(
+        "the segment would have {asked} bytes, and no file that this process writes may have more \
+         than {}; raise the limit (on Linux: ulimit -f, RLIMIT_FSIZE), or create the table with a \
+         smaller capacity and value_space",
+        limit.map_or_else(|| "the file system allows".to_owned(), |limit| format!("{limit} bytes"))
+    )]
+    #[non_exhaustive]
+    FileTooLarge {
+        /// Length of the segment, in bytes.
+        asked: usize,
+        /// The longest file of this process, in bytes; `None`: the file system's limit.
+        limit: Option<u64>,
+    },
+
+    /// This process, or the machine, has as many files open as it may.
+    #[error(
+        "{}: a handle needs two; close other handles or files, or raise the limit (on Linux: \
+         ulimit -n, RLIMIT_NOFILE)",
+        limit.map_or_else(
+            || "the machine has as many files open as it can".to_owned(),
+            |limit| format!("this process has as many files open as it may ({limit})"),
+        )
+    )]
+    #[non_exhaustive]
+    TooManyFiles {
+        /// Files that this process may have open; `None`: the machine's own limit is reached.
         limit: Option<u64>,
     },
 
@@ -113,6 +162,37 @@ pub enum Error {
     NotFound {
         /// The name.
         name: String,
+    },
+
+    /// The name is that of something that is no table: a symbolic link, a folder, a pipe.
+    #[error(
+        "{name:?} is the name of {what}, and no table; remove it (on Linux from /dev/shm), or \
+         choose another name"
+    )]
+    #[non_exhaustive]
+    NotATable {
+        /// The name.
+        name: String,
+        /// What it is instead, such as "a symbolic link".
+        what: &'static str,
+    },
+
+    /// The table of this name is smaller than what was asked for.
+    #[error(
+        "the table {name:?} exists with a {option} of {found}, and {asked} was asked for; leave \
+         {option} out to open it as it is, replace it by a new one with create_or_replace, or \
+         unlink it first"
+    )]
+    #[non_exhaustive]
+    TooSmall {
+        /// The name.
+        name: String,
+        /// The option: `capacity`, `value_space` or `max_participants`.
+        option: &'static str,
+        /// What was asked for.
+        asked: usize,
+        /// What the table was created with.
+        found: usize,
     },
 
     /// There is a table of this name already.
@@ -272,7 +352,7 @@ pub enum Error {
         /// What was given.
         given: u128,
         /// What is allowed.
-        allowed: &'static str,
+        allowed: Cow<'static, str>,
     },
 
     /// A key or a value could not be encoded or decoded.
@@ -317,5 +397,15 @@ fn remedy_for_missing(name: &str) -> &'static str {
         ": its creator closed it or ended; keep it open until all who need it have opened it"
     } else {
         "; create it, or use open_or_create"
+    }
+}
+
+impl Error {
+    /// The error for what the system answered, where it is not about a segment's name.
+    pub(crate) fn system(action: &'static str, source: io::Error) -> Self {
+        match sys::too_many_files(&source) {
+            Some(sys::TooManyFiles { limit }) => Self::TooManyFiles { limit },
+            None => Self::System { action, source },
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The shape of a segment: how large its parts are, and where they begin.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
@@ -51,44 +52,76 @@ pub(crate) struct Geometry {
 /// What a geometry is computed from; `None` is a default.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Request {
-    pub(crate) capacity: usize,
-    pub(crate) value_space: usize,
+    pub(crate) capacity: Option<usize>,
+    pub(crate) value_space: Option<usize>,
     pub(crate) stripes: Option<usize>,
     pub(crate) chunk_bytes: Option<usize>,
-    pub(crate) participants: usize,
+    pub(crate) participants: Option<usize>,
 }
 
-fn invalid(option: &'static str, given: u128, allowed: &'static str) -> Error {
+const DEFAULT_CAPACITY: usize = 1 << 20;
+const DEFAULT_PARTICIPANTS: usize = 1024;
+/// The least value space of a table that is asked for none: a small table takes large
+/// values too.
+const LEAST_DEFAULT_SPACE: usize = 64 << 20;
+const MAX_SPACE: usize = 1 << 43;
+
+fn invalid(option: &'static str, given: u128, allowed: impl Into<Cow<'static, str>>) -> Error {
     Error::InvalidOption {
         option,
         given,
-        allowed,
+        allowed: allowed.into(),
     }
 }
 
-fn too_large(capacity: usize) -> Error {
-    invalid(
-        "capacity",
-        capacity as u128,
-        "less, or a smaller value_space: a segment has at most 2^45 bytes",
-    )
+impl Request {
+    /// A segment of this request would be too large.
+    fn too_large(&self, capacity: usize, value_space: usize) -> Error {
+        const LIMIT: &str = "a segment has at most 2^45 bytes of address space";
+        let participants = self.participants.unwrap_or(DEFAULT_PARTICIPANTS);
+        match self.value_space {
+            // The index alone takes 31 bytes for each entry, and overhead is added.
+            Some(_) if value_space / 64 > capacity => invalid(
+                "value_space",
+                value_space as u128,
+                format!(
+                    "less, or a smaller chunk_size or max_participants ({participants}): {LIMIT}"
+                ),
+            ),
+            Some(_) => invalid(
+                "capacity",
+                capacity as u128,
+                format!("less, or with a smaller value_space than {value_space}: {LIMIT}"),
+            ),
+            None => invalid(
+                "capacity",
+                capacity as u128,
+                format!("less, or with a value_space below the default of {value_space}: {LIMIT}"),
+            ),
+        }
+    }
 }
 
 impl Geometry {
     /// Sizes a table.
     pub(crate) fn plan(request: &Request) -> Result<Self> {
-        let capacity = request.capacity;
+        let capacity = request.capacity.unwrap_or(DEFAULT_CAPACITY);
         if capacity == 0 || capacity > 1 << 40 {
             return Err(invalid("capacity", capacity as u128, "1 to 2^40 entries"));
         }
-        if request.value_space == 0 || request.value_space > 1 << 43 {
+        let value_space = request.value_space.unwrap_or_else(|| {
+            capacity
+                .saturating_mul(64)
+                .clamp(LEAST_DEFAULT_SPACE, MAX_SPACE)
+        });
+        if value_space == 0 || value_space > MAX_SPACE {
             return Err(invalid(
                 "value_space",
-                request.value_space as u128,
+                value_space as u128,
                 "1 to 2^43 bytes",
             ));
         }
-        let participants = request.participants;
+        let participants = request.participants.unwrap_or(DEFAULT_PARTICIPANTS);
         if participants == 0 || participants > MAX_PARTICIPANTS {
             return Err(invalid(
                 "max_participants",
@@ -115,8 +148,11 @@ impl Geometry {
             }
             None => None,
         };
-        let payload = request.value_space as u128 + RECORD_OVERHEAD as u128 * capacity as u128;
-        let chunk_bytes = chunk_bytes.unwrap_or_else(|| default_chunk_bytes(payload));
+        let overhead = RECORD_OVERHEAD as u128 * capacity as u128;
+        let payload = value_space as u128 + overhead;
+        let entries = request.value_space.unwrap_or(capacity.saturating_mul(64));
+        let chunk_bytes =
+            chunk_bytes.unwrap_or_else(|| default_chunk_bytes(entries as u128 + overhead, payload));
         // Twice the payload: chunks that are half full on the average always leave one
         // that is worth cleaning, and no record is so awkward that next-fit wastes more
         // than half. One chunk more for each participant to fill, and some for cleaning.
@@ -125,22 +161,27 @@ impl Geometry {
             + participants as u128
             + RESERVED_CHUNKS as u128;
         if chunks > MAX_CHUNKS {
+            let spare = MAX_CHUNKS - participants as u128 - RESERVED_CHUNKS as u128;
+            let least = (2 * payload).div_ceil(spare).next_power_of_two();
             return Err(invalid(
                 "chunk_size",
                 chunk_bytes as u128,
-                "more: the value space needs at most 2^20 chunks",
+                format!(
+                    "{least} or more, or nothing: a value_space of {value_space} bytes in at most \
+                     2^20 chunks"
+                ),
             ));
         }
         Self::derive(
             capacity,
-            request.value_space,
+            value_space,
             stripes,
             slots.div_ceil(BUCKET_SLOTS),
             participants,
             chunks as usize,
             chunk_bytes / WORD,
         )
-        .ok_or_else(|| too_large(capacity))
+        .ok_or_else(|| request.too_large(capacity, value_space))
     }
 
     /// A geometry given in full, for models that need a tiny one: one stripe, and
@@ -273,17 +314,26 @@ impl Geometry {
     }
 }
 
-/// About a thousand entries a stripe, between 16 stripes, so that small tables
-/// have little contention too, and 1024, past which nothing is gained.
+/// About five hundred entries a stripe, between 16 stripes, so that small tables
+/// have little contention too, and 4096. Many writers on few cores wait for each other
+/// at fewer; a table in which 64 processes write is half as fast with half of these.
 fn default_stripes(capacity: usize) -> usize {
-    (capacity / 1024).next_power_of_two().clamp(16, 1024)
+    (capacity / 512).next_power_of_two().clamp(16, 4096)
 }
 
 /// A chunk is large enough that taking one is rare and small enough that one
-/// for each participant is little.
-fn default_chunk_bytes(payload: u128) -> usize {
-    let wanted = usize::try_from(payload / 256).unwrap_or(usize::MAX / 2);
-    wanted.next_power_of_two().clamp(1 << 16, 1 << 20)
+/// for each participant is little: for what the entries are expected to take. Each has
+/// its place in the index, so there are no more than some thousands of them for a value
+/// space that is larger only because nobody asked for less, and some ten thousands for
+/// the largest.
+fn default_chunk_bytes(expected: u128, payload: u128) -> usize {
+    const MOST: usize = 1 << 20;
+    let part = |bytes: u128, parts: u128| {
+        let wanted = usize::try_from(bytes.div_ceil(parts)).unwrap_or(usize::MAX / 2);
+        wanted.next_power_of_two()
+    };
+    let usual = part(expected, 256).max(part(payload, 1024));
+    usual.clamp(1 << 16, MOST).max(part(payload, 1 << 15))
 }
 
 /// Slots a stripe needs so that any `capacity` keys fit the table.
@@ -313,9 +363,8 @@ mod tests {
 
     fn request(capacity: usize) -> Request {
         Request {
-            capacity,
-            value_space: capacity * 64,
-            participants: 128,
+            capacity: Some(capacity),
+            participants: Some(128),
             ..Request::default()
         }
     }
@@ -341,7 +390,7 @@ mod tests {
         for bad in [
             request(0),
             Request {
-                value_space: 0,
+                value_space: Some(0),
                 ..request(1)
             },
             Request {
@@ -353,7 +402,7 @@ mod tests {
                 ..request(1)
             },
             Request {
-                participants: 0,
+                participants: Some(0),
                 ..request(1)
             },
         ] {

@@ -45,6 +45,22 @@ impl Geometry {
         put(HEADER_CHECKSUM, checksum(words));
     }
 
+    /// Whether these words are a segment's: of whatever version, damaged or not.
+    pub(crate) fn check_magic(name: &str, words: &[AtomicU64]) -> Result<()> {
+        let found = words
+            .get(HEADER_MAGIC)
+            .map(|word| word.load(Ordering::Relaxed));
+        if found == Some(MAGIC) {
+            return Ok(());
+        }
+        Err(Error::IncompatibleFormat {
+            name: name.to_owned(),
+            what: "the magic number",
+            found: found.unwrap_or_default(),
+            expected: MAGIC,
+        })
+    }
+
     /// Validates a segment's header in full and gives its geometry.
     pub(crate) fn read(name: &str, words: &[AtomicU64]) -> Result<Self> {
         let differs = |what, found, expected| Error::IncompatibleFormat {
@@ -140,9 +156,9 @@ mod tests {
 
     fn geometry(capacity: usize) -> Geometry {
         Geometry::plan(&Request {
-            capacity,
-            value_space: capacity * 64,
-            participants: 128,
+            capacity: Some(capacity),
+            value_space: Some(capacity * 64),
+            participants: Some(128),
             ..Request::default()
         })
         .unwrap()

@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use opening::{check_name, system_error};
+use opening::{Sizes, Taken};
+pub(crate) use opening::{check_name, check_os_name, system_error};
 
 use crate::error::{Error, Result};
 use crate::layout::FLAG_ANONYMOUS;
@@ -34,22 +35,26 @@ pub enum Trust {
 
 /// Options for creating and opening a table.
 ///
-/// | option             | default                              | used by         |
-/// |--------------------|--------------------------------------|-----------------|
-/// | `capacity`         | 1 048 576 entries                    | create          |
-/// | `value_space`      | 64 bytes for each entry of capacity  | create          |
-/// | `mode`             | `0o600`                              | create          |
-/// | `stripes`          | capacity / 1024, from 16 to 1024     | create          |
-/// | `chunk_size`       | 64 KiB to 1 MiB, by the value space  | create          |
-/// | `max_participants` | 128                                  | create          |
-/// | `lock_timeout`     | 5 s                                  | create and open |
-/// | `waiting`          | sleep, and go on                     | create and open |
-/// | `trust`            | [`Trust::SameUser`]                  | open            |
-/// | `codec`            | plain bytes                          | create and open |
-/// | `codec_if_created` | plain bytes                          | create          |
+/// | option             | default                                            | used by         |
+/// |--------------------|----------------------------------------------------|-----------------|
+/// | `capacity`         | 1 048 576 entries                                  | create          |
+/// | `value_space`      | 64 bytes for each entry of capacity, 64 MiB or more | create          |
+/// | `mode`             | `0o600`                                            | create          |
+/// | `stripes`          | capacity / 512, from 16 to 4096                    | create          |
+/// | `chunk_size`       | 256 KiB to 1 MiB, more above 32 GiB of value space | create          |
+/// | `max_participants` | 1024                                               | create          |
+/// | `lock_timeout`     | 5 s                                                | create and open |
+/// | `waiting`          | sleep, and go on                                   | create and open |
+/// | `trust`            | [`Trust::SameUser`]                                | open, replace   |
+/// | `codec`            | plain bytes                                        | create and open |
+/// | `codec_if_created` | plain bytes                                        | create          |
 ///
-/// Opening a table takes its shape from the segment; what is said here of
-/// capacity and the like is then without effect.
+/// A table keeps the shape that it was created with: [`open`](Options::open) ignores the
+/// options that are used by `create`. [`open_or_create`](Options::open_or_create) ignores
+/// them too when it finds a table, but for the sizes that you have set, `capacity`,
+/// `value_space` and `max_participants`: the table has at least these, or you get
+/// [`Error::TooSmall`]. [`create_or_replace`](Options::create_or_replace) always makes a
+/// new table.
 ///
 /// ```
 /// use shmtable::Options;
@@ -68,12 +73,12 @@ pub enum Trust {
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Options {
-    capacity: usize,
+    capacity: Option<usize>,
     value_space: Option<usize>,
     mode: u32,
     stripes: Option<usize>,
     chunk_bytes: Option<usize>,
-    participants: usize,
+    participants: Option<usize>,
     lock_timeout: Duration,
     waiting: Waiting,
     trust: Trust,
@@ -95,12 +100,12 @@ impl Options {
     /// The defaults.
     pub fn new() -> Self {
         Self {
-            capacity: 1 << 20,
+            capacity: None,
             value_space: None,
             mode: 0o600,
             stripes: None,
             chunk_bytes: None,
-            participants: 128,
+            participants: None,
             lock_timeout: Duration::from_secs(5),
             waiting: Waiting::default(),
             trust: Trust::default(),
@@ -109,15 +114,15 @@ impl Options {
         }
     }
 
-    /// The number of entries that the table must take: any so many distinct keys
-    /// fit (the chance that some do not is below 10^-12). More may fit, in a
-    /// small table several times as many, and which keys do is chance: where one is refused
-    /// another may still fit.
+    /// The number of entries that the table must take. Any set of that many keys fits
+    /// (the chance that one does not is below 10^-12). More may fit, in a small table
+    /// several times as many, and which keys do is chance: where one is refused another may
+    /// still fit.
     ///
-    /// Costs about 8 bytes of memory for each entry at creation (more in a small
-    /// table); the rest comes with use.
+    /// The index takes its memory at creation: about 31 bytes for each entry, and more
+    /// in a small table. Larger entries take more memory as they are stored.
     pub fn capacity(mut self, entries: usize) -> Self {
-        self.capacity = entries;
+        self.capacity = Some(entries);
         self
     }
 
@@ -142,6 +147,9 @@ impl Options {
 
     /// The permission bits of the segment; the umask does not change them. On Windows
     /// and macOS a segment is its user's alone whatever they say.
+    ///
+    /// Bits of reading and writing alone (`0o666`), and the owner's two among them:
+    /// anything else is `InvalidOption` when the table is created.
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = mode;
         self
@@ -149,13 +157,20 @@ impl Options {
 
     /// The number of stripes, each with a lock of its own: a power of two up to
     /// 65 536.
+    ///
+    /// Leave it. If many more processes write than the machine has cores, a writer that
+    /// the scheduler stops may hold a lock for a whole turn of all the others, and those
+    /// who want that stripe wait: a `LockTimeout` then means that the machine is
+    /// overloaded, and more stripes, a longer [`lock_timeout`](Self::lock_timeout) or
+    /// fewer writers are the remedy.
     pub fn stripes(mut self, stripes: usize) -> Self {
         self.stripes = Some(stripes);
         self
     }
 
     /// The bytes of a chunk of the arena: a power of two from 4096 to 2^30. Every
-    /// process that writes fills one at a time; a larger entry takes several.
+    /// process that writes fills one at a time; a larger entry takes several. The default
+    /// grows with the value space.
     pub fn chunk_size(mut self, bytes: usize) -> Self {
         self.chunk_bytes = Some(bytes);
         self
@@ -164,7 +179,7 @@ impl Options {
     /// The number of handles that may be open for writing at the same time, in all
     /// processes: up to 4096. Read-only handles are not counted.
     pub fn max_participants(mut self, participants: usize) -> Self {
-        self.participants = participants;
+        self.participants = Some(participants);
         self
     }
 
@@ -307,7 +322,54 @@ impl Options {
     /// `AlreadyExists`, `InvalidName`, `InvalidOption`, `SharedMemoryFull`,
     /// `AddressSpaceFull`, `PermissionDenied`, `System`; then nothing was created.
     pub fn create(&self, name: &str) -> Result<Table> {
-        self.create_flagged(name, 0)
+        self.create_flagged(name, 0, Taken::Refused)
+    }
+
+    /// Creates a table in place of the one of this name, if there is one.
+    ///
+    /// The name changes from the old table to the new one in one step: whoever opens it
+    /// gets the one or the other, and never neither. Handles of the old table stay open
+    /// and go on using it, among themselves; its memory is freed with the last of them.
+    /// If this process dies on the way, the name is the old table's or the new one's,
+    /// and what else it leaves is removed by the next call of this or of
+    /// [`Table::list`]. (On Windows there is a moment in which the name is nobody's.)
+    ///
+    /// Only a table is replaced, and only one of a user whom [`trust`](Self::trust)
+    /// names. One that is damaged is a table still, as long as its first bytes say so.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Options, Table};
+    ///
+    /// # let name = &format!("doc-replace-{}", std::process::id());
+    /// let old = Options::new().capacity(100).create(name)?;
+    /// old.insert(b"run", b"1")?;
+    /// let new = Options::new().capacity(5000).create_or_replace(name)?;
+    /// assert_eq!(new.get(b"run")?, None);
+    /// assert_eq!(old.get(b"run")?, Some(b"1".to_vec()));
+    /// assert_eq!(Table::open(name)?.capacity(), 5000);
+    /// # Table::unlink(name)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), but for `AlreadyExists`; `WrongOwner`;
+    /// `IncompatibleFormat` or `NotATable` if it is no table that has the name. Then
+    /// the old table is as it was.
+    pub fn create_or_replace(&self, name: &str) -> Result<Table> {
+        loop {
+            match self.create(name) {
+                Err(Error::AlreadyExists { .. }) => {}
+                other => return other,
+            }
+            match self.check_replaceable(name) {
+                Ok(()) => return self.create_flagged(name, 0, Taken::Replaced),
+                // Unlinked meanwhile.
+                Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Creates a table with a generated name, [`Table::name`], which is removed
@@ -341,11 +403,9 @@ impl Options {
     pub fn create_anonymous(&self) -> Result<Table> {
         orphans::sweep();
         loop {
-            let random = sys::random().map_err(|source| Error::System {
-                action: "get random bits for a name",
-                source,
-            })?;
-            match self.create_flagged(&orphans::name_of(random), FLAG_ANONYMOUS) {
+            let random = sys::random()
+                .map_err(|source| Error::system("get random bits for a name", source))?;
+            match self.create_flagged(&orphans::name_of(random), FLAG_ANONYMOUS, Taken::Refused) {
                 Err(Error::AlreadyExists { .. }) => {}
                 other => return other,
             }
@@ -359,7 +419,7 @@ impl Options {
     /// `NotFound`, `WrongOwner`, `PermissionDenied`, `IncompatibleFormat`,
     /// `Corrupted`, `TooManyParticipants`, `AddressSpaceFull`, `InvalidName`, `System`.
     pub fn open(&self, name: &str) -> Result<Table> {
-        self.open_with(name, Access::ReadWrite)
+        self.open_with(name, Access::ReadWrite, Sizes::Any)
     }
 
     /// Opens a table for reading. Nothing is written to the segment, and what
@@ -368,7 +428,7 @@ impl Options {
     /// # Errors
     /// As [`open`](Self::open), without `TooManyParticipants`.
     pub fn open_read_only(&self, name: &str) -> Result<Table> {
-        self.open_with(name, Access::ReadOnly)
+        self.open_with(name, Access::ReadOnly, Sizes::Any)
     }
 
     /// Opens a table for reading, as [`open_read_only`](Self::open_read_only), but
@@ -402,6 +462,11 @@ impl Options {
     /// Opens the table of this name, or creates it. Of several processes that do
     /// this at once one creates, the others open.
     ///
+    /// You have the sizes that you ask for: if you set `capacity`, `value_space` or
+    /// `max_participants`, and the table that is there was created with less, that is
+    /// `TooSmall`. One with as much or more is opened. Sizes that you do not set may be
+    /// anything.
+    ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
     /// use shmtable::{Options, Table};
@@ -417,10 +482,10 @@ impl Options {
     /// ```
     ///
     /// # Errors
-    /// As [`create`](Self::create) and [`open`](Self::open).
+    /// As [`create`](Self::create) and [`open`](Self::open); `TooSmall`.
     pub fn open_or_create(&self, name: &str) -> Result<Table> {
         loop {
-            match self.open(name) {
+            match self.open_with(name, Access::ReadWrite, Sizes::Asked) {
                 Err(Error::NotFound { .. }) => {}
                 other => return other,
             }

@@ -77,10 +77,7 @@ impl Participant {
     /// Costs one system call for each slot that is tried.
     pub(crate) fn attach(map: &Mapping, geometry: &Geometry) -> Result<Self> {
         let fork_generation = sys::fork::generation();
-        let system = |source| Error::System {
-            action: "claim a participant slot",
-            source,
-        };
+        let system = |source| Error::system("claim a participant slot", source);
         let liveness = map.liveness().map_err(system)?;
         for slot in 0..geometry.participants {
             if !liveness.try_hold(byte(geometry, slot)).map_err(system)? {

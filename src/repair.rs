@@ -180,10 +180,7 @@ impl Repair<'_> {
                 }
             } else if check::has_stray_bits(state) {
                 // Only the holder of the byte writes a slot.
-                let system = |source| Error::System {
-                    action: "hold a participant slot",
-                    source,
-                };
+                let system = |source| Error::system("hold a participant slot", source);
                 let holder = segment.map.liveness().map_err(system)?;
                 if holder
                     .try_hold(participants::byte(geometry, slot))

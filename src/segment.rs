@@ -178,9 +178,6 @@ pub(crate) fn no_memory(source: std::io::Error, asked: usize) -> Error {
             orphaned: 0,
         }
     } else {
-        Error::System {
-            action: "reserve pages of shared memory",
-            source,
-        }
+        Error::system("reserve pages of shared memory", source)
     }
 }

@@ -285,9 +285,9 @@ impl Table {
     /// A liveness for questions: it holds nothing itself.
     fn liveness(&self) -> Result<Liveness> {
         let segment = self.segment();
-        segment.map.liveness().map_err(|source| Error::System {
-            action: "ask who is attached",
-            source,
-        })
+        segment
+            .map
+            .liveness()
+            .map_err(|source| Error::system("ask who is attached", source))
     }
 }

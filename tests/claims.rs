@@ -164,7 +164,7 @@ fn another_computes_if_the_first_one_panics() {
 
 #[test]
 fn a_failed_computation_stores_nothing_and_the_next_may_try() {
-    let named = Named::create(&Options::new().capacity(10));
+    let named = Named::create(&Options::new().capacity(10).value_space(1000));
     for _ in 0..100 {
         let failed = named.get_or_try_insert_with(b"k", LIMIT, || Err::<&str, _>(refusal()));
         assert!(matches!(failed, Err(Error::Codec { .. })), "{failed:?}");

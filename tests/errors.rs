@@ -174,9 +174,11 @@ fn value_space_full() {
         number >= 49,
         "only {number} entries of 2004 bytes in 100 000"
     );
+    let stats = table.stats().unwrap();
     assert!(
-        matches!(error, Error::ValueSpaceFull { asked: 2016, limit: 100_000, live }
-            if live == number as usize * 2016 && live == table.stats().unwrap().value_bytes_live),
+        matches!(error, Error::ValueSpaceFull { asked: 2016, limit: 100_000, live, room, .. }
+            if live == number as usize * 2016 && live == stats.value_bytes_live
+                && room == stats.segment_bytes - stats.index_bytes && live <= room),
         "{error:?}"
     );
     refused::<()>(
@@ -203,10 +205,21 @@ fn value_space_full() {
         Err(Error::ValueSpaceFull { .. })
     ));
     // A run of chunks finds no room either.
-    assert!(matches!(
+    let error = refused(
         table.insert(&key(0), &bytes(2, 50_000)),
-        Err(Error::ValueSpaceFull { limit: 100_000, .. })
-    ));
+        &["takes 13 neighbouring chunks", "no such row"],
+    );
+    assert!(
+        matches!(
+            error,
+            Error::ValueSpaceFull {
+                limit: 100_000,
+                neighbours: 13,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
     assert_eq!(all(&table), before);
     for number in 0..4 {
         assert!(table.remove(&key(number)).unwrap());
@@ -652,10 +665,8 @@ fn what_is_no_plain_file_is_refused() {
     for (name, first, second) in outcomes {
         for error in [first.as_ref(), second.as_ref()].into_iter().flatten() {
             assert!(
-                matches!(
-                    error,
-                    Error::PermissionDenied { .. } | Error::AlreadyExists { .. }
-                ),
+                matches!(error, Error::NotATable { what, .. }
+                    if *what == if name == *folder { "a folder" } else { "a symbolic link" }),
                 "{name}: {error:?}"
             );
         }
@@ -1320,65 +1331,79 @@ fn invalid_option() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn system() {
+fn file_too_large() {
     if let Some(role) = common::role() {
         let (limited, options) = (role.argument(0), Options::new().capacity(1000));
-        // A limit on the size of files.
         let before = getrlimit(Resource::Fsize);
-        setrlimit(
-            Resource::Fsize,
-            Rlimit {
-                current: Some(8192),
-                ..before
-            },
-        )
-        .unwrap();
-        let error = refused(options.create(limited), &["cannot create"]);
-        assert!(
-            matches!(
-                error,
-                Error::System {
-                    action: "create",
-                    ..
-                }
-            ),
-            "{error:?}"
-        );
+        let current = Some(8192);
+        setrlimit(Resource::Fsize, Rlimit { current, ..before }).unwrap();
+        for refusal in [
+            options.create(limited).err(),
+            options.open_or_create(limited).err(),
+            options.create_or_replace(limited).err(),
+            options.create_anonymous().err(),
+        ] {
+            let error = refused::<()>(
+                Err(refusal.expect("it is refused")),
+                &["8192 bytes", "ulimit -f", "smaller capacity"],
+            );
+            assert!(
+                matches!(error, Error::FileTooLarge { asked, limit: Some(8192), .. } if asked > 8192),
+                "{error:?}"
+            );
+        }
         assert!(files_named(limited).is_empty(), "nothing is left");
         setrlimit(Resource::Fsize, before).unwrap();
-        // No descriptors left.
+        options.create(limited).unwrap();
+        return;
+    }
+    let name = Name::new();
+    Child::start("file_too_large", "limited", &[&name]).finish();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn too_many_files() {
+    if let Some(role) = common::role() {
+        let (limited, options) = (role.argument(0), Options::new().capacity(1000));
         let table = options.create(limited).unwrap();
         table.insert(b"k", b"v").unwrap();
-        let before = getrlimit(Resource::Nofile);
+        common::limit(Resource::Nofile, 64);
         let mut files = Vec::new();
-        setrlimit(
-            Resource::Nofile,
-            Rlimit {
-                current: Some(64),
-                ..before
-            },
-        )
-        .unwrap();
         while let Ok(file) = File::open("/dev/null") {
             files.push(file);
         }
-        for spare in 0..4 {
+        let told = [
+            "as many files open as it may (64)",
+            "a handle needs two",
+            "ulimit -n",
+        ];
+        for spare in 0..2 {
             // Whatever step runs out of them: an error, and nothing left over.
-            let error = refused(Table::open(limited), &["cannot"]);
+            let error = refused(Table::open(limited), &told);
             assert!(
-                matches!(error, Error::System { .. }),
+                matches!(
+                    error,
+                    Error::TooManyFiles {
+                        limit: Some(64),
+                        ..
+                    }
+                ),
                 "{spare} spare: {error:?}"
             );
             let other = format!("{limited}-other");
-            let error = refused(options.create(&other), &["cannot"]);
+            let error = refused(options.create(&other), &told);
             assert!(
-                matches!(error, Error::System { .. }),
+                matches!(
+                    error,
+                    Error::TooManyFiles {
+                        limit: Some(64),
+                        ..
+                    }
+                ),
                 "{spare} spare: {error:?}"
             );
             assert!(std::fs::metadata(common::path_of(&other)).is_err());
-            if spare == 1 {
-                break;
-            }
             files.pop();
         }
         // The open handle goes on.
@@ -1394,7 +1419,66 @@ fn system() {
         return;
     }
     let name = Name::new();
-    Child::start("system", "limited", &[&name]).finish();
+    Child::start("too_many_files", "limited", &[&name]).finish();
+}
+
+#[test]
+fn too_small() {
+    let there = Options::new()
+        .capacity(100)
+        .value_space(10_000)
+        .max_participants(4);
+    let named = Named::create(&there);
+    for (option, asked, found, options) in [
+        ("capacity", 101, 100, Options::new().capacity(101)),
+        (
+            "value_space",
+            10_001,
+            10_000,
+            Options::new().value_space(10_001),
+        ),
+        ("max_participants", 5, 4, Options::new().max_participants(5)),
+    ] {
+        let (asked_for, is) = (asked.to_string(), found.to_string());
+        let error = refused(
+            options.open_or_create(&named.name),
+            &[
+                option,
+                &asked_for,
+                &is,
+                "create_or_replace",
+                "leave",
+                "unlink",
+            ],
+        );
+        assert!(
+            matches!(error, Error::TooSmall { option: told, asked: a, found: f, .. }
+                if told == option && a == asked && f == found),
+            "{error:?}"
+        );
+    }
+    assert_eq!(named.stats().unwrap().participants, 1, "no slot is lost");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn system() {
+    if let Some(role) = common::role() {
+        // A value that this process has no memory to copy.
+        let table = role.open();
+        common::limit_address_space(16 << 20);
+        let error = refused(table.get(b"large"), &["cannot", "memory"]);
+        assert!(matches!(error, Error::System { .. }), "{error:?}");
+        common::unlimit(Resource::As);
+        assert_eq!(table.get(b"large").unwrap().unwrap().len(), 40 << 20);
+        return;
+    }
+    let named = Named::create(&Options::new().capacity(10));
+    named.insert(b"large", &vec![1; 40 << 20]).unwrap();
+    Child::start_with("system", "limited", &[&named.name], |command| {
+        command.env("MALLOC_ARENA_MAX", "1");
+    })
+    .finish();
 }
 
 /// Temporary files cannot be made in a file.

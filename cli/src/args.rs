@@ -308,8 +308,8 @@ pub(crate) struct Shape {
     /// The most entries there will ever be at a time
     #[arg(long, value_name = "N", value_parser = crate::units::parse_count)]
     pub(crate) capacity: Option<usize>,
-    /// The most bytes of all keys and values together, such as 64MiB; 64 for each entry if
-    /// not said
+    /// The most bytes of all keys and values together, such as 64MiB; 64 for each entry, and
+    /// at least 64MiB, if not said
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) value_space: Option<usize>,
 }

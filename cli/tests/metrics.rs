@@ -89,7 +89,7 @@ fn figures_are_scraped_and_right() {
             ("shmtable_segment_bytes", None, stats.segment_bytes),
             ("shmtable_participants", Some("alive"), 1),
             ("shmtable_participants", Some("died"), 0),
-            ("shmtable_max_participants", None, 128),
+            ("shmtable_max_participants", None, 1024),
             ("shmtable_chunks", Some("open"), stats.chunks_open),
             (
                 "shmtable_lock_acquisitions_total",

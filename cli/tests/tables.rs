@@ -150,7 +150,7 @@ fn stat_tells_of_processes_running_stopped_and_dead() {
     assert_eq!((&stat["attached"], &stat["died"]), (&1.into(), &1.into()));
     let text = ok(&["stat", &name]);
     assert!(
-        text.contains("1 of 128 for writing") && text.contains("died"),
+        text.contains("1 of 1024 for writing") && text.contains("died"),
         "{text}"
     );
     drop(handle);

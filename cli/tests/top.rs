@@ -24,6 +24,7 @@ fn the_screen_of_a_table_is_as_it_was_drawn_once() {
     let shape = Options::new()
         .capacity(1000)
         .value_space(1 << 20)
+        .max_participants(128)
         .stripes(16);
     let table = shape.create(&name).unwrap();
     for number in 0..250_u32 {
@@ -88,13 +89,13 @@ fn what_happens_is_seen() {
     let waiting = user_of(&name);
     let pid = waiting.pid();
     terminal.wait("it attaches", |text| {
-        text.contains(&format!("{pid} attached")) && text.contains("2 of 128 attached")
+        text.contains(&format!("{pid} attached")) && text.contains("2 of 1024 attached")
     });
     waiting.signal(Signal::STOP);
     terminal.wait("it is stopped", |text| text.contains("stopped"));
     waiting.kill();
     terminal.wait("it dies", |text| {
-        text.contains(&format!("{pid} died")) && text.contains("1 of 128 attached")
+        text.contains(&format!("{pid} died")) && text.contains("1 of 1024 attached")
     });
     let again = user_of(&name);
     terminal.wait("another attaches", |text| {

@@ -83,7 +83,9 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     Without a name it is a new table that lives as long as its creator's handle: until
     `close`, or the end of the process. Keep the handle until other processes have
     opened theirs: a `with` block joins them inside. With a name, the table of that name
-    is opened, or created; it lives until `unlink`.
+    is opened, or created; it lives until `unlink`. A table that is there keeps its
+    sizes: if it was created with a smaller `capacity`, `value_space` or
+    `max_participants` than you ask for, that is a `TooSmallError`.
 
     >>> with SharedDict(name='docs-example', capacity=1000) as d:
     ...     d['a'] = 1
@@ -107,10 +109,11 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         initial: a mapping, or pairs of keys and values, to begin with.
         name: 1 to 246 bytes without `/`, not beginning with a dot.
         capacity: the most entries there will ever be (1 048 576).
-        value_space: the most bytes of all keys and values (64 for each entry).
-        mode: the permission bits of the segment (0o600).
-        chunk_size: the unit in which memory is taken, in bytes (up to 1 MiB).
-        max_participants: the most handles open for writing at a time (128).
+        value_space: the most bytes of all keys and values (64 for each entry, and at
+            least 64 MiB).
+        mode: the permission bits of the segment (0o600), in octal: 0o600, not 600.
+        chunk_size: the unit in which memory is taken, in bytes (by the value space).
+        max_participants: the most handles open for writing at a time (1024).
         lock_timeout: seconds to wait for a lock that a living process keeps (5).
         trust: whose tables are opened: "anyone", or a list of user ids besides this one.
         codec: what values are stored as: "pickle" (MessagePack, and pickles for

@@ -25,6 +25,14 @@ class AddressSpaceFullError(Error, MemoryError):
     """This process has no room in its address space to map the table."""
 
 
+class FileTooLargeError(Error, OSError):
+    """The table would be a longer file than this process may write."""
+
+
+class TooManyFilesError(Error, OSError):
+    """This process, or the machine, has as many files open as it may."""
+
+
 class KeyTooLargeError(Error, ValueError):
     """A key is longer than the table, or its encoding, takes."""
 
@@ -55,6 +63,14 @@ class InvalidOptionError(Error, ValueError):
 
 class NotFoundError(Error, FileNotFoundError):
     """There is no table of this name."""
+
+
+class NotATableError(Error, OSError):
+    """Something else has the name of the table: a symbolic link, a folder, a pipe."""
+
+
+class TooSmallError(Error, ValueError):
+    """The table of this name was created with less than is asked for."""
 
 
 class AlreadyExistsError(Error, FileExistsError):

@@ -56,8 +56,12 @@ where
 
 /// A message of the crate with what Python calls the things it names.
 fn in_python(mut message: String) -> String {
-    const NAMES: [(&str, &str); 6] = [
+    const NAMES: [(&str, &str); 7] = [
         ("Table::remove_orphans", "shmtable.gc()"),
+        (
+            "with create_or_replace",
+            "with SharedDict.create(name, replace=True)",
+        ),
         ("Options::", "the option "),
         ("Table::open to", "SharedDict.open to"),
         ("open_read_only asks", "read_only=True asks"),
@@ -84,6 +88,10 @@ const EACCES: i32 = 13;
 #[cold]
 pub(crate) fn raised(py: Python<'_>, error: Error) -> PyErr {
     const EEXIST: i32 = 17;
+    const EINVAL: i32 = 22;
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    const EFBIG: i32 = 27;
     let message = in_python(error.to_string());
     let (name, number) = match error {
         Error::TableFull { .. } => ("TableFullError", None),
@@ -92,6 +100,13 @@ pub(crate) fn raised(py: Python<'_>, error: Error) -> PyErr {
         Error::AddressSpaceFull { .. } => ("AddressSpaceFullError", None),
         Error::KeyTooLarge { .. } => ("KeyTooLargeError", None),
         Error::ValueTooLarge { .. } => ("ValueTooLargeError", None),
+        Error::FileTooLarge { .. } => ("FileTooLargeError", Some(EFBIG)),
+        Error::TooManyFiles { limit, .. } => {
+            let number = if limit.is_some() { EMFILE } else { ENFILE };
+            ("TooManyFilesError", Some(number))
+        }
+        Error::NotATable { .. } => ("NotATableError", Some(EINVAL)),
+        Error::TooSmall { .. } => ("TooSmallError", None),
         Error::InvalidName { .. } => ("InvalidNameError", None),
         Error::InvalidOption { .. } => ("InvalidOptionError", None),
         Error::NotFound { .. } => ("NotFoundError", Some(ENOENT)),

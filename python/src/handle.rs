@@ -388,8 +388,8 @@ impl SharedDictBase {
         }
     }
 
-    /// Creates or opens a table; `how` is "create", "open", "open_or_create" or
-    /// "open_read_only", and no name stands for an anonymous table.
+    /// Creates or opens a table; `how` is "create", "create_or_replace", "open",
+    /// "open_or_create" or "open_read_only", and no name stands for an anonymous table.
     #[pyo3(name = "_open")]
     #[allow(clippy::needless_pass_by_value)]
     fn attach(
@@ -526,6 +526,7 @@ pub(crate) fn open_table(
     let table = py.detach(|| match (how, name) {
         (_, None) => options.create_anonymous(),
         ("create", Some(name)) => options.create(name),
+        ("create_or_replace", Some(name)) => options.create_or_replace(name),
         ("open", Some(name)) => options.open(name),
         ("open_read_only", Some(name)) => options.open_read_only(name),
         (_, Some(name)) => options.open_or_create(name),

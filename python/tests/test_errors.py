@@ -26,6 +26,7 @@ from shmtable import (
     ClosedError,
     CorruptedError,
     Error,
+    FileTooLargeError,
     IncompatibleFormatError,
     InvalidNameError,
     InvalidOptionError,
@@ -34,7 +35,6 @@ from shmtable import (
     NotFoundError,
     ReadOnlyError,
     SharedDict,
-    SystemCallError,
     TableFullError,
     ValueSpaceFullError,
     ValueTooLargeError,
@@ -57,21 +57,25 @@ ERRORS: dict[str, tuple[type[Exception], str]] = {
     "CodecMismatchError": (ValueError, 'has codec="pickle", and codec="json" was asked for; open it'),
     "CorruptedError": (ValueError, r"the segment is damaged: .* at byte \d+; save what can be"),
     "IncompatibleFormatError": (ValueError, '"NAME" is not a table .*: the magic number is .*; open'),
+    "FileTooLargeError": (OSError, r"would have \d+ bytes, .* more than 1048576 bytes; .* ulimit -f"),
     "InvalidNameError": (ValueError, '"a/b" cannot name a table: .*; use 1 to 246 bytes without'),
     "InvalidOptionError": (ValueError, r"the option capacity is 0, allowed is 1 to 2\^40 entries"),
     "KeyTooLargeError": (ValueError, r"the key is too large: \d+ bytes, the limit is \d+; store a"),
     "KeyTypeError": (TypeError, r"a key is a str, bytes, .* not a .*; use .* such as str\(key\)"),
     "LockTimeoutError": (TimeoutError, "waited 50ms for a lock held by participant .*; .* lock_timeout"),
     "MissingKeyError": (KeyError, "^'missing'$"),
+    "NotATableError": (OSError, '"NAME" is the name of a symbolic link, and no table; remove it'),
     "NotANumberError": (TypeError, r"add\(\) .*, and the value of the key .text. is a str; update_value"),
     "NotFoundError": (FileNotFoundError, 'there is no table named "no-such-table"; create it'),
     "PickleRefusedError": (ValueError, "refused to store a pickle: .*; pass allow_pickle=True"),
     "ReadOnlyError": (PermissionError, "this handle is read-only; open the table"),
     "SharedMemoryFullError": (MemoryError, r"memory is full: \d+ more bytes were refused; free some"),
-    "SystemCallError": (OSError, "cannot create: Too many open files"),
-    "TableFullError": (MemoryError, r"created for 4 entries and holds \d+; .* a larger capacity"),
+    "SystemCallError": (OSError, r"cannot create .* mount a tmpfs at /dev/shm\): No such file"),
+    "TableFullError": (MemoryError, r"created for 4 entries, .* holds \d+ .* a larger capacity"),
+    "TooManyFilesError": (OSError, r"has as many files open as it may \(3\): a handle needs two; "),
     "TooManyParticipantsError": (RuntimeError, "all 1 participant slots are taken by .*; close some"),
-    "ValueSpaceFullError": (MemoryError, r"no room for a record of \d+ bytes, with .* larger value_sp"),
+    "TooSmallError": (ValueError, r"with a capacity of 1000, and 1001 was asked .* replace=True\), or"),
+    "ValueSpaceFullError": (MemoryError, r"no room for a record of \d+ bytes; live .* larger value_sp"),
     "ValueTooLargeError": (ValueError, r"too large: 100000004 bytes, the limit of this table is \d+; "),
     "ValueTypeError": (TypeError, "cannot store a value of type .* as a pickle"),
     "WaitTimeoutError": (TimeoutError, "waited 0 s for the key 'missing', and it has no value yet"),
@@ -81,9 +85,12 @@ ERRORS: dict[str, tuple[type[Exception], str]] = {
 NUMBERS = {
     "AccessDeniedError": errno.EACCES,
     "AlreadyExistsError": errno.EEXIST,
+    "FileTooLargeError": errno.EFBIG,
+    "NotATableError": errno.EINVAL,
     "NotFoundError": errno.ENOENT,
     "ReadOnlyError": errno.EACCES,
-    "SystemCallError": errno.EMFILE,
+    "SystemCallError": errno.ENOENT,
+    "TooManyFilesError": errno.EMFILE,
     "WrongOwnerError": errno.EACCES,
 }
 
@@ -267,9 +274,8 @@ def read_only(d: ANYTHING, name: str) -> None:
         reader["a"] = 2
 
 
-def shared_memory_full(d: ANYTHING, name: str) -> None:
-    # In a /dev/shm of another process, which has a megabyte.
-    script = """
+# What a process makes of a table of a million entries.
+CREATOR = """
 import pickle
 from shmtable import SharedDict
 try:
@@ -277,11 +283,41 @@ try:
 except Exception as error:
     print(pickle.dumps(error).hex())
 """
-    mount = 'mount -t tmpfs -o size=1m tmpfs /dev/shm && exec "$@"'
-    command = [*UNSHARE, "sh", "-c", mount, "sh", sys.executable, "-c", script]
+
+
+def created_after(mount: str) -> None:
+    """Raises what the creator meets in mounts of its own."""
+    mount += ' && exec "$@"'
+    command = [*UNSHARE, "sh", "-c", mount, "sh", sys.executable, "-c", CREATOR]
     finished = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
     assert (finished.returncode, finished.stderr) == (0, "")
     raise pickle.loads(bytes.fromhex(finished.stdout))
+
+
+def shared_memory_full(d: ANYTHING, name: str) -> None:
+    created_after("mount -t tmpfs -o size=1m tmpfs /dev/shm")
+
+
+def system_call(d: ANYTHING, name: str) -> None:
+    created_after("mount -t tmpfs tmpfs /dev")
+
+
+def file_too_large(d: ANYTHING, name: str) -> None:
+    with limited(resource.RLIMIT_FSIZE, 1 << 20):
+        SharedDict(capacity=10)
+
+
+def not_a_table(d: ANYTHING, name: str) -> None:
+    link = segment(name + "-NAME")
+    link.symlink_to("/dev/null")
+    try:
+        SharedDict(name=name + "-NAME", capacity=10)
+    finally:
+        link.unlink()
+
+
+def too_small(d: ANYTHING, name: str) -> None:
+    SharedDict(name=name, capacity=1001)
 
 
 def address_space_full(d: ANYTHING, name: str) -> None:
@@ -291,7 +327,7 @@ def address_space_full(d: ANYTHING, name: str) -> None:
         SharedDict(capacity=10, value_space=1 << 38)
 
 
-def system_call(d: ANYTHING, name: str) -> None:
+def too_many_files(d: ANYTHING, name: str) -> None:
     with limited(resource.RLIMIT_NOFILE, 3):
         SharedDict(capacity=10)
 
@@ -346,6 +382,7 @@ LEFT_OUT = {
     "WrongOwnerError": os.geteuid() != 0,
     # And perhaps no namespace.
     "SharedMemoryFullError": not may_mount(),
+    "SystemCallError": not may_mount(),
 }
 
 PROVOKING = {
@@ -366,7 +403,7 @@ def provoked(error: str, d: ANYTHING, name: str) -> Exception:
 
 @pytest.fixture
 def there(name: str) -> Iterator[ANYTHING]:
-    with SharedDict(THERE, name=name, capacity=1000) as d:
+    with SharedDict(THERE, name=name, capacity=1000, value_space=64_000, max_participants=16) as d:
         yield d
 
 
@@ -430,7 +467,7 @@ def test_errors_of_the_system_have_their_number(there: ANYTHING, name: str, erro
 
 
 def test_a_file_that_may_not_grow_so_large_has_its_number(there: ANYTHING) -> None:
-    with limited(resource.RLIMIT_FSIZE, 1 << 20), pytest.raises(SystemCallError) as caught:
+    with limited(resource.RLIMIT_FSIZE, 1 << 20), pytest.raises(FileTooLargeError) as caught:
         SharedDict(capacity=10, value_space=64 << 20)
     assert caught.value.errno == errno.EFBIG
 
@@ -494,7 +531,7 @@ def test_what_is_there_is_not_created_again(there: ANYTHING, name: str) -> None:
         ("chunk_size", [0, 3, 1000, 4095, 5000, 1 << 31, -4096, 1 << 64]),
         ("max_participants", [0, 4097, -1, 1 << 64]),
         ("lock_timeout", [-1, -0.5, float("nan"), float("-inf")]),
-        ("mode", [-1, 1 << 32]),
+        ("mode", [-1, 1 << 32, 600, 0, 0o400, 0o755, 0o4600]),
         ("codec", ["", "xml", "PICKLE"]),
         ("trust", ["", "all", [-1], [1 << 32]]),
     ],
@@ -573,7 +610,7 @@ def test_a_full_table_takes_other_values_of_the_keys_it_has(new: NEW) -> None:
 
 
 def test_a_full_value_space_is_usable_again_after_a_removal(new: NEW) -> None:
-    d = new(value_space=100_000)
+    d = new(value_space=100_000, max_participants=2)
     with pytest.raises(ValueSpaceFullError):
         for number in range(100_000):
             d[number] = bytes(9_000)
@@ -589,7 +626,7 @@ def test_a_full_value_space_is_usable_again_after_a_removal(new: NEW) -> None:
 
 def test_a_value_that_never_fits_is_refused_by_every_operation(new: NEW) -> None:
     d = new({"a": 1})
-    large = bytes(50_000_000)
+    large = bytes(70_000_000)
     stores: list[Callable[[], object]] = [
         lambda: d.__setitem__("a", large),
         lambda: d.setdefault("b", large),
@@ -600,7 +637,7 @@ def test_a_value_that_never_fits_is_refused_by_every_operation(new: NEW) -> None
         lambda: d.get_or_compute("b", lambda: large),
     ]
     for store in stores:
-        with pytest.raises(ValueTooLargeError, match=r"50000005 bytes, the limit of this table"):
+        with pytest.raises(ValueTooLargeError, match=r"70000005 bytes, the limit of this table"):
             store()
         assert d == {"a": 1}
 

@@ -1,5 +1,6 @@
 //! How options become a segment, and what it is when they do not.
 
+use std::ffi::OsStr;
 use std::io;
 use std::sync::Arc;
 
@@ -10,28 +11,29 @@ use crate::layout::{HEADER_WORDS, READERS_BYTE, WORD};
 use crate::orphans;
 use crate::participants::{self, Participant};
 use crate::segment::{Segment, no_memory};
-use crate::sys::{self, Access, MAX_NAME, Mapping, NoAddressSpace, Owner};
+use crate::sys::{
+    self, Access, FileTooLong, MAX_NAME, Mapping, NoAddressSpace, NotASegment, Owner,
+};
 use crate::table::Table;
 
 impl Options {
     /// Creates a table; if memory is refused, once more without the orphans of this user.
-    pub(super) fn create_flagged(&self, name: &str, flags: u64) -> Result<Table> {
-        match self.create_at_once(name, flags) {
+    pub(super) fn create_flagged(&self, name: &str, flags: u64, taken: Taken) -> Result<Table> {
+        match self.create_at_once(name, flags, taken) {
             Err(Error::SharedMemoryFull { .. }) if orphans::make_room() => {
-                self.create_at_once(name, flags)
+                self.create_at_once(name, flags, taken)
             }
             created => created,
         }
         .map_err(orphans::counted)
     }
 
-    fn create_at_once(&self, name: &str, flags: u64) -> Result<Table> {
+    fn create_at_once(&self, name: &str, flags: u64, taken: Taken) -> Result<Table> {
         check_name(name)?;
+        check_mode(self.mode)?;
         let geometry = Geometry::plan(&Request {
             capacity: self.capacity,
-            value_space: self
-                .value_space
-                .unwrap_or_else(|| self.capacity.saturating_mul(64)),
+            value_space: self.value_space,
             stripes: self.stripes,
             chunk_bytes: self.chunk_bytes,
             participants: self.participants,
@@ -39,10 +41,8 @@ impl Options {
         #[cfg(shmtable_crash_points)]
         let seed = sys::crash::SEED;
         #[cfg(not(shmtable_crash_points))]
-        let seed = sys::random().map_err(|source| Error::System {
-            action: "get a random hash seed",
-            source,
-        })?;
+        let seed =
+            sys::random().map_err(|source| Error::system("get a random hash seed", source))?;
         let codec = self.codecs.first().copied().unwrap_or(0);
         // Attached before it has a name: there can be no rival for the slot, and
         // nothing fails once the table can be seen.
@@ -56,32 +56,42 @@ impl Options {
             creator = Some(Participant::attach(map, &geometry)?);
             Ok(())
         };
-        let map =
-            Mapping::create(name, geometry.words, self.mode, fill).map_err(
-                |refusal| match refusal {
-                    // No room for its name.
-                    Refusal::System(source) if is_no_memory(&source) => Error::SharedMemoryFull {
-                        asked: geometry.words * WORD,
-                        orphans: 0,
-                        orphaned: 0,
-                    },
-                    // No name of a table was looked for.
-                    Refusal::System(source) if source.kind() == io::ErrorKind::NotFound => {
-                        Error::System {
-                            action: "create a segment where there is no shared-memory file \
-                                     system (on Linux: mount a tmpfs at /dev/shm)",
-                            source,
-                        }
-                    }
-                    other => other.into_error(name, "create"),
-                },
-            )?;
+        let map = match taken {
+            Taken::Refused => Mapping::create(name, geometry.words, self.mode, fill),
+            Taken::Replaced => Mapping::replace(name, geometry.words, self.mode, fill),
+        };
+        let map = map.map_err(|refusal| match refusal {
+            // No room for its name.
+            Refusal::System(source) if is_no_memory(&source) => Error::SharedMemoryFull {
+                asked: geometry.words * WORD,
+                orphans: 0,
+                orphaned: 0,
+            },
+            // No name of a table was looked for.
+            Refusal::System(source) if source.kind() == io::ErrorKind::NotFound => Error::system(
+                "create a segment where there is no shared-memory file \
+                         system (on Linux: mount a tmpfs at /dev/shm)",
+                source,
+            ),
+            other => other.into_error(name, "create"),
+        })?;
         let segment = Segment::new(map, geometry, self.lock_timeout, self.waiting.clone());
         Table::attach(name, Arc::new(segment), creator)
     }
 
-    pub(super) fn open_with(&self, name: &str, access: Access) -> Result<Table> {
+    /// Whether what has the name is a table, and of a user whom these options trust.
+    pub(super) fn check_replaceable(&self, name: &str) -> Result<()> {
+        let admit = |owner: Owner| self.admit(name, owner).map_err(Refusal::Reason);
+        let map = Mapping::open(name, Access::ReadOnly, admit)
+            .map_err(|refusal| refusal.into_error(name, "replace"))?;
+        Geometry::check_magic(name, map.words())
+    }
+
+    pub(super) fn open_with(&self, name: &str, access: Access, sizes: Sizes) -> Result<Table> {
         let segment = self.map(name, access)?;
+        if sizes == Sizes::Asked {
+            self.check_sizes(name, &segment.geometry)?;
+        }
         match access {
             Access::ReadWrite => Table::attach(name, Arc::new(segment), None),
             Access::ReadOnly => {
@@ -127,6 +137,27 @@ impl Options {
         Ok((map, &self.codecs))
     }
 
+    /// Whether a table has the sizes that were asked for.
+    fn check_sizes(&self, name: &str, geometry: &Geometry) -> Result<()> {
+        for (option, asked, found) in [
+            ("capacity", self.capacity, geometry.capacity),
+            ("value_space", self.value_space, geometry.value_space),
+            ("max_participants", self.participants, geometry.participants),
+        ] {
+            if let Some(asked) = asked
+                && asked > found
+            {
+                return Err(Error::TooSmall {
+                    name: name.to_owned(),
+                    option,
+                    asked,
+                    found,
+                });
+            }
+        }
+        Ok(())
+    }
+
     fn admit(&self, name: &str, owner: Owner) -> Result<()> {
         let user = sys::current_user();
         let trusted = owner.user == user
@@ -145,6 +176,21 @@ impl Options {
             })
         }
     }
+}
+
+/// What becomes of another table of the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    Refused,
+    Replaced,
+}
+
+/// Which sizes a table must have that is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sizes {
+    Any,
+    /// Those that were set.
+    Asked,
 }
 
 /// Why `sys` did not create or open a segment.
@@ -178,18 +224,25 @@ fn is_no_memory(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::OutOfMemory
-    ) && no_address_space(error).is_none()
+    ) && inside::<NoAddressSpace>(error).is_none()
 }
 
-fn no_address_space(error: &io::Error) -> Option<NoAddressSpace> {
+/// What a back end has to say besides the kind.
+fn inside<T: std::error::Error + Copy + 'static>(error: &io::Error) -> Option<T> {
     error.get_ref()?.downcast_ref().copied()
 }
 
 /// The crate's error for what the system answered about a segment.
 pub(crate) fn system_error(source: io::Error, name: &str, action: &'static str) -> Error {
     let name = name.to_owned();
-    if let Some(NoAddressSpace { asked, limit }) = no_address_space(&source) {
+    if let Some(NoAddressSpace { asked, limit }) = inside(&source) {
         return Error::AddressSpaceFull { asked, limit };
+    }
+    if let Some(FileTooLong { asked, limit }) = inside(&source) {
+        return Error::FileTooLarge { asked, limit };
+    }
+    if let Some(NotASegment(what)) = inside(&source) {
+        return Error::NotATable { name, what };
     }
     match source.kind() {
         io::ErrorKind::NotFound => Error::NotFound { name },
@@ -207,25 +260,52 @@ pub(crate) fn system_error(source: io::Error, name: &str, action: &'static str) 
             found: 0,
             expected: (HEADER_WORDS * WORD) as u64,
         },
-        _ => Error::System { action, source },
+        _ => Error::system(action, source),
     }
+}
+
+/// Refuses modes that nobody means: a table is read and written, and not executed, and
+/// its owner does both.
+fn check_mode(mode: u32) -> Result<()> {
+    let is_meant = |mode: u32| mode & !0o666 == 0 && mode & 0o600 == 0o600;
+    if is_meant(mode) {
+        return Ok(());
+    }
+    // Somebody wrote the octal digits as a decimal number.
+    let octal = u32::from_str_radix(&mode.to_string(), 8);
+    let hint = match octal.ok().filter(|octal| is_meant(*octal)) {
+        Some(octal) => format!("; {mode} is {mode:#o}: did you mean {octal:#o}?"),
+        None => format!("; {mode} is {mode:#o}"),
+    };
+    let allowed = "0o600, and 0o040, 0o020, 0o004 and 0o002 added to that";
+    Err(Error::InvalidOption {
+        option: "mode",
+        given: mode.into(),
+        allowed: format!("{allowed}{hint}").into(),
+    })
 }
 
 /// Refuses names that no segment can have.
 pub(crate) fn check_name(name: &str) -> Result<()> {
-    let reason = if name.is_empty() {
+    check_os_name(name.as_ref())
+}
+
+/// The same of a name that may be no UTF-8.
+pub(crate) fn check_os_name(name: &OsStr) -> Result<()> {
+    let bytes = name.as_encoded_bytes();
+    let reason = if bytes.is_empty() {
         "it is empty"
-    } else if name.len() > MAX_NAME {
+    } else if bytes.len() > MAX_NAME {
         "it is too long"
-    } else if name.contains(['/', '\0']) {
+    } else if bytes.iter().any(|byte| b"/\0".contains(byte)) {
         "it contains '/' or NUL"
-    } else if name.starts_with('.') {
+    } else if bytes.starts_with(b".") {
         "it begins with '.'"
     } else {
         return Ok(());
     };
     Err(Error::InvalidName {
-        name: name.to_owned(),
+        name: name.to_string_lossy().into_owned(),
         reason,
         limit: MAX_NAME,
     })

@@ -16,6 +16,7 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering as LocalOrdering};
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 use loom::sync::{Arc, Condvar, Mutex};
 
-use super::{Access, Owner};
+use super::{Access, Owner, TooManyFiles};
 use crate::sync::{self, AtomicU64, Ordering};
 
 /// The longest name of a segment, as on Linux.
@@ -114,7 +115,16 @@ impl Mapping {
         _name: &str,
         _words: usize,
         _mode: u32,
-        _fill: impl FnOnce(&Mapping) -> Result<(), E>,
+        _fill: impl FnMut(&Mapping) -> Result<(), E>,
+    ) -> Result<Mapping, E> {
+        Err(io::Error::from(io::ErrorKind::Unsupported).into())
+    }
+
+    pub(crate) fn replace<E: From<io::Error>>(
+        _name: &str,
+        _words: usize,
+        _mode: u32,
+        _fill: impl FnMut(&Mapping) -> Result<(), E>,
     ) -> Result<Mapping, E> {
         Err(io::Error::from(io::ErrorKind::Unsupported).into())
     }
@@ -344,7 +354,7 @@ impl Drop for Liveness {
     }
 }
 
-pub(crate) fn unlink(_name: &str) -> io::Result<()> {
+pub(crate) fn unlink(_name: &OsStr) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
@@ -353,7 +363,7 @@ pub(crate) fn rename(_from: &str, _to: &str, _replace: bool) -> io::Result<()> {
 }
 
 #[allow(clippy::unnecessary_wraps)]
-pub(crate) fn list() -> io::Result<Vec<String>> {
+pub(crate) fn list() -> io::Result<Vec<OsString>> {
     Ok(Vec::new())
 }
 
@@ -368,6 +378,10 @@ pub(crate) fn is_open_here(_name: &str) -> bool {
 
 pub(crate) fn is_idle(_name: &str) -> bool {
     false
+}
+
+pub(crate) fn too_many_files(_error: &io::Error) -> Option<TooManyFiles> {
+    None
 }
 
 /// Always the same: loom must be able to repeat an execution.

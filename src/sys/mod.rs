@@ -19,14 +19,19 @@
 //!   another process see a segment under this name for which `fill` has not
 //!   returned; if `fill` fails or the process dies nothing is left behind.
 //!   [`std::io::ErrorKind::AlreadyExists`] if the name is taken.
+//! - `replace(name, words, mode, fill)`: the same, but the name may be taken; then it is
+//!   the new segment's from one moment to the next, and whoever has the old one open
+//!   keeps it. (On Windows there is a moment without either.) What a process leaves
+//!   that dies on the way is removed by the next `replace` or `list`.
 //! - `open(name, access, admit)`: shows the segment's [`Owner`] to `admit`, and
 //!   maps it if that returns `Ok`. Symbolic links and anything that is not a
-//!   plain segment are refused with [`std::io::ErrorKind::PermissionDenied`], files
+//!   plain segment are refused with [`NotASegment`] inside the error, files
 //!   too short for a header with [`std::io::ErrorKind::UnexpectedEof`].
 //!   [`Access::ReadOnly`] must need no more than the right to read where the system
 //!   can map in that way.
-//! - Both fail with [`NoAddressSpace`] inside the error where the process has no room
-//!   to map the segment.
+//! - All three fail with [`NoAddressSpace`] inside the error where the process has no
+//!   room to map the segment; the first two with [`FileTooLong`] where it may write no
+//!   file of that length, and with [`NotASegment`] where something else has the name.
 //! - `words()`: the segment. A trailing part of a word is not shown. Words
 //!   mapped read-only may only be loaded: a store is a deadly signal.
 //! - `copy_bytes(at, out)`: copies bytes of the segment, from byte `at` on. Bytes without a
@@ -67,7 +72,9 @@
 //! Functions: `unlink(name)`; `rename(from, to, replace)`, in one step
 //! ([`std::io::ErrorKind::Unsupported`] where that cannot be done); `list()` (the names of all
 //! segments, sorted), `list_beginning(prefix)` (those that begin so), `random()` (64 bits nobody
-//! can guess), `current_user()`; `is_open_here(name)`, whether this process has the segment open
+//! can guess), `current_user()`; `too_many_files(error)` (whether it is for want of
+//! descriptors, and how many there may be); `is_open_here(name)`, whether this process has
+//! the segment open
 //! (`false` if that takes long to find out); `is_idle(name)`, whether the segment belongs to this
 //! user and nobody holds any byte of it, without a wait and without opening what is another
 //! user's (`false` if that cannot be found out); and the constant `MAX_NAME`, the longest name
@@ -116,6 +123,28 @@ pub(crate) struct NoAddressSpace {
     /// machine can.
     pub(crate) limit: Option<u64>,
 }
+
+/// A segment would be longer than any file that this process may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the file would be too long")]
+pub(crate) struct FileTooLong {
+    /// Bytes of the segment.
+    pub(crate) asked: usize,
+    /// What the process may write; `None`: the file system has the limit.
+    pub(crate) limit: Option<u64>,
+}
+
+/// There are as many open files as there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooManyFiles {
+    /// Those that this process may have; `None`: the machine has no more.
+    pub(crate) limit: Option<u64>,
+}
+
+/// What has a segment's name, and is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is {0}")]
+pub(crate) struct NotASegment(pub(crate) &'static str);
 
 /// The length of a segment of so many words, if there can be one.
 #[cfg(not(loom))]

@@ -525,10 +525,7 @@ impl Right {
         let writer = self.table.writer()?;
         let free = writer
             .try_claim(self.byte)
-            .map_err(|source| Error::System {
-                action: "claim a key",
-                source,
-            })?;
+            .map_err(|source| Error::system("claim a key", source))?;
         Ok(free.then(|| Claim {
             right: self.clone(),
             key: key.to_vec(),

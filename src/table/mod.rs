@@ -6,11 +6,12 @@ mod reading;
 mod waiting;
 mod writing;
 
+use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::layout::FLAG_ANONYMOUS;
-use crate::options::{Options, check_name, system_error};
+use crate::options::{Options, check_name, check_os_name, system_error};
 use crate::participants::Participant;
 use crate::segment::Segment;
 use crate::sys::fork::{self, ForkCell};
@@ -190,7 +191,7 @@ impl Table {
     /// `NotFound`, `PermissionDenied`, `InvalidName`, `System`.
     pub fn unlink(name: &str) -> Result<()> {
         check_name(name)?;
-        sys::unlink(name).map_err(|source| system_error(source, name, "unlink"))
+        sys::unlink(name.as_ref()).map_err(|source| system_error(source, name, "unlink"))
     }
 
     /// Gives a table another name, in one step: whoever opens a table by either name finds
@@ -247,7 +248,20 @@ impl Table {
         })
     }
 
-    /// The names of all tables on this machine, in no order.
+    /// Removes a table's name that may be no UTF-8, from [`list_os`](Self::list_os); as
+    /// [`unlink`](Self::unlink).
+    ///
+    /// # Errors
+    /// As [`unlink`](Self::unlink).
+    pub fn unlink_os(name: impl AsRef<OsStr>) -> Result<()> {
+        let name = name.as_ref();
+        check_os_name(name)?;
+        let shown = name.to_string_lossy();
+        sys::unlink(name).map_err(|source| system_error(source, &shown, "unlink"))
+    }
+
+    /// The names of all tables on this machine, in no order. Names that are no UTF-8 are
+    /// left out, see [`list_os`](Self::list_os).
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -260,10 +274,29 @@ impl Table {
     /// # Errors
     /// `System` if they could not be listed.
     pub fn list() -> Result<Vec<String>> {
-        sys::list().map_err(|source| Error::System {
-            action: "list the segments",
-            source,
-        })
+        let names = Self::list_os()?;
+        Ok(names
+            .into_iter()
+            .filter_map(|name| name.into_string().ok())
+            .collect())
+    }
+
+    /// The names of all tables on this machine, those too that are no UTF-8: no table is
+    /// created under such a name or opened by it, but a file may have it, and
+    /// [`unlink_os`](Self::unlink_os) removes it.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert!(shmtable::Table::list_os()?.iter().any(|name| name == table.name()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub fn list_os() -> Result<Vec<OsString>> {
+        sys::list().map_err(|source| Error::system("list the segments", source))
     }
 
     /// The name it was created or opened with.
@@ -311,10 +344,10 @@ impl Table {
 
     /// Who owns the segment's file now, and who else may touch it.
     pub(crate) fn file_owner(&self) -> Result<Owner> {
-        self.segment().map.owner().map_err(|source| Error::System {
-            action: "ask for the segment's owner",
-            source,
-        })
+        self.segment()
+            .map
+            .owner()
+            .map_err(|source| Error::system("ask for the segment's owner", source))
     }
 
     /// Whether the table is removed with its creator.

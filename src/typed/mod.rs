@@ -93,6 +93,15 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         Self::from_table(options.codecs(Self::codec_ids()).open_or_create(name)?)
     }
 
+    /// Creates the table `name` in place of the one of this name, if there is one, as
+    /// [`Options::create_or_replace`] does, with this view's codec.
+    ///
+    /// # Errors
+    /// Those of [`Options::create_or_replace`].
+    pub fn create_or_replace(options: Options, name: &str) -> Result<Self> {
+        Self::from_table(options.codecs(Self::codec_ids()).create_or_replace(name)?)
+    }
+
     /// Opens the table `name` for reading and writing, as [`Options::open`]
     /// does.
     ///

@@ -18,22 +18,26 @@ impl Mapping {
     /// Calls `act` while nobody else has the segment open; see the contract in
     /// [`crate::sys`].
     pub(crate) fn while_alone<R>(&self, act: impl FnOnce() -> R) -> io::Result<Option<R>> {
-        let fd = self.descriptor.fd()?;
-        fcntl(fd, SET_SIGNAL, libc::SIGURG)?;
-        match fcntl(fd, libc::F_SETLEASE, libc::F_WRLCK) {
-            Ok(()) => {}
-            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => return Ok(None),
-            // Not this file system, or not this user's file.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EACCES)) => {
-                return Err(io::ErrorKind::Unsupported.into());
-            }
-            Err(error) => return Err(error),
-        }
-        let result = act();
-        // Closing the descriptor would end it too; it cannot fail while we hold it.
-        let _ = fcntl(fd, libc::F_SETLEASE, libc::F_UNLCK);
-        Ok(Some(result))
+        while_alone(self.descriptor.fd()?, act)
     }
+}
+
+/// The same of an open file.
+pub(super) fn while_alone<R>(fd: BorrowedFd<'_>, act: impl FnOnce() -> R) -> io::Result<Option<R>> {
+    fcntl(fd, SET_SIGNAL, libc::SIGURG)?;
+    match fcntl(fd, libc::F_SETLEASE, libc::F_WRLCK) {
+        Ok(()) => {}
+        Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => return Ok(None),
+        // Not this file system, or not this user's file.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EACCES)) => {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        Err(error) => return Err(error),
+    }
+    let result = act();
+    // Closing the descriptor would end it too; it cannot fail while we hold it.
+    let _ = fcntl(fd, libc::F_SETLEASE, libc::F_UNLCK);
+    Ok(Some(result))
 }
 
 /// `fcntl` with a number.

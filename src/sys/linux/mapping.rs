@@ -10,12 +10,12 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::process::{Resource, getrlimit};
 
 use super::path_of;
-use super::staging::{Staging, descriptor_path};
+use super::staging::{self, Staging, Taken, descriptor_path};
 use crate::sync::{AtomicU64, process_crash_point};
 use crate::sys::fork::descriptors::{Descriptor, FileId};
 use crate::sys::unix::liveness::Liveness;
-use crate::sys::unix::{access_flags, open_plain, owner_of};
-use crate::sys::{Access, NoAddressSpace, Owner, bytes_of};
+use crate::sys::unix::{access_flags, check_length, not_plain, open_plain, owner_of};
+use crate::sys::{Access, FileTooLong, NoAddressSpace, Owner, bytes_of};
 
 /// No segment is shorter: a header has this size.
 const MIN_BYTES: u64 = 4096;
@@ -52,11 +52,38 @@ impl Mapping {
         name: &str,
         words: usize,
         mode: u32,
-        fill: impl FnOnce(&Mapping) -> Result<(), E>,
+        fill: impl FnMut(&Mapping) -> Result<(), E>,
     ) -> Result<Mapping, E> {
-        Self::create_staged(name, words, mode, Staging::begin, fill)
+        Self::make(name, words, mode, Taken::Refused, fill)
     }
 
+    /// The same under a name that may be another segment's, which loses it.
+    pub(crate) fn replace<E: From<io::Error>>(
+        name: &str,
+        words: usize,
+        mode: u32,
+        fill: impl FnMut(&Mapping) -> Result<(), E>,
+    ) -> Result<Mapping, E> {
+        staging::sweep();
+        Self::make(name, words, mode, Taken::Replaced, fill)
+    }
+
+    fn make<E: From<io::Error>>(
+        name: &str,
+        words: usize,
+        mode: u32,
+        taken: Taken,
+        mut fill: impl FnMut(&Mapping) -> Result<(), E>,
+    ) -> Result<Mapping, E> {
+        let unnamed = Self::stage(name, words, mode, taken, Staging::begin, &mut fill)?;
+        if let Some(mapping) = unnamed {
+            return Ok(mapping);
+        }
+        let named = Self::stage(name, words, mode, taken, Staging::begin_named, fill)?;
+        named.ok_or_else(|| io::Error::from(io::ErrorKind::PermissionDenied).into())
+    }
+
+    #[cfg(test)]
     pub(super) fn create_staged<E: From<io::Error>>(
         name: &str,
         words: usize,
@@ -64,11 +91,30 @@ impl Mapping {
         begin: impl FnOnce() -> io::Result<(Staging, OwnedFd)>,
         fill: impl FnOnce(&Mapping) -> Result<(), E>,
     ) -> Result<Mapping, E> {
+        let staged = Self::stage(name, words, mode, Taken::Refused, begin, fill)?;
+        staged.ok_or_else(|| io::Error::from(io::ErrorKind::PermissionDenied).into())
+    }
+
+    /// A new segment; `None` if its file is of a kind that is given no name here.
+    fn stage<E: From<io::Error>>(
+        name: &str,
+        words: usize,
+        mode: u32,
+        taken: Taken,
+        begin: impl FnOnce() -> io::Result<(Staging, OwnedFd)>,
+        fill: impl FnOnce(&Mapping) -> Result<(), E>,
+    ) -> Result<Option<Mapping>, E> {
         let path = path_of(name)?;
         let bytes = bytes_of(words)?;
-        // The publication decides; this only spares work that is in vain.
-        if lstat(&path).is_ok() {
-            return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());
+        if let Ok(stat) = lstat(&path) {
+            let kind = io::ErrorKind::AlreadyExists;
+            if let Some(error) = not_plain(&stat, kind) {
+                return Err(error.into());
+            }
+            // The publication decides; this only spares work that is lost then.
+            if taken == Taken::Refused {
+                return Err(io::Error::from(kind).into());
+            }
         }
         let (staging, fd) = begin()?;
         // A umask may have taken the owner's own bits away, and `fill` opens the file
@@ -85,9 +131,11 @@ impl Mapping {
         // umask.
         fchmod(fd, Mode::from_raw_mode(mode & 0o777)).map_err(io::Error::from)?;
         process_crash_point!("create: complete, without a name");
-        staging.publish(fd, &path)?;
+        if !staging.publish(fd, &path, taken)? {
+            return Ok(None);
+        }
         process_crash_point!("create: named");
-        Ok(mapping)
+        Ok(Some(mapping))
     }
 
     /// Maps the segment `name` if `admit` likes its owner.
@@ -252,10 +300,15 @@ impl Drop for Mapping {
 
 /// Gives a new file its length.
 fn resize(fd: &OwnedFd, bytes: usize) -> io::Result<()> {
-    // Past this limit the kernel sends a deadly signal first.
-    let limit = getrlimit(Resource::Fsize).current;
-    if limit.is_some_and(|limit| limit < bytes as u64) {
-        return Err(Errno::FBIG.into());
-    }
-    Ok(ftruncate(fd, bytes as u64)?)
+    check_length(bytes)?;
+    ftruncate(fd, bytes as u64).map_err(|error| match error {
+        Errno::FBIG => {
+            let reason = FileTooLong {
+                asked: bytes,
+                limit: None,
+            };
+            io::Error::new(io::ErrorKind::FileTooLarge, reason)
+        }
+        error => error.into(),
+    })
 }

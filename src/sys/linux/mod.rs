@@ -5,7 +5,9 @@
 //! `/dev/shm/.shmtable.*` holds are segments in the making on kernels without
 //! unnamed files; they are nobody's segment.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{CWD, RenameFlags, link, lstat, renameat_with};
 use rustix::io::Errno;
@@ -24,7 +26,9 @@ mod staging;
 #[cfg(test)]
 mod tests;
 
+use super::NotASegment;
 pub(crate) use super::unix::liveness::Liveness;
+pub(crate) use super::unix::too_many_files;
 pub(crate) use mapping::Mapping;
 
 #[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
@@ -44,18 +48,33 @@ pub(crate) const MAX_NAME: usize = 255 - PREFIX.len();
 /// The caller has validated the name; this is the last gate before the file
 /// system, so that no mistake above can reach a file elsewhere.
 fn path_of(name: &str) -> io::Result<String> {
-    if name.is_empty() || name.len() > MAX_NAME || name.contains(['/', '\0']) {
+    check_name(name.as_ref())?;
+    Ok(format!("{DIRECTORY}/{PREFIX}{name}"))
+}
+
+fn check_name(name: &OsStr) -> io::Result<()> {
+    let bytes = name.as_bytes();
+    if bytes.is_empty() || bytes.len() > MAX_NAME || bytes.iter().any(|b| b"/\0".contains(b)) {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "not a segment's name",
         ));
     }
-    Ok(format!("{DIRECTORY}/{PREFIX}{name}"))
+    Ok(())
 }
 
 /// Removes the name of a segment. Whoever has it mapped keeps it.
-pub(crate) fn unlink(name: &str) -> io::Result<()> {
-    Ok(rustix::fs::unlink(path_of(name)?)?)
+pub(crate) fn unlink(name: &OsStr) -> io::Result<()> {
+    check_name(name)?;
+    let mut path = OsString::from(format!("{DIRECTORY}/{PREFIX}"));
+    path.push(name);
+    match rustix::fs::unlink(path.as_os_str()) {
+        Err(Errno::ISDIR) => {
+            let folder = NotASegment("a folder");
+            Err(io::Error::new(io::ErrorKind::IsADirectory, folder))
+        }
+        done => Ok(done?),
+    }
 }
 
 /// Gives the segment `from` the name `to`, in one step; [`io::ErrorKind::AlreadyExists`] if
@@ -76,13 +95,22 @@ pub(crate) fn rename(from: &str, to: &str, replace: bool) -> io::Result<()> {
     }
 }
 
-/// The names of all segments, sorted.
-pub(crate) fn list() -> io::Result<Vec<String>> {
-    list_beginning("")
+/// The names of all segments, sorted; one may be no UTF-8.
+pub(crate) fn list() -> io::Result<Vec<OsString>> {
+    staging::sweep();
+    names(b"")
 }
 
 /// The names of the segments that begin so, sorted.
 pub(crate) fn list_beginning(beginning: &str) -> io::Result<Vec<String>> {
+    let names = names(beginning.as_bytes())?;
+    Ok(names
+        .into_iter()
+        .filter_map(|name| name.into_string().ok())
+        .collect())
+}
+
+fn names(beginning: &[u8]) -> io::Result<Vec<OsString>> {
     let entries = match std::fs::read_dir(DIRECTORY) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -91,7 +119,7 @@ pub(crate) fn list_beginning(beginning: &str) -> io::Result<Vec<String>> {
     for entry in entries {
         let entry = entry?;
         let file = entry.file_name();
-        let name = file.to_str().and_then(|file| file.strip_prefix(PREFIX));
+        let name = file.as_bytes().strip_prefix(PREFIX.as_bytes());
         // An entry that vanished meanwhile is no segment any more.
         let plain = || entry.file_type().is_ok_and(|kind| kind.is_file());
         if let Some(name) = name
@@ -99,7 +127,7 @@ pub(crate) fn list_beginning(beginning: &str) -> io::Result<Vec<String>> {
             && name.starts_with(beginning)
             && plain()
         {
-            names.push(name.to_owned());
+            names.push(OsStr::from_bytes(name).to_owned());
         }
     }
     names.sort_unstable();

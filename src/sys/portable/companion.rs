@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::os::{self, Liveness, LockFile};
 use super::{memory, random};
+use crate::sync::process_crash_point;
 use crate::sys::Access;
 
 const MAGIC: &str = "shmtable companion 1";
@@ -182,6 +183,49 @@ impl Directory {
         os::rename_new(&from, &to)
     }
 
+    /// Gives the companion its name, which another table loses that has it.
+    pub(super) fn replace(&self, record: &Record) -> io::Result<()> {
+        let (from, to) = (self.new_one(record.id), self.table(&record.name));
+        loop {
+            match os::rename_new(&from, &to) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                done => return done,
+            }
+            match os::exchange(&from, &to) {
+                Ok(()) => {
+                    process_crash_point!("replace: exchanged");
+                    self.put_away(record.id);
+                    return Ok(());
+                }
+                // It was unlinked meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    match self.find(&record.name) {
+                        Ok(old) => self.take_away(&record.name, &old)?,
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Moves the companion of a table that was replaced from the first name of its
+    /// successor to where those of tables without a name are, and removes what nobody
+    /// uses of it. Others may do the same.
+    fn put_away(&self, successor: Id) {
+        let path = self.new_one(successor);
+        if let Ok(old) = Record::at(&path)
+            && old.id != successor
+            && fs::rename(&path, self.gone(old.id)).is_ok()
+        {
+            // As when it is unlinked.
+            let _ = memory::remove(old.id);
+            self.collect(old.id);
+        }
+    }
+
     /// Opens the companion of the table `name`, and uses it.
     pub(super) fn enter(&self, name: &str, access: Access) -> io::Result<(LockFile, Record)> {
         let path = self.table(name);
@@ -286,12 +330,15 @@ impl Directory {
 
     /// Removes a segment without a name if nobody uses it.
     pub(super) fn collect(&self, id: Id) {
+        self.put_away(id);
         for path in [self.new_one(id), self.gone(id)] {
             // Held alone while it is removed: who comes to use it finds it gone.
             // What fails here is tried again by the next sweep.
             if let Ok(file) = LockFile::open(&path, Access::ReadWrite)
                 && file.hold(IN_USE).is_ok_and(|held| held)
                 && path.exists()
+                // One that was just exchanged for this one is another's.
+                && Record::read(&file, &path).map_or(true, |record| record.id == id)
                 && memory::remove(id).is_ok()
             {
                 let _ = fs::remove_file(&path);

@@ -48,14 +48,34 @@ impl Mapping {
         name: &str,
         words: usize,
         mode: u32,
-        fill: impl FnOnce(&Mapping) -> Result<(), E>,
+        fill: impl FnMut(&Mapping) -> Result<(), E>,
+    ) -> Result<Mapping, E> {
+        Self::make(name, words, mode, false, fill)
+    }
+
+    /// The same under a name that may be another segment's, which loses it.
+    pub(crate) fn replace<E: From<io::Error>>(
+        name: &str,
+        words: usize,
+        mode: u32,
+        fill: impl FnMut(&Mapping) -> Result<(), E>,
+    ) -> Result<Mapping, E> {
+        Self::make(name, words, mode, true, fill)
+    }
+
+    fn make<E: From<io::Error>>(
+        name: &str,
+        words: usize,
+        mode: u32,
+        replaces: bool,
+        mut fill: impl FnMut(&Mapping) -> Result<(), E>,
     ) -> Result<Mapping, E> {
         check_name(name)?;
         let bytes = bytes_of(words)?;
         let directory = Directory::open()?;
         directory.sweep();
-        // The publication decides; this only spares work that is in vain.
-        if directory.is_taken(name)? {
+        // The publication decides; this only spares work that is lost then.
+        if directory.is_taken(name)? && !replaces {
             return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());
         }
         let mut mapping = Self::begin(&directory, name, bytes, mode & 0o777)?;
@@ -63,7 +83,11 @@ impl Mapping {
         // Last, so that a mode which shuts its owner out does no harm to `fill`.
         mapping.in_use.set_mode(mode & 0o777)?;
         process_crash_point!("create: complete, without a name");
-        directory.publish(&mapping.place.record)?;
+        if replaces {
+            directory.replace(&mapping.place.record)?;
+        } else {
+            directory.publish(&mapping.place.record)?;
+        }
         process_crash_point!("create: named");
         mapping.memory.keep();
         Ok(mapping)
@@ -235,6 +259,8 @@ impl Mapping {
                     liveness => return liveness,
                 }
             }
+            // Somebody who replaced it may stand, or have died, half-way.
+            directory.sweep();
         }
         Err(io::Error::other(
             "the companion file of the segment is gone: something else removed it",

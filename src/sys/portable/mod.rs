@@ -19,6 +19,11 @@
 //! .new-ID  --publish-->  table-...  --unlink-->  .gone-ID  --last user-->  removed
 //! ```
 //!
+//! A table is replaced by exchanging its companion and the new one's, and then the old
+//! one, which is under the new one's first name, is moved to its own `.gone-ID`: by
+//! whoever sweeps next, if the process dies in between. Windows exchanges no files:
+//! there the old one is moved away first, and for a moment the name is nobody's.
+//!
 //! Each process that has the segment mapped shares the lock of one more byte. Files
 //! that are not under a name, and that nobody uses, are removed with their memory
 //! by whoever creates, lists or unlinks next: so what killed processes leave behind
@@ -54,6 +59,7 @@
 //! is used on Unix: there a sleeper looks at the word itself, at growing distances
 //! of up to a millisecond. Its mutexes are not used anywhere, for the same reason.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -76,7 +82,7 @@ use windows as os;
 use companion::Directory;
 
 pub(crate) use mapping::Mapping;
-pub(crate) use os::{Liveness, current_user};
+pub(crate) use os::{Liveness, current_user, too_many_files};
 
 #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 compile_error!(
@@ -89,7 +95,8 @@ compile_error!(
 pub(crate) const MAX_NAME: usize = 246;
 
 /// Removes the name of a segment. Whoever has it mapped keeps it.
-pub(crate) fn unlink(name: &str) -> io::Result<()> {
+pub(crate) fn unlink(name: &OsStr) -> io::Result<()> {
+    let name = name.to_str().ok_or(io::ErrorKind::NotFound)?;
     check_name(name)?;
     let directory = Directory::open()?;
     directory.sweep();
@@ -106,10 +113,10 @@ pub(crate) fn rename(from: &str, to: &str, _replace: bool) -> io::Result<()> {
 }
 
 /// The names of all segments, sorted.
-pub(crate) fn list() -> io::Result<Vec<String>> {
+pub(crate) fn list() -> io::Result<Vec<OsString>> {
     let directory = Directory::open()?;
     directory.sweep();
-    directory.list("")
+    Ok(directory.list("")?.into_iter().map(Into::into).collect())
 }
 
 /// The names of the segments that begin so, sorted.

@@ -24,7 +24,9 @@ use crate::sys::unix::liveness::{self, Liveness as Locks};
 use crate::sys::unix::{open_plain, open_plain_at_once, owner_of};
 use crate::sys::{Access, Owner};
 
+pub(super) use crate::sys::unix::check_length;
 pub(crate) use crate::sys::unix::liveness::Liveness;
+pub(crate) use crate::sys::unix::too_many_files;
 
 /// The user whose files this process makes.
 pub(crate) fn current_user() -> u32 {
@@ -62,6 +64,14 @@ pub(super) fn create_new(path: &Path) -> io::Result<File> {
 /// Moves a file to a name that is free.
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+}
+
+/// Exchanges two files. Both systems can do it where they keep temporary files.
+pub(super) fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+        Err(Errno::INVAL | Errno::NOSYS) => Err(io::ErrorKind::Unsupported.into()),
+        done => Ok(done?),
+    }
 }
 
 /// An open companion file; its locks are this open file's, forked children's too.
@@ -154,15 +164,6 @@ impl Locks {
             Err(io::ErrorKind::NotFound.into())
         }
     }
-}
-
-/// Refuses what a limit forbids: past it the system sends a deadly signal.
-pub(super) fn check_length(bytes: usize) -> io::Result<()> {
-    let limit = getrlimit(Resource::Fsize).current;
-    if limit.is_some_and(|limit| limit < bytes as u64) {
-        return Err(Errno::FBIG.into());
-    }
-    Ok(())
 }
 
 /// What all mappings of this process may have together.

@@ -4,10 +4,11 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, open};
+use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, lstat, open};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 
-use super::{Access, Owner};
+use super::{Access, FileTooLong, NotASegment, Owner, TooManyFiles};
 
 pub(super) mod liveness;
 #[cfg(target_os = "linux")]
@@ -54,17 +55,57 @@ pub(super) fn open_plain_at_once(
     access: Access,
 ) -> io::Result<(OwnedFd, Stat)> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let fd = match open(path, access_flags(access) | flags, Mode::empty()) {
+    let path = path.into_c_str()?;
+    let fd = match open(&*path, access_flags(access) | flags, Mode::empty()) {
         // A symbolic link, a directory, a socket.
-        Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => {
-            return Err(io::ErrorKind::PermissionDenied.into());
+        Err(error @ (Errno::LOOP | Errno::ISDIR | Errno::NXIO)) => {
+            let stat = lstat(&*path)?;
+            return Err(
+                not_plain(&stat, io::ErrorKind::PermissionDenied).unwrap_or_else(|| error.into())
+            );
         }
         fd => fd?,
     };
     let stat = fstat(&fd)?;
-    if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
-        Ok((fd, stat))
-    } else {
-        Err(io::ErrorKind::PermissionDenied.into())
+    match not_plain(&stat, io::ErrorKind::PermissionDenied) {
+        None => Ok((fd, stat)),
+        Some(error) => Err(error),
+    }
+}
+
+/// The error for a file that is none of those that segments are.
+pub(super) fn not_plain(stat: &Stat, kind: io::ErrorKind) -> Option<io::Error> {
+    let what = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => return None,
+        FileType::Symlink => "a symbolic link",
+        FileType::Directory => "a folder",
+        FileType::Fifo => "a pipe",
+        FileType::Socket => "a socket",
+        _ => "a device",
+    };
+    Some(io::Error::new(kind, NotASegment(what)))
+}
+
+/// Refuses a length that a limit forbids: past it the system sends a deadly signal.
+pub(super) fn check_length(bytes: usize) -> io::Result<()> {
+    let limit = getrlimit(Resource::Fsize).current;
+    if limit.is_some_and(|limit| limit < bytes as u64) {
+        let reason = FileTooLong {
+            asked: bytes,
+            limit,
+        };
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
+    }
+    Ok(())
+}
+
+/// Whether an error is for want of descriptors.
+pub(crate) fn too_many_files(error: &io::Error) -> Option<TooManyFiles> {
+    match Errno::from_io_error(error)? {
+        Errno::MFILE => Some(TooManyFiles {
+            limit: getrlimit(Resource::Nofile).current,
+        }),
+        Errno::NFILE => Some(TooManyFiles { limit: None }),
+        _ => None,
     }
 }

@@ -75,7 +75,11 @@ fn populate_step(
         // has each touched as if by a write that changes no byte of it.
         let advised = unsafe { madvise(address, len, Advice::LinuxPopulateWrite) };
         let done = match advised {
-            Err(Errno::INVAL) => by_file(start, len),
+            // A kernel before 5.14, or a rule for system calls that does not know the
+            // advice, or has another answer for it.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::OPNOTSUPP) => {
+                by_file(start, len)
+            }
             done => done,
         };
         match done {

@@ -145,7 +145,7 @@ fn only_plain_files_of_a_length_are_opened() {
         kind(link.open(Access::ReadWrite)),
         Some(io::ErrorKind::PermissionDenied)
     );
-    assert!(!list().unwrap().contains(&link.0));
+    assert!(!list().unwrap().iter().any(|listed| *listed == *link.0));
     let dangling = Name::new();
     symlink("/nowhere", dangling.path()).unwrap();
     let create = Mapping::create(&dangling.0, WORDS, 0o600, |_| Ok::<_, io::Error>(()));

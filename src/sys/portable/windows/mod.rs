@@ -14,13 +14,15 @@ use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
 use shared_memory::{ShmemConf, ShmemError};
-use windows_sys::Win32::Foundation::{ERROR_FILE_INVALID, ERROR_FILE_NOT_FOUND};
+use windows_sys::Win32::Foundation::{
+    ERROR_FILE_INVALID, ERROR_FILE_NOT_FOUND, ERROR_TOO_MANY_OPEN_FILES,
+};
 use windows_sys::Win32::Storage::FileSystem::MoveFileExW;
 use windows_sys::Win32::System::Memory::{PAGE_READONLY, VirtualProtect};
 
 use super::companion::{Id, MAX_BYTES, Record};
 use crate::sync::AtomicU64;
-use crate::sys::{Access, Owner};
+use crate::sys::{Access, Owner, TooManyFiles};
 
 mod bells;
 mod locks;
@@ -55,6 +57,17 @@ pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
         0 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
+}
+
+/// Windows has nothing of the kind.
+pub(super) fn exchange(_one: &Path, _other: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Whether an error is for want of handles; Windows tells no limit.
+pub(crate) fn too_many_files(error: &io::Error) -> Option<TooManyFiles> {
+    let code = error.raw_os_error().map(i32::cast_unsigned);
+    (code == Some(ERROR_TOO_MANY_OPEN_FILES)).then_some(TooManyFiles { limit: None })
 }
 
 fn open(path: &Path, access: Access) -> io::Result<File> {
