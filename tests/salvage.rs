@@ -243,6 +243,49 @@ fn records_are_had_though_the_index_does_not_lead_to_them() {
 }
 
 #[test]
+fn most_entries_are_had_of_tables_that_are_damaged_all_over() {
+    let mut dice = Dice::new(29);
+    let (mut refused, mut salvaged, mut entries, mut had) = (0, 0, 0, 0);
+    let whole = &Whole::shapes()[0];
+    let file = open_file(&whole.name.path());
+    let tables = common::scaled(284);
+    for _ in 0..tables {
+        write_at(&file, &whole.bytes, 0);
+        for _ in 0..=dice.below(100) {
+            // In the header as often as in all the rest.
+            let limit = [CHECKSUM + 1, whole.bytes.len() / WORD][dice.below(2)];
+            let word = dice.below(usize::MAX) as u64;
+            write_at(
+                &file,
+                &word.to_le_bytes(),
+                (dice.below(limit) * WORD) as u64,
+            );
+            if limit <= CHECKSUM + 1 {
+                break;
+            }
+        }
+        if Table::open(&whole.name).is_ok() {
+            continue;
+        }
+        refused += 1;
+        entries += whole.model.len();
+        let Ok(salvage) = Options::new().open_damaged(&whole.name) else {
+            continue;
+        };
+        salvaged += 1;
+        let found = salvage.map(|entry| entry.unwrap()).collect::<Model>();
+        let right = |(key, value): &(&Vec<u8>, &Vec<u8>)| found.get(*key) == Some(*value);
+        had += whole.model.iter().filter(right).count();
+    }
+    println!(
+        "of {tables} damaged tables {refused} cannot be opened; {salvaged} of these are \
+         salvaged, with {had} of {entries} entries"
+    );
+    assert_eq!(salvaged, refused);
+    assert!(had * 100 > entries * 95, "{had} of {entries}");
+}
+
+#[test]
 fn hostile_bytes_end_no_process_and_no_loop() {
     let mut dice = Dice::new(5);
     for whole in Whole::shapes() {
