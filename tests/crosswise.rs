@@ -10,7 +10,9 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{Child, LIMIT, Named, assert_sound, bytes};
+#[cfg(target_os = "linux")]
+use common::Child;
+use common::{LIMIT, Named, assert_sound, bytes};
 use shmtable::{Claim, Claimed, Error, Options, OtherClaim, Result, Table};
 
 /// The claim, which must be ours.

@@ -11,6 +11,7 @@ mod common;
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use common::{Dice, assert_sound, bytes, contents, scaled};
 use proptest::prelude::*;
@@ -58,6 +59,10 @@ enum Operation {
     FetchAdd(u8, i64),
     Remove(u8),
     Take(u8),
+    /// Whether its condition holds.
+    RemoveIf(u8, bool),
+    /// The length of what is computed, and of what is stored meanwhile.
+    GetOrInsert(u8, usize, Option<usize>),
     Get(u8),
     Retain(u8),
     Clear,
@@ -79,6 +84,8 @@ impl Operation {
             | Self::FetchAdd(key, _)
             | Self::Remove(key)
             | Self::Take(key)
+            | Self::RemoveIf(key, _)
+            | Self::GetOrInsert(key, _, _)
             | Self::Get(key)
             | Self::Retain(key) => key,
             Self::Clear | Self::Reopen | Self::Other => 0,
@@ -113,6 +120,9 @@ fn operation(most: usize) -> impl Strategy<Value = Operation> {
         2 => (key.clone(), any::<i64>()).prop_map(|(k, n)| Op::FetchAdd(k, n)),
         3 => key.clone().prop_map(Op::Remove),
         1 => key.clone().prop_map(Op::Take),
+        1 => (key.clone(), any::<bool>()).prop_map(|(k, goes)| Op::RemoveIf(k, goes)),
+        2 => (key.clone(), length(most), prop::option::weighted(0.3, length(most)))
+            .prop_map(|(k, l, m)| Op::GetOrInsert(k, l, m)),
         2 => key.clone().prop_map(Op::Get),
         1 => key.prop_map(Op::Retain),
         1 => Just(Op::Clear),
@@ -337,6 +347,45 @@ impl Pair {
                 assert_eq!(table.take(&key).expect("never refused"), old);
                 self.note(&key, None);
                 self.model.remove(&key);
+            }
+            Op::RemoveIf(_, goes) => {
+                let removed = table.remove_if(&key, |found| {
+                    assert_eq!(Some(found), old.as_deref());
+                    *goes
+                });
+                let goes = *goes && old.is_some();
+                assert_eq!(removed.expect("never refused"), goes);
+                if goes {
+                    self.note(&key, None);
+                    self.model.remove(&key);
+                }
+            }
+            Op::GetOrInsert(_, length, meanwhile) => {
+                let computed = value(*length);
+                let found = table.get_or_try_insert_with(&key, Duration::ZERO, || {
+                    if let Some(length) = meanwhile {
+                        let stored = bytes(self.step + 1_000_000, *length);
+                        let outcome = table.insert(&key, &stored);
+                        self.stored(&key, Some(&stored), outcome);
+                    }
+                    Ok::<_, Error>(computed.clone())
+                });
+                let found = found.expect("a value without room is returned");
+                let standing = self.model.get(&key).cloned();
+                if let Some(standing) = standing {
+                    assert_eq!(found, standing);
+                } else {
+                    assert_eq!(found, computed);
+                    // Without room it is not stored.
+                    if table.contains_key(&key).expect("a read") {
+                        self.stored(&key, Some(&computed), Ok(()));
+                    } else {
+                        let after = with(&self.model, &key, Some(&computed));
+                        let fits = key.len() + computed.len() <= FITS;
+                        assert!(!fits || !promised(self.limits, &self.model, &after));
+                        self.refused += 1;
+                    }
+                }
             }
             Op::Get(_) => {}
             Op::Retain(_) => {

@@ -244,3 +244,44 @@ fn sleepers_are_woken_or_wake_by_themselves() {
 fn random_words_differ() {
     assert_ne!(random().unwrap(), random().unwrap());
 }
+
+#[test]
+fn bytes_are_let_go_of_one_by_one() {
+    let name = Name::new();
+    let segment = name.create();
+    let (a, b) = (segment.liveness().unwrap(), segment.liveness().unwrap());
+    // Side by side, so that the system may make one lock of them.
+    for byte in [100, 101, 102, 1 << 62] {
+        assert!(a.try_hold(byte).unwrap());
+    }
+    a.release(101);
+    a.release(1 << 62);
+    a.release(7);
+    assert!(b.try_hold(101).unwrap());
+    assert!(b.try_hold(1 << 62).unwrap());
+    assert!(!b.try_hold(100).unwrap());
+    assert!(!b.try_hold(102).unwrap());
+    assert!(a.is_held_by_others(101));
+    assert!(!a.try_hold(101).unwrap());
+}
+
+#[test]
+fn a_held_byte_of_a_range_is_found_where_the_system_tells() {
+    let name = Name::new();
+    let segment = name.create();
+    let (a, b) = (segment.liveness().unwrap(), segment.liveness().unwrap());
+    let range = || 1 << 60..(1 << 60) + (1 << 30);
+    assert_eq!(b.first_held_by_others(range()), None);
+    for byte in [range().start - 1, range().end, range().start + 77] {
+        assert!(a.try_hold(byte).unwrap());
+    }
+    let found = cfg!(unix).then_some(range().start + 77);
+    assert_eq!(b.first_held_by_others(range()), found);
+    assert_eq!(a.first_held_by_others(range()), None);
+    a.release(range().start + 77);
+    assert_eq!(b.first_held_by_others(range()), None);
+    // From before the range into it.
+    assert!(a.try_hold(range().start).unwrap());
+    let found = cfg!(unix).then_some(range().start);
+    assert_eq!(b.first_held_by_others(range()), found);
+}
