@@ -47,6 +47,7 @@ from shmtable._errors import (
     WrongOwnerError,
 )
 from shmtable._missing import MISSING
+from shmtable._stats import Stats
 from shmtable._orphans import gc, orphans
 
 __version__: str = _native.version
@@ -76,6 +77,7 @@ __all__ = [
     "ReadOnlyError",
     "SharedDict",
     "SharedMemoryFullError",
+    "Stats",
     "SystemCallError",
     "TableFullError",
     "TooManyFilesError",

@@ -396,7 +396,7 @@ def _recipe(key: Any) -> str:
     if isinstance(key, list):
         # What functools makes of a call's arguments.
         return "use a tuple; for a call's arguments, (args, tuple(sorted(kwargs.items())))"
-    if isinstance(key, datetime.datetime):
+    if isinstance(key, datetime.datetime) and key.tzinfo is not None:
         return "use one of a zone that has it once, such as key.astimezone(datetime.timezone.utc)"
     if isinstance(key, datetime.time):
         return "use one without a zone, or one that stands for it, such as str(key)"

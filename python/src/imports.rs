@@ -35,4 +35,5 @@ pub(crate) static TO_JSON: Import = Import::new("shmtable._json", "dumps");
 pub(crate) static FROM_JSON: Import = Import::new("shmtable._json", "loads");
 pub(crate) static KEY_FORM: Import = Import::new("shmtable._keys", "form");
 pub(crate) static KEY_LOAD: Import = Import::new("shmtable._keys", "load");
+pub(crate) static STATS: Import = Import::new("shmtable._stats", "Stats");
 pub(crate) static MISSING: Import = Import::new("shmtable._missing", "MISSING");

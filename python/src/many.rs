@@ -8,6 +8,7 @@ use shmtable::Iter;
 
 use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
+use crate::imports::STATS;
 use crate::pack::Buffer;
 
 /// Keys, or entries, of one turn.
@@ -125,13 +126,18 @@ impl SharedDictBase {
         Ok(copy)
     }
 
-    /// Figures of the table, as a dict: how full it is, who is attached, what
-    /// happened. The crate's documentation tells each.
+    /// Figures of the table: how full it is, who is attached, what happened.
     ///
-    /// >>> stats = SharedDict({'a': 1}).stats()
+    /// A dict from their names to ints, which `print` shows for people, with units. The
+    /// documentation tells each.
+    ///
+    /// >>> stats = SharedDict({'a': 1}, capacity=1000).stats()
     /// >>> stats['entries'], stats['participants']
     /// (1, 1)
-    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    /// >>> print(stats)  # doctest: +ELLIPSIS
+    /// entries       1 of 1,000 (0.1 %)
+    /// ...
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let open = self.open_long(py)?;
         let stats = py.detach(|| open.table.stats()).or_raise(py)?;
         let figures = PyDict::new(py);
@@ -144,7 +150,7 @@ impl SharedDictBase {
             chunks_sealed chunks_cleaning chunks_in_runs stripes participants max_participants
             acquired contended take_overs cleanings longest_probe created
         }
-        Ok(figures)
+        STATS.get(py)?.call1((figures,))
     }
 }
 
