@@ -14,3 +14,13 @@ class Missing(enum.Enum):
 
 
 MISSING: Final[Literal[Missing.MISSING]] = Missing.MISSING
+
+
+class _Shown(str):
+    """A default as `help()` shows it: `inspect` takes numbers and strings alone."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+SHOWN: Final = _Shown("MISSING")

@@ -66,7 +66,7 @@ impl SharedDictBase {
     /// >>> d = SharedDict()
     /// >>> d.add('hits'), d.add('hits', 2), d.add('hits', 0.5)
     /// (1, 3, 3.5)
-    #[pyo3(signature = (key, n=Given(None)))]
+    #[pyo3(signature = (key, n=Given(None)), text_signature = "($self, /, key, n=1)")]
     fn add<'py>(
         &self,
         py: Python<'py>,
@@ -152,7 +152,10 @@ impl SharedDictBase {
     /// >>> d = SharedDict()
     /// >>> d.update_value('seen', lambda seen: seen + ['a'], [])
     /// ['a']
-    #[pyo3(signature = (key, function, default=Given(None)))]
+    #[pyo3(
+        signature = (key, function, default=Given(None)),
+        text_signature = "($self, /, key, function, default=shmtable._missing.SHOWN)"
+    )]
     fn update_value<'py>(
         &self,
         py: Python<'py>,

@@ -51,7 +51,10 @@ impl SharedDictBase {
     /// >>> d = SharedDict({'a': 1})
     /// >>> d.pop('a'), d.pop('a', None)
     /// (1, None)
-    #[pyo3(signature = (key, default=Given(None), /))]
+    #[pyo3(
+        signature = (key, default=Given(None), /),
+        text_signature = "($self, key, default=shmtable._missing.SHOWN, /)"
+    )]
     fn pop<'py>(
         &self,
         py: Python<'py>,

@@ -227,9 +227,18 @@ def test_what_is_wrong_is_refused_line_by_line(tmp_path: Path, cache: str) -> No
     assert [line for number, line in enumerate(lines) if number not in refused] == []
 
 
+# Their defaults stand for "not given", and are shown by a name that has no type.
+SHOWN_BY_NAME = """
+shmtable._native.SharedDictBase.pop
+shmtable._native.SharedDictBase.update_value
+"""
+
+
 def test_the_stubs_are_as_the_module_is(tmp_path: Path) -> None:
+    allowed = tmp_path / "allowed"
+    allowed.write_text(SHOWN_BY_NAME)
     checked = subprocess.run(
-        [sys.executable, "-m", "mypy.stubtest", "shmtable"],
+        [sys.executable, "-m", "mypy.stubtest", "shmtable", "--allowlist", str(allowed)],
         cwd=tmp_path,
         capture_output=True,
         text=True,
