@@ -186,23 +186,30 @@ def _child() -> _Taker | None:
 def _pool() -> _Taker | None:
     """The pool whose tasks this thread hands out."""
     thread: Any = threading.current_thread()
-    target = getattr(thread, "_target", None)
-    if getattr(target, "__qualname__", None) != "Pool._handle_tasks":
+    if type(thread).__name__ == "TaskHandler":
+        processes = thread.pool  # of billiard
+    elif _target(thread) == "Pool._handle_tasks":
+        _tasks, _put, _outqueue, processes, _cache = thread._args
+    else:
         return None
-    _tasks, _put, _outqueue, processes, _cache = thread._args
     return _Workers(thread, processes) if all(hasattr(p, "_popen") for p in processes) else None
 
 
 def _executor() -> _Taker | None:
     """The executor whose calls this thread writes to a queue."""
     thread: Any = threading.current_thread()
-    target = getattr(thread, "_target", None)
-    if getattr(target, "__qualname__", None) != "Queue._feed":
+    if _target(thread) != "Queue._feed":
         return None
     queues = [getattr(argument, "__self__", None) for argument in thread._args]
     for manager in threading.enumerate():
         queue = getattr(manager, "call_queue", None)
         if queue is not None and any(queue is fed for fed in queues):
-            # It joins the processes before it ends.
-            return _Workers(manager, ())
+            # It ends after the executor has shut down.
+            processes: dict[int, Any] = getattr(manager, "processes")  # noqa: B009
+            return _Workers(manager, processes.values())
     return None
+
+
+def _target(thread: Any) -> str | None:
+    """The name of the function that a thread runs."""
+    return getattr(getattr(thread, "_target", None), "__qualname__", None)
