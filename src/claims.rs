@@ -3,12 +3,12 @@
 //! A claim is the lock of one byte of the segment's file, on the descriptor that shows
 //! the participant's liveness. So any number of claims takes no further descriptor, and
 //! the kernel lets go of all of them when the process ends. Locks on one open file do not
-//! exclude each other: among the threads of a handle, [`Claims::held`] decides, and
+//! exclude each other: among the threads of a handle, [`Inner::held`] decides, and
 //! between handles and processes the kernel does.
 //!
 //! # Who waits for whom
 //! While the holder of claim A waits for claim B, it announces *A waits for B*: in
-//! [`Claims::waits`] for the threads of its own handle, and as the lock of the byte that
+//! [`Inner::waits`] for the threads of its own handle, and as the lock of the byte that
 //! the two [`Node`]s make for all others. That lock is on the same descriptor, so it ends
 //! with the process too. A waiter follows such steps from the claim that it wants. If they
 //! lead to a claim that it holds itself, nobody in that circle can go on.
@@ -100,8 +100,8 @@ impl Writer {
         let waiters = claims.waits.entry((holds, wants)).or_default();
         *waiters += 1;
         if *waiters == 1 {
-            // Refused, it is not seen by others, whose waits then have no end but
-            // their timeouts.
+            // If the system refuses, others don't see it, and a circle ends by their
+            // timeouts alone.
             let _ = self.me.liveness().try_hold(holds.waits_for(wants));
         }
     }

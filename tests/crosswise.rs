@@ -222,7 +222,7 @@ fn what_a_failed_computation_asked_for_is_forgotten() {
 }
 
 #[test]
-fn who_waits_in_a_chain_is_not_refused() {
+fn a_waiter_in_a_chain_is_not_refused() {
     let table = Options::new().capacity(10).create_anonymous().unwrap();
     let (first, second) = (mine(&table, b"1"), mine(&table, b"2"));
     common::scope(|scope| {

@@ -547,6 +547,29 @@ fn a_forked_child_claims_for_itself() {
     assert_sound(&named);
 }
 
+/// The claim is not the child's, so it does not wait for itself.
+#[test]
+fn a_child_forked_inside_a_computation_waits_for_its_parent() {
+    let named = Named::create(&Options::new().capacity(10));
+    let table = &named.table;
+    let mut child = None;
+    let found = table.get_or_insert_with(b"k", || {
+        child = Some(forked(|| {
+            let compute = || -> shmtable::Result<&str> { unreachable!("its parent computes") };
+            let waited = table.get_or_try_insert_with(b"k", Duration::from_millis(120), compute);
+            let timed_out = matches!(waited, Err(Error::ClaimTimeout { .. }));
+            table.insert(b"timed out", b"").unwrap();
+            let found = table.get_or_try_insert_with(b"k", LIMIT, compute);
+            timed_out && found.unwrap() == b"by the parent"
+        }));
+        table.wait(b"timed out", LIMIT).unwrap();
+        "by the parent"
+    });
+    assert_eq!(found.unwrap(), b"by the parent");
+    child.unwrap().succeeds();
+    assert_sound(&named);
+}
+
 /// A child that only reads by what it inherited holds no lock that shows it.
 #[test]
 fn a_forked_reader_keeps_an_orphan_from_being_removed() {
