@@ -920,6 +920,33 @@ fn a_claim_is_where_the_document_says() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_claims_holder_waits_for_is_where_the_document_says() {
+    let table = table(100, 10_000);
+    let (reader, locks) = (Reader::of(&table), Locks::of(&table));
+    let seed = reader.header("HEADER_HASH_SEED") as u64;
+    let node = |key: &[u8]| {
+        let claim = xxh3_64_with_seed(key, seed) / 4;
+        ((claim ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 34) as usize
+    };
+    let byte = reader.get("WAIT_BYTES") + (node(b"held") << 30) + node(b"wanted");
+    let held = table.claim(b"held").unwrap().expect("nobody else claims");
+    let wanted = table.claim(b"wanted").unwrap().expect("nobody else claims");
+    let Claimed::Others(other) = table.get_or_claim(b"wanted").unwrap() else {
+        panic!("it is claimed");
+    };
+    common::scope(|scope| {
+        let waiter = scope.spawn(|| other.wait_holding(LIMIT, &[&held]));
+        eventually("it tells what it waits for", || locks.has(byte));
+        assert!(!locks.has(byte - 1) && !locks.has(byte + 1));
+        drop(wanted);
+        let found = waiter.join().unwrap().unwrap();
+        assert!(matches!(found, Claimed::Mine(_)), "{found:?}");
+    });
+    assert!(!locks.has(byte));
+}
+
 #[test]
 fn the_lock_word_is_as_documented() {
     let table = table(100, 10_000);
