@@ -11,6 +11,9 @@ any program; see `SharedDict`.
 """
 
 from shmtable import _native
+
+# A wait cannot begin by an import: it might be in the way of one.
+from shmtable import _waiting as _waiting
 from shmtable._dict import SharedDict, tables
 from shmtable._errors import (
     AccessDeniedError,
@@ -19,7 +22,9 @@ from shmtable._errors import (
     ClosedError,
     CodecError,
     CodecMismatchError,
+    ComputeTimeoutError,
     CorruptedError,
+    DeadlockError,
     Error,
     FileTooLargeError,
     IncompatibleFormatError,
@@ -32,6 +37,7 @@ from shmtable._errors import (
     NotATableError,
     NotANumberError,
     NotFoundError,
+    NotStoredWarning,
     PickleRefusedError,
     ReadOnlyError,
     SharedMemoryFullError,
@@ -43,6 +49,7 @@ from shmtable._errors import (
     ValueSpaceFullError,
     ValueTooLargeError,
     ValueTypeError,
+    WaitAbandonedError,
     WaitTimeoutError,
     WrongOwnerError,
 )
@@ -60,7 +67,9 @@ __all__ = [
     "ClosedError",
     "CodecError",
     "CodecMismatchError",
+    "ComputeTimeoutError",
     "CorruptedError",
+    "DeadlockError",
     "Error",
     "FileTooLargeError",
     "IncompatibleFormatError",
@@ -73,6 +82,7 @@ __all__ = [
     "NotATableError",
     "NotANumberError",
     "NotFoundError",
+    "NotStoredWarning",
     "PickleRefusedError",
     "ReadOnlyError",
     "SharedDict",
@@ -86,6 +96,7 @@ __all__ = [
     "ValueSpaceFullError",
     "ValueTooLargeError",
     "ValueTypeError",
+    "WaitAbandonedError",
     "WaitTimeoutError",
     "WrongOwnerError",
     "gc",

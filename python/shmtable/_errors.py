@@ -129,6 +129,14 @@ class ComputeTimeoutError(Error, TimeoutError):
     """Somebody else computes a value, and has not finished in time."""
 
 
+class WaitAbandonedError(Error, RuntimeError):
+    """The asyncio task that a thread waited for was cancelled, or its loop has ended."""
+
+
+class NotStoredWarning(RuntimeWarning):
+    """A computed value is returned, and not stored because it has no room."""
+
+
 class TooManyParticipantsError(Error, RuntimeError):
     """More handles are open for writing than the table was created for."""
 

@@ -4,14 +4,11 @@
 //! Rust code alone; all else reads, computes, and stores by compare and exchange,
 //! again if somebody else was faster.
 
-use std::cell::RefCell;
-use std::time::Duration;
-
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::{PyException, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
-use shmtable::{Claimed, Error};
+use shmtable::Error;
 
 use crate::codec::Codec;
 use crate::errors::{self, OrRaise};
@@ -19,41 +16,6 @@ use crate::handle::{Open, SharedDictBase};
 use crate::imports::{INDEX, MISSING, RATIONAL, REAL};
 use crate::pack::{self, Buffer, Number};
 use crate::writing::{Given, exchange, stored};
-
-/// How long to sleep before looking whether a computing process has died.
-const LOOK: Duration = Duration::from_millis(50);
-
-thread_local! {
-    /// What this thread computes: the names of tables, and keys.
-    static COMPUTING: RefCell<Vec<(String, Buffer)>> = const { RefCell::new(Vec::new()) };
-}
-
-/// While it lives, this thread computes a key's value.
-struct Computing;
-
-impl Computing {
-    fn begin(open: &Open, key: &Buffer) -> PyResult<Self> {
-        COMPUTING.with_borrow_mut(|computing| {
-            let name = open.table.name();
-            if computing
-                .iter()
-                .any(|(table, of)| table == name && of == key)
-            {
-                return Err(PyRuntimeError::new_err(
-                    "get_or_compute() was called for a key from inside its own computation",
-                ));
-            }
-            computing.push((name.to_owned(), key.clone()));
-            Ok(Self)
-        })
-    }
-}
-
-impl Drop for Computing {
-    fn drop(&mut self) {
-        COMPUTING.with_borrow_mut(Vec::pop);
-    }
-}
 
 #[pymethods]
 impl SharedDictBase {
@@ -175,62 +137,21 @@ impl SharedDictBase {
             }
         })
     }
-
-    /// The value of a key; if there is none, what a function returns, which is
-    /// stored. Of all processes and threads that ask at the same time, one calls
-    /// its function, and the others wait. If the function raises, or its process
-    /// dies, another one takes its place.
-    ///
-    /// >>> d = SharedDict()
-    /// >>> d.get_or_compute('6 * 7', lambda: 6 * 7)
-    /// 42
-    /// >>> d.get_or_compute('6 * 7', lambda: 'not called')
-    /// 42
-    fn get_or_compute<'py>(
-        &self,
-        py: Python<'py>,
-        key: &Bound<'py, PyAny>,
-        function: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let encoded = self.open(py)?.key(key)?;
-        loop {
-            let open = self.open_long(py)?;
-            if let Some(value) = open.read(py, &encoded)? {
-                return Ok(value);
-            }
-            let computing = Computing::begin(&open, &encoded)?;
-            match py
-                .detach(|| open.table.get_or_claim(&encoded))
-                .or_raise(py)?
-            {
-                Claimed::Present(value) => return open.to_value(py, &encoded, &value),
-                Claimed::Mine(claim) => {
-                    let value = function.call0()?;
-                    let stored = open.value(&value)?;
-                    let winner = open.write(py, stored.len(), |_| claim.insert(&stored))?;
-                    return match winner {
-                        Some(winner) => open.to_value(py, &encoded, &winner),
-                        None => open.as_stored(py, &encoded, value, &stored),
-                    };
-                }
-                _ => {
-                    drop(computing);
-                    open.table.wait(&encoded, LOOK).or_raise(py)?;
-                }
-            }
-        }
-    }
 }
 
 /// What `compare_exchange` expects.
-struct Expected<'a, 'py> {
-    value: &'a Bound<'py, PyAny>,
+pub(crate) struct Expected<'a, 'py> {
+    pub(crate) value: &'a Bound<'py, PyAny>,
     /// As it would be stored; nothing for `MISSING`, and for what cannot be stored.
-    encoded: Option<Buffer>,
+    pub(crate) encoded: Option<Buffer>,
 }
 
 impl<'a, 'py> Expected<'a, 'py> {
-    fn new(py: Python<'py>, open: &Open, value: &'a Bound<'py, PyAny>) -> PyResult<Self> {
+    pub(crate) fn new(
+        py: Python<'py>,
+        open: &Open,
+        value: &'a Bound<'py, PyAny>,
+    ) -> PyResult<Self> {
         let encoded = match stored(py, open, value) {
             Ok(encoded) => encoded,
             // `==` may still find it equal to what is stored.
@@ -241,7 +162,13 @@ impl<'a, 'py> Expected<'a, 'py> {
     }
 
     /// Whether the value that a key has now is the expected one.
-    fn equals(&self, py: Python<'py>, open: &Open, key: &[u8], now: &[u8]) -> PyResult<bool> {
+    pub(crate) fn equals(
+        &self,
+        py: Python<'py>,
+        open: &Open,
+        key: &[u8],
+        now: &[u8],
+    ) -> PyResult<bool> {
         if self.value.is(MISSING.get(py)?) {
             return Ok(false);
         }

@@ -4,6 +4,7 @@
 //! builtin exception too, and only Python code can derive from two.
 
 use std::cell::Cell;
+use std::ffi::CString;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -226,10 +227,72 @@ pub(crate) fn nothing_to_unlink(py: Python<'_>, name: &str) -> PyErr {
 
 #[cold]
 pub(crate) fn wait_timeout(key: &Bound<'_, PyAny>, seconds: f64, state: &str) -> PyErr {
-    // Integers may have too many digits to be shown.
-    let key_shown = key.repr().map_or("?".to_owned(), |key| key.to_string());
-    let message = format!("waited {seconds} s for the key {key_shown}, {state}");
+    let message = format!("waited {seconds} s for the key {}, {state}", shown(key));
     exception(key.py(), "WaitTimeoutError", (message,))
+}
+
+#[cold]
+pub(crate) fn compute_timeout(key: &Bound<'_, PyAny>, seconds: f64) -> PyErr {
+    let message = format!(
+        "waited {seconds} s for the value of the key {}, which somebody else computes; its process \
+         lives, but may be stuck: try again, wait longer, or store the value by d[key] = value",
+        shown(key)
+    );
+    exception(key.py(), "ComputeTimeoutError", (message,))
+}
+
+/// A computation asks for the value that it computes.
+#[cold]
+pub(crate) fn own_computation(key: &Bound<'_, PyAny>) -> PyErr {
+    let message = format!(
+        "get_or_compute() was called for the key {} from inside its own computation, which it \
+         would wait for; compute the value without asking for it",
+        shown(key)
+    );
+    exception(key.py(), "DeadlockError", (message,))
+}
+
+#[cold]
+pub(crate) fn abandoned(py: Python<'_>) -> PyErr {
+    let message = "nobody waits for this any more: the asyncio task was cancelled, or its loop \
+                   has ended; give the wait a timeout to end it sooner";
+    exception(py, "WaitAbandonedError", (message,))
+}
+
+/// A function that returned a coroutine where a value is to be stored.
+#[cold]
+pub(crate) fn coroutine(returned: &Bound<'_, PyAny>) -> PyErr {
+    // Otherwise Python warns that it was never awaited.
+    if let Err(error) = returned.call_method0("close") {
+        return error;
+    }
+    let message = "cannot store a coroutine: get_or_compute() takes a plain function, and this one \
+                   is async; await asyncio.to_thread(d.get_or_compute, key, function) with a plain \
+                   function, or compute the value first and store it by setdefault()";
+    bad_value(returned.py(), message.to_owned())
+}
+
+pub(crate) fn is_value_too_large(py: Python<'_>, error: &PyErr) -> bool {
+    class(py, "ValueTooLargeError").is_ok_and(|class| error.is_instance(py, &class))
+}
+
+/// Warns that a computed value is returned, and not stored.
+#[cold]
+pub(crate) fn warn_not_stored(key: &Bound<'_, PyAny>, reason: &PyErr) -> PyResult<()> {
+    let py = key.py();
+    let message = format!(
+        "the value of the key {} was computed and is returned, but could not be stored: {}",
+        shown(key),
+        reason.value(py)
+    );
+    let message = CString::new(message.replace('\0', " ")).unwrap_or_default();
+    let category = class(py, "NotStoredWarning")?;
+    PyErr::warn(py, category.as_any(), &message, 1)
+}
+
+/// A key for messages. Integers may have too many digits to be shown.
+fn shown(key: &Bound<'_, PyAny>) -> String {
+    key.repr().map_or("?".to_owned(), |key| key.to_string())
 }
 
 #[cold]

@@ -15,7 +15,7 @@ use crate::codec::Codec;
 use crate::errors::{self, OrRaise};
 use crate::first_use::Waiting;
 use crate::pack::Buffer;
-use crate::{key, value};
+use crate::{key, value, waiting};
 
 /// Values up to this length are read on the stack.
 const STACK: usize = 128;
@@ -235,7 +235,10 @@ fn detached_if<R: Send>(py: Python<'_>, detached: bool, act: impl FnOnce() -> R 
 /// and that wants the same stripe's lock sleeps in the same way.
 fn around_sleep(sleep: &mut (dyn FnMut() + Send)) -> ControlFlow<()> {
     let attached = Python::try_attach(|py| {
-        py.detach(&mut *sleep);
+        match waiting::cooperative_sleep(py) {
+            Some(slept) => slept?,
+            None => py.detach(&mut *sleep),
+        }
         py.check_signals()
     });
     match attached {

@@ -37,3 +37,7 @@ pub(crate) static KEY_FORM: Import = Import::new("shmtable._keys", "form");
 pub(crate) static KEY_LOAD: Import = Import::new("shmtable._keys", "load");
 pub(crate) static STATS: Import = Import::new("shmtable._stats", "Stats");
 pub(crate) static MISSING: Import = Import::new("shmtable._missing", "MISSING");
+pub(crate) static COMPUTING: Import = Import::new("shmtable._waiting", "computing");
+pub(crate) static COOPERATIVE_SLEEP: Import = Import::new("shmtable._waiting", "cooperative_sleep");
+pub(crate) static IS_ABANDONED: Import = Import::new("shmtable._waiting", "is_abandoned");
+pub(crate) static IS_COROUTINE: Import = Import::new("inspect", "iscoroutine");

@@ -6,6 +6,7 @@
 //! | `first_use` | opens the table of an unpickled handle |
 //! | `interpreter` | refuses a second interpreter of the process |
 //! | `reading`, `writing`, `atomic`, `many`, `removing` | the methods, by what they do |
+//! | `computing` | `get_or_compute` |
 //! | `waiting` | waits for a key |
 //! | `iterators`, `prefix` | iteration while others write, and keys that begin alike |
 //! | `maintenance` | verifying and repairing |
@@ -25,6 +26,7 @@
 
 mod atomic;
 mod codec;
+mod computing;
 mod errors;
 mod first_use;
 mod handle;

@@ -1,17 +1,69 @@
 //! Waiting for a key.
+//!
+//! Waits for a key, for a change and for another one's computation let everybody run:
+//! threads always, and greenlets where gevent or eventlet has replaced `time.sleep`.
+//! Then the crate's sleeps are that one, called from the hook around them. Waits for
+//! locks never are: a greenlet that were let run there could want the same lock.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
+use crate::atomic::Expected;
 use crate::errors::{self, OrRaise};
 use crate::handle::{SharedDictBase, seconds_of};
-use crate::imports::MISSING;
+use crate::imports::{COOPERATIVE_SLEEP, IS_ABANDONED, MISSING};
 use crate::writing::stored;
 
 /// How long a wait goes on before it looks whether the handle was closed.
-const LOOK: Duration = Duration::from_millis(200);
+pub(crate) const LOOK: Duration = Duration::from_millis(200);
+
+/// Pauses between looks that let greenlets run: the first, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(5));
+
+thread_local! {
+    /// How to sleep in the wait that this thread is in, if greenlets are to run. Empty
+    /// while they do: what they wait for is their own.
+    static COOPERATIVE: Cell<Option<Cooperative>> = const { Cell::new(None) };
+}
+
+struct Cooperative {
+    sleep: Py<PyAny>,
+    pause: Duration,
+}
+
+/// Waits; each sleep of the crate in it lets greenlets run, if there are any.
+///
+/// They run in the middle of it, so the thread must be attached all the time: what
+/// detaches and attaches again must do so in one greenlet.
+pub(crate) fn letting_greenlets_run<R>(py: Python<'_>, wait: impl FnOnce() -> R) -> PyResult<R> {
+    let sleep = COOPERATIVE_SLEEP.get(py)?.call0()?;
+    COOPERATIVE.set((!sleep.is_none()).then(|| Cooperative {
+        sleep: sleep.unbind(),
+        pause: PAUSES.0,
+    }));
+    let waited = wait();
+    drop(COOPERATIVE.take());
+    Ok(waited)
+}
+
+/// Lets greenlets run for a moment if this thread waits so; `None`: it does not.
+pub(crate) fn cooperative_sleep(py: Python<'_>) -> Option<PyResult<()>> {
+    let mut mine = COOPERATIVE.take()?;
+    let slept = mine.sleep.call1(py, (mine.pause.as_secs_f64(),));
+    mine.pause = (2 * mine.pause).min(PAUSES.1);
+    COOPERATIVE.set(Some(mine));
+    Some(slept.map(drop))
+}
+
+/// Ends a wait whose result an asyncio task will never take.
+pub(crate) fn check_wanted(py: Python<'_>) -> PyResult<()> {
+    if IS_ABANDONED.get(py)?.call0()?.is_truthy()? {
+        return Err(errors::abandoned(py));
+    }
+    Ok(())
+}
 
 /// When a wait ends, whatever happens.
 pub(crate) struct Deadline {
@@ -70,8 +122,10 @@ impl SharedDictBase {
         let encoded = self.open(py)?.key(key)?;
         loop {
             let open = self.open_long(py)?;
+            check_wanted(py)?;
             let (slice, last) = deadline.slice(LOOK);
-            let found = open.table.wait(&encoded, slice).or_raise(py)?;
+            let found = letting_greenlets_run(py, || open.table.wait(&encoded, slice))?;
+            let found = found.or_raise(py)?;
             if let Some(value) = found {
                 return open.to_value(py, &encoded, &value);
             }
@@ -108,22 +162,26 @@ impl SharedDictBase {
         let deadline = Deadline::after(py, timeout)?;
         let open = self.open_long(py)?;
         let encoded = open.key(key)?;
-        let seen_bytes = stored(py, &open, seen)?;
+        let seen = Expected {
+            value: seen,
+            encoded: stored(py, &open, seen)?,
+        };
         drop(open);
         // The bytes that were compared last, which are known to be what was seen.
-        let mut same = seen_bytes.map(|bytes| bytes.to_vec());
+        let mut same = seen.encoded.as_ref().map(|bytes| bytes.to_vec());
         loop {
             let open = self.open_long(py)?;
+            check_wanted(py)?;
             let (slice, last) = deadline.slice(LOOK);
-            let changed = open.table.wait_change(&encoded, same.as_deref(), slice);
+            let changed = letting_greenlets_run(py, || {
+                open.table.wait_change(&encoded, same.as_deref(), slice)
+            })?;
             match changed.or_raise(py)? {
                 Some(None) => return Ok(MISSING.get(py)?.clone()),
                 Some(Some(value)) => {
-                    let new = open.to_value(py, &encoded, &value)?;
-                    // Equal values may have several forms: 1 and 1.0, sets. Those that
-                    // cannot be compared (arrays) are known by their bytes.
-                    if same.is_none() || !equal(&new, seen)? {
-                        return Ok(new);
+                    // Equal values may have several forms: 1 and 1.0, sets.
+                    if !seen.equals(py, &open, &encoded, &value)? {
+                        return open.to_value(py, &encoded, &value);
                     }
                     same = Some(value);
                 }
@@ -138,15 +196,4 @@ impl SharedDictBase {
             }
         }
     }
-}
-
-/// Whether two values are equal; those that have no truth value as an answer are not.
-fn equal(one: &Bound<'_, PyAny>, other: &Bound<'_, PyAny>) -> PyResult<bool> {
-    one.eq(other).or_else(|error| {
-        if error.is_instance_of::<PyException>(one.py()) {
-            Ok(false)
-        } else {
-            Err(error)
-        }
-    })
 }

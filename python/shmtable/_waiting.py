@@ -1,0 +1,83 @@
+"""What waits ask of Python: who computes, how to sleep, and whether anybody still wants to know."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from contextvars import ContextVar
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# The claims of the computations that the running code is part of, the outermost first.
+# Threads, greenlets and tasks have contexts of their own; copies of one know by the claims
+# themselves when these have ended.
+computing: ContextVar[tuple[Any, ...]] = ContextVar("shmtable computations", default=())
+
+# Where executors' threads take their work from. Not imported here: a program that has none
+# has no such threads.
+_EXECUTORS = "concurrent.futures.thread"
+
+# These replace `time.sleep` by one that lets other greenlets run.
+_COOPERATIVE = {"gevent", "eventlet"}
+
+
+def cooperative_sleep() -> Callable[[float], None] | None:
+    """The sleep that lets other greenlets run, if `time.sleep` was replaced by one."""
+    module = getattr(time.sleep, "__module__", None) or ""
+    return time.sleep if module.partition(".")[0] in _COOPERATIVE else None
+
+
+def is_abandoned() -> bool:
+    """Whether this thread works for an asyncio task that cannot take the result any more.
+
+    So it is if the task was cancelled, or its loop has ended, or ends and waits for this thread.
+    """
+    worker = _frame_of_worker()
+    if worker is None:
+        return False
+    names = worker.f_locals
+    future, loop = _destination(names.get("work_item"))
+    if future is not None and future.cancelled():
+        return True
+    if loop is not None:
+        ending: bool = getattr(sys.modules[_EXECUTORS], "_shutdown", False)
+        if loop.is_closed() or (ending and not loop.is_running()):
+            return True
+    # A loop that ends waits for the threads of its default executor, which has this prefix.
+    if threading.current_thread().name.startswith("asyncio_"):
+        reference = names.get("executor_reference")
+        executor = reference() if callable(reference) else None
+        return executor is None or bool(getattr(executor, "_shutdown", False))
+    return False
+
+
+def _frame_of_worker() -> FrameType | None:
+    """Where this thread takes work from the queue of a `ThreadPoolExecutor`."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name == "_worker" and frame.f_globals.get("__name__") == _EXECUTORS:
+            return frame
+        frame = frame.f_back
+    return None
+
+
+def _destination(work_item: Any) -> tuple[Any, Any]:
+    """The asyncio future that gets the result, and its loop: `asyncio.wrap_future` links them.
+
+    They stand in no interface, only in the variables of its callback. Where they do not,
+    nothing is known.
+    """
+    for callback in getattr(getattr(work_item, "future", None), "_done_callbacks", ()):
+        code, cells = getattr(callback, "__code__", None), getattr(callback, "__closure__", None)
+        if code is None or cells is None or not callback.__module__.startswith("asyncio."):
+            continue
+        names = dict(zip(code.co_freevars, cells, strict=False))
+        try:
+            return names["destination"].cell_contents, names["dest_loop"].cell_contents
+        except (KeyError, ValueError):
+            continue
+    return None, None

@@ -1,0 +1,213 @@
+//! `get_or_compute`: one computation of a value, by one of all who want it.
+//!
+//! Who computes is told by a context variable, not by the thread: each thread, each
+//! greenlet and each asyncio task has a context of its own. It holds the claims of the
+//! computations that the running code is part of. A waiter shows them to the crate, which
+//! finds computations that wait for each other.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use shmtable::{Claim, Claimed, Error};
+
+use crate::errors::{self, OrRaise};
+use crate::handle::{Open, SharedDictBase};
+use crate::imports::{COMPUTING, IS_COROUTINE};
+use crate::waiting::{Deadline, LOOK, check_wanted, letting_greenlets_run};
+
+/// A claim in the context of the computation that has it. Contexts are copied, and so it
+/// may be found after its end.
+#[pyclass(frozen, module = "shmtable._native")]
+struct Computation {
+    table: String,
+    key: Vec<u8>,
+    /// Whoever waits while it computes borrows the claim for one look.
+    claim: Mutex<Option<Arc<Claim>>>,
+}
+
+impl Computation {
+    fn claim(&self) -> Option<Arc<Claim>> {
+        let claim = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
+        claim.clone()
+    }
+
+    fn end(&self) {
+        let claim = self
+            .claim
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(claim);
+    }
+}
+
+/// The computations that the running code is part of.
+struct Context<'py>(Vec<Bound<'py, Computation>>);
+
+impl<'py> Context<'py> {
+    fn now(py: Python<'py>) -> PyResult<Self> {
+        let all = COMPUTING.get(py)?.call_method0("get")?;
+        let all = all.cast::<PyTuple>()?.iter();
+        let all = all.filter_map(|of| of.cast_into::<Computation>().ok());
+        Ok(Self(all.filter(|of| of.get().claim().is_some()).collect()))
+    }
+
+    fn claims(&self) -> Vec<Arc<Claim>> {
+        let claims = self.0.iter().filter_map(|of| of.get().claim());
+        claims.collect()
+    }
+
+    /// Whether one of them computes this very key.
+    fn computes(&self, open: &Open, key: &[u8]) -> bool {
+        self.0.iter().any(|of| {
+            let of = of.get();
+            of.key == key && of.table == open.table.name()
+        })
+    }
+
+    /// Calls a function as part of one more computation.
+    fn call(
+        &self,
+        computation: &Bound<'py, Computation>,
+        function: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = computation.py();
+        let variable = COMPUTING.get(py)?;
+        let all = self.0.iter().chain([computation]);
+        let all = PyTuple::new(py, all.collect::<Vec<_>>())?;
+        variable.call_method1("set", (all,))?;
+        let called = function.call0();
+        let before = PyTuple::new(py, &self.0)?;
+        variable.call_method1("set", (before,))?;
+        called
+    }
+}
+
+/// Ends a computation's claim however the call ends.
+struct Ending<'a, 'py>(&'a Bound<'py, Computation>);
+
+impl Drop for Ending<'_, '_> {
+    fn drop(&mut self) {
+        self.0.get().end();
+    }
+}
+
+#[pymethods]
+impl SharedDictBase {
+    /// Returns the value of a key; if there is none, what a function returns, which is
+    /// stored. Of all processes, threads and greenlets that ask at the same time, one calls
+    /// its function, and the others wait. If the function raises, or its process dies,
+    /// another one takes its place.
+    ///
+    /// A value that somebody stores while the function runs stands, and is returned.
+    ///
+    /// The timeout, in seconds, is for waiting alone: if another one's computation takes
+    /// longer, that is a `ComputeTimeoutError`. Computations that wait for each other, or
+    /// for themselves, would never end: one of them gets a `DeadlockError`. A value that has
+    /// no room is returned with a `NotStoredWarning`, and computed again by the next caller.
+    ///
+    /// >>> d = SharedDict()
+    /// >>> d.get_or_compute('6 * 7', lambda: 6 * 7)
+    /// 42
+    /// >>> d.get_or_compute('6 * 7', lambda: 'not called')
+    /// 42
+    #[pyo3(signature = (key, function, timeout=None))]
+    fn get_or_compute<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        function: &Bound<'py, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let deadline = Deadline::after(py, timeout)?;
+        let open = self.open_long(py)?;
+        let encoded = open.key(key)?;
+        if let Some(value) = open.read(py, &encoded)? {
+            return Ok(value);
+        }
+        let context = Context::now(py)?;
+        let mut claimed = py
+            .detach(|| open.table.get_or_claim(&encoded))
+            .or_raise(py)?;
+        drop(open);
+        loop {
+            // A handle that was closed ends the wait.
+            let open = self.open_long(py)?;
+            let other = match claimed {
+                Claimed::Present(value) => return open.to_value(py, &encoded, &value),
+                Claimed::Mine(claim) => {
+                    return compute(py, &open, key, claim, &context, function);
+                }
+                Claimed::Others(other) => other,
+                other => {
+                    let message = format!("get_or_compute() met {other:?}");
+                    return Err(PyRuntimeError::new_err(message));
+                }
+            };
+            check_wanted(py)?;
+            let (slice, last) = deadline.slice(LOOK);
+            let held = context.claims();
+            let held: Vec<&Claim> = held.iter().map(|claim| &**claim).collect();
+            let waited = letting_greenlets_run(py, || other.wait_holding(slice, &held))?;
+            claimed = match waited {
+                Err(Error::Deadlock { .. }) if context.computes(&open, &encoded) => {
+                    return Err(errors::own_computation(key));
+                }
+                Ok(Claimed::Others(_)) if last => {
+                    return Err(errors::compute_timeout(key, deadline.seconds));
+                }
+                waited => waited.or_raise(py)?,
+            };
+        }
+    }
+}
+
+/// Computes the value of a claimed key, and stores it unless there is one by then.
+fn compute<'py>(
+    py: Python<'py>,
+    open: &Open,
+    key: &Bound<'py, PyAny>,
+    claim: Claim,
+    context: &Context<'py>,
+    function: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let encoded = claim.key().to_vec();
+    let computation = Computation {
+        table: open.table.name().to_owned(),
+        key: encoded.clone(),
+        claim: Mutex::new(Some(Arc::new(claim))),
+    };
+    let computation = Bound::new(py, computation)?;
+    let ending = Ending(&computation);
+    let value = context.call(&computation, function)?;
+    let new = open.value(&value).map_err(|error| {
+        match IS_COROUTINE
+            .get(py)
+            .and_then(|is| is.call1((&value,))?.extract())
+        {
+            Ok(true) => errors::coroutine(&value),
+            Ok(false) => error,
+            Err(error) => error,
+        }
+    })?;
+    let stored = open.write(py, new.len(), |table| {
+        table.compare_exchange(&encoded, None, Some(&new))
+    });
+    drop(ending);
+    match stored {
+        Ok(Err(Some(winner))) => open.to_value(py, &encoded, &winner),
+        Ok(_) => open.as_stored(py, &encoded, value, &new),
+        Err(error) if is_for_room(py, &error) => {
+            errors::warn_not_stored(key, &error)?;
+            open.as_stored(py, &encoded, value, &new)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a value could not be stored because it has no room.
+fn is_for_room(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PyMemoryError>(py) || errors::is_value_too_large(py, error)
+}
