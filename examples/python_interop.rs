@@ -113,7 +113,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Prints all entries, each on a line.
 fn show(table: &Mixed) -> Result<(), Box<dyn Error>> {
     let mut lines = Vec::new();
-    for entry in table.iter() {
+    for entry in table {
         let (key, value) = entry?;
         lines.push(format!("{key:?}: {value:?}"));
     }

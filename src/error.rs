@@ -1,19 +1,30 @@
 //! One variant for each decision a caller can make.
 
+mod kind;
+
 use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
 
 use crate::sys;
+use crate::typed::{BoxedError, codec_names};
 
 /// What every fallible call of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a call changed nothing.
+/// Everything that a call can fail with.
 ///
 /// Each message names the limit, what was asked for and the remedy. Unless a
 /// method says otherwise, a call that returns an error has not changed the
 /// table.
+///
+/// A message does not repeat what [`source`](std::error::Error::source) returns:
+/// the system's answer, or a codec's reason. Print the whole chain to see both,
+/// as `{:#}` of `anyhow` does. An `Error` converts to a [`std::io::Error`] of a
+/// kind that fits, so that `?` works where one is expected.
+///
+/// More variants, and more fields of those that have some, may come with any
+/// version.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -23,6 +34,7 @@ pub enum Error {
          created for {capacity} entries, which always fit, and holds {entries} (more fit only by \
          chance); remove entries, or create a table with a larger capacity"
     )]
+    #[non_exhaustive]
     TableFull {
         /// Entries the table was created for.
         capacity: usize,
@@ -45,6 +57,7 @@ pub enum Error {
             _ => "has no such row of chunks",
         }
     )]
+    #[non_exhaustive]
     ValueSpaceFull {
         /// Bytes the record needs, header and padding included.
         asked: usize,
@@ -65,6 +78,7 @@ pub enum Error {
          (on Linux: files in /dev/shm, its size limit, the container's memory limit){}",
         orphans_hold(*.orphans, *.orphaned)
     )]
+    #[non_exhaustive]
     SharedMemoryFull {
         /// Bytes that were asked for.
         asked: usize,
@@ -84,6 +98,7 @@ pub enum Error {
          this one with a smaller value_space",
         limit.map_or_else(|| "the machine's".to_owned(), |limit| format!("{limit} bytes"))
     )]
+    #[non_exhaustive]
     AddressSpaceFull {
         /// Length of the segment, in bytes.
         asked: usize,
@@ -124,6 +139,7 @@ pub enum Error {
 
     /// A key is longer than any table takes.
     #[error("the key is too large: {size} bytes, the limit is {limit}; store a digest of it")]
+    #[non_exhaustive]
     KeyTooLarge {
         /// Longest key, in bytes.
         limit: usize,
@@ -136,6 +152,7 @@ pub enum Error {
         "the value is too large: {size} bytes, the limit of this table is {limit}; \
          split it, or create a table with a larger value_space"
     )]
+    #[non_exhaustive]
     ValueTooLarge {
         /// Longest value with this key, in bytes.
         limit: usize,
@@ -148,6 +165,7 @@ pub enum Error {
         "{name:?} cannot name a table: {reason}; use 1 to {limit} bytes without '/' or NUL, \
          not beginning with '.'"
     )]
+    #[non_exhaustive]
     InvalidName {
         /// The name.
         name: String,
@@ -159,6 +177,7 @@ pub enum Error {
 
     /// There is no table of this name.
     #[error("there is no table named {name:?}{}", remedy_for_missing(name))]
+    #[non_exhaustive]
     NotFound {
         /// The name.
         name: String,
@@ -197,6 +216,7 @@ pub enum Error {
 
     /// There is a table of this name already.
     #[error("a table named {name:?} exists already; open it, unlink it, or use open_or_create")]
+    #[non_exhaustive]
     AlreadyExists {
         /// The name.
         name: String,
@@ -207,6 +227,7 @@ pub enum Error {
         "the segment {name:?} belongs to user {owner}, and user {user} does not trust it: \
          whoever planted it could change it under us; name the owner in Options::trust if that is meant"
     )]
+    #[non_exhaustive]
     WrongOwner {
         /// The name.
         name: String,
@@ -218,9 +239,10 @@ pub enum Error {
 
     /// The system refuses access to the segment.
     #[error(
-        "no permission to {action} the segment {name:?}: {source}; see Options::mode, and how \
-         /dev/shm is mounted; open_read_only asks for less"
+        "no permission to {action} the segment {name:?}; see Options::mode, and how /dev/shm is \
+         mounted; open_read_only asks for less"
     )]
+    #[non_exhaustive]
     PermissionDenied {
         /// The name.
         name: String,
@@ -235,6 +257,7 @@ pub enum Error {
         "the segment {name:?} is not a table this version can use: {what} is {found:#x}, \
          expected {expected:#x}; open it with the version that made it, or unlink it"
     )]
+    #[non_exhaustive]
     IncompatibleFormat {
         /// The name.
         name: String,
@@ -252,6 +275,7 @@ pub enum Error {
          `shmtable dump --salvage` does, past a damaged header too), unlink the table and create \
          it again"
     )]
+    #[non_exhaustive]
     Corrupted {
         /// What was found wrong.
         what: &'static str,
@@ -264,6 +288,7 @@ pub enum Error {
         "waited {timeout:?} for a lock held by participant {participant}, which is alive; \
          it may be stopped or very slow: try again, or raise Options::lock_timeout"
     )]
+    #[non_exhaustive]
     LockTimeout {
         /// How long was waited.
         timeout: Duration,
@@ -307,6 +332,7 @@ pub enum Error {
         "all {limit} participant slots are taken by living handles; close some, open read-only, \
          or create the table with more max_participants"
     )]
+    #[non_exhaustive]
     TooManyParticipants {
         /// The number of participant slots.
         limit: usize,
@@ -318,34 +344,50 @@ pub enum Error {
 
     /// A typed view of a table that was created for other types.
     #[error(
-        "the table was created with another codec: its id is {found:#x}, this view's is {expected:#x}; \
-         open it with the types it was created with"
+        "the table holds {}, this view is {}; open it with the types it was created with",
+        holdings(*found, None), holdings(*expected, *view)
     )]
+    #[non_exhaustive]
     CodecMismatch {
-        /// The id in the segment; 0 is plain bytes.
+        /// The id in the segment; 0 is plain bytes. See
+        /// [`codec_names`](crate::codec_names).
         found: u64,
         /// The id of the view.
         expected: u64,
+        /// The names of a [`TypedTable`](crate::TypedTable)'s two codecs; `None` if the
+        /// id was given by number.
+        view: Option<(&'static str, &'static str)>,
     },
 
-    /// `fetch_add` on a value that is not 8 bytes long.
-    #[error("not a counter: the value has {length} bytes, a counter has 8; remove it first")]
+    /// `fetch_add` on a value that has not the length of a counter.
+    #[error("not a counter: the value has {length} bytes, a counter has {size}; remove it first")]
+    #[non_exhaustive]
     NotACounter {
         /// Length of the value, in bytes.
         length: usize,
+        /// Length of a counter: 8, but for a [`TypedTable`](crate::TypedTable) of
+        /// shorter numbers.
+        size: usize,
     },
 
-    /// `fetch_add` past the limits of `i64`.
-    #[error("the counter would overflow: {value} plus {add} is no i64; the counter is unchanged")]
+    /// `fetch_add` or `fetch_sub` past the limits of the counter's type.
+    #[error(
+        "the counter would overflow: {value} + {add} does not fit {number}; the counter is unchanged"
+    )]
+    #[non_exhaustive]
     CounterOverflow {
         /// The counter's value.
-        value: i64,
-        /// What was to be added.
-        add: i64,
+        value: i128,
+        /// What was to be added; negative for what was to be subtracted.
+        add: i128,
+        /// The type of the counter: `i64`, unless it is one of a
+        /// [`TypedTable`](crate::TypedTable) of other numbers.
+        number: &'static str,
     },
 
     /// An option outside its range.
     #[error("the option {option} is {given}, allowed is {allowed}")]
+    #[non_exhaustive]
     InvalidOption {
         /// The option.
         option: &'static str,
@@ -356,24 +398,41 @@ pub enum Error {
     },
 
     /// A key or a value could not be encoded or decoded.
-    #[error("cannot {action} a {codec}: {reason}")]
+    #[error("cannot {action} a {codec}{}", entry_of(key.as_deref()))]
+    #[non_exhaustive]
     Codec {
         /// "encode" or "decode".
         action: &'static str,
         /// The codec's name.
-        codec: String,
-        /// Why not.
-        reason: String,
+        codec: &'static str,
+        /// The bytes of the key whose entry it is, if the key was there already: while
+        /// a key itself is encoded, it is not.
+        key: Option<Box<[u8]>>,
+        /// Why not, as the codec says it.
+        source: BoxedError,
     },
 
     /// Anything else the system answered.
-    #[error("cannot {action}: {source}")]
+    #[error("cannot {action}")]
+    #[non_exhaustive]
     System {
         /// What was tried.
         action: &'static str,
         /// The system's answer.
         source: io::Error,
     },
+}
+
+/// What a table of a codec id holds, in words.
+fn holdings(id: u64, names: Option<(&str, &str)>) -> String {
+    match names {
+        _ if id == 0 => "bytes".to_owned(),
+        Some((key, value)) => format!("({key}, {value})"),
+        None => codec_names(id).map_or_else(
+            || format!("entries of codecs that are not known here (id {id:#x})"),
+            |(key, value)| format!("({key}, {value})"),
+        ),
+    }
 }
 
 /// How much memory could be had by removing orphans.
@@ -397,6 +456,24 @@ fn remedy_for_missing(name: &str) -> &'static str {
         ": its creator closed it or ended; keep it open until all who need it have opened it"
     } else {
         "; create it, or use open_or_create"
+    }
+}
+
+/// Bytes of a key that a message shows.
+const SHOWN: usize = 40;
+
+/// The entry of a key, in words that follow what is in it.
+fn entry_of(key: Option<&[u8]>) -> String {
+    match key {
+        None => String::new(),
+        Some(key) if key.len() <= SHOWN => {
+            format!(" in the entry of the key \"{}\"", key.escape_ascii())
+        }
+        Some(key) => format!(
+            " in the entry of the key \"{}\"... ({} bytes)",
+            key[..SHOWN].escape_ascii(),
+            key.len()
+        ),
     }
 }
 

@@ -11,22 +11,25 @@ use crate::table::Table;
 /// An owned key and its value.
 pub(crate) type Entry = (Vec<u8>, Vec<u8>);
 
-/// Entries of a table; see [`Table::iter`].
+/// Entries of a table; see [`Table::iter`] and [`Table::scan_prefix`].
 ///
 /// Reads a bucket at a time, without a lock. Holds a clone of the handle.
 pub struct Iter {
     table: Table,
-    part: Part,
+    wanted: Wanted,
     bucket: usize,
     read: VecDeque<Entry>,
     failed: bool,
 }
 
 impl Iter {
-    pub(crate) fn new(table: &Table, part: Part) -> Self {
+    pub(crate) fn new(table: &Table, part: Part, prefix: &[u8]) -> Self {
         Self {
             table: table.clone(),
-            part,
+            wanted: Wanted {
+                part,
+                prefix: prefix.into(),
+            },
             bucket: 0,
             read: VecDeque::new(),
             failed: false,
@@ -36,7 +39,10 @@ impl Iter {
     fn fill(&mut self) -> Result<bool> {
         let buckets = self.table.segment().geometry.buckets;
         while self.read.is_empty() && self.bucket < buckets {
-            self.read = self.table.entries_of_bucket(self.bucket, self.part)?.into();
+            self.read = self
+                .table
+                .entries_of_bucket(self.bucket, &self.wanted)?
+                .into();
             self.bucket += 1;
         }
         Ok(!self.read.is_empty())
@@ -94,6 +100,20 @@ impl Iterator for Keys {
 
 impl FusedIterator for Keys {}
 
+/// Values of a table; see [`Table::values`].
+#[derive(Debug)]
+pub struct Values(pub(crate) Iter);
+
+impl Iterator for Values {
+    type Item = Result<Vec<u8>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.0.next()?.map(|(_, value)| value))
+    }
+}
+
+impl FusedIterator for Values {}
+
 /// What is copied of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -102,11 +122,37 @@ pub(crate) enum Part {
     Key,
 }
 
-/// Reads all entries of a bucket; `None` if one was unlinked meanwhile.
+/// Which entries an iterator passes on.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    part: Part,
+    /// What their keys begin with.
+    prefix: Box<[u8]>,
+}
+
+impl Wanted {
+    /// A copy of an entry, if it is wanted.
+    pub(crate) fn copy(&self, entry: &read::Entry<'_>) -> Result<Option<Entry>> {
+        if entry.lengths.key < self.prefix.len() {
+            return Ok(None);
+        }
+        let key = entry.key()?;
+        if !key.starts_with(&self.prefix) {
+            return Ok(None);
+        }
+        let value = match self.part {
+            Part::Whole => entry.value()?,
+            Part::Key => Vec::new(),
+        };
+        Ok(Some((key, value)))
+    }
+}
+
+/// Reads all entries of a bucket that are wanted; `None` if one was unlinked meanwhile.
 pub(crate) fn read_bucket(
     segment: &Segment,
     number: usize,
-    part: Part,
+    wanted: &Wanted,
 ) -> Result<Option<Vec<Entry>>> {
     let bucket = probe::bucket(segment, number);
     let tags = bucket.tags();
@@ -121,11 +167,7 @@ pub(crate) fn read_bucket(
         if !read::still(bucket, tags) {
             return Ok(None);
         }
-        let value = match part {
-            Part::Whole => entry.value()?,
-            Part::Key => Vec::new(),
-        };
-        entries.push((entry.key()?, value));
+        entries.extend(wanted.copy(&entry)?);
     }
     Ok(read::still(bucket, tags).then_some(entries))
 }

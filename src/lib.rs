@@ -188,7 +188,7 @@
 //! # fn main() -> shmtable::Result<()> {
 //! let small = Options::new().capacity(10).value_space(1000).create_anonymous()?;
 //! let error = small.insert(b"key", &[0; 2000]).unwrap_err();
-//! assert!(matches!(error, Error::ValueTooLarge { limit: 997, size: 2000 }));
+//! assert!(matches!(error, Error::ValueTooLarge { limit: 997, size: 2000, .. }));
 //! println!("{error}");
 //! # Ok(())
 //! # }
@@ -280,6 +280,7 @@ mod repair;
 #[cfg(not(loom))]
 mod salvage;
 mod segment;
+mod snapshot;
 mod stats;
 mod stripe;
 mod sync;
@@ -293,16 +294,20 @@ mod write;
 mod writer;
 
 pub use error::{Error, Result};
-pub use iter::{Iter, Keys};
+pub use iter::{Iter, Keys, Values};
 pub use options::{Options, Trust};
 pub use orphans::Orphan;
 #[cfg(not(loom))]
 pub use salvage::Salvage;
+pub use snapshot::{Snapshot, SnapshotIntoIter, SnapshotIter};
 pub use stats::Stats;
 pub use table::{Claim, Claimed, OtherClaim, Table};
 #[cfg(feature = "serde")]
 pub use typed::MessagePack;
-pub use typed::{BoxedError, Codec, TypedTable, codec_id};
+pub use typed::{
+    BoxedError, Codec, Number, TypedClaim, TypedClaimed, TypedIter, TypedKeys, TypedOtherClaim,
+    TypedSnapshot, TypedSnapshotIter, TypedTable, TypedValues, codec_id, codec_names,
+};
 pub use watching::{Attached, StripeStats};
 
 /// The programs of the README run as tests.

@@ -23,6 +23,7 @@ use crate::waiting::Waiting;
 /// users it trusts. Damage is an error and never a fault, but wrong values are
 /// wrong values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Trust {
     /// Only segments of this process's effective user. The default.
     #[default]
@@ -84,6 +85,8 @@ pub struct Options {
     trust: Trust,
     /// The first for what is created, any for what is opened.
     codecs: Vec<u64>,
+    /// The names of the first of them, if it was not given by number.
+    view: Option<(&'static str, &'static str)>,
     opens_any_codec: bool,
 }
 
@@ -110,6 +113,7 @@ impl Options {
             waiting: Waiting::default(),
             trust: Trust::default(),
             codecs: Vec::new(),
+            view: None,
             opens_any_codec: false,
         }
     }
@@ -283,7 +287,7 @@ impl Options {
     /// ```
     pub fn codec(mut self, id: u64) -> Self {
         self.opens_any_codec = false;
-        self.codecs(vec![id])
+        self.codecs(vec![id], None)
     }
 
     /// The codec id that a created table gets, as [`codec`](Self::codec), while an
@@ -302,13 +306,18 @@ impl Options {
     /// ```
     pub fn codec_if_created(mut self, id: u64) -> Self {
         self.opens_any_codec = true;
-        self.codecs(vec![id])
+        self.codecs(vec![id], None)
     }
 
     /// The codec that a created table gets, and behind it others that an opened
-    /// one may have as well.
-    pub(crate) fn codecs(mut self, ids: Vec<u64>) -> Self {
+    /// one may have as well; and what the first one is called.
+    pub(crate) fn codecs(
+        mut self,
+        ids: Vec<u64>,
+        view: Option<(&'static str, &'static str)>,
+    ) -> Self {
         self.codecs = ids;
+        self.view = view;
         self
     }
 

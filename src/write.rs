@@ -104,6 +104,7 @@ impl Current<'_> {
         if place.entry.lengths.value != WORD {
             return Err(Error::NotACounter {
                 length: place.entry.lengths.value,
+                size: WORD,
             });
         }
         let word = place.entry.value.first();

@@ -240,20 +240,15 @@ fn fetch_add_counts_and_refuses_to_overflow() {
         table.insert(b"n", &i64::MAX.to_le_bytes()).unwrap();
         assert!(matches!(
             table.fetch_add(b"n", 1),
-            Err(Error::CounterOverflow {
-                value: i64::MAX,
-                add: 1
-            })
+            Err(Error::CounterOverflow { value, add: 1, number: "i64", .. })
+                if value == i64::MAX.into()
         ));
         assert_eq!(get(table, b"n"), some(&i64::MAX.to_le_bytes()));
         assert_eq!(table.fetch_add(b"n", i64::MIN).unwrap(), i64::MAX);
         assert_eq!(table.fetch_add(b"n", 0).unwrap(), -1);
         assert!(matches!(
             table.fetch_add(b"n", i64::MIN),
-            Err(Error::CounterOverflow {
-                value: -1,
-                add: i64::MIN
-            })
+            Err(Error::CounterOverflow { value: -1, add, .. }) if add == i64::MIN.into()
         ));
         assert_eq!(table.fetch_add(b"n", i64::MAX).unwrap(), -1);
 
@@ -261,7 +256,7 @@ fn fetch_add_counts_and_refuses_to_overflow() {
             table.insert(b"no counter", value).unwrap();
             assert!(matches!(
                 table.fetch_add(b"no counter", 1),
-                Err(Error::NotACounter { length }) if length == value.len()
+                Err(Error::NotACounter { length, .. }) if length == value.len()
             ));
             assert_eq!(get(table, b"no counter"), some(value));
         }
@@ -314,11 +309,6 @@ fn update_inserts_changes_and_removes() {
 #[test]
 fn an_update_whose_closure_fails_changes_nothing() {
     on_each_shape(100, 1 << 16, |table| {
-        let refusal = || Error::Codec {
-            action: "decode",
-            codec: "nothing".into(),
-            reason: "it is a test".into(),
-        };
         table.insert(b"short", b"v").unwrap();
         table.insert(b"long", &bytes(1, 1000)).unwrap();
         let before = contents(table);
@@ -327,12 +317,9 @@ fn an_update_whose_closure_fails_changes_nothing() {
             let result = table.try_update(key, |old| {
                 calls += 1;
                 assert_eq!(old.map(<[u8]>::to_vec), before.get(key).cloned());
-                Err(refusal())
+                Err(Error::Interrupted)
             });
-            assert!(
-                matches!(&result, Err(Error::Codec { codec, .. }) if codec == "nothing"),
-                "{result:?}"
-            );
+            assert!(matches!(&result, Err(Error::Interrupted)), "{result:?}");
             assert_eq!(calls, 1);
         }
         assert_eq!(contents(table), before);
@@ -906,7 +893,7 @@ fn a_handle_takes_one_participant_slot_until_its_last_clone_is_gone() {
     let second = named.open();
     let clone = second.clone();
     let is_full =
-        |result: Result<Table>| matches!(result, Err(Error::TooManyParticipants { limit: 2 }));
+        |result: Result<Table>| matches!(result, Err(Error::TooManyParticipants { limit: 2, .. }));
     assert!(is_full(Table::open(&named.name)));
     // Readers need none.
     let readers: Vec<Table> = (0..5)

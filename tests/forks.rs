@@ -134,12 +134,12 @@ fn a_child_without_a_slot_reads_and_is_told() {
     forked(|| {
         matches!(
             named.insert(b"k", b"x"),
-            Err(Error::TooManyParticipants { limit: 1 })
+            Err(Error::TooManyParticipants { limit: 1, .. })
         ) && named.get(b"k").unwrap() == Some(b"v".to_vec())
             && named.iter().count() == 1
             && matches!(
                 named.remove(b"k"),
-                Err(Error::TooManyParticipants { limit: 1 })
+                Err(Error::TooManyParticipants { limit: 1, .. })
             )
     })
     .succeeds();

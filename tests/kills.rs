@@ -148,7 +148,7 @@ fn a_stopped_holder_is_never_robbed() {
             named.snapshot().err(),
         ] {
             assert!(
-                matches!(result, Some(Error::LockTimeout { timeout: told, participant: 1 })
+                matches!(result, Some(Error::LockTimeout { timeout: told, participant: 1, .. })
                     if told == timeout),
                 "{result:?}"
             );
@@ -541,7 +541,7 @@ fn killed_participants_free_their_slots() {
         let guests = [start(2 * round), start(2 * round + 1)];
         assert!(matches!(
             Table::open(&named.name),
-            Err(Error::TooManyParticipants { limit: 3 })
+            Err(Error::TooManyParticipants { limit: 3, .. })
         ));
         guests.into_iter().for_each(Child::kill);
         assert_eq!(named.stats().unwrap().participants, 1);

@@ -47,7 +47,7 @@ fn no_address_space(result: Result<Table>, segment: u64, limit: u64) {
         panic!("it was mapped");
     };
     assert!(
-        matches!(error, Error::AddressSpaceFull { asked, limit: Some(told) }
+        matches!(error, Error::AddressSpaceFull { asked, limit: Some(told), .. }
             if asked as u64 == segment && told == limit),
         "{error:?}, and not {segment} and {limit}"
     );

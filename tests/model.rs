@@ -248,7 +248,7 @@ impl Pair {
                 Some(result)
             }
             // Of what was offered, which is not stored where another value was expected.
-            Err(Error::ValueTooLarge { limit, size }) => {
+            Err(Error::ValueTooLarge { limit, size, .. }) => {
                 assert!(size > limit && key.len() + size > FITS, "{limit}, {size}");
                 self.refused += 1;
                 None

@@ -428,7 +428,7 @@ fn a_snapshot_is_one_moment() {
         for pair in 0..PAIRS {
             let step = |half| {
                 let number = 2 * pair + half;
-                version_of(number as u64, &snapshot[&key(number)[..]])
+                version_of(number as u64, snapshot.get(key(number)).unwrap())
             };
             let (first, second) = (step(0), step(1));
             assert!(

@@ -1,13 +1,15 @@
 //! The library's errors in the command's own words: they name its verbs and options.
 
 use std::borrow::Cow;
+use std::error::Error as _;
+use std::iter::successors;
 
 use shmtable::Error;
 
 use crate::codec::Codec;
 
 /// What the library calls something, and what the command calls it. Longer ones first.
-const WORDS: [(&str, &str); 25] = [
+const WORDS: [(&str, &str); 24] = [
     (
         "create it, or use open_or_create",
         "`shmtable ls` lists those that there are, `shmtable create` makes one",
@@ -45,12 +47,11 @@ const WORDS: [(&str, &str); 25] = [
         "open the table with Table::open to write to it",
         "it can only be read",
     ),
-    ("this view's is", "the command expects"),
     (
         "open it with the types it was created with",
         "`shmtable stat` tells its codec",
     ),
-    ("is no i64", "is beyond 64 bits"),
+    ("does not fit i64", "is beyond 64 bits"),
     ("remove it first", "remove it first with `shmtable del`"),
     ("Options::create_or_replace", "`--replace`"),
     ("Table::remove_orphans", "`shmtable gc`"),
@@ -75,7 +76,10 @@ pub(crate) fn in_command(error: &Error) -> String {
             Codec::of(*expected).name
         );
     }
-    translated(&error.to_string())
+    // The system's answer stands behind what failed.
+    let causes = successors(error.source(), |&cause| cause.source());
+    let whole = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+    translated(&whole)
 }
 
 /// A message of the library, whose names in quotes stay as they are.

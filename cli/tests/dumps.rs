@@ -41,7 +41,7 @@ fn samples() -> HashMap<Vec<u8>, Vec<u8>> {
 }
 
 fn contents(name: &str) -> HashMap<Vec<u8>, Vec<u8>> {
-    Table::open(name).unwrap().snapshot().unwrap()
+    Table::open(name).unwrap().snapshot().unwrap().into_map()
 }
 
 /// A file that goes when this is dropped.

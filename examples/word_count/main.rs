@@ -43,6 +43,7 @@ mod worker;
 
 use std::env;
 use std::error::Error;
+use std::iter::successors;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -64,7 +65,9 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("word_count: {error}");
+            let causes = successors(error.source(), |&cause| cause.source());
+            let whole = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+            eprintln!("word_count: {whole}");
             ExitCode::FAILURE
         }
     }

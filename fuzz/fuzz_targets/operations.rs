@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use shmtable::{Error, Result, Table};
+use shmtable::{Error, Result, Snapshot, Table};
 use shmtable_fuzz::{Segment, fill, key, mend, read_all, tolerate};
 
 static SEGMENT: LazyLock<Segment> = LazyLock::new(Segment::new);
@@ -206,7 +206,7 @@ impl Trial {
                 }
             }
             Operation::Snapshot => {
-                self.answer(table.snapshot(), Model::clone);
+                self.answer(table.snapshot().map(Snapshot::into_map), Model::clone);
             }
             Operation::Mend if self.damaged => mend(table),
             Operation::Mend => {

@@ -206,14 +206,24 @@ impl<'a, 'py> Expected<'a, 'py> {
 /// Adds under the lock; `None`, and nothing is changed, if the numbers are beyond
 /// what Rust code adds, or no numbers.
 fn add_plain(py: Python<'_>, open: &Open, key: &Buffer, n: Number) -> PyResult<Option<Number>> {
+    /// Why nothing was added.
+    enum Refused {
+        NotPlain,
+        Table(Error),
+    }
+    impl From<Error> for Refused {
+        fn from(error: Error) -> Self {
+            Self::Table(error)
+        }
+    }
+
     let mut sum = None;
-    let refuse = || Error::NotACounter { length: 0 };
     let added = open.table.try_update(key, |old| {
         let old = match old {
-            Some(old) => Number::read(old).ok_or_else(refuse)?,
+            Some(old) => Number::read(old).ok_or(Refused::NotPlain)?,
             None => Number::Integer(0),
         };
-        let new = old.plus(n).ok_or_else(refuse)?;
+        let new = old.plus(n).ok_or(Refused::NotPlain)?;
         sum = Some(new);
         let mut out = Buffer::new();
         new.write(&mut out);
@@ -221,8 +231,8 @@ fn add_plain(py: Python<'_>, open: &Open, key: &Buffer, n: Number) -> PyResult<O
     });
     match added {
         Ok(_) => Ok(sum),
-        Err(Error::NotACounter { .. }) => Ok(None),
-        Err(error) => Err(errors::raised(py, error)),
+        Err(Refused::NotPlain) => Ok(None),
+        Err(Refused::Table(error)) => Err(errors::raised(py, error)),
     }
 }
 

@@ -4,6 +4,7 @@
 //! builtin exception too, and only Python code can derive from two.
 
 use std::cell::Cell;
+use std::error::Error as _;
 use std::ffi::CString;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,7 +94,10 @@ pub(crate) fn raised(py: Python<'_>, error: Error) -> PyErr {
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
     const EFBIG: i32 = 27;
-    let message = in_python(error.to_string());
+    // An exception has no place for the system's answer but its message.
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    let whole = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+    let message = in_python(whole);
     let (name, number) = match error {
         Error::TableFull { .. } => ("TableFullError", None),
         Error::ValueSpaceFull { .. } => ("ValueSpaceFullError", None),
@@ -119,7 +123,9 @@ pub(crate) fn raised(py: Python<'_>, error: Error) -> PyErr {
         ),
         Error::ReadOnly => ("ReadOnlyError", Some(EACCES)),
         Error::IncompatibleFormat { .. } => ("IncompatibleFormatError", None),
-        Error::CodecMismatch { found, expected } => {
+        Error::CodecMismatch {
+            found, expected, ..
+        } => {
             return codec_mismatch(py, found, Some(expected));
         }
         Error::Corrupted { .. } => ("CorruptedError", None),

@@ -556,7 +556,7 @@ pub(crate) fn open_table(
 #[pyfunction]
 pub(crate) fn unlink_name(py: Python<'_>, name: &Bound<'_, PyString>) -> PyResult<()> {
     match Table::unlink(name_of(name)?) {
-        Err(Error::NotFound { name }) => Err(errors::nothing_to_unlink(py, &name)),
+        Err(Error::NotFound { name, .. }) => Err(errors::nothing_to_unlink(py, &name)),
         done => done.or_raise(py),
     }
 }

@@ -121,6 +121,7 @@ impl Options {
             return Err(Error::CodecMismatch {
                 found: segment.codec,
                 expected,
+                view: self.view,
             });
         }
         Ok(segment)

@@ -1,12 +1,11 @@
 //! Methods over many keys.
 
-use std::collections::HashMap;
-
 use super::Table;
 use crate::error::{Error, Result};
 use crate::index::locked;
 use crate::index::read;
-use crate::iter::{self, Entry, Iter, Keys, Part};
+use crate::iter::{self, Entry, Iter, Keys, Part, Values, Wanted};
+use crate::snapshot::Snapshot;
 use crate::sync;
 use crate::writer::Held;
 
@@ -56,7 +55,25 @@ impl Table {
     /// # }
     /// ```
     pub fn iter(&self) -> Iter {
-        Iter::new(self, Part::Whole)
+        Iter::new(self, Part::Whole, b"")
+    }
+
+    /// The entries whose keys begin with some bytes, in no order.
+    ///
+    /// As [`iter`](Self::iter), without copying the entries that are passed over: it
+    /// looks at every key of the table, because keys are not kept in an order.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert_many([("user:1", "ann"), ("user:2", "bob"), ("jobs", "7")])?;
+    /// let users = table.scan_prefix("user:").collect::<shmtable::Result<Vec<_>>>()?;
+    /// assert_eq!(users.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn scan_prefix(&self, prefix: impl AsRef<[u8]>) -> Iter {
+        Iter::new(self, Part::Whole, prefix.as_ref())
     }
 
     /// The keys of [`iter`](Self::iter), without reading the values.
@@ -70,7 +87,7 @@ impl Table {
     /// # }
     /// ```
     pub fn keys(&self) -> Keys {
-        Keys(Iter::new(self, Part::Key))
+        Keys(Iter::new(self, Part::Key, b""))
     }
 
     /// The values of [`iter`](Self::iter).
@@ -83,8 +100,8 @@ impl Table {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn values(&self) -> impl Iterator<Item = Result<Vec<u8>>> + '_ {
-        self.iter().map(|entry| entry.map(|(_, value)| value))
+    pub fn values(&self) -> Values {
+        Values(self.iter())
     }
 
     /// Calls a closure for each entry of [`iter`](Self::iter). No lock is held
@@ -145,6 +162,68 @@ impl Table {
                         return Err(Error::Reentrant);
                     }
                     if !kept {
+                        locked.remove(*place, hash);
+                        removed += 1;
+                    }
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Removes many keys; the number of keys that were there. Each is removed as if by
+    /// [`remove`](Self::remove), one after the other.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert_many([("a", "1"), ("b", "2")])?;
+    /// assert_eq!(table.remove_many(["a", "b", "c"])?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`remove`](Self::remove); the keys before the one that failed are gone.
+    pub fn remove_many<K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = K>) -> Result<usize> {
+        let mut removed = 0;
+        for key in keys {
+            removed += usize::from(self.remove(key)?);
+        }
+        Ok(removed)
+    }
+
+    /// Removes the entries whose keys begin with some bytes; the number removed.
+    ///
+    /// Looks at every key of the table, under its stripe's lock, which is let go of
+    /// after each bucket. So others go on, and what they insert meanwhile may stay.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert_many([("user:1", "ann"), ("user:2", "bob"), ("jobs", "7")])?;
+    /// assert_eq!(table.remove_prefix("user:")?, 2);
+    /// assert_eq!(table.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`]. A part of the entries may be gone.
+    pub fn remove_prefix(&self, prefix: impl AsRef<[u8]>) -> Result<usize> {
+        self.remove_prefix_of_bytes(prefix.as_ref())
+    }
+
+    fn remove_prefix_of_bytes(&self, prefix: &[u8]) -> Result<usize> {
+        let writer = self.writer()?;
+        let mut removed = 0;
+        for stripe in self.segment().stripes() {
+            for bucket in self.segment().buckets_of(stripe) {
+                let locked = writer.lock(stripe)?;
+                locked.for_each_in(bucket, |place| {
+                    let (key, hash) = locked.hash_of(place)?;
+                    if key.starts_with(prefix) {
                         locked.remove(*place, hash);
                         removed += 1;
                     }
@@ -219,17 +298,17 @@ impl Table {
     /// table.insert(b"k", b"1")?;
     /// let copy = table.snapshot()?;
     /// table.insert(b"k", b"2")?;
-    /// assert_eq!(copy[&b"k"[..]], b"1");
+    /// assert_eq!(copy.get("k"), Some(&b"1"[..]));
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// See [`Table`]; `ReadOnly` too, because it must lock.
-    pub fn snapshot(&self) -> Result<HashMap<Vec<u8>, Vec<u8>>> {
+    pub fn snapshot(&self) -> Result<Snapshot> {
         let writer = self.writer()?;
         let stripes = writer.lock_all()?;
-        let mut copy = HashMap::with_capacity(self.len().min(self.capacity()));
+        let mut copy = Snapshot::with_capacity(self.len().min(self.capacity()));
         for locked in &stripes {
             for bucket in locked.buckets() {
                 locked.for_each_in(bucket, |place| {
@@ -241,11 +320,11 @@ impl Table {
         Ok(copy)
     }
 
-    pub(crate) fn entries_of_bucket(&self, bucket: usize, part: Part) -> Result<Vec<Entry>> {
+    pub(crate) fn entries_of_bucket(&self, bucket: usize, wanted: &Wanted) -> Result<Vec<Entry>> {
         let stripe = bucket / self.segment().geometry.stripe_buckets;
         loop {
             for _ in 0..read::ATTEMPTS {
-                if let Some(entries) = iter::read_bucket(self.segment(), bucket, part)? {
+                if let Some(entries) = iter::read_bucket(self.segment(), bucket, wanted)? {
                     return Ok(entries);
                 }
                 sync::spin_hint();
@@ -253,11 +332,7 @@ impl Table {
             if let Some(locked) = self.lock_to_read(self.segment().stripe(stripe))? {
                 let mut entries = Vec::new();
                 locked.for_each_in(bucket, |place| {
-                    let value = match part {
-                        Part::Whole => place.entry.value()?,
-                        Part::Key => Vec::new(),
-                    };
-                    entries.push((place.entry.key()?, value));
+                    entries.extend(wanted.copy(&place.entry)?);
                     Ok(())
                 })?;
                 return Ok(entries);

@@ -455,7 +455,11 @@ impl Table {
         let (before, _) = writer.modify(key, hash, None, |current, _| {
             let value = current.counter()?;
             let Some(sum) = value.checked_add(add) else {
-                return Err(Error::CounterOverflow { value, add });
+                return Err(Error::CounterOverflow {
+                    value: value.into(),
+                    add: add.into(),
+                    number: "i64",
+                });
             };
             let sum = sum.to_le_bytes().to_vec();
             Ok((value, Change::Computed(sum)))

@@ -1,16 +1,17 @@
 //! Operations on many entries.
 
-use std::collections::HashMap;
-use std::hash::Hash;
+use std::borrow::Borrow;
 
 use super::TypedTable;
-use super::codec::{Codec, decode, decode_vec, encode};
+use super::codec::{Codec, decode, decode_vec, encode, encode_value};
+use super::iter::{TypedIter, TypedKeys, TypedValues};
+use super::snapshot::TypedSnapshot;
 use crate::Result;
 
 /// Many entries: each by itself is read or written atomically, but together
 /// they are not one moment of the table, except in [`snapshot`](Self::snapshot).
 impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
-    /// The values of `keys`, in their order.
+    /// The values of `keys`, owned or borrowed ones, in their order.
     ///
     /// Takes no lock. The searches overlap in memory, which makes it several
     /// times as fast as as many [`get`](Self::get)s in a large table; see
@@ -28,24 +29,64 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// assert_eq!(sizes.get_many(["a", "b"])?, [Some(10), None]);
     /// # Ok::<(), shmtable::Error>(())
     /// ```
-    pub fn get_many<'a>(
+    pub fn get_many<Q: Borrow<K::Item>>(
         &self,
-        keys: impl IntoIterator<Item = &'a K::Item>,
-    ) -> Result<Vec<Option<V::Owned>>>
-    where
-        K::Item: 'a,
-    {
-        let keys: Vec<_> = keys.into_iter().map(encode::<K>).collect::<Result<_>>()?;
+        keys: impl IntoIterator<Item = Q>,
+    ) -> Result<Vec<Option<V::Owned>>> {
+        let asked: Vec<Q> = keys.into_iter().collect();
+        let keys = encode_all::<K, Q>(&asked)?;
         let found = self.table.get_many(&keys)?;
-        found
-            .into_iter()
-            .map(|value| value.map(decode_vec::<V>).transpose())
-            .collect()
+        let decoded = |(key, value): (&K::Encoded<'_>, Option<Vec<u8>>)| {
+            value
+                .map(|value| decode_vec::<V>(key.as_ref(), value))
+                .transpose()
+        };
+        keys.iter().zip(found).map(decoded).collect()
     }
 
-    /// Stores entries one after the other, each as [`insert`](Self::insert)
-    /// does, and says how many keys were new. They are encoded one by one, not
-    /// collected; see [`Table::insert_many`](crate::Table::insert_many).
+    /// Shows the values of `keys` to `visit`, in their order. Saves collecting the
+    /// values of [`get_many`](Self::get_many), and an allocation for each where the
+    /// codec needs none; see
+    /// [`Table::get_many_with`](crate::Table::get_many_with).
+    ///
+    /// # Errors
+    /// As [`get_many`](Self::get_many); `visit` has seen the values before the one that
+    /// failed.
+    ///
+    /// ```
+    /// # use shmtable::{Options, TypedTable};
+    /// let sizes = TypedTable::<str, u64>::create_anonymous(Options::new().capacity(10))?;
+    /// sizes.insert("a", &10)?;
+    /// let mut total = 0;
+    /// sizes.get_many_with(["a", "b"], |size| total += size.unwrap_or(0))?;
+    /// assert_eq!(total, 10);
+    /// # Ok::<(), shmtable::Error>(())
+    /// ```
+    pub fn get_many_with<Q: Borrow<K::Item>>(
+        &self,
+        keys: impl IntoIterator<Item = Q>,
+        mut visit: impl FnMut(Option<V::Owned>),
+    ) -> Result<()> {
+        let asked: Vec<Q> = keys.into_iter().collect();
+        let keys = encode_all::<K, Q>(&asked)?;
+        let mut shown = keys.iter();
+        let mut refused = None;
+        self.table.get_many_with(&keys, |value| {
+            let key = shown.next().map_or(&b""[..], AsRef::as_ref);
+            if refused.is_none() {
+                match value.map(|value| decode::<V>(key, value)).transpose() {
+                    Ok(value) => visit(value),
+                    Err(error) => refused = Some(error),
+                }
+            }
+        })?;
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// Stores entries, owned or borrowed ones, one after the other, each as
+    /// [`insert`](Self::insert) does, and returns how many keys were new. They are
+    /// encoded one by one, not collected; see
+    /// [`Table::insert_many`](crate::Table::insert_many).
     ///
     /// # Errors
     /// [`Error::Codec`](crate::Error::Codec) if a key or a value cannot be encoded, and those of
@@ -54,30 +95,69 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// ```
     /// # use shmtable::{Options, TypedTable};
     /// let sizes = TypedTable::<str, u64>::create_anonymous(Options::new().capacity(10))?;
-    /// assert_eq!(sizes.insert_many([("a", &10), ("b", &20), ("a", &30)])?, 2);
+    /// assert_eq!(sizes.insert_many([("a", 10), ("b", 20), ("a", 30)])?, 2);
     /// assert_eq!(sizes.get("a")?, Some(30));
+    /// let counted = vec![("c".to_owned(), 1), ("d".to_owned(), 2)];
+    /// assert_eq!(sizes.insert_many(counted)?, 2);
     /// # Ok::<(), shmtable::Error>(())
     /// ```
-    pub fn insert_many<'k, 'v>(
-        &self,
-        entries: impl IntoIterator<Item = (&'k K::Item, &'v V::Item)>,
-    ) -> Result<usize>
+    pub fn insert_many<Q, W>(&self, entries: impl IntoIterator<Item = (Q, W)>) -> Result<usize>
     where
-        K::Item: 'k,
-        V::Item: 'v,
+        Q: Borrow<K::Item>,
+        W: Borrow<V::Item>,
     {
-        let mut refused = None;
-        let encoded = entries.into_iter().map_while(|(key, value)| {
-            match encode::<K>(key).and_then(|key| Ok((key, encode::<V>(value)?))) {
-                Ok(entry) => Some(entry),
-                Err(error) => {
-                    refused = Some(error);
-                    None
-                }
-            }
-        });
-        let new = self.table.insert_many(encoded)?;
-        refused.map_or(Ok(new), Err)
+        let mut new = 0;
+        for (key, value) in entries {
+            let key = encode::<K>(key.borrow())?;
+            let value = encode_value::<V>(key.as_ref(), value.borrow())?;
+            new += usize::from(self.table.insert(&key, &value)?);
+        }
+        Ok(new)
+    }
+
+    /// Removes keys, owned or borrowed ones, one after the other, each as
+    /// [`remove`](Self::remove) does, and returns how many were there.
+    ///
+    /// # Errors
+    /// [`Error::Codec`](crate::Error::Codec) if a key cannot be encoded, and those of
+    /// [`Table::remove_many`](crate::Table::remove_many). The keys before the one that
+    /// failed are gone.
+    ///
+    /// ```
+    /// # use shmtable::{Options, TypedTable};
+    /// let sizes = TypedTable::<str, u64>::create_anonymous(Options::new().capacity(10))?;
+    /// sizes.insert_many([("a", 10), ("b", 20)])?;
+    /// assert_eq!(sizes.remove_many(["a", "c"])?, 1);
+    /// # Ok::<(), shmtable::Error>(())
+    /// ```
+    pub fn remove_many<Q: Borrow<K::Item>>(
+        &self,
+        keys: impl IntoIterator<Item = Q>,
+    ) -> Result<usize> {
+        let mut removed = 0;
+        for key in keys {
+            removed += usize::from(self.remove(key.borrow())?);
+        }
+        Ok(removed)
+    }
+
+    /// Removes the entries whose keys' **encodings** begin with some bytes, and returns
+    /// how many were removed; see [`Table::remove_prefix`](crate::Table::remove_prefix).
+    /// Nothing is decoded. For keys that are `str` or `[u8]`, the encoding is the key
+    /// itself.
+    ///
+    /// # Errors
+    /// Those of `Table::remove_prefix`.
+    ///
+    /// ```
+    /// # use shmtable::{Options, TypedTable};
+    /// let sizes = TypedTable::<str, u64>::create_anonymous(Options::new().capacity(10))?;
+    /// sizes.insert_many([("logs/a", 10), ("logs/b", 20), ("data", 30)])?;
+    /// assert_eq!(sizes.remove_prefix("logs/")?, 2);
+    /// # Ok::<(), shmtable::Error>(())
+    /// ```
+    pub fn remove_prefix(&self, prefix: impl AsRef<[u8]>) -> Result<usize> {
+        self.table.remove_prefix(prefix)
     }
 
     /// The entries, in no order.
@@ -93,9 +173,9 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// ```
     /// # use shmtable::{Options, TypedTable};
     /// let sizes = TypedTable::<str, u64>::create_anonymous(Options::new().capacity(10))?;
-    /// sizes.insert_many([("a", &10), ("b", &20)])?;
+    /// sizes.insert_many([("a", 10), ("b", 20)])?;
     /// let mut largest = ("none".to_owned(), 0);
-    /// for entry in sizes.iter() {
+    /// for entry in &sizes {
     ///     let (name, size) = entry?;
     ///     if size > largest.1 {
     ///         largest = (name, size);
@@ -104,11 +184,30 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// assert_eq!(largest, ("b".to_owned(), 20));
     /// # Ok::<(), shmtable::Error>(())
     /// ```
-    pub fn iter(&self) -> impl Iterator<Item = Result<(K::Owned, V::Owned)>> {
-        self.table.iter().map(|entry| {
-            let (key, value) = entry?;
-            Ok((decode_vec::<K>(key)?, decode_vec::<V>(value)?))
-        })
+    pub fn iter(&self) -> TypedIter<K, V> {
+        TypedIter::new(self.table.iter())
+    }
+
+    /// The entries whose keys' **encodings** begin with some bytes, in no order; see
+    /// [`Table::scan_prefix`](crate::Table::scan_prefix). The others are not decoded.
+    /// For keys that are `str` or `[u8]`, the encoding is the key itself.
+    ///
+    /// # Errors
+    /// As [`iter`](Self::iter).
+    ///
+    /// ```
+    /// # use shmtable::{Options, TypedTable};
+    /// let sizes = TypedTable::<str, u64>::create_anonymous(Options::new().capacity(10))?;
+    /// sizes.insert_many([("logs/a", 10), ("logs/b", 20), ("data", 30)])?;
+    /// let mut total = 0;
+    /// for entry in sizes.scan_prefix("logs/") {
+    ///     total += entry?.1;
+    /// }
+    /// assert_eq!(total, 30);
+    /// # Ok::<(), shmtable::Error>(())
+    /// ```
+    pub fn scan_prefix(&self, prefix: impl AsRef<[u8]>) -> TypedIter<K, V> {
+        TypedIter::new(self.table.scan_prefix(prefix))
     }
 
     /// The keys, in no order, as [`iter`](Self::iter) gives them; values are
@@ -116,8 +215,8 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     ///
     /// # Errors
     /// As [`iter`](Self::iter).
-    pub fn keys(&self) -> impl Iterator<Item = Result<K::Owned>> {
-        self.table.keys().map(|key| decode_vec::<K>(key?))
+    pub fn keys(&self) -> TypedKeys<K> {
+        TypedKeys::new(self.table.keys())
     }
 
     /// The values, in no order, as [`iter`](Self::iter) gives them; keys are
@@ -129,12 +228,12 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// ```
     /// # use shmtable::{Options, TypedTable};
     /// let sizes = TypedTable::<str, u64>::create_anonymous(Options::new().capacity(10))?;
-    /// sizes.insert_many([("a", &10), ("b", &20)])?;
+    /// sizes.insert_many([("a", 10), ("b", 20)])?;
     /// assert_eq!(sizes.values().sum::<Result<u64, _>>()?, 30);
     /// # Ok::<(), shmtable::Error>(())
     /// ```
-    pub fn values(&self) -> impl Iterator<Item = Result<V::Owned>> {
-        self.table.values().map(|value| decode_vec::<V>(value?))
+    pub fn values(&self) -> TypedValues<V> {
+        TypedValues::new(self.table.iter())
     }
 
     /// Calls `visit` with each entry, as [`iter`](Self::iter) gives them. No
@@ -147,7 +246,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// ```
     /// # use shmtable::{Options, TypedTable};
     /// let sizes = TypedTable::<str, u64>::create_anonymous(Options::new().capacity(10))?;
-    /// sizes.insert_many([("a", &10), ("b", &20)])?;
+    /// sizes.insert_many([("a", 10), ("b", 20)])?;
     /// let mut total = 0;
     /// sizes.for_each(|_name, size| total += size)?;
     /// assert_eq!(total, 30);
@@ -183,7 +282,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// ```
     /// # use shmtable::{Options, TypedTable};
     /// let sizes = TypedTable::<str, u64>::create_anonymous(Options::new().capacity(10))?;
-    /// sizes.insert_many([("a", &10), ("b", &20)])?;
+    /// sizes.insert_many([("a", 10), ("b", 20)])?;
     /// assert_eq!(sizes.retain(|_name, size| size > 15)?, 1);
     /// assert_eq!(sizes.get_many(["a", "b"])?, [None, Some(20)]);
     /// # Ok::<(), shmtable::Error>(())
@@ -206,31 +305,31 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// A copy of all entries as they were at one point in time.
     ///
     /// What it locks and what it costs is what
-    /// [`Table::snapshot`](crate::Table::snapshot) does; the copy is decoded
-    /// afterwards, with no lock held.
+    /// [`Table::snapshot`](crate::Table::snapshot) does; the copy is decoded when it is
+    /// looked at, with no lock held.
     ///
     /// # Errors
-    /// [`Error::Codec`](crate::Error::Codec) if an entry cannot be decoded, and those of
-    /// `Table::snapshot`.
+    /// Those of `Table::snapshot`.
     ///
     /// ```
     /// # use shmtable::{Options, TypedTable};
     /// # use std::collections::HashMap;
     /// let sizes = TypedTable::<str, u64>::create_anonymous(Options::new().capacity(10))?;
     /// sizes.insert("a", &10)?;
-    /// assert_eq!(sizes.snapshot()?, HashMap::from([("a".to_owned(), 10)]));
+    /// let copy = sizes.snapshot()?;
+    /// sizes.insert("a", &20)?;
+    /// assert_eq!(copy.get("a")?, Some(10));
+    /// assert_eq!(copy.into_map()?, HashMap::from([("a".to_owned(), 10)]));
     /// # Ok::<(), shmtable::Error>(())
     /// ```
-    pub fn snapshot(&self) -> Result<HashMap<K::Owned, V::Owned>>
-    where
-        K::Owned: Eq + Hash,
-    {
-        self.table
-            .snapshot()?
-            .into_iter()
-            .map(|(key, value)| Ok((decode_vec::<K>(key)?, decode_vec::<V>(value)?)))
-            .collect()
+    pub fn snapshot(&self) -> Result<TypedSnapshot<K, V>> {
+        self.table.snapshot().map(TypedSnapshot::new)
     }
+}
+
+/// The encodings of all keys.
+fn encode_all<K: Codec + ?Sized, Q: Borrow<K::Item>>(keys: &[Q]) -> Result<Vec<K::Encoded<'_>>> {
+    keys.iter().map(|key| encode::<K>(key.borrow())).collect()
 }
 
 /// An entry that is only lent, decoded.
@@ -240,5 +339,5 @@ where
     K: Codec + ?Sized,
     V: Codec + ?Sized,
 {
-    Ok((decode::<K>(key)?, decode::<V>(value)?))
+    Ok((decode::<K>(key, key)?, decode::<V>(key, value)?))
 }

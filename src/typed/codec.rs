@@ -128,42 +128,85 @@ pub trait Codec {
 /// [`Codec::encode`], with the error that the table's callers see.
 #[inline]
 pub(super) fn encode<C: Codec + ?Sized>(item: &C::Item) -> Result<C::Encoded<'_>> {
-    let encoded = C::encode(item).map_err(|reason| refused::<C>("encode", &*reason))?;
-    check_length::<C>("encode", encoded.as_ref().len())?;
+    encode_at::<C>(None, item)
+}
+
+/// [`Codec::encode`] of a value; `key` is what its key was encoded to.
+#[inline]
+pub(super) fn encode_value<'v, C: Codec + ?Sized>(
+    key: &[u8],
+    value: &'v C::Item,
+) -> Result<C::Encoded<'v>> {
+    encode_at::<C>(Some(key), value)
+}
+
+#[inline]
+fn encode_at<'i, C: Codec + ?Sized>(
+    key: Option<&[u8]>,
+    item: &'i C::Item,
+) -> Result<C::Encoded<'i>> {
+    let encoded = C::encode(item).map_err(|reason| refused::<C>("encode", key, reason))?;
+    check_length::<C>("encode", key, encoded.as_ref().len())?;
     Ok(encoded)
 }
 
-/// [`Codec::decode`], with the error that the table's callers see.
+/// [`Codec::decode`] of something in the entry of `key`, with the error that the
+/// table's callers see.
 #[inline]
-pub(super) fn decode<C: Codec + ?Sized>(bytes: &[u8]) -> Result<C::Owned> {
-    check_length::<C>("decode", bytes.len())?;
-    C::decode(bytes).map_err(|reason| refused::<C>("decode", &*reason))
+pub(super) fn decode<C: Codec + ?Sized>(key: &[u8], bytes: &[u8]) -> Result<C::Owned> {
+    check_length::<C>("decode", Some(key), bytes.len())?;
+    C::decode(bytes).map_err(|reason| refused::<C>("decode", Some(key), reason))
 }
 
-/// [`Codec::decode_vec`], with the error that the table's callers see.
+/// [`Codec::decode_vec`] of something in the entry of `key`, with the error that the
+/// table's callers see.
 #[inline]
-pub(super) fn decode_vec<C: Codec + ?Sized>(bytes: Vec<u8>) -> Result<C::Owned> {
-    check_length::<C>("decode", bytes.len())?;
-    C::decode_vec(bytes).map_err(|reason| refused::<C>("decode", &*reason))
+pub(super) fn decode_vec<C: Codec + ?Sized>(key: &[u8], bytes: Vec<u8>) -> Result<C::Owned> {
+    check_length::<C>("decode", Some(key), bytes.len())?;
+    C::decode_vec(bytes).map_err(|reason| refused::<C>("decode", Some(key), reason))
+}
+
+/// [`decode_vec`] of a key. The codec may keep the bytes, and an error must name them
+/// still: so a short key is copied to the stack first, and a long one only lent.
+#[inline]
+pub(super) fn decode_key<C: Codec + ?Sized>(key: Vec<u8>) -> Result<C::Owned> {
+    const SHORT: usize = 64;
+    let mut copy = [0; SHORT];
+    match copy.get_mut(..key.len()) {
+        Some(copy) => {
+            copy.copy_from_slice(&key);
+            decode_vec::<C>(copy, key)
+        }
+        None => decode::<C>(&key, &key),
+    }
 }
 
 /// Holds an encoding of `found` bytes against [`Codec::LENGTH`].
 #[inline]
-pub(super) fn check_length<C: Codec + ?Sized>(action: &'static str, found: usize) -> Result<()> {
+pub(super) fn check_length<C: Codec + ?Sized>(
+    action: &'static str,
+    key: Option<&[u8]>,
+    found: usize,
+) -> Result<()> {
     match C::LENGTH {
         Some(length) if length != found => {
-            Err(refused::<C>(action, &*length_reason(found, length)))
+            Err(refused::<C>(action, key, length_reason(found, length)))
         }
         _ => Ok(()),
     }
 }
 
 #[cold]
-fn refused<C: Codec + ?Sized>(action: &'static str, reason: &dyn std::error::Error) -> Error {
+fn refused<C: Codec + ?Sized>(
+    action: &'static str,
+    key: Option<&[u8]>,
+    source: BoxedError,
+) -> Error {
     Error::Codec {
         action,
-        codec: C::NAME.to_owned(),
-        reason: reason.to_string(),
+        codec: C::NAME,
+        key: key.map(Box::from),
+        source,
     }
 }
 

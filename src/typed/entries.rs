@@ -4,8 +4,8 @@ use std::borrow::Borrow;
 use std::time::Duration;
 
 use super::TypedTable;
-use super::codec::{Codec, check_length, decode, decode_vec, encode};
-use crate::Result;
+use super::codec::{Codec, check_length, decode, decode_vec, encode, encode_value};
+use crate::{Error, Result};
 
 /// The longest value that is read into the stack.
 const STACK: usize = 64;
@@ -31,7 +31,8 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// ```
     #[inline]
     pub fn insert(&self, key: &K::Item, value: &V::Item) -> Result<bool> {
-        let (key, value) = (encode::<K>(key)?, encode::<V>(value)?);
+        let key = encode::<K>(key)?;
+        let value = encode_value::<V>(key.as_ref(), value)?;
         self.table.insert(key.as_ref(), value.as_ref())
     }
 
@@ -54,7 +55,8 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// ```
     #[inline]
     pub fn try_insert(&self, key: &K::Item, value: &V::Item) -> Result<bool> {
-        let (key, value) = (encode::<K>(key)?, encode::<V>(value)?);
+        let key = encode::<K>(key)?;
+        let value = encode_value::<V>(key.as_ref(), value)?;
         self.table.try_insert(key.as_ref(), value.as_ref())
     }
 
@@ -86,10 +88,10 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
                 let Some(found) = self.table.get_into_slice(key.as_ref(), value)? else {
                     return Ok(None);
                 };
-                check_length::<V>("decode", found)?;
-                decode::<V>(value).map(Some)
+                check_length::<V>("decode", Some(key.as_ref()), found)?;
+                decode::<V>(key.as_ref(), value).map(Some)
             }
-            _ => owned::<V>(self.table.get(key.as_ref())?),
+            _ => owned::<V>(key.as_ref(), self.table.get(&key)?),
         }
     }
 
@@ -141,7 +143,8 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// ```
     #[inline]
     pub fn take(&self, key: &K::Item) -> Result<Option<V::Owned>> {
-        owned::<V>(self.table.take(encode::<K>(key)?.as_ref())?)
+        let key = encode::<K>(key)?;
+        owned::<V>(key.as_ref(), self.table.take(&key)?)
     }
 
     /// Stores `value` under `key` and gives back the value it replaced; `None`
@@ -166,8 +169,9 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// ```
     #[inline]
     pub fn replace(&self, key: &K::Item, value: &V::Item) -> Result<Option<V::Owned>> {
-        let (key, value) = (encode::<K>(key)?, encode::<V>(value)?);
-        owned::<V>(self.table.replace(key.as_ref(), value.as_ref())?)
+        let key = encode::<K>(key)?;
+        let value = encode_value::<V>(key.as_ref(), value)?;
+        owned::<V>(key.as_ref(), self.table.replace(&key, &value)?)
     }
 
     /// Changes the entry of `key` in one step: `change` is given the value
@@ -206,10 +210,61 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         mut change: impl FnMut(Option<V::Owned>) -> Option<V::Owned>,
     ) -> Result<Option<V::Owned>> {
         let key = encode::<K>(key)?;
+        self.change(key.as_ref(), |old| Ok::<_, Error>(change(old)))
+    }
+
+    /// [`update`](Self::update) with a closure that may fail: then nothing has changed,
+    /// and its error is returned. It is of a type of your own, which the table's errors
+    /// can become; see [`Table::try_update`](crate::Table::try_update).
+    ///
+    /// # Errors
+    /// The closure's, and those of [`update`](Self::update).
+    ///
+    /// ```
+    /// # use shmtable::{Error, Options, TypedTable};
+    /// #[derive(Debug)]
+    /// enum WithdrawError {
+    ///     NotEnough,
+    ///     Table(Error),
+    /// }
+    ///
+    /// impl From<Error> for WithdrawError {
+    ///     fn from(error: Error) -> Self {
+    ///         Self::Table(error)
+    ///     }
+    /// }
+    ///
+    /// let coins = TypedTable::<str, u32>::create_anonymous(Options::new().capacity(10))?;
+    /// coins.insert("ann", &3)?;
+    /// let withdraw = |amount| {
+    ///     coins.try_update("ann", |has| {
+    ///         let left = has.unwrap_or(0).checked_sub(amount);
+    ///         left.map(Some).ok_or(WithdrawError::NotEnough)
+    ///     })
+    /// };
+    /// assert!(matches!(withdraw(2), Ok(Some(1))));
+    /// assert!(matches!(withdraw(2), Err(WithdrawError::NotEnough)));
+    /// assert_eq!(coins.get("ann")?, Some(1));
+    /// # Ok::<(), shmtable::Error>(())
+    /// ```
+    pub fn try_update<F, E>(&self, key: &K::Item, change: F) -> Result<Option<V::Owned>, E>
+    where
+        F: FnMut(Option<V::Owned>) -> Result<Option<V::Owned>, E>,
+        E: From<Error>,
+    {
+        self.change(encode::<K>(key)?.as_ref(), change)
+    }
+
+    fn change<E: From<Error>>(
+        &self,
+        key: &[u8],
+        mut change: impl FnMut(Option<V::Owned>) -> Result<Option<V::Owned>, E>,
+    ) -> Result<Option<V::Owned>, E> {
         let mut stored = None;
-        self.table.try_update(key.as_ref(), |old| {
-            stored = change(old.map(decode::<V>).transpose()?);
-            stored.as_ref().map(to_vec::<V>).transpose()
+        self.table.try_update(key, |old| {
+            stored = change(old.map(|old| decode::<V>(key, old)).transpose()?)?;
+            let encoded = stored.as_ref().map(|value| to_vec::<V>(key, value));
+            Ok::<_, E>(encoded.transpose()?)
         })?;
         Ok(stored)
     }
@@ -247,8 +302,9 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         new: Option<&V::Item>,
     ) -> Result<std::result::Result<(), Option<V::Owned>>> {
         let key = encode::<K>(key)?;
-        let expected = expected.map(encode::<V>).transpose()?;
-        let new = new.map(encode::<V>).transpose()?;
+        let encoded = |value| encode_value::<V>(key.as_ref(), value);
+        let expected = expected.map(encoded).transpose()?;
+        let new = new.map(encoded).transpose()?;
         let outcome = self.table.compare_exchange(
             key.as_ref(),
             expected.as_ref().map(AsRef::as_ref),
@@ -256,7 +312,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         )?;
         match outcome {
             Ok(()) => Ok(Ok(())),
-            Err(found) => owned::<V>(found).map(Err),
+            Err(found) => owned::<V>(key.as_ref(), found).map(Err),
         }
     }
 
@@ -283,7 +339,8 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// # Ok::<(), shmtable::Error>(())
     /// ```
     pub fn wait(&self, key: &K::Item, timeout: Duration) -> Result<Option<V::Owned>> {
-        owned::<V>(self.table.wait(encode::<K>(key)?.as_ref(), timeout)?)
+        let key = encode::<K>(key)?;
+        owned::<V>(key.as_ref(), self.table.wait(&key, timeout)?)
     }
 
     /// Waits until the entry of `key` is no longer `seen` (`None`: there is
@@ -313,51 +370,23 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         timeout: Duration,
     ) -> Result<Option<Option<V::Owned>>> {
         let key = encode::<K>(key)?;
-        let seen = seen.map(encode::<V>).transpose()?;
+        let encoded = |value| encode_value::<V>(key.as_ref(), value);
+        let seen = seen.map(encoded).transpose()?;
         self.table
-            .wait_change(key.as_ref(), seen.as_ref().map(AsRef::as_ref), timeout)?
-            .map(owned::<V>)
+            .wait_change(&key, seen.as_ref().map(AsRef::as_ref), timeout)?
+            .map(|value| owned::<V>(key.as_ref(), value))
             .transpose()
-    }
-}
-
-/// Counters.
-impl<K: Codec + ?Sized> TypedTable<K, i64> {
-    /// Adds to the counter of `key` and gives back what it was before; no
-    /// entry counts as 0.
-    ///
-    /// The lock that is taken, the cost and the guarantees are those of
-    /// [`Table::fetch_add`](crate::Table::fetch_add).
-    ///
-    /// # Errors
-    /// [`Error::Codec`](crate::Error::Codec) if `key` cannot be encoded,
-    /// [`Error::NotACounter`](crate::Error::NotACounter) if somebody stored
-    /// something else through the bytes,
-    /// [`Error::CounterOverflow`](crate::Error::CounterOverflow), and the
-    /// others of `Table::fetch_add`. The counter is unchanged then.
-    ///
-    /// ```
-    /// # use shmtable::{Options, TypedTable};
-    /// let hits = TypedTable::<str, i64>::create_anonymous(Options::new().capacity(10))?;
-    /// assert_eq!(hits.fetch_add("/", 1)?, 0);
-    /// assert_eq!(hits.fetch_add("/", 1)?, 1);
-    /// assert_eq!(hits.get("/")?, Some(2));
-    /// # Ok::<(), shmtable::Error>(())
-    /// ```
-    #[inline]
-    pub fn fetch_add(&self, key: &K::Item, add: i64) -> Result<i64> {
-        self.table.fetch_add(encode::<K>(key)?.as_ref(), add)
     }
 }
 
 /// A value that the table gave away, decoded.
 #[inline]
-fn owned<V: Codec + ?Sized>(value: Option<Vec<u8>>) -> Result<Option<V::Owned>> {
-    value.map(decode_vec::<V>).transpose()
+fn owned<V: Codec + ?Sized>(key: &[u8], value: Option<Vec<u8>>) -> Result<Option<V::Owned>> {
+    value.map(|value| decode_vec::<V>(key, value)).transpose()
 }
 
 /// The encoding of a value that was given back, in a buffer of its own.
 #[inline]
-fn to_vec<V: Codec + ?Sized>(value: &V::Owned) -> Result<Vec<u8>> {
-    Ok(encode::<V>(value.borrow())?.as_ref().to_vec())
+fn to_vec<V: Codec + ?Sized>(key: &[u8], value: &V::Owned) -> Result<Vec<u8>> {
+    Ok(encode_value::<V>(key, value.borrow())?.as_ref().to_vec())
 }

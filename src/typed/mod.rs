@@ -6,26 +6,40 @@
 //!
 //! - `codec`: the [`Codec`] trait, and the one place that makes
 //!   [`Error::Codec`] of a codec's refusal.
+//! - `names`: which codecs an id stands for.
 //! - `plain`: types that are their own codecs; `messagepack`: serde types.
-//! - `entries`: operations on one key; `bulk`: operations on many.
+//! - `entries`: operations on one key; `claiming`: on one whose value is computed;
+//!   `numbers`: on one that is a number; `bulk`:
+//!   operations on many, with `iter` and `snapshot`; `handle`: what has no codec to do.
 
 mod bulk;
+mod claiming;
 mod codec;
 mod entries;
+mod handle;
+mod iter;
 #[cfg(feature = "serde")]
 mod messagepack;
+mod names;
+mod numbers;
 mod plain;
+mod snapshot;
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{Error, Options, Result, Stats, Table};
+use crate::{Error, Options, Result, Table};
 
+pub use claiming::{TypedClaim, TypedClaimed, TypedOtherClaim};
 pub use codec::{BoxedError, Codec};
+pub use iter::{TypedIter, TypedKeys, TypedValues};
 #[cfg(feature = "serde")]
 pub use messagepack::MessagePack;
+pub use names::codec_names;
+pub use numbers::Number;
+pub use snapshot::{TypedSnapshot, TypedSnapshotIter};
 
 /// A [`Table`] whose keys and values are Rust values instead of bytes, by way of
 /// two [codecs](Codec).
@@ -80,7 +94,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// # Errors
     /// Those of [`Options::create`].
     pub fn create(options: Options, name: &str) -> Result<Self> {
-        Self::from_table(options.codecs(Self::codec_ids()).create(name)?)
+        Self::from_table(Self::options(options).create(name)?)
     }
 
     /// Opens the table `name`, or creates it, as [`Options::open_or_create`]
@@ -90,7 +104,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// Those of [`Options::open_or_create`], and [`Error::CodecMismatch`] if
     /// the table was there and was created with other types.
     pub fn open_or_create(options: Options, name: &str) -> Result<Self> {
-        Self::from_table(options.codecs(Self::codec_ids()).open_or_create(name)?)
+        Self::from_table(Self::options(options).open_or_create(name)?)
     }
 
     /// Creates the table `name` in place of the one of this name, if there is one, as
@@ -99,7 +113,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// # Errors
     /// Those of [`Options::create_or_replace`].
     pub fn create_or_replace(options: Options, name: &str) -> Result<Self> {
-        Self::from_table(options.codecs(Self::codec_ids()).create_or_replace(name)?)
+        Self::from_table(Self::options(options).create_or_replace(name)?)
     }
 
     /// Opens the table `name` for reading and writing, as [`Options::open`]
@@ -109,7 +123,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// Those of [`Options::open`], and [`Error::CodecMismatch`] if the table
     /// was created with other types.
     pub fn open(options: Options, name: &str) -> Result<Self> {
-        Self::from_table(options.codecs(Self::codec_ids()).open(name)?)
+        Self::from_table(Self::options(options).open(name)?)
     }
 
     /// Opens the table `name` for reading alone, as
@@ -120,7 +134,17 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// Those of [`Options::open_read_only`], and [`Error::CodecMismatch`] if
     /// the table was created with other types.
     pub fn open_read_only(options: Options, name: &str) -> Result<Self> {
-        Self::from_table(options.codecs(Self::codec_ids()).open_read_only(name)?)
+        Self::from_table(Self::options(options).open_read_only(name)?)
+    }
+
+    /// Opens the table `name` without counting as one of its users, as
+    /// [`Options::observe`] does. Operations that write answer [`Error::ReadOnly`].
+    ///
+    /// # Errors
+    /// Those of [`Options::observe`], and [`Error::CodecMismatch`] if the table was
+    /// created with other types.
+    pub fn observe(options: Options, name: &str) -> Result<Self> {
+        Self::from_table(Self::options(options).observe(name)?)
     }
 
     /// Creates a table with a generated name that is removed with its creator,
@@ -129,7 +153,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// # Errors
     /// Those of [`Options::create_anonymous`].
     pub fn create_anonymous(options: Options) -> Result<Self> {
-        Self::from_table(options.codecs(Self::codec_ids()).create_anonymous()?)
+        Self::from_table(Self::options(options).create_anonymous()?)
     }
 
     /// Views an open table by these types. Nothing is read but its codec id.
@@ -158,6 +182,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
             Err(Error::CodecMismatch {
                 found,
                 expected: Self::codec_id(),
+                view: Some((K::NAME, V::NAME)),
             })
         }
     }
@@ -188,6 +213,10 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         codec_id(K::NAME, V::NAME)
     }
 
+    fn options(options: Options) -> Options {
+        options.codecs(Self::codec_ids(), Some((K::NAME, V::NAME)))
+    }
+
     /// The id of what it creates, and those of what else it opens.
     fn codec_ids() -> Vec<u64> {
         let keys = || [K::NAME].into_iter().chain(K::ALSO_READS.iter().copied());
@@ -195,34 +224,6 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         keys()
             .flat_map(|key| values().map(move |value| codec_id(key, value)))
             .collect()
-    }
-
-    /// The number of entries, as [`Table::len`] counts them.
-    pub fn len(&self) -> usize {
-        self.table.len()
-    }
-
-    /// Whether the table holds no entry, by [`len`](Self::len).
-    pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
-    }
-
-    /// What fills the table and what it has been through, as [`Table::stats`]
-    /// says it.
-    ///
-    /// # Errors
-    /// Those of [`Table::stats`].
-    pub fn stats(&self) -> Result<Stats> {
-        self.table.stats()
-    }
-
-    /// Removes every entry, as [`Table::clear`] does, with its guarantees.
-    /// Nothing is decoded.
-    ///
-    /// # Errors
-    /// Those of [`Table::clear`].
-    pub fn clear(&self) -> Result<()> {
-        self.table.clear()
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 
 use rmpv::Value as Packed;
 use serde_json::json;
-use shmtable::{Error, Table};
+use shmtable::Table;
 
 use super::dumping::Interruptible;
 use super::reading::Shown;
@@ -200,31 +200,17 @@ pub(crate) fn add(mut context: Context, args: &args::Add) -> Result {
 
 /// Adds to a number that is not a counter of the table's own, as one step.
 fn add_by(table: &Table, key: &[u8], form: Form, amount: &Packed) -> Result<Packed> {
-    let mut sum = Err(Failure::NotANumber {
+    let mut sum = None;
+    table.try_update(key, |old| {
+        let before = old.map_or(serde_json::Value::from(0), |old| form.to_json(old));
+        let (bytes, value) = plus(table.name(), form, &before, amount)?;
+        sum = Some(value);
+        Ok::<_, Failure>(Some(bytes))
+    })?;
+    sum.ok_or_else(|| Failure::NotANumber {
         table: table.name().to_owned(),
         value: "absent".to_owned(),
-    });
-    let changed = table.try_update(key, |old| {
-        let before = old.map_or(serde_json::Value::from(0), |old| form.to_json(old));
-        let (bytes, result) = match plus(table.name(), form, &before, amount) {
-            Ok((bytes, value)) => (Some(bytes), Ok(value)),
-            Err(failure) => (None, Err(failure)),
-        };
-        sum = result;
-        match bytes {
-            Some(bytes) => Ok(Some(bytes)),
-            // Nothing is to change; which error it is, `sum` tells.
-            None => Err(Error::NotACounter {
-                length: old.map_or(0, <[u8]>::len),
-            }),
-        }
-    });
-    let value = match (changed, sum) {
-        (Ok(_), sum) => sum?,
-        (Err(Error::NotACounter { .. }), Err(failure)) => return Err(failure),
-        (Err(error), _) => return Err(error.into()),
-    };
-    Ok(value)
+    })
 }
 
 /// The sum as the table stores it, and as it is shown.

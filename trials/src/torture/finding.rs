@@ -75,7 +75,7 @@ impl From<shmtable::Error> for Finding {
     fn from(error: shmtable::Error) -> Self {
         match error {
             shmtable::Error::LockTimeout { .. } => Self::hung(error.to_string()),
-            error => Self::wrong(format!("an operation failed: {error}")),
+            error => Self::wrong(format!("an operation failed: {error}: {error:?}")),
         }
     }
 }

@@ -1,0 +1,87 @@
+//! Which codecs an id stands for.
+
+use super::codec_id;
+
+/// What codecs of this crate, and of its bindings to other languages, are called,
+/// but for arrays of bytes.
+const NAMES: [&str; 19] = [
+    "bytes",
+    "str",
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+    "u128",
+    "i8",
+    "i16",
+    "i32",
+    "i64",
+    "i128",
+    "f32",
+    "f64",
+    "bool",
+    "unit",
+    "messagepack",
+    "messagepack+pickle",
+    "json",
+];
+
+/// The longest arrays of bytes that are recognised.
+const LONGEST_ARRAY: usize = 64;
+
+/// The names of the key codec and the value codec that a
+/// [`codec_id`](crate::codec_id) stands for, if they are ones of this crate or of
+/// its Python package; arrays up to `bytes[64]`. An id is a hash: it is looked for
+/// among all pairs of names, which takes about a millisecond.
+///
+/// ```
+/// use shmtable::{codec_id, codec_names};
+///
+/// let names = codec_names(codec_id("str", "u64")).unwrap();
+/// assert_eq!(names, ("str".to_owned(), "u64".to_owned()));
+/// assert_eq!(codec_names(codec_id("example.pixel/1", "u64")), None);
+/// ```
+pub fn codec_names(id: u64) -> Option<(String, String)> {
+    let arrays = (0..=LONGEST_ARRAY).map(|length| format!("bytes[{length}]"));
+    let names: Vec<String> = NAMES.map(str::to_owned).into_iter().chain(arrays).collect();
+    let pair = |key: &String| {
+        let value = names.iter().find(|value| codec_id(key, value) == id)?;
+        Some((key.clone(), value.clone()))
+    };
+    names.iter().find_map(pair)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NAMES, codec_names};
+    use crate::{Codec, codec_id};
+
+    #[test]
+    fn every_codec_of_this_crate_is_recognised() {
+        fn recognised<C: Codec + ?Sized>() {
+            let names = codec_names(codec_id(C::NAME, "u8"));
+            assert_eq!(names, Some((C::NAME.to_owned(), "u8".to_owned())));
+            let names = codec_names(codec_id("u8", C::NAME));
+            assert_eq!(names, Some(("u8".to_owned(), C::NAME.to_owned())));
+        }
+        recognised::<[u8]>();
+        recognised::<[u8; 0]>();
+        recognised::<[u8; 32]>();
+        recognised::<str>();
+        recognised::<u128>();
+        recognised::<i8>();
+        recognised::<f32>();
+        recognised::<bool>();
+        recognised::<()>();
+        #[cfg(feature = "serde")]
+        recognised::<crate::MessagePack<()>>();
+    }
+
+    #[test]
+    fn plain_bytes_are_zero_and_what_is_unknown_has_no_names() {
+        let bytes = ("bytes".to_owned(), "bytes".to_owned());
+        assert_eq!(codec_names(0), Some(bytes));
+        assert_eq!(codec_names(codec_id("somebody's", "u8")), None);
+        assert_eq!(NAMES[0], <[u8] as Codec>::NAME);
+    }
+}
