@@ -467,7 +467,13 @@ fn the_header_is_as_documented() {
 #[test]
 fn a_segment_of_version_1_is_refused() {
     let name = common::Name::new();
-    drop(Options::new().capacity(10).create(&name).unwrap());
+    drop(
+        Options::new()
+            .capacity(10)
+            .value_space(1000)
+            .create(&name)
+            .unwrap(),
+    );
     let file = common::open_file(&name.path());
     let mut bytes = common::read_segment(&name);
     bytes[8..16].copy_from_slice(&1_u64.to_le_bytes());

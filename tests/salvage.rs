@@ -62,7 +62,10 @@ impl Whole {
             .stripes(2)
             .chunk_size(4096)
             .max_participants(3);
-        let usual = Options::new().capacity(10_000).max_participants(100);
+        let usual = Options::new()
+            .capacity(10_000)
+            .value_space(640_000)
+            .max_participants(100);
         let odd = Options::new()
             .capacity(777)
             .value_space(123_457)

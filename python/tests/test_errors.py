@@ -852,7 +852,7 @@ def test_writing_calls_that_write_nothing_work_read_only(there: ANYTHING, name: 
 
 def test_a_damaged_arena_is_noticed_by_every_operation_that_looks(new: NEW) -> None:
     there = {number: f"{number}, too long for a slot" for number in range(1000)}
-    d = new(there)
+    d = new(there, value_space=64_000, max_participants=8)
     arena = d.stats()["index_bytes"]
     with overwritten(d.name, arena, b"\xff" * (d.stats()["segment_bytes"] - arena)):
         for look in (
@@ -870,9 +870,10 @@ def test_a_damaged_arena_is_noticed_by_every_operation_that_looks(new: NEW) -> N
 
 def test_random_damage_is_an_exception_or_another_value(name: str) -> None:
     choose = random.Random(7)
-    with SharedDict({n: [n] * (n % 20) for n in range(100)}, name=name, capacity=200) as d:
+    there = {n: [n] * (n % 20) for n in range(100)}
+    with SharedDict(there, name=name, capacity=200, value_space=12_800, max_participants=8) as d:
         image = segment(name).read_bytes()
-    begin, end = 4096 + 64 * 128, len(image.rstrip(b"\0"))
+    begin, end = 4096 + 64 * 8, len(image.rstrip(b"\0"))
     for _ in range(150):
         damage = bytearray(image)
         for _ in range(choose.randint(1, 200)):

@@ -180,6 +180,11 @@ pub fn create(name: &Name, order: &Order<'_>) -> (End, Vec<String>) {
     end_of(start("creator", &[name], order, None))
 }
 
+/// Runs one that replaces a table; what it said too.
+pub fn replace(name: &Name, order: &Order<'_>) -> (End, Vec<String>) {
+    end_of(start("replacer", &[name], order, None))
+}
+
 pub fn creators_options() -> Options {
     let options = Options::new().capacity(50).stripes(1);
     options.chunk_size(crate::scenarios::CHUNK)
@@ -198,8 +203,13 @@ pub fn act(role: &Role) {
             apply(role, &open(), &repairers_steps(first_key), first_key);
         }
         "mender" => drop(open().repair().unwrap()),
-        "creator" => {
-            let table = creators_options().create(role.argument(0)).unwrap();
+        maker @ ("creator" | "replacer") => {
+            let (options, name) = (creators_options(), role.argument(0));
+            let made = match maker {
+                "creator" => options.create(name),
+                _ => options.create_or_replace(name),
+            };
+            let table = made.unwrap();
             role.tell("created");
             table.insert(&key_of(1), b"value").unwrap();
             role.tell("inserted");

@@ -2,8 +2,8 @@
 
 use shmtable::{Error, Table};
 
-use crate::children::{Order, create, passed};
-use crate::common::{Name, assert_sound, files_named};
+use crate::children::{Order, create, creators_options, passed, replace};
+use crate::common::{Name, Named, assert_sound, files_named};
 use crate::report::{Row, Victim};
 use crate::steps::key_of;
 
@@ -43,4 +43,57 @@ fn whole_or_nothing(name: &Name, said: &[String]) {
         }
         Err(error) => panic!("a half-made table: {error:?}"),
     }
+}
+
+/// A death while a table is replaced: the name is the old one's or the new one's, and
+/// what is left besides goes.
+pub fn replacement_row() -> Row {
+    let mut row = Row::new("replacement");
+    let points = row.case("no death", |row| {
+        row.note(passed(|order| replace(&old().name, order).0))
+    });
+    for (point, seen) in points.unwrap_or_default() {
+        for pass in 1..=seen {
+            let case = format!("{point}, pass {pass}");
+            row.case(&case, |row| {
+                let old = old();
+                let (end, said) = replace(&old.name, &Order::Die(&point, pass));
+                assert!(end.killed, "nobody died");
+                row.died(Victim::Worker, &point);
+                old_or_new(&old, &said);
+            });
+        }
+    }
+    row
+}
+
+fn old() -> Named {
+    let old = Named::create(&creators_options().capacity(60));
+    old.insert(&key_of(7), b"old").unwrap();
+    old
+}
+
+fn old_or_new(old: &Named, said: &[String]) {
+    let table = Table::open(&old.name).unwrap();
+    assert_sound(&table);
+    match table.capacity() {
+        60 => {
+            assert!(said.is_empty(), "replaced, and the old one again");
+            assert_eq!(table.get(&key_of(7)).unwrap().as_deref(), Some(&b"old"[..]));
+        }
+        _ => {
+            drop(table);
+            whole_or_nothing(&old.name, said);
+        }
+    }
+    // The old one goes on in any case.
+    old.insert(&key_of(8), b"on").unwrap();
+    assert_sound(old);
+    let unfinished = crate::common::unfinished;
+    crate::common::eventually("what was left is removed", || {
+        creators_options().create_or_replace(&old.name).unwrap();
+        unfinished() == 0
+    });
+    assert!(Table::open(&old.name).unwrap().is_empty());
+    assert_eq!(old.len(), 2);
 }

@@ -138,7 +138,8 @@ fn a_death_at_every_point() {
                     let row = match index.checked_sub(scenarios) {
                         None => of_scenario(index, extent),
                         Some(0) => creation::row(),
-                        Some(1) => damage::row(extent),
+                        Some(1) => creation::replacement_row(),
+                        Some(2) => damage::row(extent),
                         Some(_) => return,
                     };
                     // One line at a time; whole rows appear when they are done.

@@ -10,6 +10,7 @@ mod loom;
 mod neighbours;
 mod process;
 mod python;
+mod refused_calls;
 mod sanitize;
 mod test;
 mod trials;
@@ -69,6 +70,8 @@ Commands:
                    (Linux; as root, or where users may make namespaces)
   neighbours       the tests among other users, mounts and PID namespaces: what
                    `test` leaves out where it is not allowed fails here (Linux, as root)
+  refused-calls    tests where system calls for which there is another way are refused, as
+                   by a container's filter (Linux, with strace)
   portable         the tests of the crate on the back end for Windows and macOS, which
                    a cfg forces on Linux; crash points too
   windows          the tests of the crate for Windows, run under wine, crash points too
@@ -116,6 +119,7 @@ fn main() -> ExitCode {
         ["sanitize", name] => sanitize::Sanitizer::of(name).and_then(sanitize::run),
         ["full-tmpfs"] => full_tmpfs::run(),
         ["neighbours"] => neighbours::run(),
+        ["refused-calls"] => refused_calls::run(),
         ["portable"] => test::portable(),
         ["windows"] => windows::run(),
         [trial @ ("torture" | "linearizability"), ref options @ ..] => trials::run(trial, options),

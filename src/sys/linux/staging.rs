@@ -98,7 +98,7 @@ impl Staging {
                 return Ok(true);
             }
             self.temporary = Some(target);
-            process_crash_point!("replace: under a hidden name");
+            process_crash_point!("replace: half done");
         }
         let Some(temporary) = &self.temporary else {
             return Ok(false);

@@ -193,7 +193,7 @@ impl Directory {
             }
             match os::exchange(&from, &to) {
                 Ok(()) => {
-                    process_crash_point!("replace: exchanged");
+                    process_crash_point!("replace: half done");
                     self.put_away(record.id);
                     return Ok(());
                 }
@@ -201,7 +201,10 @@ impl Directory {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                     match self.find(&record.name) {
-                        Ok(old) => self.take_away(&record.name, &old)?,
+                        Ok(old) => {
+                            self.take_away(&record.name, &old)?;
+                            process_crash_point!("replace: half done");
+                        }
                         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                         Err(error) => return Err(error),
                     }

@@ -1,0 +1,47 @@
+//! `cargo xtask refused-calls`: what the table does where a filter of system calls (a
+//! container's, a sandbox's, an old kernel's) refuses those for which there is another way.
+//!
+//! `strace` answers in the kernel's place, for the test programs alone.
+
+use std::process::Command;
+
+use crate::Result;
+use crate::process::{cargo, output, run as run_command};
+
+const TESTS: &str = "test --package shmtable --all-features --test claims --test replacing \
+                     --test sizes";
+
+/// Calls, and what they fail with.
+const REFUSALS: [(&str, &str); 6] = [
+    ("madvise", "EPERM"),
+    ("madvise", "ENOSYS"),
+    ("madvise", "EOPNOTSUPP"),
+    // An unnamed file that is given no name.
+    ("linkat", "EPERM"),
+    ("linkat", "EACCES"),
+    // How much room there is: nobody needs to know.
+    ("fstatfs", "ENOSYS"),
+];
+
+pub(crate) fn run() -> Result {
+    if !cfg!(target_os = "linux") {
+        return Err("refused-calls needs Linux: its system calls".into());
+    }
+    output(Command::new("strace").arg("-V")).map_err(|refusal| {
+        format!("refused-calls needs the program `strace`, which Debian has; {refusal}")
+    })?;
+    run_command(&mut cargo(&format!("{TESTS} --no-run")))?;
+    for (call, error) in REFUSALS {
+        let strace = format!(
+            "'strace', '-f', '-qq', '--seccomp-bpf', '-o', '/dev/null', \
+             '-e', 'trace={call}', '-e', 'inject={call}:error={error}'"
+        );
+        let runner = format!("target.'cfg(all())'.runner = [{strace}]");
+        run_command(
+            cargo("--config")
+                .arg(runner)
+                .args(TESTS.split_ascii_whitespace()),
+        )?;
+    }
+    Ok(())
+}
