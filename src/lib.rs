@@ -40,8 +40,12 @@
 //! [`Table::get`], [`get_into`](Table::get_into) (into a buffer of yours) and
 //! [`contains_key`](Table::contains_key) are one lock-free look-up each.
 //! [`get_many`](Table::get_many) has many under way at once. [`iter`](Table::iter)
-//! goes through everything while others write; [`snapshot`](Table::snapshot) stops
+//! goes through everything while others write, and [`scan_prefix`](Table::scan_prefix)
+//! through the keys that begin with some bytes; [`snapshot`](Table::snapshot) stops
 //! the writers and copies one moment of the table.
+//!
+//! Keys and values are whatever can be seen as bytes: `"text"`, `b"bytes"`, a `String`, a
+//! `Vec<u8>`, an array.
 //!
 //! ```
 //! # fn main() -> shmtable::Result<()> {
@@ -157,8 +161,8 @@
 //!
 //! [`TypedTable`] puts codecs above the bytes: strings, numbers, arrays, your own
 //! types by a few lines of [`Codec`], and with the feature `serde` any serde type,
-//! as `MessagePack<T>`. Opening a table by other types than it was created with is
-//! an error.
+//! as `MessagePack<T>`. It has every operation of [`Table`], and counts by numbers of
+//! any width. Opening a table by other types than it was created with is an error.
 //!
 //! ```
 //! use shmtable::{Error, Options, TypedTable};
@@ -180,7 +184,10 @@
 //! A table never grows: its capacity and its value space are fixed when it is
 //! created. Running out of anything is one of the variants of [`Error`], which tells
 //! the limit, what was asked for and the remedy. A call for one key that returns an
-//! error has changed nothing.
+//! error has changed nothing. Closures that may fail
+//! ([`try_update`](Table::try_update),
+//! [`get_or_try_insert_with`](Table::get_or_try_insert_with)) return an error of your own,
+//! and an `Error` becomes a [`std::io::Error`] by `?`.
 //!
 //! ```
 //! use shmtable::{Error, Options};

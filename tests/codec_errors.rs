@@ -79,6 +79,7 @@ fn every_read_names_the_key() {
     assert_eq!(refused(table.update("bad", |old| old)), expected);
     assert_eq!(refused(table.compare_exchange("bad", None, None)), expected);
     assert_eq!(refused(table.get_or_claim("bad")), expected);
+    assert_eq!(refused(table.remove_if("bad", |_| true)), expected);
     assert_eq!(refused(table.get_or_insert_with("bad", || 4)), expected);
     assert_eq!(refused(table.for_each(|_, _| ())), expected);
     assert_eq!(refused(table.retain(|_, _| true)), expected);

@@ -53,7 +53,7 @@ const WORDS: [(&str, &str); 24] = [
     ),
     ("does not fit i64", "is beyond 64 bits"),
     ("remove it first", "remove it first with `shmtable del`"),
-    ("Options::create_or_replace", "`--replace`"),
+    ("create_or_replace", "`--replace`"),
     ("Table::remove_orphans", "`shmtable gc`"),
     ("Table::orphans", "`shmtable gc --dry-run`"),
     ("the option value_space", "the option --value-space"),

@@ -121,6 +121,43 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.remove(encode::<K>(key)?.as_ref())
     }
 
+    /// Removes `key` if `condition` says so of its value, in one step, and returns whether
+    /// it did. For an absent key `condition` isn't called.
+    ///
+    /// `condition` and the decoding before it run under the lock that
+    /// [`Table::remove_if`](crate::Table::remove_if) takes: keep it short.
+    ///
+    /// # Errors
+    /// [`Error::Codec`](crate::Error::Codec) if `key` cannot be encoded or the value
+    /// cannot be decoded, and those of `Table::remove_if`. The table is unchanged then.
+    ///
+    /// ```
+    /// # use shmtable::{Options, TypedTable};
+    /// let visits = TypedTable::<str, u32>::create_anonymous(Options::new().capacity(10))?;
+    /// visits.insert("/", &3)?;
+    /// assert!(!visits.remove_if("/", |count| count == 0)?);
+    /// assert!(visits.remove_if("/", |count| count == 3)?);
+    /// # Ok::<(), shmtable::Error>(())
+    /// ```
+    pub fn remove_if(
+        &self,
+        key: &K::Item,
+        mut condition: impl FnMut(V::Owned) -> bool,
+    ) -> Result<bool> {
+        let key = encode::<K>(key)?;
+        let mut refused = None;
+        let removed =
+            self.table
+                .remove_if(&key, |value| match decode::<V>(key.as_ref(), value) {
+                    Ok(value) => condition(value),
+                    Err(error) => {
+                        refused = Some(error);
+                        false
+                    }
+                })?;
+        refused.map_or(Ok(removed), Err)
+    }
+
     /// Removes `key` and gives back its value: of all callers in all processes
     /// exactly one gets it.
     ///

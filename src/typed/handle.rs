@@ -130,6 +130,15 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.check()
     }
 
+    /// The part of [`check`](Self::check) that stops writers for a stripe at most; see
+    /// [`Table::check_stripes`](crate::Table::check_stripes).
+    ///
+    /// # Errors
+    /// Those of [`Table::check_stripes`](crate::Table::check_stripes).
+    pub fn check_stripes(&self) -> Result<Vec<String>> {
+        self.table.check_stripes()
+    }
+
     /// Repairs a damaged table, and returns what was done. Values are not decoded. It
     /// locks what [`Table::repair`](crate::Table::repair) locks.
     ///
