@@ -18,7 +18,7 @@
 use std::sync::atomic::Ordering;
 
 use loom::thread;
-use loom_tests::{at_each_crash_point, check, get, insert, number, value};
+use loom_tests::{at_each_crash_point, check, get, number, value};
 use shmtable::model::{Segment, run_until_death};
 use shmtable::{Claimed, Table};
 
