@@ -219,6 +219,8 @@ mod tests {
             "text".into(),
             Packed::Binary(vec![0, 255]),
             Packed::Ext(PICKLE, vec![1, 2]),
+            // As Python writes the keys of datetimes.
+            Packed::Ext(-1, vec![0; 8]),
             Packed::Array(vec![1.into(), "a".into()]),
             Packed::Map(vec![("a".into(), 1.into())]),
             Packed::Map(vec![(1.into(), 1.into())]),

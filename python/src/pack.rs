@@ -95,9 +95,9 @@ fn length(py: Python<'_>, role: Role, length: usize) -> PyResult<u32> {
     u32::try_from(length).map_err(|_| errors::too_long(py, role, length))
 }
 
-/// Appends a part of a given length, whose head is written.
+/// Appends a part, for which the process may have no memory.
 #[inline]
-fn append(py: Python<'_>, out: &mut Buffer, part: &[u8]) -> PyResult<()> {
+pub(crate) fn append(py: Python<'_>, out: &mut Buffer, part: &[u8]) -> PyResult<()> {
     if part.len() >= LARGE && out.try_reserve(part.len()).is_err() {
         return Err(errors::no_memory(py, part.len()));
     }

@@ -39,10 +39,10 @@ pub(crate) fn encode(codec: Codec, pickles: bool, value: &Bound<'_, PyAny>) -> P
         Codec::Json => {
             let text = TO_JSON.get(value.py())?.call1((value,));
             let text = text.map_err(|error| wrapped(value, "JSON", error))?;
-            out.extend_from_slice(text.cast::<PyBytes>()?.as_bytes());
+            pack::append(value.py(), &mut out, text.cast::<PyBytes>()?.as_bytes())?;
         }
         Codec::Raw => match value.cast::<PyBytes>() {
-            Ok(bytes) => out.extend_from_slice(bytes.as_bytes()),
+            Ok(bytes) => pack::append(value.py(), &mut out, bytes.as_bytes())?,
             Err(_) => {
                 return Err(unspeakable(
                     value,

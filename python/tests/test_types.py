@@ -19,6 +19,7 @@ import multiprocessing
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, MutableMapping, ValuesView
 from typing import Any, Literal
 
+import numpy
 import shmtable
 import shmtable._missing
 from shmtable import MISSING, Error, SharedDict
@@ -73,6 +74,7 @@ assert_type(d == {}, bool)
 
 assert_type(d.add("a"), int)
 assert_type(d.add("a", 2), int)
+assert_type(d.add("a", numpy.int64(2)), int)
 floats = SharedDict[str, float]()
 assert_type(floats.add("a", 0.5), float)
 anything = SharedDict[str, Any]()
@@ -119,7 +121,8 @@ assert_type(d.scan("a"), Iterator[tuple[str, int]])
 assert_type(d.remove_prefix(("a", 1)), int)
 assert_type(d.check(), list[str])
 assert_type(d.repair(), list[str])
-assert_type(d.stats(), dict[str, int])
+assert_type(d.stats(), shmtable.Stats)
+assert_type(d.stats()["entries"], int)
 assert_type(d.name, str)
 assert_type(d.capacity, int)
 assert_type(d.closed, bool)

@@ -19,15 +19,17 @@ const WITH_PICKLES: &str = "messagepack+pickle";
 /// Encoding and decoding allocate. The codec's name is `messagepack` whatever
 /// `T` is: a table does not know its `T`, and a value that does not fit is an
 /// [`Error::Codec`](crate::Error::Codec) when it is read. So is one with bytes
-/// left over at its end, one that is nested more than 128 deep, and one with a string
-/// or bytes of 4 GiB or more; none of them is ever written.
+/// left over at its end, and one that is nested more than 128 deep; neither is
+/// ever written. A string or bytes of 4 GiB or more are an `Error::Codec` when
+/// they would be written.
 ///
 /// # Together with Python
 ///
 /// A table that Python's `SharedDict` created, with its default codec or with
 /// `codec="msgpack"`, is opened by a view of `MessagePack` keys and values, and
-/// the other way round. What Python had to pickle is an error here. Python finds
-/// a float key without a fraction as the integer: use integers for such keys.
+/// the other way round. What Python had to pickle is an error here, and so are its
+/// keys that `MessagePack` has no type for, such as dates. Python finds a float key
+/// without a fraction as the integer: use integers for such keys.
 ///
 /// The format writes `None` and `()` alike, as nil: what was put in as
 /// `Some(None)` or `Some(())` comes back as `None`.
