@@ -194,18 +194,31 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         cls,
         name: str,
         *,
+        replace: bool = False,
         capacity: int | None = None,
         value_space: int | None = None,
         mode: int | None = None,
         chunk_size: int | None = None,
         max_participants: int | None = None,
         lock_timeout: float | None = None,
+        trust: _Trust | None = None,
         codec: _Codec | None = None,
         allow_pickle: bool | None = None,
     ) -> Self:
         """Creates the table `name`; if there is one, that is a `FileExistsError`.
 
-        The options are those of `SharedDict`.
+        With `replace=True` the new table takes the place of the one of this name, if
+        there is one, in one step: whoever opens the name gets the one or the other.
+        Handles of the old table go on using it, among themselves. A table of a user whom
+        `trust` does not name is not replaced. The other options are those of
+        `SharedDict`.
+
+        >>> with SharedDict.create('docs-fresh', capacity=100) as old:
+        ...     old['a'] = 1
+        >>> with SharedDict.create('docs-fresh', capacity=5000, replace=True) as new:
+        ...     new.copy(), new.capacity
+        ({}, 5000)
+        >>> SharedDict.unlink('docs-fresh')
         """
         settings = _Settings(
             capacity,
@@ -214,11 +227,11 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
             chunk_size,
             max_participants,
             lock_timeout,
-            None,
+            trust,
             codec,
             allow_pickle,
         )
-        return cls.__new__(cls)._start("create", name, settings)
+        return cls.__new__(cls)._start("create_or_replace" if replace else "create", name, settings)
 
     @classmethod
     def open(

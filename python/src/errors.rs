@@ -73,7 +73,7 @@ fn in_python(mut message: String) -> String {
         ),
         (
             "unlink it, or use open_or_create",
-            "unlink it, or choose another name",
+            "unlink it, or create it with replace=True",
         ),
     ];
     for (rust, python) in NAMES {

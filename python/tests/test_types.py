@@ -31,6 +31,7 @@ assert_type(SharedDict({"a": 1}), SharedDict[str, int])
 assert_type(SharedDict([("a", 1)], name="n", capacity=10), SharedDict[str, int])
 opened: SharedDict[str, int] = SharedDict(name="n", codec="json", trust=[1], mode=0o600)
 assert_type(SharedDict[str, int].create("n", codec="raw"), SharedDict[str, int])
+assert_type(SharedDict[str, int].create("n", replace=True, trust=[1]), SharedDict[str, int])
 assert_type(SharedDict[str, int].open("n", read_only=True, trust="anyone"), SharedDict[str, int])
 with d as same:
     assert_type(same, SharedDict[str, int])
