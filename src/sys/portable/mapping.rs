@@ -189,17 +189,19 @@ impl Mapping {
     /// Copies bytes of the segment; beyond its end they are zero.
     #[allow(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
     pub(crate) fn copy_bytes(&self, at: usize, out: &mut [u8]) -> io::Result<()> {
-        let skipped = at % size_of::<u64>();
-        let words = self.words().get(at / size_of::<u64>()..);
-        let bytes = words
-            .unwrap_or_default()
-            .iter()
-            .flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes());
-        for (to, from) in out
-            .iter_mut()
-            .zip(bytes.skip(skipped).chain(std::iter::repeat(0)))
-        {
-            *to = from;
+        const WORD: usize = size_of::<u64>();
+        let words = self.words().get(at / WORD..).unwrap_or_default();
+        let mut words = words.iter().map(|word| word.load(Ordering::Relaxed));
+        // From the middle of a word on, up to the middle of one.
+        let (first, rest) = out.split_at_mut(out.len().min(at.wrapping_neg() % WORD));
+        if !first.is_empty() {
+            let word = words.next().unwrap_or(0).to_le_bytes();
+            let from = at % WORD;
+            first.copy_from_slice(&word[from..from + first.len()]);
+        }
+        for part in rest.chunks_mut(WORD) {
+            let word = words.next().unwrap_or(0).to_le_bytes();
+            part.copy_from_slice(&word[..part.len()]);
         }
         Ok(())
     }
