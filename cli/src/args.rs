@@ -2,6 +2,7 @@
 
 #![allow(clippy::doc_markdown, reason = "the help is plain text")]
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -268,7 +269,7 @@ pub(crate) struct Gc {
 pub(crate) struct Rm {
     /// The tables
     #[arg(required = true, value_name = "NAME")]
-    pub(crate) names: Vec<String>,
+    pub(crate) names: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -283,6 +284,10 @@ pub(crate) struct Create {
     pub(crate) codec: crate::codec::Codec,
     #[command(flatten)]
     pub(crate) details: Details,
+    /// Take the name away from the table that has it, in one step; who has that one open goes
+    /// on using it
+    #[arg(long)]
+    pub(crate) replace: bool,
 }
 
 /// What most tables leave as it is.

@@ -1,5 +1,6 @@
 //! The standard output: for people or for scripts.
 
+use std::ffi::OsStr;
 use std::io::{self, BufWriter, Stdout, Write};
 
 use serde_json::Value as Json;
@@ -117,4 +118,14 @@ pub(crate) fn printable(name: &str) -> String {
     name.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
+}
+
+/// A name, with bytes that are not UTF-8 as `\xe9`.
+pub(crate) fn escaped(name: &OsStr) -> String {
+    let chunks = name.as_encoded_bytes().utf8_chunks();
+    chunks.fold(String::new(), |mut text, chunk| {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+        text
+    })
 }

@@ -9,7 +9,7 @@ use shmtable::Error;
 use crate::codec::Codec;
 
 /// What the library calls something, and what the command calls it. Longer ones first.
-const WORDS: [(&str, &str); 24] = [
+const WORDS: [(&str, &str); 26] = [
     (
         "create it, or use open_or_create",
         "`shmtable ls` lists those that there are, `shmtable create` makes one",
@@ -53,7 +53,9 @@ const WORDS: [(&str, &str); 24] = [
     ),
     ("does not fit i64", "is beyond 64 bits"),
     ("remove it first", "remove it first with `shmtable del`"),
-    ("create_or_replace", "`--replace`"),
+    ("Options::create_or_replace", "`--replace`"),
+    ("with create_or_replace", "with `create --replace`"),
+    ("unlink it first", "remove it with `shmtable rm` first"),
     ("Table::remove_orphans", "`shmtable gc`"),
     ("Table::orphans", "`shmtable gc --dry-run`"),
     ("the option value_space", "the option --value-space"),
@@ -124,18 +126,22 @@ fn replaced(text: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
-    /// The messages of all variants of the library's error, from its source.
+    /// The messages of all variants of the library's error, and their parts, from its source.
     fn messages() -> Vec<String> {
         let source = include_str!("../../src/error.rs");
-        let attributes = source.split("#[error(").skip(1);
-        let messages: Vec<String> = attributes
-            .map(|attribute| {
-                let text = attribute.split_once('"').expect("a message").1;
-                let end = end_of_quoted(&format!("\"{text}")) - 2;
-                let lines = text[..end].split("\\\n").map(str::trim_start);
-                lines.collect::<String>().replace("\\\"", "\"")
-            })
-            .collect();
+        let code = source
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        let code = code.collect::<Vec<_>>().join("\n");
+        let mut messages = Vec::new();
+        let mut rest = &code[..];
+        while let Some(begin) = rest.find('"') {
+            let quoted = &rest[begin..];
+            let end = end_of_quoted(quoted);
+            let lines = quoted[1..end - 1].split("\\\n").map(str::trim_start);
+            messages.push(lines.collect::<String>().replace("\\\"", "\""));
+            rest = &quoted[end..];
+        }
         assert!(messages.len() > 20, "{messages:?}");
         messages
     }

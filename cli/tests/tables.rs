@@ -274,3 +274,40 @@ fn a_lock_that_is_kept_is_an_error_after_the_time_that_was_said() {
     // Options of the crate's, not only those of a name.
     assert_eq!(Options::new().open(&name).unwrap().len(), 1);
 }
+
+#[test]
+fn a_table_is_replaced_only_if_that_is_asked_for() {
+    let (name, handle) = open_table();
+    handle.insert("k", "v").unwrap();
+    assert!(ends(2, &["create", &name]).contains("exists already"));
+    assert_eq!(ok(&["count", &name]), "1\n");
+    let replaced = json(0, &["create", &name, "--replace", "--capacity", "7"]);
+    assert_eq!(replaced["capacity"], 7);
+    assert_eq!(ok(&["count", &name]), "0\n");
+    // Who had the other one open has it still.
+    assert_eq!(handle.len(), 1);
+}
+
+#[test]
+fn a_name_that_is_not_utf8_is_listed_and_removed() {
+    use std::os::unix::ffi::OsStringExt;
+    let name = Name::new();
+    let mut bytes = name.as_bytes().to_vec();
+    bytes.push(0xe9);
+    let path = [b"/dev/shm/shmtable.", &bytes[..]].concat();
+    let path = std::path::PathBuf::from(std::ffi::OsString::from_vec(path));
+    std::fs::write(&path, "no table").unwrap();
+    let shown = format!("{}\\xe9", &*name);
+    assert_eq!(listed(&shown).unwrap()["kind"], "InvalidName");
+    assert!(ok(&["ls"]).contains(&shown));
+    let mut command = common::shmtable(&["--json", "rm"]);
+    let output = command
+        .arg(std::ffi::OsString::from_vec(bytes))
+        .output()
+        .unwrap();
+    assert!(
+        common::text(&output.stdout).contains(r"\\xe9"),
+        "{output:?}"
+    );
+    assert!(!path.exists());
+}

@@ -10,7 +10,7 @@ use super::{Context, figures};
 use crate::args;
 use crate::failure::{Failure, Outcome, Result};
 use crate::interrupt;
-use crate::out::{Side, columns, printable};
+use crate::out::{Side, columns, escaped, printable};
 use crate::rates::Rates;
 use crate::sample::{Sample, look, user_name};
 use crate::units::{age, count, since, size};
@@ -30,8 +30,16 @@ const HEADS: [(&str, Side); 9] = [
 pub(crate) fn ls(mut context: Context) -> Result {
     let mut rows = Vec::new();
     let mut tables = Vec::new();
-    for name in Table::list()? {
-        match look(&context.options, &name).and_then(|table| Sample::take(&table)) {
+    for name in Table::list_os()? {
+        let Some(name) = name.to_str() else {
+            let name = escaped(&name);
+            let reason =
+                "its name is not UTF-8: no table can have it; remove it with `shmtable rm`";
+            tables.push(json!({ "name": name, "error": reason, "kind": "InvalidName" }));
+            rows.push(unnamed(name));
+            continue;
+        };
+        match look(&context.options, name).and_then(|table| Sample::take(&table)) {
             Ok(sample) if context.out.json => tables.push(sample.to_json()),
             Ok(sample) => rows.push(row(&sample)),
             // Removed since it was listed.
@@ -40,7 +48,7 @@ pub(crate) fn ls(mut context: Context) -> Result {
                 tables.push(json!({
                     "name": name, "error": failure.to_string(), "kind": failure.kind(),
                 }));
-                rows.push(unknown(&name, &failure));
+                rows.push(unknown(name, &failure));
             }
         }
     }
@@ -82,12 +90,21 @@ fn unknown(name: &str, failure: &Failure) -> Vec<String> {
         Failure::Table(Error::WrongOwner { owner, .. }) => (user_name(*owner), "not trusted"),
         Failure::Table(Error::PermissionDenied { .. }) => (String::new(), "no permission"),
         Failure::Table(Error::IncompatibleFormat { .. }) => (String::new(), "other version"),
+        Failure::Table(Error::NotATable { .. }) => (String::new(), "no table"),
         Failure::Table(Error::Corrupted { .. }) => (String::new(), "damaged"),
         _ => (String::new(), "unknown"),
     };
     let mut row = vec![printable(name)];
     row.extend((0..5).map(|_| "?".to_owned()));
     row.extend([owner, "?".to_owned(), state.to_owned()]);
+    row
+}
+
+/// What is where tables are, under a name that no table can have.
+fn unnamed(name: String) -> Vec<String> {
+    let mut row = vec![name];
+    row.extend((0..5).map(|_| "?".to_owned()));
+    row.extend([String::new(), "?".to_owned(), "no table".to_owned()]);
     row
 }
 

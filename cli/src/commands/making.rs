@@ -7,6 +7,7 @@ use super::Context;
 use crate::args::{self, Details, Shape};
 use crate::codec::Codec;
 use crate::failure::{Failure, Result};
+use crate::out::escaped;
 use crate::wording::in_command;
 
 /// The shape that was asked for.
@@ -40,7 +41,12 @@ pub(crate) fn detailed(mut options: Options, details: &Details) -> Options {
 pub(crate) fn create(mut context: Context, args: &args::Create) -> Result {
     let options = shaped(context.options.clone(), &args.shape).codec(args.codec.id);
     let options = detailed(options, &args.details);
-    let stats = options.create(&args.name)?.quick_stats()?;
+    let table = if args.replace {
+        options.create_or_replace(&args.name)?
+    } else {
+        options.create(&args.name)?
+    };
+    let stats = table.quick_stats()?;
     context.out.either(
         || {
             json!({
@@ -59,8 +65,8 @@ pub(crate) fn rm(mut context: Context, args: &args::Rm) -> Result {
     let mut removed = Vec::new();
     let mut failures = Vec::new();
     for name in &args.names {
-        match Table::unlink(name) {
-            Ok(()) => removed.push(name),
+        match Table::unlink_os(name) {
+            Ok(()) => removed.push(escaped(name)),
             Err(error) => failures.push(error),
         }
     }
