@@ -92,6 +92,7 @@ fn at_no_moment_is_there_no_table() {
         done.store(true, Ordering::Relaxed);
         assert!(opener.join().unwrap() > 0);
     });
+    drop(first.table);
     assert_eq!(files_named(&first.name).len(), 1);
 }
 

@@ -282,7 +282,13 @@ impl Directory {
         match Record::at(&self.table(name)) {
             Ok(record) if memory::exists(record.id)? => Ok(true),
             Ok(record) => {
-                self.take_away(name, &record)?;
+                match self.find(name) {
+                    // It was just replaced.
+                    Ok(now) if now != record => return Ok(true),
+                    Ok(_) => self.take_away(name, &record)?,
+                    // It was just unlinked.
+                    Err(_) => {}
+                }
                 Ok(false)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -132,31 +132,39 @@ impl Mapping {
     pub(crate) fn open<E: From<io::Error>>(
         name: &str,
         access: Access,
-        admit: impl FnOnce(Owner) -> Result<(), E>,
+        mut admit: impl FnMut(Owner) -> Result<(), E>,
     ) -> Result<Mapping, E> {
         check_name(name)?;
         let directory = Directory::open()?;
-        let (in_use, record) = directory.enter(name, access)?;
-        admit(in_use.owner(record.mode)?)?;
-        let mut memory = match Memory::open(record.id, record.bytes) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if memory::exists(record.id)? {
-                    // On Windows `shared_memory` says so of all that it cannot open.
-                    let what = "the memory of the table cannot be opened for writing";
-                    return Err(io::Error::other(what).into());
+        let (in_use, record, mut memory) = loop {
+            let (in_use, record) = directory.enter(name, access)?;
+            admit(in_use.owner(record.mode)?)?;
+            match Memory::open(record.id, record.bytes) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    if memory::exists(record.id)? {
+                        // On Windows `shared_memory` says so of all that it cannot open.
+                        let what = "the memory of the table cannot be opened for writing";
+                        return Err(io::Error::other(what).into());
+                    }
+                    drop(in_use);
+                    match directory.find(name) {
+                        // The machine was started anew since.
+                        Ok(now) if now == record => {
+                            let _ = directory.take_away(name, &record);
+                        }
+                        // It was just replaced.
+                        Ok(_) => continue,
+                        // It was just unlinked.
+                        Err(_) => {}
+                    }
+                    return Err(error.into());
                 }
-                // The machine was started anew since, or it was just unlinked.
-                drop(in_use);
-                if directory.find(name).is_ok_and(|now| now == record) {
-                    let _ = directory.take_away(name, &record);
+                // The length of an object that has none cannot be mapped.
+                Err(error) if os::is_of_no_length(&error) => {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
                 }
-                return Err(error.into());
+                memory => break (in_use, record, memory?),
             }
-            // The length of an object that has none cannot be mapped.
-            Err(error) if os::is_of_no_length(&error) => {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-            }
-            memory => memory?,
         };
         let bells = os::Bells::of(&memory, record.bytes);
         memory.shorten(record.bytes / size_of::<u64>());
