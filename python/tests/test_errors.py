@@ -461,7 +461,7 @@ def test_every_exception_of_the_package_is_in_the_table_of_this_file() -> None:
         if isinstance(found, type) and issubclass(found, Exception) and name[-7:] != "Warning"
     }
     assert errors == {*ERRORS, "Error"}
-    others = {"SharedDict", "MISSING", "NotStoredWarning", "gc", "orphans", "tables"}
+    others = {"SharedDict", "Stats", "MISSING", "NotStoredWarning", "gc", "orphans", "tables"}
     assert set(shmtable.__all__) == errors | others
     for name, (builtin, _) in ERRORS.items():
         assert exported[name].__bases__ == (Error, builtin)
