@@ -229,7 +229,8 @@ fn detached_if<R: Send>(py: Python<'_>, detached: bool, act: impl FnOnce() -> R 
     if detached { py.detach(act) } else { act() }
 }
 
-/// Around each sleep of the crate: lets other threads run, and listens to signals.
+/// Around each sleep of the crate: lets other threads run, or greenlets, and listens to
+/// signals.
 ///
 /// The crate holds no mutex of this process meanwhile; a thread that we let run
 /// and that wants the same stripe's lock sleeps in the same way.

@@ -9,7 +9,7 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyT
 
 use crate::codec::Codec;
 use crate::errors;
-use crate::imports::{DUMPS, FROM_JSON, LOADS, PICKLING_ERROR, TO_JSON};
+use crate::imports::{DUMPS, FROM_JSON, IS_COROUTINE, LOADS, PICKLING_ERROR, TO_JSON};
 use crate::pack::{self, Arrays, Buffer, NESTING, Reader, Role};
 
 /// The protocol that pickles are written in.
@@ -125,6 +125,12 @@ fn pickle(out: &mut Buffer, allowed: bool, value: &Bound<'_, PyAny>) -> PyResult
 /// A value that an encoding has no form for, with the reason and the remedy.
 #[cold]
 fn unspeakable(value: &Bound<'_, PyAny>, encoding: &str, reason: &str, remedy: &str) -> PyErr {
+    let is_coroutine = || IS_COROUTINE.get(value.py())?.call1((value,))?.is_truthy();
+    let remedy = match is_coroutine() {
+        Ok(true) => "await it, and store its result",
+        Ok(false) => remedy,
+        Err(error) => return error,
+    };
     match value.get_type().fully_qualified_name() {
         Ok(name) => {
             let because = if reason.is_empty() { "" } else { ": " };

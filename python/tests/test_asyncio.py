@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from shmtable import SharedDict, WaitAbandonedError
+from shmtable import SharedDict, ValueTypeError, WaitAbandonedError
 
 sys.path.insert(0, str(Path(__file__).parent))
 import workers
@@ -164,7 +165,7 @@ def test_an_executor_that_no_loop_uses_may_wait_as_long_as_it_likes(d: ANYTHING)
     with ThreadPoolExecutor(1, thread_name_prefix="asyncio_") as own:
         waiting = own.submit(d.wait, "k")
         asyncio.run(nothing())
-        with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+        with contextlib.suppress(concurrent.futures.TimeoutError):
             waiting.exception(timeout=0.5)
         d["k"] = 1
         assert waiting.result(workers.GUARD) == 1
@@ -174,7 +175,7 @@ def test_an_executor_that_is_told_to_end_still_waits_for_its_work(d: ANYTHING) -
     own = ThreadPoolExecutor(1)
     waiting = own.submit(d.wait, "k")
     own.shutdown(wait=False)
-    with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+    with contextlib.suppress(concurrent.futures.TimeoutError):
         waiting.exception(timeout=0.5)
     d["k"] = 1
     assert waiting.result(workers.GUARD) == 1
@@ -209,3 +210,28 @@ def test_the_error_of_a_wait_that_nobody_waits_for_reaches_no_task(d: ANYTHING) 
 
     asyncio.run(main())
     assert [type(error) for error in raised] == [WaitAbandonedError]
+
+
+@pytest.mark.parametrize("codec", ["pickle", "msgpack", "json", "raw"])
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+def test_a_coroutine_in_a_values_place_is_told_to_be_awaited(
+    new: Callable[..., ANYTHING], codec: str
+) -> None:
+    async def value() -> int:
+        return 1
+
+    key: Any = b"k" if codec == "raw" else "k"
+    d = new({key: b"1"} if codec == "raw" else {key: 1}, codec=codec)
+    before = d.copy()
+    stores: list[Callable[[], object]] = [
+        lambda: d.__setitem__(key, value()),
+        lambda: d.setdefault(key + key, value()),
+        lambda: d.replace(key, value()),
+        lambda: d.compare_exchange(key, before[key], value()),
+        lambda: d.update_value(key, lambda old: value()),
+        lambda: d.set_many({key: value()}),
+    ]
+    for store in stores:
+        with pytest.raises(ValueTypeError, match="coroutine .*await it, and store its result"):
+            store()
+    assert d.copy() == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -241,6 +242,54 @@ def test_closing_one_handle_leaves_the_waits_of_others(name: str) -> None:
         timer = soon(lambda: (SharedDict.open(name).close(), d.update(k=1)))
         assert waiting.wait("k") == 1
         timer.join()
+
+
+# The end of the program
+
+AT_THE_END = """
+import atexit, sys, threading, time, types
+
+def wait_at_the_end(when):
+    threading.Timer(0.1, d.__setitem__, (when, 1)).run()
+    print(when, d.wait(when, 60))
+
+atexit.register(lambda: wait_at_the_end("last"))
+from shmtable import MISSING, SharedDict
+atexit.register(lambda: wait_at_the_end("first"))
+
+# Its last act takes longer than a wait sleeps at a time.
+slow = types.ModuleType("slow")
+exec("import sys, time\\nclass Slow:\\n    def __del__(self, sleep=time.sleep, say=print):"
+     " sleep(0.3); say('end')", slow.__dict__)
+slow.slow = slow.Slow()
+sys.modules["slow"] = slow
+del slow
+
+d = SharedDict(capacity=10)
+computing = threading.Event()
+for wait in (
+    lambda: d.wait("never"),
+    lambda: d.wait_change("never", MISSING),
+    lambda: d.get_or_compute("k", lambda: (computing.set(), d.wait("never"))),
+    lambda: computing.wait() and d.get_or_compute("k", int),
+):
+    threading.Thread(target=wait, daemon=True).start()
+computing.wait()
+"""
+
+
+def test_a_program_ends_well_while_its_daemon_threads_wait() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", AT_THE_END],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=workers.GUARD,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    # And its main thread may wait still.
+    assert ended.stdout == "first 1\nlast 1\nend\n"
 
 
 # Ctrl-C

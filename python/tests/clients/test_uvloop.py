@@ -1,0 +1,87 @@
+"""Does a program with uvloop end, whatever its threads wait for?"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAD = """
+import asyncio, contextlib
+import uvloop
+import shmtable
+
+d = shmtable.SharedDict(capacity=100)
+
+def waits():
+    try:
+        d.wait("never")
+    except shmtable.WaitAbandonedError:
+        print("abandoned")
+        raise
+
+def run(main):
+    loop = uvloop.new_event_loop()
+    try:
+        loop.run_until_complete(main())
+    finally:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0.01))
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+"""
+
+PROGRAMS = {
+    "given up by wait_for": """
+async def main():
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(asyncio.to_thread(waits), 0.1)
+    print("given up")
+
+run(main)
+""",
+    "cancelled with the loop": """
+async def main():
+    asyncio.create_task(asyncio.to_thread(waits))
+    await asyncio.sleep(0.1)
+    print("given up")
+
+run(main)
+""",
+    "started and never awaited, in a loop that is closed": """
+async def main():
+    global future
+    future = asyncio.get_running_loop().run_in_executor(None, waits)
+    await asyncio.sleep(0.1)
+    print("given up")
+
+loop = uvloop.new_event_loop()
+loop.run_until_complete(main())
+loop.close()
+""",
+    "in a loop that is never closed": """
+async def main():
+    global future
+    future = asyncio.get_running_loop().run_in_executor(None, waits)
+    await asyncio.sleep(0.1)
+    print("given up")
+
+uvloop.new_event_loop().run_until_complete(main())
+""",
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_ends_though_a_thread_of_its_loop_waits(program: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", HEAD + PROGRAMS[program]],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == "given up\nabandoned\n"
