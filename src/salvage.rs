@@ -185,8 +185,12 @@ impl Salvage {
                         self.next = self.after_the_index()?;
                         continue;
                     }
-                    *bucket = end;
                     let (entries, lost) = self.source.block(&self.geometry, first, end)?;
+                    *bucket = if entries.is_empty() && lost == 0 {
+                        self.source.next_bucket(&self.geometry, end)?
+                    } else {
+                        end
+                    };
                     self.found += entries.len() as u64;
                     self.lost += lost;
                     self.read = entries.into();
@@ -217,9 +221,15 @@ impl Salvage {
         }
         let mut keys = HashSet::new();
         let buckets = self.source.buckets(geometry);
-        for first in (0..buckets).step_by(BLOCK) {
+        let mut first = 0;
+        while first < buckets {
             let end = (first + BLOCK).min(buckets);
             let (entries, _) = self.source.block(geometry, first, end)?;
+            first = if entries.is_empty() {
+                self.source.next_bucket(geometry, end)?
+            } else {
+                end
+            };
             keys.extend(entries.iter().map(|(key, _)| xxh3_64(key)));
         }
         Ok(Next::Chunk(0, keys))
@@ -295,6 +305,17 @@ impl Source {
     fn buckets(&self, geometry: &Geometry) -> usize {
         let words = self.length.saturating_sub(geometry.bucket(0));
         geometry.buckets.min(words / BUCKET_WORDS)
+    }
+
+    /// The first bucket from this one on that has memory: a header may say that there are
+    /// more buckets than anybody has time to read.
+    fn next_bucket(&self, geometry: &Geometry, bucket: usize) -> Result<usize> {
+        let at = geometry.bucket(bucket) * WORD;
+        let present = self.map.next_present(at).map_err(cannot_read)?;
+        Ok(present.map_or(geometry.buckets, |present| {
+            let words = (present / WORD).saturating_sub(geometry.bucket(0));
+            bucket.max(words / BUCKET_WORDS)
+        }))
     }
 
     /// Entries, as the stripes count them.

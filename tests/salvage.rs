@@ -289,6 +289,35 @@ fn most_entries_are_had_of_tables_that_are_damaged_all_over() {
 }
 
 #[test]
+#[cfg(not(shmtable_portable))]
+fn a_header_that_claims_a_huge_index_takes_no_time() {
+    const STRIPES: u64 = 1 << 16;
+    const STRIPE_BUCKETS: u64 = 1 << 20;
+    let whole = &Whole::shapes()[0];
+    let buckets_at = (512 + 8 + STRIPES * 8_u64).next_multiple_of(16);
+    let states_at = buckets_at + STRIPES * STRIPE_BUCKETS * 16;
+    let arena_at = (states_at + 8 + 8).next_multiple_of(512);
+    let length = (arena_at + 512) * 8;
+    let mut words = vec![
+        (3, length),
+        (6, STRIPES),
+        (7, STRIPE_BUCKETS),
+        (8, 1),
+        (9, 1),
+        (10, 4096),
+    ];
+    let mut header = whole.bytes[..CHECKSUM * WORD].to_vec();
+    for (at, word) in &words {
+        header[at * WORD..][..WORD].copy_from_slice(&word.to_le_bytes());
+    }
+    words.push((CHECKSUM, xxh3_64(&header)));
+    open_file(&whole.name.path()).set_len(length).unwrap();
+    let salvage = whole.with(&words).unwrap();
+    assert!(salvage.damage().is_empty(), "{:?}", salvage.damage());
+    common::bounded("reading a huge index", move || salvage.count());
+}
+
+#[test]
 fn hostile_bytes_end_no_process_and_no_loop() {
     let mut dice = Dice::new(5);
     for whole in Whole::shapes() {

@@ -37,6 +37,8 @@
 //! - `copy_bytes(at, out)`: copies bytes of the segment, from byte `at` on. Bytes without a
 //!   page, or beyond the segment's end, are zero; where the segment is a file, none of this
 //!   is a signal, even if the file is cut meanwhile.
+//! - `next_present(at)`: where, from byte `at` on, bytes begin that can be others than zero;
+//!   `None` if there are none.
 //! - `bytes_present()`: how many bytes of the segment can be others than zero, at most.
 //! - `populate(range)`: makes the pages of these words present, so that no
 //!   later access to them can fail. [`std::io::ErrorKind::StorageFull`] when the

@@ -4,7 +4,9 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::{self, NonNull};
 
-use rustix::fs::{Mode, OFlags, Stat, fchmod, fstat, ftruncate, lstat, open, unlink};
+use rustix::fs::{
+    Mode, OFlags, SeekFrom, Stat, fchmod, fstat, ftruncate, lstat, open, seek, unlink,
+};
 use rustix::io::{Errno, pread};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::process::{Resource, getrlimit};
@@ -220,6 +222,17 @@ impl Mapping {
             }
         }
         Ok(())
+    }
+
+    /// Where the next byte is that has a page; `None` if there is none up to the end.
+    pub(crate) fn next_present(&self, at: usize) -> io::Result<Option<usize>> {
+        match seek(self.descriptor.fd()?, SeekFrom::Data(at as u64)) {
+            Ok(found) => Ok(Some(usize::try_from(found).unwrap_or(usize::MAX))),
+            Err(Errno::NXIO) => Ok(None),
+            // The file system does not tell.
+            Err(Errno::INVAL) => Ok(Some(at)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Bytes that have pages.

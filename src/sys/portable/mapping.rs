@@ -214,6 +214,16 @@ impl Mapping {
         Ok(())
     }
 
+    /// The system does not tell which bytes have pages.
+    #[allow(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "elsewhere it can"
+    )]
+    pub(crate) fn next_present(&self, at: usize) -> io::Result<Option<usize>> {
+        Ok(Some(at))
+    }
+
     /// The system does not tell which of them have pages.
     #[allow(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
     pub(crate) fn bytes_present(&self) -> io::Result<u64> {
