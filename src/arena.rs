@@ -298,6 +298,9 @@ fn place(
 
 fn close(segment: &Segment, me: &Participant, open: &Open) {
     let mine = State::Open(me.id());
+    if !me.holds_its_slot() {
+        return;
+    }
     if open.cursor == 0 {
         chunk::free(segment, open.chunk, mine);
     } else {
@@ -400,24 +403,36 @@ fn reopen(segment: &Segment, me: &Participant, words: usize, avoid: &Range<usize
     None
 }
 
-/// Seals what dead participants filled or cleaned. Returns how many.
-pub(crate) fn seal_dead(segment: &Segment, me: &Participant) -> usize {
+/// Chunks of dead participants.
+#[derive(Default)]
+pub(crate) struct OfTheDead {
+    /// Those that were sealed.
+    pub(crate) sealed: usize,
+    /// Those whose owners have a moment yet to show that they live.
+    pub(crate) spared: usize,
+}
+
+/// Seals what dead participants filled or cleaned.
+pub(crate) fn seal_dead(segment: &Segment, me: &Participant) -> OfTheDead {
     let (words, geometry) = (segment.words(), &segment.geometry);
-    let mut sealed = 0;
+    let mut chunks = OfTheDead::default();
     for chunk in 0..segment.populated() {
         let seen = chunk::state(segment, chunk);
         let (State::Open(owner) | State::Cleaning(owner)) = seen else {
             continue;
         };
-        if !me.is_alive(words, geometry, owner)
-            && chunk::transit(segment, chunk, seen, State::Sealed)
-        {
+        if me.is_alive(words, geometry, owner) {
+            continue;
+        }
+        if !me.may_take_over(words, geometry, owner) {
+            chunks.spared += 1;
+        } else if chunk::transit(segment, chunk, seen, State::Sealed) {
             crash_point!("take over: chunk sealed");
             Participant::count_take_over(words);
-            sealed += 1;
+            chunks.sealed += 1;
         }
     }
-    sealed
+    chunks
 }
 
 /// Takes `length` neighbouring free chunks as one.

@@ -70,7 +70,7 @@ impl Writer {
     ) -> Result<bool> {
         let (bucket, home) = probe::home(&self.segment, hash);
         home.prefetch();
-        let locked = self.lock(hash.stripe(&self.segment))?;
+        let locked = self.lock_at_once(hash.stripe(&self.segment))?;
         let (slot, entry) = match locked.glance(home, key, hash) {
             Glance::Small(slot, entry) | Glance::Record(slot, entry) => (slot, entry),
             Glance::Absent if locked.insert_at_home(home, hash, New::Small(content)) => {
@@ -149,7 +149,7 @@ impl Writer {
         if self.streak.is_long() || value.len() > WORD {
             record = self.write_record(key, value);
         }
-        let locked = self.lock(hash.stripe(&self.segment))?;
+        let locked = self.lock_at_once(hash.stripe(&self.segment))?;
         let found = match locked.glance(home, key, hash) {
             Glance::Small(slot, entry) | Glance::Record(slot, entry) => Some(Place {
                 bucket,
@@ -227,7 +227,7 @@ impl Writer {
     pub(crate) fn add_at_once(&self, key: &[u8], hash: Hash, add: i64) -> Result<Option<i64>> {
         let (_, home) = probe::home(&self.segment, hash);
         home.prefetch();
-        let locked = self.lock(hash.stripe(&self.segment))?;
+        let locked = self.lock_at_once(hash.stripe(&self.segment))?;
         #[expect(clippy::match_same_arms, reason = "two copies, see `Glance`")]
         let before = match locked.glance(home, key, hash) {
             Glance::Small(_, entry) => add_to(&locked, entry, add),

@@ -99,6 +99,7 @@ impl Writer {
     /// # Errors
     /// `ValueSpaceFull`, or `SharedMemoryFull` if more pages would have helped.
     pub(crate) fn make_room(&self, words: usize, effort: &mut Effort) -> Result<()> {
+        self.look()?;
         if words > self.segment.geometry.chunk_words {
             return self.make_room_for_run(words, effort);
         }
@@ -126,7 +127,8 @@ impl Writer {
                 }
             }
         }
-        if arena::seal_dead(segment, &self.me) > 0 {
+        let of_the_dead = arena::seal_dead(segment, &self.me);
+        if of_the_dead.sealed > 0 {
             return Ok(());
         }
         let worthwhile = words.max(geometry.chunk_words / 4);
@@ -150,7 +152,8 @@ impl Writer {
             };
         }
         // What others hold in their hands they are about to give back.
-        if (survey.cleaning > 0 || survey.pending > 0) && self.pause(effort)? {
+        let held = survey.cleaning + survey.pending + of_the_dead.spared;
+        if held > 0 && self.pause(effort)? {
             return Ok(());
         }
         // The survey is of no one moment: they may have given it back meanwhile.
@@ -165,7 +168,9 @@ impl Writer {
     fn make_room_for_run(&self, words: usize, effort: &mut Effort) -> Result<()> {
         let segment = &*self.segment;
         let length = words.div_ceil(segment.geometry.chunk_words);
-        if arena::seal_dead(segment, &self.me) > 0 {
+        let of_the_dead = arena::seal_dead(segment, &self.me);
+        if of_the_dead.sealed > 0 {
+            effort.windows = 0;
             return Ok(());
         }
         // What holds nothing alive costs nothing to clean.
@@ -205,6 +210,9 @@ impl Writer {
                 return Ok(());
             }
         }
+        if of_the_dead.spared > 0 && self.pause(effort)? {
+            return Ok(());
+        }
         Err(self.no_room(words, effort))
     }
 
@@ -243,6 +251,7 @@ impl Writer {
     /// Moves all live records out of a sealed chunk and frees it. `false`: it was
     /// not sealed, or no room for its records was found.
     pub(crate) fn clean(&self, chunk: usize, purpose: &Purpose) -> Result<bool> {
+        self.look()?;
         let segment = &*self.segment;
         let mine = State::Cleaning(self.me.id());
         if !chunk::transit(segment, chunk, State::Sealed, mine) {

@@ -327,6 +327,16 @@ pub enum Error {
         timeout: Duration,
     },
 
+    /// Something else in this process closed the descriptor that shows that this handle is
+    /// in use, so other processes take it for dead.
+    #[error(
+        "something else in this process closed this handle's descriptor (a daemon that closes \
+         all of them, for instance), so others take the handle for dead; nothing has changed; \
+         open the table again, after whatever closes descriptors"
+    )]
+    #[non_exhaustive]
+    DescriptorClosed {},
+
     /// All participant slots are taken by living handles.
     #[error(
         "all {limit} participant slots are taken by living handles; close some, open read-only, \

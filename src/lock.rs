@@ -93,6 +93,23 @@ pub(crate) fn acquire<'a>(
     Ok(Guard { holder, stripe })
 }
 
+/// Gives a lock back, and is `DescriptorClosed`, if others can take its holder for dead.
+#[cold]
+#[inline(never)]
+fn confirm(holder: &Holder, stripe: Stripe<'_>) -> Result<()> {
+    holder.look().inspect_err(|_| {
+        let word = stripe.word(STRIPE_LOCK);
+        let mut seen = word.load(Ordering::Relaxed);
+        // Unless somebody has taken it over.
+        while seen & OWNER_BITS == holder.me.bits() {
+            match word.compare_exchange(seen, 0, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return wake(&holder.segment, stripe, seen),
+                Err(now) => seen = now,
+            }
+        }
+    })
+}
+
 /// The same if the lock is not free; the guard is not made yet.
 #[cold]
 #[inline(never)]
@@ -110,7 +127,7 @@ fn acquire_otherwise<'a>(
 
 /// `true`: taken over from a dead owner.
 fn acquire_contended(holder: &Holder, stripe: Stripe<'_>) -> Result<bool> {
-    let Holder { segment, me } = holder;
+    let Holder { segment, me, .. } = holder;
     let mine = me.bits();
     let word = stripe.word(STRIPE_LOCK);
     let index = segment.index_of(stripe) + STRIPE_LOCK;
@@ -144,7 +161,10 @@ fn acquire_contended(holder: &Holder, stripe: Stripe<'_>) -> Result<bool> {
         let left = deadline.saturating_duration_since(Instant::now());
         // Asking costs a system call: not before the first sleep, but in any case
         // before giving up.
-        if (slept || left.is_zero()) && !me.is_alive(segment.words(), &segment.geometry, owner) {
+        if (slept || left.is_zero())
+            && !me.is_alive(segment.words(), &segment.geometry, owner)
+            && (me.may_take_over(segment.words(), &segment.geometry, owner) || left.is_zero())
+        {
             let next = mine | (seen & !OWNER_BITS) | flags;
             if word
                 .compare_exchange(seen, next, Ordering::AcqRel, Ordering::Relaxed)
@@ -179,6 +199,8 @@ fn acquire_contended(holder: &Holder, stripe: Stripe<'_>) -> Result<bool> {
                 .sleep(index, (seen | WAITERS) as u32, slice.min(left));
         })?;
         slept = true;
+        // Before anything is taken over.
+        holder.look()?;
     }
 }
 
@@ -198,6 +220,15 @@ impl<'a> Guard<'a> {
 
     pub(crate) fn stripe(&self) -> Stripe<'a> {
         self.stripe
+    }
+
+    /// `DescriptorClosed` if the lock may be another one's by now; it is let go then.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.holder.is_doubted() {
+            confirm(self.holder, self.stripe)?;
+        }
+        Ok(())
     }
 
     /// Whether this process holds the lock: not so in a child that was forked

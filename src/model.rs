@@ -129,7 +129,7 @@ pub fn clean(table: &Table, chunk: usize) -> Result<bool> {
 /// Takes over what the dead left in the arena; the number of chunks.
 pub fn seal_dead(table: &Table) -> usize {
     let writer = table.writer().unwrap();
-    arena::seal_dead(&writer.segment, &writer.me)
+    arena::seal_dead(&writer.segment, &writer.me).sealed
 }
 
 /// How a death leaves the closure of [`run_until_death`].

@@ -243,9 +243,8 @@ impl Repair<'_> {
 
     fn lives(&self, owner: participants::OwnerId) -> bool {
         let segment = self.segment;
-        self.writer
-            .me
-            .is_alive(segment.words(), &segment.geometry, owner)
+        let (me, words, geometry) = (&self.writer.me, segment.words(), &segment.geometry);
+        me.is_alive(words, geometry, owner) || !me.may_take_over(words, geometry, owner)
     }
 
     /// Zeros behind keys, which are compared by words, and behind values.

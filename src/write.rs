@@ -187,6 +187,7 @@ impl Writer {
     /// Writes a record if there is room already.
     fn try_stage(&self, key: &[u8], value: &[u8]) -> Result<Option<Staged<'_>>> {
         self.check_sizes(key, value.len())?;
+        self.check()?;
         let header = Header::of(key, value);
         let Some(space) = self
             .arena
@@ -214,7 +215,10 @@ impl Writer {
         loop {
             let locked = self.lock(hash.stripe(&self.segment))?;
             let found = locked.find(key, hash)?;
-            let (result, change) = decide(Current(found), undone.take())?;
+            let decided = decide(Current(found), undone.take());
+            // It may have taken long.
+            locked.check()?;
+            let (result, change) = decided?;
             if !locked.is_ours() {
                 // The closure forked, and this is the child: the lock is the
                 // parent's, and so is the change.

@@ -28,13 +28,13 @@ impl Writer {
     /// As the participant `me`, or as a new one.
     pub(crate) fn new(segment: &Arc<Segment>, me: Option<Participant>) -> Result<Self> {
         Ok(Self {
-            holder: Holder {
-                me: match me {
+            holder: Holder::new(
+                segment,
+                match me {
                     Some(me) => me,
                     None => Participant::attach(&segment.map, &segment.geometry)?,
                 },
-                segment: Arc::clone(segment),
-            },
+            ),
             arena: Arena::new(),
             streak: Streak::new(),
             claims: Claims::new(),
@@ -42,9 +42,20 @@ impl Writer {
     }
 
     /// Takes a stripe's lock, and repairs the stripe if its last owner died.
+    ///
+    /// # Errors
+    /// `LockTimeout`; `DescriptorClosed` if others take this participant for dead.
+    #[inline]
+    pub(crate) fn lock<'a>(&'a self, stripe: Stripe<'a>) -> Result<Locked<'a>> {
+        let locked = self.lock_at_once(stripe)?;
+        locked.check()?;
+        Ok(locked)
+    }
+
+    /// The same for a caller that [checked](Holder::check) just before.
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    pub(crate) fn lock<'a>(&'a self, stripe: Stripe<'a>) -> Result<Locked<'a>> {
+    pub(crate) fn lock_at_once<'a>(&'a self, stripe: Stripe<'a>) -> Result<Locked<'a>> {
         let repair = |guard| Locked::new(guard).repaired();
         lock::acquire(&self.holder, stripe, repair).map(Locked::new)
     }
@@ -70,8 +81,9 @@ impl Deref for Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // In a forked child this is the parent's: not ours to give back.
-        if self.me.is_ours() {
+        // In a forked child this is the parent's: not ours to give back. What others take
+        // for a dead one's they recover.
+        if self.me.is_ours() && self.me.holds_its_slot() {
             self.arena.seal_current(&self.segment, &self.me);
             crash_point!("detach: chunk sealed");
             self.me.detach(self.segment.words(), &self.segment.geometry);

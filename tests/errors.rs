@@ -7,6 +7,9 @@
 
 #![cfg(any(target_os = "linux", windows))]
 
+#[cfg(target_os = "linux")]
+#[path = "common/closing.rs"]
+mod closing;
 mod common;
 
 use std::collections::HashMap;
@@ -1002,6 +1005,27 @@ fn lock_timeout() {
         .unwrap();
     assert_eq!(all(&named), before);
     assert!(!impatient.insert(b"k", b"other").unwrap());
+}
+
+/// `tests/closed_descriptors.rs` has the rest.
+#[cfg(target_os = "linux")]
+#[test]
+fn descriptor_closed() {
+    if let Some(role) = common::role() {
+        let (table, before) = (role.open(), all(&role.open()));
+        closing::close_descriptors();
+        let again = role.open();
+        let error = refused(
+            table.insert(b"k", b"v"),
+            &["closed this handle's descriptor", "open the table again"],
+        );
+        assert!(matches!(error, Error::DescriptorClosed { .. }), "{error:?}");
+        assert_eq!(all(&again), before);
+        return;
+    }
+    let named = Named::create(&Options::new().capacity(10));
+    named.insert(b"k", b"before").unwrap();
+    Child::start("descriptor_closed", "daemon", &[&named.name]).finish();
 }
 
 #[test]

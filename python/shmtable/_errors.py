@@ -137,6 +137,10 @@ class NotStoredWarning(RuntimeWarning):
     """A computed value is returned, and not stored because it has no room."""
 
 
+class DescriptorClosedError(Error, OSError):
+    """Something else in this process closed the handle's descriptor; open the table again."""
+
+
 class TooManyParticipantsError(Error, RuntimeError):
     """More handles are open for writing than the table was created for."""
 

@@ -90,6 +90,7 @@ const EACCES: i32 = 13;
 #[cold]
 pub(crate) fn raised(py: Python<'_>, error: Error) -> PyErr {
     const EEXIST: i32 = 17;
+    const EBADF: i32 = 9;
     const EINVAL: i32 = 22;
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
@@ -132,6 +133,7 @@ pub(crate) fn raised(py: Python<'_>, error: Error) -> PyErr {
         Error::LockTimeout { .. } => ("LockTimeoutError", None),
         Error::Deadlock { .. } => ("DeadlockError", None),
         Error::ClaimTimeout { .. } => ("ComputeTimeoutError", None),
+        Error::DescriptorClosed { .. } => ("DescriptorClosedError", Some(EBADF)),
         Error::TooManyParticipants { .. } => ("TooManyParticipantsError", None),
         Error::NotACounter { .. } | Error::CounterOverflow { .. } => ("NotANumberError", None),
         Error::Codec { .. } => ("CodecError", None),

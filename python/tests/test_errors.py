@@ -62,6 +62,7 @@ ERRORS: dict[str, tuple[type[Exception], str]] = {
     "ComputeTimeoutError": (TimeoutError, "waited 0 s for the value of the key 'new', .*: try again"),
     "CorruptedError": (ValueError, r"the segment is damaged: .* at byte \d+; save what can be"),
     "DeadlockError": (RuntimeError, "for the key 'new' from inside its own computation, .*; compute"),
+    "DescriptorClosedError": (OSError, "closed this handle's descriptor .*; open the table again"),
     "IncompatibleFormatError": (ValueError, '"NAME" is not a table .*: the magic number is .*; open'),
     "FileTooLargeError": (OSError, r"would have \d+ bytes, .* more than 1048576 bytes; .* ulimit -f"),
     "InvalidNameError": (ValueError, '"a/b" cannot name a table: .*; use 1 to 246 bytes without'),
@@ -94,6 +95,7 @@ NUMBERS = {
     "AlreadyExistsError": errno.EEXIST,
     "FileTooLargeError": errno.EFBIG,
     "NotATableError": errno.EINVAL,
+    "DescriptorClosedError": errno.EBADF,
     "NotFoundError": errno.ENOENT,
     "ReadOnlyError": errno.EACCES,
     "SystemCallError": errno.ENOENT,
@@ -347,6 +349,25 @@ def not_a_table(d: ANYTHING, name: str) -> None:
 
 def too_small(d: ANYTHING, name: str) -> None:
     SharedDict(name=name, capacity=1001)
+
+
+def descriptor_closed(d: ANYTHING, name: str) -> None:
+    # In another process: this one needs its descriptors.
+    script = """
+import os, pickle, sys
+from shmtable import SharedDict
+d = SharedDict.open(sys.argv[1])
+os.closerange(3, 256)
+again = SharedDict.open(sys.argv[1])
+try:
+    d["a"] = 2
+except Exception as error:
+    print(pickle.dumps(error).hex())
+assert d["a"] == 1
+again.close()
+d.close()
+"""
+    raise pickle.loads(bytes.fromhex(run(script, name)))
 
 
 def address_space_full(d: ANYTHING, name: str) -> None:

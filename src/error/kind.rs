@@ -29,6 +29,7 @@ impl Error {
             Self::Interrupted => ErrorKind::Interrupted,
             Self::Reentrant | Self::Deadlock => ErrorKind::Deadlock,
             Self::FileTooLarge { .. } => ErrorKind::FileTooLarge,
+            Self::DescriptorClosed { .. } => ErrorKind::NotConnected,
             Self::TooManyParticipants { .. } | Self::TooManyFiles { .. } => ErrorKind::ResourceBusy,
             Self::PermissionDenied { source, .. } | Self::System { source, .. } => source.kind(),
         }
@@ -49,6 +50,7 @@ impl Error {
 /// | `Interrupted` | `Interrupted` |
 /// | `Deadlock` | `Reentrant`, `Deadlock` |
 /// | `FileTooLarge` | `FileTooLarge` |
+/// | `NotConnected` | `DescriptorClosed` |
 /// | `ResourceBusy` | `TooManyParticipants`, `TooManyFiles` |
 /// | the kind of its source | `PermissionDenied`, `System` |
 ///

@@ -73,6 +73,13 @@ impl<'a> Locked<'a> {
         self.guard.segment()
     }
 
+    /// `DescriptorClosed` if the lock may be another one's by now: for looks after a caller's
+    /// closure.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<()> {
+        self.guard.check()
+    }
+
     /// Whether the lock is this process's, and not its parent's.
     pub(crate) fn is_ours(&self) -> bool {
         self.guard.is_ours()

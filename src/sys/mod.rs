@@ -69,6 +69,8 @@
 //! - `release(byte)`: lets go of it.
 //! - `first_held_by_others(bytes)`: a byte of a range that anybody but this `Liveness`
 //!   holds; `None` where the system does not tell.
+//! - `is_open()`: whether it can hold anything still. Somebody else in this process may have
+//!   closed its descriptor, and then all its bytes are free.
 //! - dropping it lets go of all bytes.
 //!
 //! Functions: `unlink(name)`; `rename(from, to, replace)`, in one step
@@ -79,7 +81,8 @@
 //! the segment open
 //! (`false` if that takes long to find out); `is_idle(name)`, whether the segment belongs to this
 //! user and nobody holds any byte of it, without a wait and without opening what is another
-//! user's (`false` if that cannot be found out); and the constant `MAX_NAME`, the longest name
+//! user's (`false` if that cannot be found out); `process_exists(pid)`, whether there is a
+//! process of this id, as far as this process can see; and the constant `MAX_NAME`, the longest name
 //! in bytes.
 
 #![allow(unsafe_code)]
@@ -87,9 +90,11 @@
 pub(crate) mod copy;
 pub(crate) mod fork;
 mod indexed;
+mod kept;
 pub(crate) mod simd;
 
 pub(crate) use indexed::IndexedMapping;
+pub(crate) use kept::KeptWord;
 
 #[cfg(loom)]
 mod heap;

@@ -129,6 +129,10 @@ impl Claim {
     /// # Errors
     /// As [`Table::insert`]; the claim ends then, too.
     pub fn insert(self, value: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
+        if let Some(writer) = self.right.writer() {
+            // Others may have it.
+            writer.look()?;
+        }
         let new = Some(value.as_ref());
         let stored = self.right.table.compare_exchange(&self.key, None, new)?;
         Ok(stored.err().flatten())
@@ -523,6 +527,8 @@ impl Right {
     /// Takes the claim if nobody has it.
     fn take(&self, key: &[u8]) -> Result<Option<Claim>> {
         let writer = self.table.writer()?;
+        // What was held by a descriptor that was closed is held no more.
+        writer.look()?;
         let free = writer
             .try_claim(self.byte)
             .map_err(|source| Error::system("claim a key", source))?;

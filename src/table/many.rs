@@ -158,6 +158,7 @@ impl Table {
                     let held = Held::new(self.segment());
                     let kept = keep(&key, &value);
                     drop(held);
+                    locked.check()?;
                     if !locked.is_ours() {
                         return Err(Error::Reentrant);
                     }

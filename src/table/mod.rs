@@ -363,14 +363,16 @@ impl Table {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn writer(&self) -> Result<&Writer> {
-        let Some(writer) = self.0.writer.get() else {
+        let sure = |writer: &&Writer| !writer.is_doubted();
+        let Some(writer) = self.0.writer.get().filter(sure) else {
             return self.new_writer();
         };
         Held::check(&writer.segment)?;
         Ok(writer)
     }
 
-    /// The same if there is none yet, as in a read-only handle.
+    /// The same if there is none yet, as in a read-only handle, or if others may take it for
+    /// dead.
     #[cold]
     #[inline(never)]
     fn new_writer(&self) -> Result<&Writer> {
@@ -378,8 +380,11 @@ impl Table {
             return Err(Error::ReadOnly);
         }
         Held::check(self.segment())?;
-        self.0
+        let writer = self
+            .0
             .writer
-            .get_or_try_init(|| Writer::new(&self.0.segment, None))
+            .get_or_try_init(|| Writer::new(&self.0.segment, None))?;
+        writer.check()?;
+        Ok(writer)
     }
 }

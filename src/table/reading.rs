@@ -291,11 +291,16 @@ impl Table {
     pub(super) fn lock_to_read<'a>(&'a self, stripe: Stripe<'a>) -> Result<Option<Locked<'a>>> {
         match self.writer() {
             Ok(writer) => match writer.lock(stripe) {
-                // A stopped holder is no reason not to read.
-                Err(Error::LockTimeout { .. }) => Ok(None),
+                // A stopped holder is no reason not to read, and nor is a descriptor.
+                Err(Error::LockTimeout { .. } | Error::DescriptorClosed { .. }) => Ok(None),
                 locked => locked.map(Some),
             },
-            Err(Error::ReadOnly | Error::Reentrant | Error::TooManyParticipants { .. }) => Ok(None),
+            Err(
+                Error::ReadOnly
+                | Error::Reentrant
+                | Error::TooManyParticipants { .. }
+                | Error::DescriptorClosed { .. },
+            ) => Ok(None),
             Err(error) => Err(error),
         }
     }

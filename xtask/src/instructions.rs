@@ -16,8 +16,8 @@ const OPERATIONS: [(&str, &str, u64); 6] = [
     ("get", "get_into, decimal key, 1 byte", 107),
     ("get100", "get_into, 16-byte key, 100 bytes", 242),
     ("miss", "get_into, decimal key, absent", 88),
-    ("fetch-add", "fetch_add, decimal key", 133),
-    ("insert", "insert, decimal key, 1 byte, new", 192),
+    ("fetch-add", "fetch_add, decimal key", 141),
+    ("insert", "insert, decimal key, 1 byte, new", 201),
     (
         "replace",
         "insert, decimal key, a value of another length",

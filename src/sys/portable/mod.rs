@@ -82,7 +82,7 @@ use windows as os;
 use companion::Directory;
 
 pub(crate) use mapping::Mapping;
-pub(crate) use os::{Liveness, current_user, too_many_files};
+pub(crate) use os::{Liveness, current_user, process_exists, too_many_files};
 
 #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 compile_error!(

@@ -26,7 +26,7 @@ use crate::sys::{Access, Owner};
 
 pub(super) use crate::sys::unix::check_length;
 pub(crate) use crate::sys::unix::liveness::Liveness;
-pub(crate) use crate::sys::unix::too_many_files;
+pub(crate) use crate::sys::unix::{process_exists, too_many_files};
 
 /// The user whose files this process makes.
 pub(crate) fn current_user() -> u32 {

@@ -66,6 +66,11 @@ impl Liveness {
         (lock.l_type != UNLOCKED).then_some(held)
     }
 
+    /// Whether its descriptor was not closed by something else.
+    pub(crate) fn is_open(&self) -> bool {
+        self.descriptor.fd().is_ok()
+    }
+
     fn look(&self, byte: u64) -> io::Result<bool> {
         is_held(&self.descriptor, lock_of(WRITE, byte)?)
     }

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, lstat, open};
 use rustix::io::Errno;
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Pid, Resource, getrlimit, test_kill_process};
 
 use super::{Access, FileTooLong, NotASegment, Owner, TooManyFiles};
 
@@ -28,6 +28,12 @@ pub(super) fn access_flags(access: Access) -> OFlags {
         Access::ReadOnly => OFlags::RDONLY,
         Access::ReadWrite => OFlags::RDWR,
     }
+}
+
+/// Whether there is a process of this id, as far as this one can see: zombies are.
+pub(crate) fn process_exists(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 /// Opens a regular file, and refuses to follow or to wait for anything else.
