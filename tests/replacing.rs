@@ -2,8 +2,6 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use common::{Child, Name, Named, assert_sound, files_named};
 use shmtable::{Error, Options, Table, TypedTable};
 
@@ -74,11 +72,11 @@ fn a_child_that_has_the_old_table_open_goes_on_with_it() {
 fn at_no_moment_is_there_no_table() {
     let first = Named::create(&small());
     first.insert(b"k", b"v").unwrap();
-    let done = AtomicBool::new(false);
+    let done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         let opener = scope.spawn(|| {
             let mut opened = 0;
-            while !done.load(Ordering::Relaxed) {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
                 let table = Table::open_read_only(&first.name).unwrap();
                 assert_eq!(table.capacity(), 100);
                 opened += 1;
@@ -89,7 +87,7 @@ fn at_no_moment_is_there_no_table() {
             let table = small().create_or_replace(&first.name).unwrap();
             table.insert(b"k", b"v").unwrap();
         }
-        done.store(true, Ordering::Relaxed);
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(opener.join().unwrap() > 0);
     });
     drop(first.table);
