@@ -4,7 +4,8 @@ mod common;
 #[path = "common/terminal.rs"]
 mod terminal;
 
-use common::{eventually, open_table, run_with};
+use common::{Name, eventually, open_table, run_with};
+use shmtable::Options;
 use terminal::Terminal;
 
 #[test]
@@ -41,5 +42,24 @@ fn progress_is_shown_on_a_terminal_and_ends_with_ctrl_c() {
 
     // In a pipe nothing is drawn.
     let output = run_with(&["load", &name], entry(4).as_bytes());
+    assert!(output.status.success() && output.stderr.is_empty());
+}
+
+#[test]
+fn how_long_writers_wait_is_told_on_a_terminal() {
+    let name = Name::new();
+    let options = Options::new().capacity(60_000).value_space(1 << 20);
+    let table = options.create(&name).unwrap();
+    table
+        .insert_many((0..50_000_u32).map(|key| (key.to_le_bytes(), b"")))
+        .unwrap();
+    let program = env!("CARGO_BIN_EXE_shmtable");
+    let mut terminal = Terminal::run(program, &["repair", &name], 24, 80);
+    terminal.wait("the estimate", |text| {
+        text.contains("writers wait for about 0.1 s")
+    });
+    assert!(terminal.end().success());
+    // In a pipe nothing is told.
+    let output = run_with(&["repair", &name], b"");
     assert!(output.status.success() && output.stderr.is_empty());
 }

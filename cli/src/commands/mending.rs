@@ -1,5 +1,7 @@
 //! `gc`, `check` and `repair`.
 
+use std::io::{self, IsTerminal, Write};
+
 use serde_json::json;
 use shmtable::Table;
 
@@ -54,12 +56,22 @@ pub(crate) fn gc(mut context: Context, args: &args::Gc) -> Result {
     context.out.done(all || !removed.is_empty())
 }
 
+/// Tells people, on a terminal, how long writers are going to wait if they will notice.
+fn tell_of_waiting(table: &Table, seconds_for_a_million: f64) {
+    let seconds = table.len() as f64 / 1e6 * seconds_for_a_million;
+    let mut stderr = io::stderr();
+    if seconds >= 0.1 && stderr.is_terminal() {
+        let _ = writeln!(stderr, "writers wait for about {seconds:.1} s");
+    }
+}
+
 pub(crate) fn check(mut context: Context, args: &args::Check) -> Result {
     let (table, _) = context.open(&args.name)?;
     interrupt::catch()?;
     let wrong = if args.stripes_only {
         table.check_stripes()
     } else {
+        tell_of_waiting(&table, 0.45);
         table.check()
     };
     let wrong = wrong.map_err(interrupted)?;
@@ -72,6 +84,7 @@ pub(crate) fn check(mut context: Context, args: &args::Check) -> Result {
 pub(crate) fn repair(mut context: Context, args: &args::OneTable) -> Result {
     let (table, _) = context.open(&args.name)?;
     interrupt::catch()?;
+    tell_of_waiting(&table, 2.7);
     let done = table.repair().map_err(interrupted)?;
     context
         .out
