@@ -380,7 +380,7 @@ fn a_closure_that_panics_changes_nothing_and_lets_go_of_the_lock() {
 /// Everything that writes, as a closure that tells only its error.
 type Writing = (&'static str, fn(&Table) -> Option<Error>);
 
-const WRITING: [Writing; 15] = [
+const WRITING: [Writing; 17] = [
     ("insert", |t| t.insert(b"x", b"1").err()),
     ("try_insert", |t| t.try_insert(b"x", b"1").err()),
     ("replace", |t| t.replace(b"x", b"1").err()),
@@ -394,6 +394,8 @@ const WRITING: [Writing; 15] = [
     ("fetch_add", |t| t.fetch_add(b"x", 1).err()),
     ("insert_many", |t| t.insert_many([(b"x", b"1")]).err()),
     ("retain", |t| t.retain(|_, _| false).err()),
+    ("remove_prefix", |t| t.remove_prefix(b"").err()),
+    ("remove_many", |t| t.remove_many([b"x"]).err()),
     ("clear", |t| t.clear().err()),
     ("snapshot", |t| t.snapshot().err()),
     ("check", |t| t.check().err()),

@@ -1106,6 +1106,8 @@ fn a_wait_for_a_lock_is_interrupted_and_nothing_has_changed() {
             ("fetch_add", table.fetch_add(b"n", 1).err()),
             ("fetch_add to a new key", table.fetch_add(b"m", 1).err()),
             ("retain", table.retain(|_, _| false).err()),
+            ("remove_prefix", table.remove_prefix(b"k").err()),
+            ("remove_many", table.remove_many([b"k"]).err()),
             ("clear", table.clear().err()),
             ("snapshot", table.snapshot().err()),
             ("check", table.check().err()),

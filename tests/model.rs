@@ -65,6 +65,7 @@ enum Operation {
     GetOrInsert(u8, usize, Option<usize>),
     Get(u8),
     Retain(u8),
+    RemovePrefix(u8),
     Clear,
     /// Drops the second handle and opens it again.
     Reopen,
@@ -87,7 +88,8 @@ impl Operation {
             | Self::RemoveIf(key, _)
             | Self::GetOrInsert(key, _, _)
             | Self::Get(key)
-            | Self::Retain(key) => key,
+            | Self::Retain(key)
+            | Self::RemovePrefix(key) => key,
             Self::Clear | Self::Reopen | Self::Other => 0,
         }
     }
@@ -124,7 +126,8 @@ fn operation(most: usize) -> impl Strategy<Value = Operation> {
         2 => (key.clone(), length(most), prop::option::weighted(0.3, length(most)))
             .prop_map(|(k, l, m)| Op::GetOrInsert(k, l, m)),
         2 => key.clone().prop_map(Op::Get),
-        1 => key.prop_map(Op::Retain),
+        1 => key.clone().prop_map(Op::Retain),
+        1 => key.prop_map(Op::RemovePrefix),
         1 => Just(Op::Clear),
         1 => Just(Op::Reopen),
         3 => Just(Op::Other),
@@ -395,6 +398,21 @@ impl Pair {
                 self.in_slots.retain(|key| keep(key));
                 let removed = table.retain(|key, _| keep(key)).expect("never refused");
                 assert_eq!(removed, before - self.model.len());
+            }
+            Op::RemovePrefix(_) => {
+                let key = key_of(number);
+                // One byte of random keys: several have it.
+                let prefix = &key[..key.len().min(1)];
+                let mut found: Vec<_> = table.scan_prefix(prefix).map(Result::unwrap).collect();
+                let begins = |key: &[u8]| key.starts_with(prefix);
+                let mut expected: Vec<_> = self.model.clone().into_iter().collect();
+                expected.retain(|(key, _)| begins(key));
+                found.sort_unstable();
+                expected.sort_unstable();
+                assert_eq!(found, expected);
+                self.model.retain(|key, _| !begins(key));
+                self.in_slots.retain(|key| !begins(key));
+                assert_eq!(table.remove_prefix(prefix).unwrap(), expected.len());
             }
             Op::Clear => {
                 table.clear().expect("never refused");
