@@ -53,7 +53,7 @@ pub enum Error {
             chunks => format!(", which takes {chunks} neighbouring chunks"),
         },
         match neighbours {
-            0 | 1 => "is too small or being filled by others",
+            0 | 1 => "is too small, being filled by others, or kept for cleaning",
             _ => "has no such row of chunks",
         }
     )]
