@@ -174,6 +174,36 @@ impl Table {
         Ok(self.file_owner()?.user)
     }
 
+    /// Whether the name that the handle was opened with leads to this table no more: it was
+    /// removed or renamed, or another table has it now.
+    ///
+    /// A handle goes on working after that, on a table that nobody else can open by that
+    /// name. A program that runs for long can ask now and then, and open the name again.
+    /// Costs a system call.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Options, Table};
+    ///
+    /// # let name = &format!("doc-unlinked-{}", std::process::id());
+    /// let old = Options::new().capacity(100).create(name)?;
+    /// assert!(!old.is_unlinked()?);
+    /// Table::unlink(name)?;
+    /// assert!(old.is_unlinked()?);
+    /// let new = Options::new().capacity(100).create(name)?;
+    /// assert!(old.is_unlinked()? && !new.is_unlinked()?);
+    /// # Table::unlink(name)
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `PermissionDenied`; `System` if the system does not tell.
+    pub fn is_unlinked(&self) -> Result<bool> {
+        let named = self.segment().map.has_name(self.name());
+        let named = named.map_err(|source| system_error(source, self.name(), "look for"))?;
+        Ok(!named)
+    }
+
     /// Whether the table is one that should have been removed with its creator
     /// ([`Options::create_anonymous`](crate::Options::create_anonymous)), was not
     /// [renamed](Self::rename), and that nobody uses any more: no handle is open for writing or for reading. A creator that

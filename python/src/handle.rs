@@ -498,6 +498,14 @@ impl SharedDictBase {
         Ok(self.open(py)?.table.is_anonymous())
     }
 
+    /// Whether the handle's name leads to this table no more: it was removed or renamed, or
+    /// another table has it now. The handle works on, but nobody opens this table by that
+    /// name; close it, and open the name again.
+    #[getter]
+    fn unlinked(&self, py: Python<'_>) -> PyResult<bool> {
+        self.open(py)?.table.is_unlinked().or_raise(py)
+    }
+
     /// Whether this handle stores and loads pickles.
     #[getter]
     fn allow_pickle(&self, py: Python<'_>) -> PyResult<bool> {

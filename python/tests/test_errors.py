@@ -782,6 +782,7 @@ EVERYTHING: dict[str, Callable[[ANYTHING], object]] = {
     "add": lambda d: d.add("a"),
     "allow_pickle": lambda d: d.allow_pickle,
     "anonymous": lambda d: d.anonymous,
+    "unlinked": lambda d: d.unlinked,
     "capacity": lambda d: d.capacity,
     "check": lambda d: d.check(),
     "clear": lambda d: d.clear(),

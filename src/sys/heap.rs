@@ -227,6 +227,11 @@ impl Mapping {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps)]
+    pub(crate) fn has_name(&self, _name: &str) -> io::Result<bool> {
+        Ok(true)
+    }
+
     #[allow(clippy::unused_self)]
     pub(crate) fn unlink_if_same(&self, _name: &str) -> io::Result<bool> {
         Err(io::ErrorKind::Unsupported.into())

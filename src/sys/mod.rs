@@ -52,6 +52,7 @@
 //!   if that is rare: each sleep has a timeout, of 50 ms at most.
 //! - `owner()`: the segment's [`Owner`] now.
 //! - `liveness()`: a new [`Liveness`] of this segment.
+//! - `has_name(name)`: whether the name names this segment now.
 //! - `unlink_if_same(name)`: removes the name if it still names this segment;
 //!   tells whether it did.
 //! - `while_alone(act)`: calls `act` at a moment when nobody else has the segment open,

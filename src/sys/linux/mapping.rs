@@ -283,18 +283,24 @@ impl Mapping {
         FileId::of(stat) == self.descriptor.id()
     }
 
+    /// Whether the name names this segment now.
+    pub(crate) fn has_name(&self, name: &str) -> io::Result<bool> {
+        match lstat(path_of(name)?) {
+            Ok(stat) => Ok(self.is_same(&stat)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Removes the name if it still names this segment; tells whether it did.
     ///
     /// The kernel cannot do both at once: a segment that replaces this one
     /// under its name between the look and the removal loses its name.
     pub(crate) fn unlink_if_same(&self, name: &str) -> io::Result<bool> {
-        let path = path_of(name)?;
-        match lstat(&path) {
-            Ok(stat) if self.is_same(&stat) => {}
-            Ok(_) | Err(Errno::NOENT) => return Ok(false),
-            Err(error) => return Err(error.into()),
+        if !self.has_name(name)? {
+            return Ok(false);
         }
-        match unlink(&path) {
+        match unlink(path_of(name)?) {
             Ok(()) => Ok(true),
             Err(Errno::NOENT) => Ok(false),
             Err(error) => Err(error.into()),

@@ -293,23 +293,28 @@ impl Mapping {
         Directory::while_alone(&self.in_use, act)
     }
 
+    /// Whether the name names this segment now.
+    pub(crate) fn has_name(&self, name: &str) -> io::Result<bool> {
+        check_name(name)?;
+        match self.place.directory.find(name) {
+            Ok(found) => Ok(found == self.place.record),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Removes the name if it still names this segment; tells whether it did.
     ///
     /// A segment that replaces this one under its name between the look and the
     /// removal loses its name.
     pub(crate) fn unlink_if_same(&self, name: &str) -> io::Result<bool> {
-        check_name(name)?;
-        let Place { directory, record } = &self.place;
-        let not_found = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-        match directory.find(name) {
-            Ok(found) if found == *record => {}
-            Ok(_) => return Ok(false),
-            Err(error) if not_found(&error) => return Ok(false),
-            Err(error) => return Err(error),
+        if !self.has_name(name)? {
+            return Ok(false);
         }
+        let Place { directory, record } = &self.place;
         match directory.take_away(name, record) {
             Ok(()) => Ok(true),
-            Err(error) if not_found(&error) => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
     }
