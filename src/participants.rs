@@ -314,7 +314,10 @@ fn give_up(words: &[AtomicU64], geometry: &Geometry, owner: OwnerId) -> bool {
         Ordering::AcqRel,
         Ordering::Relaxed,
     );
-    crash_point!("take over: owner given up");
+    // Not a point of the crash tests: their repairers come after the death, and get the dead
+    // one's slot.
+    #[cfg(loom)]
+    crate::model::crash_point("take over: owner given up");
     there
 }
 
