@@ -103,6 +103,15 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.has_readers()
     }
 
+    /// Whether the table's name is gone, or another table has it; see
+    /// [`Table::is_unlinked`](crate::Table::is_unlinked).
+    ///
+    /// # Errors
+    /// Those of [`Table::is_unlinked`](crate::Table::is_unlinked).
+    pub fn is_unlinked(&self) -> Result<bool> {
+        self.table.is_unlinked()
+    }
+
     /// Whether the table outlived its creator and nobody uses it; see
     /// [`Table::is_orphan`](crate::Table::is_orphan).
     ///
