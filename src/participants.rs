@@ -314,10 +314,7 @@ fn give_up(words: &[AtomicU64], geometry: &Geometry, owner: OwnerId) -> bool {
         Ordering::AcqRel,
         Ordering::Relaxed,
     );
-    // Not a point of the crash tests: their repairers come after the death, and get the dead
-    // one's slot.
-    #[cfg(loom)]
-    crate::model::crash_point("take over: owner given up");
+    crash_point!("take over: owner given up");
     there
 }
 

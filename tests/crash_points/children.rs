@@ -154,22 +154,44 @@ pub enum Repairer {
     Writer,
     /// By `Table::repair`.
     Mender,
+    /// It writes, and was attached before the death: a newcomer gets the dead one's slot, and
+    /// gives nobody up.
+    Witness,
 }
 
 impl Repairer {
     /// Runs one, whose own keys begin with `first_key`.
     pub fn run(self, named: &Named, first_key: u64, order: &Order<'_>) -> End {
-        let role = match self {
-            Self::Writer => "writer",
-            Self::Mender => "mender",
-        };
+        self.run_after(|| {}, named, first_key, order).1
+    }
+
+    /// The same after something else; a witness is attached before that.
+    pub fn run_after<R>(
+        self,
+        before: impl FnOnce() -> R,
+        named: &Named,
+        first_key: u64,
+        order: &Order<'_>,
+    ) -> (R, End) {
         let first_key = first_key.to_string();
-        end_of(start(role, &[&named.name, &first_key], order, None)).0
+        let start = |role| start(role, &[&named.name, &first_key], order, None);
+        let (result, child) = match self {
+            Self::Writer => (before(), start("writer")),
+            Self::Mender => (before(), start("mender")),
+            Self::Witness => {
+                let mut child = start("witness");
+                assert_eq!(child.hear(), "attached");
+                let result = before();
+                child.say("write");
+                (result, child)
+            }
+        };
+        (result, end_of(child).0)
     }
 
     pub fn steps(self, first_key: u64) -> Vec<Step> {
         match self {
-            Self::Writer => repairers_steps(first_key),
+            Self::Writer | Self::Witness => repairers_steps(first_key),
             Self::Mender => Vec::new(),
         }
     }
@@ -198,9 +220,13 @@ pub fn act(role: &Role) {
             let Scenario { steps, .. } = scenarios().swap_remove(role.number(1));
             apply(role, &open(), &steps, 0);
         }
-        "writer" => {
-            let first_key = role.number(1) as u64;
-            apply(role, &open(), &repairers_steps(first_key), first_key);
+        kind @ ("writer" | "witness") => {
+            let (table, first_key) = (open(), role.number(1) as u64);
+            if kind == "witness" {
+                role.tell("attached");
+                role.hear();
+            }
+            apply(role, &table, &repairers_steps(first_key), first_key);
         }
         "mender" => drop(open().repair().unwrap()),
         maker @ ("creator" | "replacer") => {

@@ -5,8 +5,8 @@
 //! long form, `cargo xtask windows` a brief one under wine. For each operation a first
 //! child tells which points it passes. Then, for each of these, a child on a new table
 //! dies there by SIGKILL (on Windows by `TerminateProcess`); after some of these deaths
-//! (in the long form, all) a first repairer dies at each point of its repair, and a
-//! second one at each point of what is left of that. Each time what was acknowledged is
+//! (in the long form, all) a first repairer, who comes then or was attached before, dies
+//! at each point of its repair, and a second one at each point of what is left of that. Each time what was acknowledged is
 //! there, each step under way happened or did not, nothing is broken, nobody hangs, and
 //! the table takes all that it was created for.
 //!
@@ -104,9 +104,12 @@ impl Extent {
         self != Self::Brief || *count <= ENOUGH
     }
 
-    /// The repairers to try after a death, which is one of many.
-    fn repairers(self, death: usize) -> &'static [Repairer] {
+    /// The repairers to try after a death in a scenario, which is one of many.
+    fn repairers(self, scenario: &Scenario, death: usize) -> &'static [Repairer] {
         const BOTH: &[Repairer] = &[Repairer::Writer, Repairer::Mender];
+        if scenario.witnessed {
+            return &[Repairer::Witness];
+        }
         match self {
             Self::Brief => &BOTH[death % 2..][..1],
             Self::Short | Self::Full => BOTH,
@@ -209,6 +212,22 @@ impl Death<'_> {
         (named, end)
     }
 
+    /// A new table after it and after a first repairer.
+    fn is_repaired(&self, repairer: Repairer, order: &Order<'_>) -> (Named, End, End) {
+        let named = self.scenario.new_table();
+        let die = || work(&named, self.index, &Order::Die(self.point, 1));
+        let (worker, first) = repairer.run_after(die, &named, FIRST, order);
+        assert!(worker.killed, "nobody died");
+        (named, worker, first)
+    }
+
+    /// A new table after it and after the death of a first repairer.
+    fn happens_again(&self, repairer: Repairer, point: &str, pass: u64) -> (Named, End, End) {
+        let (named, worker, first) = self.is_repaired(repairer, &Order::Die(point, pass));
+        assert!(first.killed, "the first repairer did not die");
+        (named, worker, first)
+    }
+
     /// All is well after it and what repairers did, by their first keys.
     fn verify(&self, case: &str, named: &Named, end: End, repairers: &[(Repairer, u64, End)]) {
         let scenario = self.scenario;
@@ -251,7 +270,7 @@ fn of_scenario(index: usize, extent: Extent) -> Row {
             }
         }
         if extent == Extent::Full || scenario.repaired.contains(&&*point) {
-            for repairer in extent.repairers(at) {
+            for repairer in extent.repairers(scenario, at) {
                 repairs(&mut row, &death, *repairer, extent);
             }
         }
@@ -264,8 +283,7 @@ fn of_scenario(index: usize, extent: Extent) -> Row {
 fn repairs(row: &mut Row, death: &Death<'_>, repairer: Repairer, extent: Extent) {
     let case = format!("{}, then {repairer:?}", death.point);
     let points = row.case(&case, |row| {
-        let (named, _) = death.happens(1);
-        row.note(passed(|order| repairer.run(&named, FIRST, order)))
+        row.note(passed(|order| death.is_repaired(repairer, order).2))
     });
     let mut points = points.unwrap_or_default();
     points.retain(|(point, _)| is_of_repair(point));
@@ -273,9 +291,7 @@ fn repairs(row: &mut Row, death: &Death<'_>, repairer: Repairer, extent: Extent)
         for pass in extent.passes(*seen, &[1, 2, 4]) {
             let case = format!("{case}: {point}, pass {pass}");
             row.case(&case, |row| {
-                let (named, worker) = death.happens(1);
-                let first = repairer.run(&named, FIRST, &Order::Die(point, pass));
-                assert!(first.killed, "the first repairer did not die");
+                let (named, worker, first) = death.happens_again(repairer, point, pass);
                 row.died(Victim::FirstRepairer, point);
                 death.verify(&case, &named, worker, &[(repairer, FIRST, first)]);
             });
@@ -288,12 +304,7 @@ fn repairs(row: &mut Row, death: &Death<'_>, repairer: Repairer, extent: Extent)
 
 fn second_repairs(row: &mut Row, death: &Death<'_>, repairer: Repairer, case: &str, first: &str) {
     let case = format!("{case}: {first}, then again");
-    let die = || {
-        let (named, worker) = death.happens(1);
-        let end = repairer.run(&named, FIRST, &Order::Die(first, 1));
-        assert!(end.killed, "the first repairer did not die");
-        (named, worker, end)
-    };
+    let die = || death.happens_again(repairer, first, 1);
     let points = row.case(&case, |row| {
         let (named, ..) = die();
         row.note(passed(|order| repairer.run(&named, SECOND, order)))

@@ -44,6 +44,8 @@ pub struct Scenario {
     pub passes: &'static [u64],
     /// Points after a death at which repairers die too, in the short form.
     pub repaired: &'static [&'static str],
+    /// Who repairs was attached before the death.
+    pub witnessed: bool,
     pub meeting: Meeting,
     /// Somebody sleeps until a key of the stripe changes.
     sleeper: bool,
@@ -123,6 +125,7 @@ fn plain(name: &'static str, setup: &[Step], steps: &[Step]) -> Scenario {
         steps: steps.to_vec(),
         passes: &[],
         repaired: &[],
+        witnessed: false,
         meeting: Meeting::Nobody,
         sleeper: false,
         closed: false,
@@ -302,6 +305,10 @@ fn encounters(thirty: &[Step]) -> Vec<Scenario> {
         Scenario {
             meeting: Meeting::Holder,
             ..insert("insert after waiting")
+        },
+        Scenario {
+            witnessed: true,
+            ..with_repair(insert("insert before a witness"), &["insert: published"])
         },
         plain("wait", thirty, &[Wait(99), Wait(1)]),
         Scenario {
