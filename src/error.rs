@@ -225,7 +225,7 @@ pub enum Error {
     /// The segment belongs to a user whom the options do not trust.
     #[error(
         "the segment {name:?} belongs to user {owner}, and user {user} does not trust it: \
-         whoever planted it could change it under us; name the owner in Options::trust if that is meant"
+         its owner could change it while it is in use; name the owner in Options::trust if you trust that user"
     )]
     #[non_exhaustive]
     WrongOwner {
@@ -309,9 +309,9 @@ pub enum Error {
 
     /// Computations of values wait for each other's values.
     #[error(
-        "a deadlock: this wait for a value that somebody computes can never end, for that \
-         computation waits for one of the caller's own; compute one of them without asking for \
-         the other, or ask for keys in one order everywhere"
+        "a deadlock: this wait can never end, because whoever computes this value is itself \
+         waiting for one that the caller computes; compute one of them without asking for the \
+         other, or ask for keys in one order everywhere"
     )]
     #[non_exhaustive]
     Deadlock,

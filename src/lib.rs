@@ -161,7 +161,7 @@
 //!
 //! [`TypedTable`] puts codecs above the bytes: strings, numbers, arrays, your own
 //! types by a few lines of [`Codec`], and with the feature `serde` any serde type,
-//! as `MessagePack<T>`. It has every operation of [`Table`], and counts by numbers of
+//! as `MessagePack<T>`. It has every operation on entries of [`Table`], and counts by numbers of
 //! any width. Opening a table by other types than it was created with is an error.
 //!
 //! ```

@@ -380,8 +380,8 @@ impl Table {
         })
     }
 
-    /// The right to a key, whether it has a value or not; `None` if somebody has it. One
-    /// at a time has it among all threads of all processes.
+    /// Claims a key, whether it has a value or not; `None` if it is claimed already. One
+    /// thread of one process at a time holds a key's claim.
     ///
     /// So workers can share jobs that are entries of the table: each job is one worker's,
     /// and one that dies leaves its job to the others. It is the right that
@@ -450,8 +450,8 @@ impl Table {
         self.get_or_try_insert_with(key, Duration::MAX, || Ok(compute()))
     }
 
-    /// [`get_or_insert_with`](Self::get_or_insert_with) by a closure that may fail, and
-    /// with an end to the wait for another one's.
+    /// Like [`get_or_insert_with`](Self::get_or_insert_with), for a closure that may fail,
+    /// and with a timeout for waiting while another caller computes.
     ///
     /// If the closure fails nothing is stored, its error is returned, and another caller
     /// computes. The timeout is for waiting alone, the closure may take as long as it

@@ -11,6 +11,10 @@ use crate::wait;
 impl Table {
     /// Waits until a key has a value and returns it; `None` after the timeout.
     ///
+    /// It waits for the table of this handle. If the name is removed, or leads to a new
+    /// table, meanwhile, it goes on waiting for the old one: see
+    /// [`is_unlinked`](Self::is_unlinked).
+    ///
     /// Sleeps without using the processor; the process that publishes the key
     /// wakes it. A read-only handle cannot ask to be woken and looks every 5 ms at
     /// the latest.
