@@ -31,7 +31,7 @@ use std::ops::Range;
 pub(crate) use census::{Census, Live};
 pub(crate) use chunks::{chunk_faults, in_use, record_at};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::geometry::Geometry;
 use crate::index::bucket::MAX_OVERFLOW;
 use crate::index::locked::Locked;
@@ -274,7 +274,12 @@ fn check_stripe(locked: &Locked<'_>, wrong: &mut Vec<String>) {
                 Ok(())
             });
             if let Err(error) = outcome {
-                wrong.push(format!("bucket {number}, slot {slot}: {error}"));
+                let what = match error {
+                    // The remedies are for whoever did not ask what is wrong.
+                    Error::Corrupted { what, offset } => format!("{what} at byte {offset}"),
+                    error => error.to_string(),
+                };
+                wrong.push(format!("bucket {number}, slot {slot}: {what}"));
             }
         }
     }

@@ -9,6 +9,9 @@ use std::time::Duration;
 use crate::sys;
 use crate::typed::{BoxedError, codec_names};
 
+/// What a segment that is too short for a header has too little of.
+pub(crate) const LENGTH: &str = "the length in bytes";
+
 /// What every fallible call of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -254,8 +257,13 @@ pub enum Error {
 
     /// The segment was not made by a compatible version of this crate.
     #[error(
-        "the segment {name:?} is not a table this version can use: {what} is {found:#x}, \
-         expected {expected:#x}; open it with the version that made it, or unlink it"
+        "the segment {name:?} is not a table this version can use: {what} is {}; open it with the \
+         version that made it, or unlink it",
+        if *what == LENGTH {
+            format!("{found}, at least {expected} are needed")
+        } else {
+            format!("{found:#x}, expected {expected:#x}")
+        }
     )]
     #[non_exhaustive]
     IncompatibleFormat {
@@ -271,9 +279,9 @@ pub enum Error {
 
     /// Bytes of the segment say something that no writer of this crate wrote.
     #[error(
-        "the segment is damaged: {what} at byte {offset}; save what can be read (the command \
-         `shmtable dump --salvage` does, past a damaged header too), unlink the table and create \
-         it again"
+        "the segment is damaged: {what} at byte {offset}; repair it with Table::repair; where that \
+         does not help, save what can be read (the command `shmtable dump --salvage` does, past a \
+         damaged header too), unlink the table and create it again"
     )]
     #[non_exhaustive]
     Corrupted {

@@ -381,6 +381,43 @@ impl Options {
         }
     }
 
+    /// Gives a table another name, as [`Table::rename_or_replace`], and trusts the owner of
+    /// the table that loses the name if [`trust`](Self::trust) names this user.
+    ///
+    /// ```
+    /// # #[cfg(target_os = "linux")]
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Options, Table, Trust};
+    ///
+    /// # let (new, name) = (&format!("doc-next-{}", std::process::id()), &format!("doc-current-{}", std::process::id()));
+    /// Options::new().capacity(100).create(name)?;
+    /// Options::new().capacity(200).create(new)?;
+    /// Options::new().trust(Trust::Anyone).rename_or_replace(new, name)?;
+    /// assert_eq!(Table::open(name)?.capacity(), 200);
+    /// # Table::unlink(name)?;
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(target_os = "linux"))]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Table::rename_or_replace`].
+    pub fn rename_or_replace(&self, from: &str, to: &str) -> Result<()> {
+        loop {
+            match Table::rename(from, to) {
+                Err(Error::AlreadyExists { .. }) => {}
+                other => return other,
+            }
+            match self.check_replaceable(to) {
+                Ok(()) => return Table::rename_over(from, to),
+                // Unlinked meanwhile.
+                Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Creates a table with a generated name, [`Table::name`], which is removed
     /// when the creating handle (with all its clones) is dropped in the process
     /// that created it. Others may open it by name meanwhile, and may go on using

@@ -106,6 +106,7 @@ pub struct Salvage {
     codec: u64,
     damage: Vec<String>,
     lost: usize,
+    uncounted: bool,
     unsure: usize,
     found: u64,
     read: VecDeque<Entry>,
@@ -131,12 +132,20 @@ impl Salvage {
                 reading.geometry.words * WORD
             ));
         }
+        let buckets = source.buckets(&reading.geometry);
+        if buckets < reading.geometry.buckets {
+            damage.push(format!(
+                "part of the index is gone: the segment has {buckets} of its {} buckets",
+                reading.geometry.buckets
+            ));
+        }
         Self {
             codec: reading.header[HEADER_CODEC],
             geometry: reading.geometry,
             source,
             damage,
             lost: 0,
+            uncounted: false,
             unsure: 0,
             found: 0,
             read: VecDeque::new(),
@@ -144,7 +153,7 @@ impl Salvage {
         }
     }
 
-    /// What is wrong with the table's header, in sentences.
+    /// What is wrong with the table's header and its length, in sentences.
     pub fn damage(&self) -> &[String] {
         &self.damage
     }
@@ -164,10 +173,18 @@ impl Salvage {
         self.geometry.value_space
     }
 
-    /// How many slots in use led to no entry, up to now: so many entries are lost, unless
-    /// they are among the [unsure](Self::unsure) ones.
+    /// How many entries are lost, unless they are among the [unsure](Self::unsure) ones: the
+    /// slots in use up to now that led to no entry, and, once all of the index is read, what
+    /// the stripes count and the index has no longer.
     pub fn lost(&self) -> usize {
         self.lost
+    }
+
+    /// Whether more entries than [`lost`](Self::lost) says may be lost: part of the index is
+    /// gone, and not all stripes tell how many entries they had. Known once all of the index
+    /// is read.
+    pub fn may_have_lost_more(&self) -> bool {
+        self.uncounted
     }
 
     /// How many of the entries up to now are records that the index does not lead to.
@@ -214,9 +231,15 @@ impl Salvage {
     }
 
     /// The arena, if the index does not lead to all of it that it should lead to.
-    fn after_the_index(&self) -> Result<Next> {
+    fn after_the_index(&mut self) -> Result<Next> {
         let geometry = &self.geometry;
-        if self.lost == 0 && self.found >= self.source.entries_said(geometry)? {
+        let said = self.source.entries_said(geometry)?;
+        let known = said.credible.saturating_sub(self.found);
+        self.lost = self.lost.max(usize::try_from(known).unwrap_or(usize::MAX));
+        let is_cut = self.source.buckets(geometry) < geometry.buckets;
+        self.uncounted = is_cut && !said.is_complete;
+        let is_all = !is_cut && said.is_complete && self.found >= said.credible;
+        if self.lost == 0 && is_all {
             return Ok(Next::Nothing);
         }
         let mut keys = HashSet::new();
@@ -251,6 +274,14 @@ impl Iterator for Salvage {
 }
 
 impl FusedIterator for Salvage {}
+
+/// How many entries the stripes count.
+struct Said {
+    /// Those of the stripes whose counts can be right.
+    credible: u64,
+    /// Whether these are all stripes.
+    is_complete: bool,
+}
 
 /// The segment's bytes, none of which is believed.
 struct Source {
@@ -319,13 +350,18 @@ impl Source {
     }
 
     /// Entries, as the stripes count them.
-    fn entries_said(&self, geometry: &Geometry) -> Result<u64> {
+    fn entries_said(&self, geometry: &Geometry) -> Result<Said> {
         let mut words = vec![0; geometry.stripes * STRIPE_WORDS];
         self.words(geometry.stripe(0), &mut words)?;
         let counts = words.iter().skip(STRIPE_ENTRIES).step_by(STRIPE_WORDS);
         // No stripe has more than it has slots: another count is damaged.
         let most = (geometry.stripe_buckets * BUCKET_SLOTS) as u64;
-        Ok(counts.map(|count| (*count).min(most)).sum())
+        let credible = counts.clone().filter(|count| **count <= most);
+        Ok(Said {
+            credible: credible.clone().sum(),
+            is_complete: geometry.stripe(0) + words.len() <= self.length
+                && credible.count() == geometry.stripes,
+        })
     }
 
     /// The entries of some buckets, and how many slots in use lead to none.

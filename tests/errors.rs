@@ -753,7 +753,10 @@ fn incompatible_format() {
     // Files that are no segment: too short for a header, or all zero.
     for length in [100, 0, 4095] {
         file.set_len(length).unwrap();
-        let error = refused(Table::open(&name), &[&name, "length"]);
+        let error = refused(
+            Table::open(&name),
+            &[&name, "the length in bytes is", "at least 4096 are needed"],
+        );
         assert!(
             matches!(error, Error::IncompatibleFormat { .. }),
             "{error:?}"
@@ -787,6 +790,7 @@ fn a_changed_header_is_corrupted() {
                 &[
                     "damaged",
                     "at byte",
+                    "Table::repair",
                     "save what can be read",
                     "create it again",
                 ],

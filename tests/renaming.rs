@@ -7,7 +7,7 @@ mod common;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{Name, scaled};
-use shmtable::{Error, Options, Table};
+use shmtable::{Error, Options, Table, Trust};
 
 fn options() -> Options {
     Options::new().capacity(100).value_space(1 << 16)
@@ -65,6 +65,43 @@ fn a_name_is_taken_away_if_that_is_asked_for() {
     // Without one that has the name already, too.
     Table::rename_or_replace(&other, &one).unwrap();
     assert_eq!(what_is(&one), b"one");
+}
+
+#[test]
+fn what_is_no_table_does_not_lose_its_name() {
+    let ((from, _table), name) = (create("it"), Name::new());
+    for bytes in [b"a file of another kind\n".repeat(500), b"short".to_vec()] {
+        std::fs::write(name.path(), &bytes).unwrap();
+        let error = Table::rename_or_replace(&from, &name).unwrap_err();
+        assert!(
+            matches!(error, Error::IncompatibleFormat { .. }),
+            "{error:?}"
+        );
+        assert_eq!(std::fs::read(name.path()).unwrap(), bytes);
+        assert_eq!(what_is(&from), b"it");
+    }
+    std::fs::remove_file(name.path()).unwrap();
+    std::os::unix::fs::symlink(from.path(), name.path()).unwrap();
+    let error = Table::rename_or_replace(&from, &name).unwrap_err();
+    assert!(matches!(error, Error::NotATable { .. }), "{error:?}");
+    std::fs::remove_file(name.path()).unwrap();
+}
+
+#[test]
+fn a_table_of_another_user_loses_its_name_only_if_that_user_is_trusted() {
+    if !common::may_act_as_others() {
+        return;
+    }
+    let ((one, _), (other, _)) = (create("one"), create("other"));
+    std::os::unix::fs::chown(other.path(), Some(54_321), None).unwrap();
+    assert!(matches!(
+        Table::rename_or_replace(&one, &other),
+        Err(Error::WrongOwner { owner: 54_321, .. })
+    ));
+    assert_eq!(what_is(&one), b"one");
+    let trusting = Options::new().trust(Trust::Users(vec![54_321]));
+    trusting.rename_or_replace(&one, &other).unwrap();
+    assert_eq!(what_is(&other), b"one");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use shmtable::Error;
 
-use crate::wording::in_command;
+use crate::wording::{in_command, in_salvage};
 
 /// What a command ends with: found or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,9 @@ pub(crate) type Result<T = Outcome, E = Failure> = std::result::Result<T, E>;
 pub(crate) enum Failure {
     #[error("{}", in_command(.0))]
     Table(#[from] Error),
+    /// Of `dump --salvage`, which is no remedy then.
+    #[error("{}", in_salvage(.0))]
+    Salvage(Error),
     #[error("a table named {name:?} exists already; choose another name, or give --replace")]
     AlreadyExists { name: String },
     /// What clap cannot tell.
@@ -120,7 +123,9 @@ impl Failure {
     /// A word for scripts.
     pub(crate) fn kind(&self) -> String {
         let debug = match self {
-            Self::Table(error) | Self::Load { error, .. } => format!("{error:?}"),
+            Self::Table(error) | Self::Salvage(error) | Self::Load { error, .. } => {
+                format!("{error:?}")
+            }
             other => format!("{other:?}"),
         };
         let end = debug.find(|c: char| !c.is_alphanumeric());

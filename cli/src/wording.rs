@@ -9,7 +9,7 @@ use shmtable::Error;
 use crate::codec::Codec;
 
 /// What the library calls something, and what the command calls it. Longer ones first.
-const WORDS: [(&str, &str); 26] = [
+const WORDS: [(&str, &str); 27] = [
     (
         "create it, or use open_or_create",
         "`shmtable ls` lists those that there are, `shmtable create` makes one",
@@ -33,6 +33,10 @@ const WORDS: [(&str, &str); 26] = [
     (
         "unlink the table and create it again",
         "remove the table with `shmtable rm` and create it again",
+    ),
+    (
+        "repair it with Table::repair",
+        "repair it with `shmtable repair`",
     ),
     (
         "the command `shmtable dump --salvage` does",
@@ -82,6 +86,27 @@ pub(crate) fn in_command(error: &Error) -> String {
     let causes = successors(error.source(), |&cause| cause.source());
     let whole = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
     translated(&whole)
+}
+
+/// What an error says to whoever salvages a table already.
+pub(crate) fn in_salvage(error: &Error) -> String {
+    match error {
+        Error::Corrupted { what, offset, .. } => format!(
+            "the segment is damaged: {what} at byte {offset}, and without that no entry can be \
+             found; remove it with `shmtable rm`"
+        ),
+        Error::IncompatibleFormat { .. } => {
+            let message = error.to_string();
+            let found = message
+                .rsplit_once("; ")
+                .map_or(&message[..], |parts| parts.0);
+            format!(
+                "{}; open it with the version that made it, or remove it with `shmtable rm`",
+                translated(found)
+            )
+        }
+        error => in_command(error),
+    }
 }
 
 /// A message of the library, whose names in quotes stay as they are.

@@ -94,6 +94,19 @@ fn a_table_is_renamed() {
 }
 
 #[test]
+fn what_is_no_table_does_not_lose_its_name_to_one() {
+    let ((from, _), to) = (filled(3), Name::new());
+    let path = format!("/dev/shm/shmtable.{}", &*to);
+    std::fs::write(&path, vec![7; 8192]).unwrap();
+    for command in ["copy", "rename"] {
+        let failure = ends(2, &[command, &from, &to, "--replace"]);
+        assert!(failure.contains("is not a table"), "{failure}");
+        assert_eq!(std::fs::read(&path).unwrap(), [7; 8192]);
+        assert_eq!(ok(&["count", &from]), "3\n");
+    }
+}
+
+#[test]
 fn tables_are_compared() {
     let ((first, one), (second, other)) = (filled(5), filled(5));
     assert_eq!(ok(&["diff", &first, &second]), "");

@@ -5,7 +5,7 @@ mod common;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use common::{Name, ends, json, ok, run, run_with, table, text};
+use common::{Name, ends, json, ok, open_table, run, run_with, table, text};
 use shmtable::Table;
 
 /// Overwrites a word of a table's header.
@@ -79,4 +79,92 @@ fn what_is_whole_is_dumped_without_a_word() {
         json(2, &["dump", "no-such-table", "--salvage"])["kind"],
         "NotFound"
     );
+}
+
+#[test]
+fn a_file_that_is_too_short_is_told_by_its_length_and_salvage_is_not_advised_again() {
+    let name = Name::new();
+    std::fs::write(format!("/dev/shm/shmtable.{}", &*name), vec![7; 4000]).unwrap();
+    for arguments in [&["get", &name, "k"][..], &["dump", &name, "--salvage"]] {
+        let failure = ends(2, arguments);
+        assert!(
+            failure.contains("the length in bytes is 4000, at least 4096 are needed"),
+            "{failure}"
+        );
+        let is_advised = failure.contains("dump --salvage");
+        assert_eq!(is_advised, arguments[0] == "get", "{failure}");
+    }
+    assert_eq!(
+        json(2, &["dump", &name, "--salvage"])["kind"],
+        "IncompatibleFormat"
+    );
+}
+
+#[test]
+fn whoever_reads_a_damaged_record_is_told_to_repair() {
+    let (name, handle) = open_table();
+    handle.insert("k", "a value that is no small one").unwrap();
+    drop(handle);
+    let path = format!("/dev/shm/shmtable.{}", &*name);
+    let bytes = std::fs::read(&path).unwrap();
+    let value = b"a value that is no small one";
+    let at = bytes.windows(value.len()).position(|found| found == value);
+    let file = File::options().write(true).open(path).unwrap();
+    file.write_all_at(&[0xff; 16], at.unwrap() as u64 - 16)
+        .unwrap();
+    let failure = ends(2, &["get", &name, "k"]);
+    let repair = failure.find("repair it with `shmtable repair`").unwrap();
+    assert!(
+        repair < failure.find("dump --salvage").unwrap(),
+        "{failure}"
+    );
+    let wrong = ends(1, &["check", &name]);
+    assert!(wrong.contains("leads to no record"), "{wrong}");
+    for remedy in ["unlink", "salvage", "create"] {
+        assert!(!wrong.contains(remedy), "{wrong}");
+    }
+    ok(&["repair", &name]);
+    ok(&["check", &name]);
+}
+
+#[test]
+fn what_a_cut_file_has_lost_is_told() {
+    let name = Name::new();
+    ok(&[
+        "create",
+        &name,
+        "--capacity",
+        "10k",
+        "--value-space",
+        "1MiB",
+    ]);
+    let lines = (0..5000).map(|n| format!("{{\"key\": \"k{n}\", \"value\": \"v\"}}\n"));
+    run_with(&["load", &name], lines.collect::<String>().as_bytes());
+    let shm = format!("/dev/shm/shmtable.{}", &*name);
+    let path = std::env::temp_dir().join(format!("{}.dump", &*name));
+    for (length, counted) in [(80_000, true), (4096, false)] {
+        let file = File::options().write(true).open(&shm).unwrap();
+        file.set_len(length).unwrap();
+        let dump = run(&[
+            "--json",
+            "dump",
+            &name,
+            "--salvage",
+            "-o",
+            path.to_str().unwrap(),
+        ]);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(dump.status.code(), Some(1));
+        let told: serde_json::Value = serde_json::from_slice(&dump.stdout).unwrap();
+        let number = |field: &str| told[field].as_u64().unwrap();
+        assert_eq!(told["lost_more"], !counted, "{told}");
+        let err = text(&dump.stderr);
+        if counted {
+            assert_eq!(number("entries") + number("lost"), 5000);
+            assert!(err.contains(" entries lost\n"), "{err}");
+        } else {
+            assert!(err.contains("is not known"), "{err}");
+        }
+        assert!(err.contains("part of the index is gone"), "{err}");
+    }
 }

@@ -58,7 +58,8 @@ where
 
 /// A message of the crate with what Python calls the things it names.
 fn in_python(mut message: String) -> String {
-    const NAMES: [(&str, &str); 7] = [
+    const NAMES: [(&str, &str); 8] = [
+        ("Table::repair", "SharedDict.repair"),
         ("Table::remove_orphans", "shmtable.gc()"),
         (
             "with create_or_replace",

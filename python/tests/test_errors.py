@@ -60,7 +60,7 @@ ERRORS: dict[str, tuple[type[Exception], str]] = {
     "CodecError": (ValueError, 'cannot decode a value: .*; .* codec="raw" opens the table'),
     "CodecMismatchError": (ValueError, 'has codec="pickle", and codec="json" was asked for; open it'),
     "ComputeTimeoutError": (TimeoutError, "waited 0 s for the value of the key 'new', .*: try again"),
-    "CorruptedError": (ValueError, r"the segment is damaged: .* at byte \d+; save what can be"),
+    "CorruptedError": (ValueError, r"the segment is damaged: .* at byte \d+; repair it with SharedDict.rep"),
     "DeadlockError": (RuntimeError, "for the key 'new' from inside its own computation, .*; compute"),
     "DescriptorClosedError": (OSError, "closed this handle's descriptor .*; open the table again"),
     "IncompatibleFormatError": (ValueError, '"NAME" is not a table .*: the magic number is .*; open'),

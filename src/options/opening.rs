@@ -5,14 +5,14 @@ use std::io;
 use std::sync::Arc;
 
 use super::{Options, Trust};
-use crate::error::{Error, Result};
+use crate::error::{Error, LENGTH, Result};
 use crate::geometry::{Geometry, Request};
 use crate::layout::{HEADER_WORDS, READERS_BYTE, WORD};
 use crate::orphans;
 use crate::participants::{self, Participant};
 use crate::segment::{Segment, no_memory};
 use crate::sys::{
-    self, Access, FileTooLong, MAX_NAME, Mapping, NoAddressSpace, NotASegment, Owner,
+    self, Access, FileTooLong, MAX_NAME, Mapping, NoAddressSpace, NotASegment, Owner, TooShort,
 };
 use crate::table::Table;
 
@@ -257,8 +257,8 @@ pub(crate) fn system_error(source: io::Error, name: &str, action: &'static str) 
         }
         io::ErrorKind::UnexpectedEof => Error::IncompatibleFormat {
             name,
-            what: "the length in bytes (less than a header's)",
-            found: 0,
+            what: LENGTH,
+            found: inside::<TooShort>(&source).map_or(0, |short| short.0),
             expected: (HEADER_WORDS * WORD) as u64,
         },
         _ => Error::system(action, source),

@@ -26,7 +26,7 @@
 //! - `open(name, access, admit)`: shows the segment's [`Owner`] to `admit`, and
 //!   maps it if that returns `Ok`. Symbolic links and anything that is not a
 //!   plain segment are refused with [`NotASegment`] inside the error, files
-//!   too short for a header with [`std::io::ErrorKind::UnexpectedEof`].
+//!   too short for a header with [`std::io::ErrorKind::UnexpectedEof`] and [`TooShort`].
 //!   [`Access::ReadOnly`] must need no more than the right to read where the system
 //!   can map in that way.
 //! - All three fail with [`NoAddressSpace`] inside the error where the process has no
@@ -153,6 +153,17 @@ pub(crate) struct TooManyFiles {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is {0}")]
 pub(crate) struct NotASegment(pub(crate) &'static str);
+
+/// The length, in bytes, of a file that is too short for a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it has {0} bytes")]
+pub(crate) struct TooShort(pub(crate) u64);
+
+impl From<TooShort> for std::io::Error {
+    fn from(short: TooShort) -> Self {
+        Self::new(std::io::ErrorKind::UnexpectedEof, short)
+    }
+}
 
 /// The length of a segment of so many words, if there can be one.
 #[cfg(not(loom))]

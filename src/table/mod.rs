@@ -233,9 +233,20 @@ impl Table {
     /// So a table that was filled under a name of its own replaces another one at once:
     /// whoever opens the name finds the one or the other.
     ///
+    /// Only a table is replaced, and only one of this process's user: for others see
+    /// [`Options::rename_or_replace`]. One that is damaged is a table still, as long as its
+    /// first bytes say so.
+    ///
     /// # Errors
-    /// As [`rename`](Self::rename), without `AlreadyExists`.
+    /// As [`rename`](Self::rename), without `AlreadyExists`; `WrongOwner`;
+    /// `IncompatibleFormat` or `NotATable` if it is no table that has the new name. Then
+    /// nothing has changed.
     pub fn rename_or_replace(from: &str, to: &str) -> Result<()> {
+        Options::new().rename_or_replace(from, to)
+    }
+
+    /// Renames over whatever has the name.
+    pub(crate) fn rename_over(from: &str, to: &str) -> Result<()> {
         Self::rename_with(from, to, true)
     }
 

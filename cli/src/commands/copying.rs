@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
-use shmtable::Table;
+use shmtable::{Options, Table};
 
 use super::making::{detailed, shaped};
 use super::{Context, interrupted};
@@ -57,7 +57,7 @@ pub(crate) fn copy(mut context: Context, args: &args::Copy) -> Result {
             store(&key, &value)?;
         }
     }
-    named(&partial.0, &args.to, args.replace)?;
+    named(&context.options, &partial.0, &args.to, args.replace)?;
     context.out.either(
         || json!({ "copied": entries }),
         || format!("{} copied", some_entries(entries)),
@@ -74,16 +74,16 @@ impl Drop for Partial {
     }
 }
 
-fn named(from: &str, to: &str, replace: bool) -> Result<()> {
+fn named(options: &Options, from: &str, to: &str, replace: bool) -> Result<()> {
     Ok(if replace {
-        Table::rename_or_replace(from, to)
+        options.rename_or_replace(from, to)
     } else {
         Table::rename(from, to)
     }?)
 }
 
 pub(crate) fn rename(mut context: Context, args: &args::Rename) -> Result {
-    named(&args.from, &args.to, args.replace)?;
+    named(&context.options, &args.from, &args.to, args.replace)?;
     context
         .out
         .either(|| json!({ "renamed": args.to }), String::new)?;

@@ -53,13 +53,41 @@ type Entries = Box<dyn Iterator<Item = shmtable::Result<(Vec<u8>, Vec<u8>)>>>;
 struct Salvaged {
     damage: Vec<String>,
     lost: usize,
+    lost_more: bool,
     unsure: usize,
+}
+
+impl Salvaged {
+    fn is_all(&self) -> bool {
+        self.lost == 0 && !self.lost_more
+    }
+
+    /// What is lost, for people.
+    fn losses(&self) -> Option<String> {
+        let mut lost = format!("{} lost", some_entries(self.lost as u64));
+        if self.unsure > 0 {
+            lost.push_str(", unless they are among those found beside the index");
+        }
+        match (self.lost, self.lost_more) {
+            (0, false) => None,
+            (0, true) => Some(
+                "how many entries are lost with the part of the index that is gone is not known"
+                    .to_owned(),
+            ),
+            (_, false) => Some(lost),
+            (_, true) => Some(format!("at least {lost}")),
+        }
+    }
 }
 
 /// `dump --salvage`: looks at the table twice, because a dump begins with how much it has.
 fn salvage(context: Context, args: &args::Dump) -> Result {
     interrupt::catch()?;
-    let mut salvage = context.options.open_damaged(&args.name)?;
+    let open = || {
+        let opened = context.options.open_damaged(&args.name);
+        opened.map_err(Failure::Salvage)
+    };
+    let mut salvage = open()?;
     let (mut entries, mut bytes) = (0, 0);
     for entry in salvage.by_ref() {
         interrupt::check()?;
@@ -76,12 +104,11 @@ fn salvage(context: Context, args: &args::Dump) -> Result {
     let salvaged = Salvaged {
         damage: salvage.damage().to_vec(),
         lost: salvage.lost(),
+        lost_more: salvage.may_have_lost_more(),
         unsure: salvage.unsure(),
     };
     let mut remarks = salvaged.damage.clone();
-    if salvaged.lost > 0 {
-        remarks.push(format!("{} lost", some_entries(salvaged.lost as u64)));
-    }
+    remarks.extend(salvaged.losses());
     if salvaged.unsure > 0 {
         let unsure = some_entries(salvaged.unsure as u64);
         remarks.push(format!(
@@ -92,7 +119,7 @@ fn salvage(context: Context, args: &args::Dump) -> Result {
         // Nobody may be listening there.
         let _ = writeln!(io::stderr(), "shmtable: {remark}");
     }
-    let again = context.options.open_damaged(&args.name)?;
+    let again = open()?;
     let entries = || Ok(Box::new(again) as Entries);
     write(context, args, &header, entries, &salvaged)
 }
@@ -105,7 +132,7 @@ fn write(
     entries: impl FnOnce() -> Result<Entries>,
     salvaged: &Salvaged,
 ) -> Result {
-    let found = salvaged.lost == 0;
+    let found = salvaged.is_all();
     let Some(path) = &args.output else {
         let (_, _) = write_to(&mut context.out, args.format, header, entries)?;
         return context.out.done(found);
@@ -131,6 +158,7 @@ fn write(
             let mut json = json!({ "entries": entries });
             if args.salvage {
                 json["lost"] = salvaged.lost.into();
+                json["lost_more"] = salvaged.lost_more.into();
                 json["unsure"] = salvaged.unsure.into();
                 json["damage"] = salvaged.damage.clone().into();
             }

@@ -17,7 +17,7 @@ use crate::sync::{AtomicU64, process_crash_point};
 use crate::sys::fork::descriptors::{Descriptor, FileId};
 use crate::sys::unix::liveness::Liveness;
 use crate::sys::unix::{access_flags, check_length, not_plain, open_plain, owner_of};
-use crate::sys::{Access, FileTooLong, NoAddressSpace, Owner, bytes_of};
+use crate::sys::{Access, FileTooLong, NoAddressSpace, Owner, TooShort, bytes_of};
 
 /// No segment is shorter: a header has this size.
 const MIN_BYTES: u64 = 4096;
@@ -150,7 +150,7 @@ impl Mapping {
         let (fd, stat) = open_plain(&path, access)?;
         let bytes = usize::try_from(stat.st_size).unwrap_or(0);
         if (bytes as u64) < MIN_BYTES {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            return Err(io::Error::from(TooShort(bytes as u64)).into());
         }
         admit(owner_of(&stat))?;
         Ok(Self::map(fd, bytes, access, vec![path])?)

@@ -9,7 +9,7 @@ use super::memory::{self, Memory};
 use super::os::{self, LockFile};
 use super::{Liveness, check_name};
 use crate::sync::{AtomicU64, Ordering, process_crash_point};
-use crate::sys::{Access, Owner, bytes_of};
+use crate::sys::{Access, Owner, TooShort, bytes_of};
 
 /// No segment is shorter: a header has this size.
 const MIN_BYTES: usize = 4096;
@@ -161,15 +161,16 @@ impl Mapping {
                 }
                 // The length of an object that has none cannot be mapped.
                 Err(error) if os::is_of_no_length(&error) => {
-                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                    return Err(io::Error::from(TooShort(0)).into());
                 }
                 memory => break (in_use, record, memory?),
             }
         };
         let bells = os::Bells::of(&memory, record.bytes);
         memory.shorten(record.bytes / size_of::<u64>());
-        if memory.words().len() < MIN_BYTES / size_of::<u64>() {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        let bytes = size_of_val(memory.words());
+        if bytes < MIN_BYTES {
+            return Err(io::Error::from(TooShort(bytes as u64)).into());
         }
         if access == Access::ReadOnly {
             memory.protect()?;
