@@ -319,6 +319,7 @@ CALLS: dict[str, Callable[[ANYTHING], object]] = {
     "values": lambda d: list(d.values()),
     "items": lambda d: list(d.items()),
     "name": lambda d: d.name,
+    "unlinked": lambda d: d.unlinked,
     "capacity": lambda d: d.capacity,
     "codec": lambda d: d.codec,
     "read_only": lambda d: d.read_only,
