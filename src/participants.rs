@@ -307,11 +307,13 @@ fn give_up(words: &[AtomicU64], geometry: &Geometry, owner: OwnerId) -> bool {
         return false;
     }
     let there = may_be_there(words, at);
-    // If it changed, the slot is somebody else's, or another one was faster.
+    // If it changed, the slot is somebody else's, or another one was faster. Relaxed: the bit
+    // tells of nothing else that was stored, `GRACE` is for the owner to see it, and the
+    // exchange that takes something over releases it.
     let _ = state.compare_exchange(
         attached,
         attached | GIVEN_UP,
-        Ordering::AcqRel,
+        Ordering::Relaxed,
         Ordering::Relaxed,
     );
     crash_point!("take over: owner given up");
