@@ -139,6 +139,14 @@ impl Codec {
 }
 
 impl Form {
+    /// Its name in codec ids.
+    pub(crate) fn name(self) -> &'static str {
+        FORMS
+            .iter()
+            .find(|form| form.1 == self)
+            .map_or("unknown", |form| form.0)
+    }
+
     fn parse(self, text: &str, plain: bool, key: bool) -> Result<Vec<u8>, String> {
         match self {
             Self::Bytes | Self::Text => Ok(text.as_bytes().to_vec()),
@@ -205,11 +213,11 @@ impl Form {
         {
             return parse_hex(bytes);
         }
-        let wrong = |what: &str| format!("{json} is no {what}");
+        let wrong = |what: &str| format!("{json} is not {what}");
         match self {
             Self::Bytes | Self::Text => match json {
                 Json::String(text) => Ok(text.clone().into_bytes()),
-                _ => Err(wrong("string")),
+                _ => Err(wrong("a string")),
             },
             Self::Unsigned(width) => {
                 let number = text_of(json).parse::<u128>();
@@ -217,7 +225,7 @@ impl Form {
                     .ok()
                     .filter(|number| width == 16 || number >> (8 * width) == 0)
                     .map(|number| number.to_le_bytes()[..width.into()].to_vec())
-                    .ok_or_else(|| wrong(&format!("unsigned integer of {width} bytes")))
+                    .ok_or_else(|| wrong(&format!("an unsigned integer of {width} bytes")))
             }
             Self::Signed(width) => {
                 let shift = 128 - 8 * u32::from(width);
@@ -226,14 +234,14 @@ impl Form {
                     .ok()
                     .filter(|number| number << shift >> shift == *number)
                     .map(|number| number.to_le_bytes()[..width.into()].to_vec())
-                    .ok_or_else(|| wrong(&format!("signed integer of {width} bytes")))
+                    .ok_or_else(|| wrong(&format!("a signed integer of {width} bytes")))
             }
             Self::Float(width) => {
                 let number = match json {
                     Json::String(text) => text.parse().ok(),
                     json => notation::from_json(json)?.as_f64(),
                 };
-                let number = number.ok_or_else(|| wrong("number"))?;
+                let number = number.ok_or_else(|| wrong("a number"))?;
                 Ok(match width {
                     4 => (number as f32).to_le_bytes().to_vec(),
                     _ => number.to_le_bytes().to_vec(),
@@ -345,7 +353,7 @@ fn unsigned(bytes: &[u8]) -> u128 {
 }
 
 /// An integer; beyond 64 bits as a string.
-fn integer(unsigned: u128, signed: Option<i128>) -> Json {
+pub(crate) fn integer(unsigned: u128, signed: Option<i128>) -> Json {
     let text = signed.map_or_else(|| unsigned.to_string(), |signed| signed.to_string());
     match (text.parse::<u64>(), text.parse::<i64>()) {
         (Ok(small), _) => small.into(),

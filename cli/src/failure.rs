@@ -46,7 +46,7 @@ pub(crate) enum Failure {
     },
     #[error("cannot read the standard input: {0}")]
     Input(io::Error),
-    #[error("this is no {what} of the table {table:?}, whose codec is {codec}: {reason}")]
+    #[error("not a valid {what} for table {table:?}, whose codec is {codec}: {reason}")]
     Notation {
         what: &'static str,
         table: String,
@@ -55,8 +55,21 @@ pub(crate) enum Failure {
     },
     #[error("not a number: the value in table {table:?} is {value}; remove it first")]
     NotANumber { table: String, value: String },
-    #[error("the sum of {value} and {amount} is beyond 64 bits; the value is unchanged")]
-    Overflow { value: String, amount: String },
+    #[error("the sum of {value} and {amount} is beyond {limit}; the value is unchanged")]
+    Overflow {
+        value: String,
+        amount: String,
+        limit: &'static str,
+    },
+    #[error(
+        "the values of the table {table:?} are {form}, and not numbers; add to those of a table of \
+         numbers (such as `create --codec str/u64`), of bytes or of MessagePack"
+    )]
+    NoNumbers { table: String, form: &'static str },
+    #[error("there is no table named {name:?}; {remedy}")]
+    NotFound { name: String, remedy: &'static str },
+    #[error("{name:?} is the table's name already")]
+    SameName { name: String },
     #[error("the input is not a dump, or is damaged, at {at}: {reason}; {told}")]
     Dump {
         at: String,
@@ -91,7 +104,7 @@ pub(crate) enum Failure {
         second: String,
         second_codec: String,
     },
-    #[error("the dump does not say how large its table was: give --capacity and --value-space")]
+    #[error("the dump does not say how large its table was: give --capacity")]
     NoShape,
     #[error("{}; {told}", in_command(.error))]
     Load { error: Error, told: String },

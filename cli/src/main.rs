@@ -26,7 +26,14 @@ use args::Cli;
 use failure::{Failure, Outcome};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && asks_for_json() => {
+            tell(&misused(&error), true);
+            return ExitCode::from(2);
+        }
+        Err(error) => error.exit(),
+    };
     let json = cli.global.json;
     let result = commands::run(cli);
     let code = match result {
@@ -40,6 +47,25 @@ fn main() -> ExitCode {
     };
     interrupt::end();
     ExitCode::from(code)
+}
+
+/// Whether JSON is asked for in a line that cannot be understood.
+fn asks_for_json() -> bool {
+    std::env::args_os()
+        .take_while(|argument| argument != "--")
+        .any(|argument| argument == "--json")
+}
+
+/// What is wrong with a line, without what is for people at a terminal.
+fn misused(error: &clap::Error) -> Failure {
+    let whole = error.render().to_string();
+    let text = whole.split("\n\nUsage:").next().unwrap_or(&whole);
+    let text = text
+        .split("\n\nFor more information")
+        .next()
+        .unwrap_or(text);
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    Failure::Usage(text.trim().to_owned())
 }
 
 fn tell(failure: &Failure, json: bool) {

@@ -15,14 +15,14 @@ const DEPTH: usize = 130;
 pub(crate) fn unpack(mut bytes: &[u8]) -> Result<Packed, String> {
     if bytes.first() == Some(&0xc1) {
         // Reserved; the reader takes it for nil.
-        return Err("no MessagePack: it begins with a reserved byte".to_owned());
+        return Err("not MessagePack: it begins with a reserved byte".to_owned());
     }
     let value = rmpv::decode::read_value_with_max_depth(&mut bytes, DEPTH)
-        .map_err(|error| format!("no MessagePack: {error}"))?;
+        .map_err(|error| format!("not MessagePack: {error}"))?;
     if bytes.is_empty() {
         Ok(value)
     } else {
-        Err("no MessagePack: bytes are left over at its end".to_owned())
+        Err("not MessagePack: bytes are left over at its end".to_owned())
     }
 }
 
@@ -105,7 +105,7 @@ pub(crate) fn from_json(json: &Json) -> Result<Packed, String> {
             (Some(value), ..) => value.into(),
             (_, Some(value), _) => value.into(),
             (.., Some(value)) => Packed::F64(value),
-            _ => return Err(format!("{number} is no number of 64 bits")),
+            _ => return Err(format!("{number} is not a number of 64 bits")),
         },
         Json::String(text) => text.as_str().into(),
         Json::Array(items) => Packed::Array(items.iter().map(from_json).collect::<Result<_, _>>()?),
@@ -173,7 +173,7 @@ pub(crate) fn canonical(key: Packed) -> Result<Packed, String> {
         Packed::Boolean(value) => Packed::from(u8::from(value)),
         Packed::F32(value) => canonical(Packed::F64(value.into()))?,
         Packed::F64(value) if value.is_nan() => {
-            return Err("nan is no key: it does not equal itself".to_owned());
+            return Err("nan is not a key: it does not equal itself".to_owned());
         }
         Packed::F64(value) if value.fract() == 0.0 && value.is_finite() => {
             let whole = value as i128;
@@ -190,7 +190,7 @@ pub(crate) fn canonical(key: Packed) -> Result<Packed, String> {
         Packed::Array(items) => {
             Packed::Array(items.into_iter().map(canonical).collect::<Result<_, _>>()?)
         }
-        Packed::Map(_) => return Err("a map is no key".to_owned()),
+        Packed::Map(_) => return Err("a map is not a key".to_owned()),
         other => other,
     })
 }

@@ -30,7 +30,7 @@ pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
             _ => None,
         },
     };
-    let wrong = || format!("{text:?} is no size; write it as 4096, 64KiB, 1.5GiB or 10MB");
+    let wrong = || format!("{text:?} is not a size; write it as 4096, 64KiB, 1.5GiB or 10MB");
     let factor = factor.ok_or_else(wrong)?;
     let bytes = if let Ok(whole) = number.parse::<u64>() {
         whole.checked_mul(factor).ok_or_else(wrong)?
@@ -62,7 +62,9 @@ pub(crate) fn parse_count(text: &str) -> Result<usize, String> {
             .filter(|count| count.fract() == 0.0 && (0.0..1e15).contains(count))
             .map(|count| count as usize)
     };
-    count.ok_or_else(|| format!("{text:?} is no number; write it as 50000, 50_000, 50k, 2M or 2G"))
+    count.ok_or_else(|| {
+        format!("{text:?} is not a number; write it as 50000, 50_000, 50k, 2M or 2G")
+    })
 }
 
 /// `5s`, `1m30s`, `250ms`; a number alone is of seconds.
@@ -79,12 +81,12 @@ pub(crate) fn parse_mode(text: &str) -> Result<u32, String> {
     u32::from_str_radix(text, 8)
         .ok()
         .filter(|mode| *mode <= 0o777)
-        .ok_or_else(|| format!("{text:?} is no mode; write it in octal, such as 600 or 660"))
+        .ok_or_else(|| format!("{text:?} is not a mode; write it in octal, such as 600 or 660"))
 }
 
 /// Hexadecimal digits, in pairs.
 pub(crate) fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
-    let wrong = || format!("{text:?} is no hexadecimal; write pairs of digits, such as 00ff");
+    let wrong = || format!("{text:?} is not hexadecimal; write pairs of digits, such as 00ff");
     let digits = text.strip_prefix("0x").unwrap_or(text).as_bytes();
     let (pairs, rest) = digits.as_chunks::<2>();
     if !rest.is_empty() {

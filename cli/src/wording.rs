@@ -82,10 +82,45 @@ pub(crate) fn in_command(error: &Error) -> String {
             Codec::of(*expected).name
         );
     }
+    if let Error::InvalidOption {
+        option,
+        given,
+        allowed,
+        ..
+    } = error
+    {
+        return refused_option(option, *given, allowed);
+    }
     // The system's answer stands behind what failed.
     let causes = successors(error.source(), |&cause| cause.source());
     let whole = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
     translated(&whole)
+}
+
+/// What an option may be, as it is given on the command line.
+fn refused_option(option: &str, given: u128, allowed: &str) -> String {
+    let flag = format!("--{}", option.replace('_', "-"));
+    let (given, allowed) = if option == "mode" {
+        // In octal, as it is typed.
+        let allowed = allowed.split(';').next().unwrap_or(allowed);
+        (format!("{given:o}"), allowed.replace("0o", ""))
+    } else {
+        let arguments = std::env::args().collect::<Vec<_>>();
+        let given = typed_for(&flag, &arguments).unwrap_or_else(|| given.to_string());
+        (given, allowed.to_owned())
+    };
+    format!("the option {flag} is {given}, allowed is {allowed}")
+}
+
+/// What stands behind an option.
+fn typed_for(flag: &str, arguments: &[String]) -> Option<String> {
+    arguments
+        .iter()
+        .enumerate()
+        .find_map(|(at, argument)| match argument.strip_prefix(flag)? {
+            "" => arguments.get(at + 1).cloned(),
+            rest => rest.strip_prefix('=').map(str::to_owned),
+        })
 }
 
 /// What an error says to whoever salvages a table already.

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::json;
 use shmtable::{Options, Table};
 
-use super::making::{detailed, shaped};
+use super::making::{detailed, or_replace, shaped};
 use super::{Context, interrupted};
 use crate::args;
 use crate::failure::{Failure, Result};
@@ -75,14 +75,20 @@ impl Drop for Partial {
 }
 
 fn named(options: &Options, from: &str, to: &str, replace: bool) -> Result<()> {
-    Ok(if replace {
+    let renamed = if replace {
         options.rename_or_replace(from, to)
     } else {
         Table::rename(from, to)
-    }?)
+    };
+    renamed.map_err(or_replace)
 }
 
 pub(crate) fn rename(mut context: Context, args: &args::Rename) -> Result {
+    if args.from == args.to && !args.replace && Table::list()?.contains(&args.to) {
+        return Err(Failure::SameName {
+            name: args.to.clone(),
+        });
+    }
     named(&context.options, &args.from, &args.to, args.replace)?;
     context
         .out

@@ -274,6 +274,11 @@ impl Loaded {
 }
 
 pub(crate) fn load(mut context: Context, args: &args::Load) -> Result {
+    if !args.create && (args.shape.capacity.is_some() || args.shape.value_space.is_some()) {
+        return Err(Failure::Usage(
+            "--capacity and --value-space are for the table that --create makes".to_owned(),
+        ));
+    }
     interrupt::catch()?;
     let input: Box<dyn Read + Send> = match &args.input {
         Some(path) => Box::new(File::open(path).map_err(|source| Failure::File {
@@ -289,7 +294,14 @@ pub(crate) fn load(mut context: Context, args: &args::Load) -> Result {
     let table = if args.create {
         create(&context, args, header.as_ref())?
     } else {
-        context.options.open(&args.name)?
+        let opened = context.options.open(&args.name);
+        opened.map_err(|error| match error {
+            Error::NotFound { name, .. } => Failure::NotFound {
+                name,
+                remedy: "give --create to make it",
+            },
+            error => error.into(),
+        })?
     };
     let mut loaded = Loaded::default();
     let result = admit(&table, header.as_ref()).and_then(|codec| {
@@ -325,9 +337,7 @@ fn create(context: &Context, args: &args::Load, header: Option<&Header>) -> Resu
                 .capacity(header.capacity as usize)
                 .value_space(header.value_space as usize);
         }
-        None if args.shape.capacity.is_none() || args.shape.value_space.is_none() => {
-            return Err(Failure::NoShape);
-        }
+        None if args.shape.capacity.is_none() => return Err(Failure::NoShape),
         None => {}
     }
     Ok(shaped(options, &args.shape).create(&args.name)?)

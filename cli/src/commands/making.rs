@@ -1,14 +1,13 @@
 //! `create` and `rm`.
 
 use serde_json::json;
-use shmtable::{Options, Table};
+use shmtable::{Error, Options, Table};
 
 use super::Context;
 use crate::args::{self, Details, Shape};
 use crate::codec::Codec;
 use crate::failure::{Failure, Result};
 use crate::out::escaped;
-use crate::wording::in_command;
 
 /// The shape that was asked for.
 pub(crate) fn shaped(mut options: Options, shape: &Shape) -> Options {
@@ -44,7 +43,7 @@ pub(crate) fn create(mut context: Context, args: &args::Create) -> Result {
     let table = if args.replace {
         options.create_or_replace(&args.name)?
     } else {
-        options.create(&args.name)?
+        options.create(&args.name).map_err(or_replace)?
     };
     let stats = table.quick_stats()?;
     context.out.either(
@@ -61,13 +60,25 @@ pub(crate) fn create(mut context: Context, args: &args::Create) -> Result {
     context.out.done(true)
 }
 
+/// What a command that has `--replace` says of a name that is taken.
+pub(crate) fn or_replace(error: Error) -> Failure {
+    match error {
+        Error::AlreadyExists { name, .. } => Failure::AlreadyExists { name },
+        error => error.into(),
+    }
+}
+
 pub(crate) fn rm(mut context: Context, args: &args::Rm) -> Result {
     let mut removed = Vec::new();
     let mut failures = Vec::new();
     for name in &args.names {
         match Table::unlink_os(name) {
             Ok(()) => removed.push(escaped(name)),
-            Err(error) => failures.push(error),
+            Err(Error::NotFound { name, .. }) => failures.push(Failure::NotFound {
+                name,
+                remedy: "`shmtable ls` lists those that there are",
+            }),
+            Err(error) => failures.push(error.into()),
         }
     }
     context
@@ -76,13 +87,13 @@ pub(crate) fn rm(mut context: Context, args: &args::Rm) -> Result {
     let done = context.out.done(true)?;
     match failures.len() {
         0 => Ok(done),
-        1 if args.names.len() == 1 => Err(failures.remove(0).into()),
+        1 if args.names.len() == 1 => Err(failures.remove(0)),
         failed => Err(Failure::Several {
             failed,
             asked: args.names.len(),
-            reasons: failures.iter().fold(String::new(), |text, error| {
-                format!("{text}\n  {}", in_command(error))
-            }),
+            reasons: failures
+                .iter()
+                .fold(String::new(), |text, error| format!("{text}\n  {error}")),
         }),
     }
 }

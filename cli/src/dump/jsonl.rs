@@ -124,8 +124,8 @@ impl<R: BufRead> Reader<R> {
             }
             return match serde_json::from_slice(&line) {
                 Ok(Json::Object(object)) => Ok(Some(object)),
-                Ok(_) => Err(damaged(self.at(), "it is no object")),
-                Err(error) => Err(damaged(self.at(), format!("it is no JSON: {error}"))),
+                Ok(_) => Err(damaged(self.at(), "it is not an object")),
+                Err(error) => Err(damaged(self.at(), format!("it is not JSON: {error}"))),
             };
         }
     }
