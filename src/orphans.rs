@@ -3,9 +3,10 @@
 //! A creation removes some on its way, so that they don't pile up. Three steps decide, and
 //! each may only find a reason to leave the table alone:
 //! 1. nobody holds a lock on the segment (a few system calls, nothing is mapped);
-//! 2. the table is anonymous, and an [orphan](Table::is_orphan);
+//! 2. the table is anonymous, and no participant of it lives;
 //! 3. the kernel lets this process be alone with the file, and keeps everybody from opening
-//!    it, while the name is removed: [`Table::unlink_orphan`].
+//!    it, while the name is removed: [`Table::unlink_orphan`]. [`Table::is_orphan`] takes
+//!    the same step and leaves the name.
 //!
 //! A creator holds its participant slot before the table has a name, so no new table passes
 //! the first step.
@@ -43,7 +44,8 @@ pub struct Orphan {
 /// Tables that nobody needs any more.
 impl Table {
     /// The anonymous tables of this user that outlived their creators and that nobody
-    /// uses: see [`is_orphan`](Self::is_orphan).
+    /// uses: those that [`remove_orphans`](Self::remove_orphans) would remove now, see
+    /// [`is_orphan`](Self::is_orphan).
     ///
     /// Takes no lock. Costs a few system calls for each table of this user on the machine.
     ///
@@ -60,8 +62,10 @@ impl Table {
     /// `System` if the tables could not be listed.
     pub fn orphans() -> Result<Vec<Orphan>> {
         let mut found = Vec::new();
-        visit(Self::list()?, |_, orphan| {
-            found.push(orphan);
+        visit(Self::list()?, |table, orphan| {
+            if table.is_orphan().unwrap_or(false) {
+                found.push(orphan);
+            }
         });
         Ok(found)
     }
@@ -97,7 +101,7 @@ impl Table {
     }
 }
 
-/// Calls `act` for each table of these names that is an orphan of this user.
+/// Calls `act` for each table of these names that, as locks tell, is an orphan of this user.
 fn visit(names: Vec<String>, mut act: impl FnMut(&Table, Orphan)) {
     for name in names {
         if !sys::is_idle(&name) {
@@ -107,7 +111,7 @@ fn visit(names: Vec<String>, mut act: impl FnMut(&Table, Orphan)) {
         let Ok(table) = Options::new().observe(&name) else {
             continue;
         };
-        if !table.is_orphan().unwrap_or(false) {
+        if !table.seems_orphaned().unwrap_or(false) {
             continue;
         }
         let segment = table.segment();

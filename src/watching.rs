@@ -204,34 +204,46 @@ impl Table {
         Ok(!named)
     }
 
-    /// Whether the table is one that should have been removed with its creator
+    /// Whether [`unlink_orphan`](Self::unlink_orphan) would remove the table.
+    ///
+    /// Such a table should have been removed with its creator
     /// ([`Options::create_anonymous`](crate::Options::create_anonymous)), was not
-    /// [renamed](Self::rename), and that nobody uses any more: no handle is open for writing or for reading. A creator that
-    /// is killed leaves such a table.
+    /// [renamed](Self::rename), and no other process has it open or mapped, for whatever
+    /// use. A creator that is killed leaves one.
     ///
-    /// A forked child that only reads by an inherited handle cannot be seen here, and
-    /// neither can handles from [`Options::observe`](crate::Options::observe);
-    /// [`unlink_orphan`](Self::unlink_orphan) sees them.
+    /// For handles from [`Options::observe`](crate::Options::observe), as `unlink_orphan`.
+    /// Where the system cannot tell who has a file open (a file system without leases, a
+    /// table of another user), the locks of writers and readers decide, which a forked
+    /// child that only reads by an inherited handle does not have.
     ///
-    /// Costs a system call for each participant slot that was ever used.
+    /// Costs a system call for each participant slot that was ever used, and up to 20
+    /// milliseconds if a process has the table open that does not use it.
     ///
     /// # Errors
-    /// `System` if the system does not tell who is alive.
+    /// `PermissionDenied`; `System` if the system does not tell.
     pub fn is_orphan(&self) -> Result<bool> {
+        let map = &self.segment().map;
+        self.while_orphan(LOOKS, true, || map.has_name(self.name()))
+            .map(|named| named == Some(true))
+    }
+
+    /// Whether the table is an anonymous one, and nobody holds a lock that shows a use.
+    pub(crate) fn seems_orphaned(&self) -> Result<bool> {
         // Whoever gave it another name wants to keep it.
         let anonymous = self.is_anonymous() && orphans::is_generated(self.name());
         Ok(anonymous && self.living()? == 0 && !self.has_readers()?)
     }
 
-    /// Removes the table's name if it is an [orphan](Self::is_orphan) and if, as the
-    /// kernel says, no other process has its file open or mapped, for whatever use; tells
-    /// whether it did. No process can come to use it between this look and the removal:
-    /// who opens it in that moment is told that it is not there.
+    /// Removes the table's name if it is an [orphan](Self::is_orphan); tells whether it did.
+    ///
+    /// The kernel tells whether another process has its file open or mapped. No process can
+    /// come to use the table between this look and the removal: opening it fails in that
+    /// moment, as if it were not there.
     ///
     /// For handles from [`Options::observe`](crate::Options::observe): a table that
     /// another handle of this process uses is no orphan. Where the system cannot tell
-    /// who has a file open (a file system without leases) the look of
-    /// [`is_orphan`](Self::is_orphan) decides.
+    /// who has a file open (a file system without leases) the locks of writers and
+    /// readers decide.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -258,28 +270,41 @@ impl Table {
 
     fn remove_if_orphan(&self, looks: usize, trusts_locks: bool) -> Result<bool> {
         let map = &self.segment().map;
-        let remove = || map.unlink_if_same(self.name());
+        self.while_orphan(looks, trusts_locks, || map.unlink_if_same(self.name()))
+            .map(|removed| removed == Some(true))
+    }
+
+    /// Calls `act` while the table is an orphan that nobody else has open; `None` if it is
+    /// none.
+    fn while_orphan<R>(
+        &self,
+        looks: usize,
+        trusts_locks: bool,
+        act: impl Fn() -> io::Result<R>,
+    ) -> Result<Option<R>> {
         for look in 0..looks {
-            if !self.is_orphan()? {
-                return Ok(false);
+            if !self.seems_orphaned()? {
+                return Ok(None);
             }
             if look > 0 {
                 sync::pause(PAUSE);
             }
-            let removed = match map.while_alone(remove) {
+            let done = match self.segment().map.while_alone(&act) {
                 Ok(None) => continue,
-                Ok(Some(removed)) => removed,
+                Ok(Some(done)) => done,
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                     if !trusts_locks {
-                        return Ok(false);
+                        return Ok(None);
                     }
-                    remove()
+                    act()
                 }
                 Err(error) => Err(error),
             };
-            return removed.map_err(|source| system_error(source, self.name(), "unlink"));
+            return done
+                .map(Some)
+                .map_err(|source| system_error(source, self.name(), "unlink"));
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Participant slots whose owners live.

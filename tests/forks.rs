@@ -599,7 +599,16 @@ fn a_forked_reader_keeps_an_orphan_from_being_removed() {
     parent.kill();
     let looker = Options::new().observe(&name).unwrap();
     // The child lets go of its parent's locks when it first runs.
-    eventually("no lock is left", || looker.is_orphan().unwrap());
+    eventually("no lock is left", || {
+        looker.attached().unwrap().iter().all(|one| !one.alive)
+    });
+    let told = || {
+        Table::orphans()
+            .unwrap()
+            .iter()
+            .any(|orphan| orphan.name == name)
+    };
+    assert!(!looker.is_orphan().unwrap() && !told());
     assert!(!looker.unlink_orphan().unwrap());
     assert!(Table::list().unwrap().contains(&name));
     kill_process(Pid::from_raw(child).unwrap(), Signal::KILL).unwrap();

@@ -3,7 +3,7 @@
 mod common;
 
 use common::Name;
-use shmtable::{Options, Table};
+use shmtable::{Error, Options, Table};
 
 fn small() -> Options {
     Options::new().capacity(10)
@@ -55,4 +55,32 @@ fn an_anonymous_table_is_unlinked_when_its_creator_dropped_it() {
     assert!(!created.is_unlinked().unwrap() && !other.is_unlinked().unwrap());
     drop(created);
     assert!(other.is_unlinked().unwrap());
+}
+
+#[test]
+fn a_handle_of_a_replaced_table_does_not_remove_its_successor() {
+    let name = Name::new();
+    let old = small().create(&name).unwrap();
+    let new = small().create_or_replace(&name).unwrap();
+    let refused = old.unlink_own_name();
+    assert!(
+        matches!(refused, Err(Error::NotFound { .. })),
+        "{refused:?}"
+    );
+    assert!(!new.is_unlinked().unwrap());
+    new.unlink_own_name().unwrap();
+    assert!(matches!(Table::open(&name), Err(Error::NotFound { .. })));
+    assert!(matches!(new.unlink_own_name(), Err(Error::NotFound { .. })));
+}
+
+#[test]
+fn a_handle_opened_read_only_does_not_remove_its_table() {
+    let name = Name::new();
+    let table = small().create(&name).unwrap();
+    let reader = Table::open_read_only(&name).unwrap();
+    let looker = Options::new().observe(&name).unwrap();
+    for handle in [reader, looker] {
+        assert!(matches!(handle.unlink_own_name(), Err(Error::ReadOnly)));
+    }
+    assert!(!table.is_unlinked().unwrap());
 }

@@ -20,6 +20,8 @@ pub(crate) struct Sample {
     pub(crate) attached: Vec<Attached>,
     pub(crate) readers: bool,
     pub(crate) anonymous: bool,
+    /// Whether `gc` would remove it.
+    pub(crate) orphan: bool,
     pub(crate) owner: u32,
     pub(crate) codec: u64,
 }
@@ -64,6 +66,7 @@ impl Sample {
             attached: table.attached()?,
             readers: table.has_readers()?,
             anonymous: table.is_anonymous(),
+            orphan: table.is_orphan()?,
             owner: table.owner()?,
             codec: table.codec_id(),
         })
@@ -79,13 +82,20 @@ impl Sample {
     }
 
     pub(crate) fn state(&self) -> State {
-        if self.living() > 0 || self.readers {
-            State::Used
-        } else if self.anonymous {
+        if self.orphan {
             State::Orphan
+        } else if self.living() > 0 || self.readers || self.seems_orphaned() {
+            // The last: a process has it open without a lock, such as a forked reader.
+            State::Used
         } else {
             State::Unused
         }
+    }
+
+    /// Whether it is an anonymous table that no lock shows a use of.
+    pub(crate) fn seems_orphaned(&self) -> bool {
+        let generated = self.name.starts_with("anon-");
+        self.anonymous && generated && self.living() == 0 && !self.readers
     }
 
     /// Bytes of memory that it takes.

@@ -101,13 +101,13 @@ __all__ = [
     "WaitAbandonedError",
     "WaitTimeoutError",
     "WrongOwnerError",
-    "gc",
+    # Without `gc`: `from shmtable import *` must not hide the standard library's module.
     "orphans",
     "tables",
 ]
 
 # What users see is said to be where they import it from, in tracebacks and pickles.
-for _name in __all__:
+for _name in [*__all__, "gc"]:
     if _name != "MISSING":
         globals()[_name].__module__ = __name__
 del _name

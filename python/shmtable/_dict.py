@@ -81,9 +81,9 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     (1, [2, 'three', None], 2)
 
     Without a name it is a new table that lives as long as its creator's handle: until
-    `close`, or the end of the process. Keep the handle until other processes have
-    opened theirs: a `with` block joins them inside. With a name, the table of that name
-    is opened, or created; it lives until `unlink`. A table that is there keeps its
+    `close`, or the end of the process. A handle that is passed to a process or a pool
+    keeps its table; see Lifetime in the documentation. With a name, the table of that
+    name is opened, or created; it lives until `unlink`. A table that is there keeps its
     sizes: if it was created with a smaller `capacity`, `value_space` or
     `max_participants` than you ask for, that is a `TooSmallError`.
 
@@ -173,6 +173,11 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
             self.set_many(initial)
 
     def _start(self, how: str, name: str | None, settings: _Settings) -> Self:
+        if name is None and how != "open_or_create":
+            kind = type(self).__name__
+            raise TypeError(
+                f"the name is None, and must be a str; for a new table without a name, write {kind}()"
+            )
         # First what nobody wants any more: its memory may be what is missing.
         _leases.release_what_ended()
         self._open(how, name, settings)
@@ -209,7 +214,8 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
 
         With `replace=True` the new table takes the place of the one of this name, if
         there is one, in one step: whoever opens the name gets the one or the other.
-        Handles of the old table go on using it, among themselves. A table of a user whom
+        Handles of the old table go on using it, among themselves, but a pickle of one
+        leads to the new table, because a handle pickles as its name. A table of a user whom
         `trust` does not name is not replaced. The other options are those of
         `SharedDict`.
 
@@ -259,10 +265,17 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     def unlink(self: SharedDict[Any, Any] | str) -> None:
         """Removes a table's name: `SharedDict.unlink(name)`, or `d.unlink()`.
 
-        Whoever has it open goes on using it; its memory is freed with the last of them.
+        Processes that have the table open can go on using it; its memory is freed when the
+        last of them closes it. The method of a handle removes the name of its own table: it
+        is a `NotFoundError` if another table has the name, after `create(replace=True)`
+        say, and a `ReadOnlyError` on a read-only handle.
         """
-        name = self if isinstance(self, str) else self.name
-        unlink_name(name)
+        if isinstance(self, str):
+            name = self
+            unlink_name(name)
+        else:
+            name = self.name
+            self._unlink()
         _leases.forget(name)
 
     def close(self) -> None:

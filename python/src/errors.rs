@@ -234,6 +234,16 @@ pub(crate) fn nothing_to_unlink(py: Python<'_>, name: &str) -> PyErr {
     exception(py, "NotFoundError", (ENOENT, message))
 }
 
+/// `unlink` of a handle whose name leads to its table no more.
+#[cold]
+pub(crate) fn not_its_name(py: Python<'_>, name: &str) -> PyErr {
+    let message = format!(
+        "the name {name:?} leads to this handle's table no more: it was removed or renamed, or \
+         another table has it; SharedDict.unlink({name:?}) removes whatever table has the name"
+    );
+    exception(py, "NotFoundError", (ENOENT, message))
+}
+
 #[cold]
 pub(crate) fn wait_timeout(key: &Bound<'_, PyAny>, seconds: f64, state: &str) -> PyErr {
     let message = format!("waited {seconds} s for the key {}, {state}", shown(key));

@@ -506,6 +506,15 @@ impl SharedDictBase {
         self.open(py)?.table.is_unlinked().or_raise(py)
     }
 
+    /// Removes the name of this table, unless it leads to another one now.
+    #[pyo3(name = "_unlink")]
+    fn unlink(&self, py: Python<'_>) -> PyResult<()> {
+        match self.open(py)?.table.unlink_own_name() {
+            Err(Error::NotFound { name, .. }) => Err(errors::not_its_name(py, &name)),
+            done => done.or_raise(py),
+        }
+    }
+
     /// Whether this handle stores and loads pickles.
     #[getter]
     fn allow_pickle(&self, py: Python<'_>) -> PyResult<bool> {

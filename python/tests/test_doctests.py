@@ -12,6 +12,8 @@ import shmtable
 from shmtable import SharedDict
 from shmtable._native import SharedDictBase
 
+# `gc` is no part of `import *`.
+PUBLIC = [*shmtable.__all__, "gc"]
 # Of what has examples, so many at least: a docstring that was lost would not be missed.
 LEAST_OBJECTS = 27
 LEAST_EXAMPLES = 63
@@ -19,7 +21,7 @@ LEAST_EXAMPLES = 63
 
 def documented() -> Iterator[tuple[str, str]]:
     """The public names that have a docstring, native methods too."""
-    for name in ("", *shmtable.__all__):
+    for name in ("", *PUBLIC):
         found = getattr(shmtable, name) if name else shmtable
         # What an instance has from its class is its class's.
         if isinstance(found, type) or inspect.isroutine(found) or inspect.ismodule(found):
@@ -36,7 +38,7 @@ EXAMPLES = {name: text for name, text in DOCUMENTED.items() if ">>>" in text}
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_examples_of_a_docstring_run(name: str) -> None:
-    names = {name: getattr(shmtable, name) for name in shmtable.__all__}
+    names = {name: getattr(shmtable, name) for name in PUBLIC}
     test = doctest.DocTestParser().get_doctest(EXAMPLES[name], names, name, None, 0)
     assert test.examples
     report: list[str] = []

@@ -636,3 +636,20 @@ def test_a_thousand_tables_come_and_go() -> None:
         assert d["number"] == number
         del d
         assert not workers.exists(name)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [SharedDict.create, lambda name: SharedDict.create(name, replace=True), SharedDict.open],
+)
+def test_none_is_no_name_of_a_table_to_create_or_open(way: Callable[[Any], object]) -> None:
+    with pytest.raises(TypeError, match=r"the name is None, .* write SharedDict\(\)"):
+        way(None)
+
+
+def test_a_star_import_leaves_the_standard_librarys_gc_alone() -> None:
+    names: dict[str, Any] = {"gc": gc}
+    exec("from shmtable import *", names)
+    assert names["gc"] is gc
+    assert names["SharedDict"] is SharedDict
+    assert shmtable.gc.__module__ == "shmtable"

@@ -132,6 +132,7 @@ def test_a_forked_child_that_only_reads_keeps_the_table_of_its_killed_parent() -
     assert parent.wait() == -signal.SIGKILL
     for _ in range(5):
         SharedDict(capacity=10).close()
+    assert name not in shmtable.orphans(), "gc would not remove it"
     assert name not in shmtable.gc()
     assert workers.exists(name)
     os.kill(int(child), signal.SIGKILL)

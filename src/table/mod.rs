@@ -171,8 +171,8 @@ impl Table {
         Options::new().open_read_only(name)
     }
 
-    /// Removes a table's name. Who has it open goes on using it; its memory is
-    /// freed when the last of them ends.
+    /// Removes a table's name. Processes that have it open can go on using it; its memory is
+    /// freed when the last of them closes it.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -192,6 +192,42 @@ impl Table {
     pub fn unlink(name: &str) -> Result<()> {
         check_name(name)?;
         sys::unlink(name.as_ref()).map_err(|source| system_error(source, name, "unlink"))
+    }
+
+    /// Removes the name of this handle's table, unless another table has it now.
+    ///
+    /// [`unlink`](Self::unlink) removes whatever table has a name. After
+    /// [`create_or_replace`](crate::Options::create_or_replace), a handle of the replaced
+    /// table cannot remove its successor with this method.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Error, Options, Table};
+    ///
+    /// # let name = &format!("doc-own-name-{}", std::process::id());
+    /// let old = Options::new().capacity(100).create(name)?;
+    /// let new = Options::new().capacity(100).create_or_replace(name)?;
+    /// assert!(matches!(old.unlink_own_name(), Err(Error::NotFound { .. })));
+    /// new.unlink_own_name()?;
+    /// assert!(matches!(Table::open(name), Err(Error::NotFound { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `NotFound` if the name is gone or leads to another table; `ReadOnly` on a handle opened
+    /// read-only; `PermissionDenied`, `System`.
+    pub fn unlink_own_name(&self) -> Result<()> {
+        if self.is_read_only() {
+            return Err(Error::ReadOnly);
+        }
+        match self.segment().map.unlink_if_same(self.name()) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::NotFound {
+                name: self.name().to_owned(),
+            }),
+            Err(source) => Err(system_error(source, self.name(), "unlink")),
+        }
     }
 
     /// Gives a table another name, in one step: whoever opens a table by either name finds

@@ -130,6 +130,15 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.unlink_orphan()
     }
 
+    /// Removes the table's name while it still leads to this table; see
+    /// [`Table::unlink_own_name`](crate::Table::unlink_own_name).
+    ///
+    /// # Errors
+    /// Those of [`Table::unlink_own_name`](crate::Table::unlink_own_name).
+    pub fn unlink_own_name(&self) -> Result<()> {
+        self.table.unlink_own_name()
+    }
+
     /// Verifies every invariant of the table; empty if all is well. Values are not
     /// decoded. It locks what [`Table::check`](crate::Table::check) locks.
     ///

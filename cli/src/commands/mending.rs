@@ -10,7 +10,7 @@ use crate::args;
 use crate::failure::Result;
 use crate::interrupt;
 use crate::out::printable;
-use crate::sample::look;
+use crate::sample::{Sample, look};
 
 pub(crate) fn gc(mut context: Context, args: &args::Gc) -> Result {
     let (mut removed, mut kept) = (Vec::new(), Vec::new());
@@ -27,12 +27,14 @@ pub(crate) fn gc(mut context: Context, args: &args::Gc) -> Result {
             Err(_) if all => continue,
             Err(failure) => return Err(failure),
         };
-        if !table.is_orphan()? {
-            continue;
-        }
-        if args.dry_run || table.unlink_orphan()? {
+        let goes = if args.dry_run {
+            table.is_orphan()?
+        } else {
+            table.unlink_orphan()?
+        };
+        if goes {
             removed.push(name);
-        } else if Table::list()?.contains(&name) {
+        } else if Sample::take(&table)?.seems_orphaned() && Table::list()?.contains(&name) {
             kept.push(name);
         }
     }
