@@ -107,7 +107,7 @@ fn draw(file: &Path) -> Result<(), Box<dyn Error>> {
         .nth(2)
         .ok_or("no folder")?
         .join("shmtable");
-    let program = program.to_str().ok_or("a path that is no text")?;
+    let program = program.to_str().ok_or("a path that is not text")?;
     let top = Terminal::run(
         program,
         &["top", name.0, "--interval", "250ms"],

@@ -16,13 +16,13 @@ Exit status:
   1  not found: no such key, nothing that matches, a wait that timed out, a difference,
      damage in a check
   2  error: no such table, no permission, no room, wrong usage
-A reader that closes the pipe early is not an error. Ctrl-C ends what runs, leaves nothing
-half-done, and ends the command as the signal would.
+A reader that closes the pipe early is not an error. Ctrl-C stops the command. New files and
+tables are discarded; `clear`, `del` and `load` keep what they have done so far.
 
 Keys and values, as typed and as shown, depend on what the table was created for:
-  bytes, text       the text itself; bytes that are no plain text are shown as 0x...
+  bytes, text       the text itself; bytes that are not plain text are shown as 0x...
   numbers           in decimal
-  MessagePack,      JSON; what is no JSON is a string. So 42 is a number, '\"42\"' and x are
+  MessagePack,      JSON; what is not JSON is a string. So 42 is a number, '\"42\"' and x are
   JSON              strings, '[1, \"a\"]' is a tuple in Python. What JSON lacks:
                     {\"$bin\": \"00ff\"} bytes, {\"$ext\": [80, \"00ff\"]} an extension type
                     (80 is a pickle of Python's, which is never loaded),
@@ -119,10 +119,13 @@ pub(crate) enum Command {
     Add(Add),
     /// Remove keys, and print how many there were
     ///
-    /// A single `-` stands for the standard input, with a key on each line. (The key `-` itself
+    /// A single `-` stands for the standard input, with a key on each line. Empty lines are
+    /// skipped, and a carriage return at a line's end is not part of the key. (The key `-` itself
     /// is `2d` with --hex.)
     Del(Del),
     /// Remove the value of a key, and print it
+    ///
+    /// If the output fails (a full disk, a reader that has gone), the value is gone all the same.
     Take(Take),
     /// Compare a key's value, and set it if it is the expected one, in one step
     ///
@@ -135,11 +138,13 @@ pub(crate) enum Command {
     /// Stripe by stripe: what others store meanwhile may stay. The memory stays reserved.
     Clear(OneTable),
     /// Wait until a key has a value, and print it
+    ///
+    /// If the table is removed, renamed or replaced meanwhile, the exit status is 2.
     Wait(Wait),
     /// Print keys and values, in no order
     ///
-    /// What is there all the while is printed once. A key and its value are separated by a
-    /// tab.
+    /// An entry that exists throughout the scan is printed exactly once. A key and its value are
+    /// separated by a tab.
     Scan(Scan),
     /// Print how many entries there are
     ///
@@ -156,11 +161,12 @@ pub(crate) enum Command {
     /// `+` a new key, `~` a new value, `-` a removed key. Looks at the table again and again,
     /// and only if anybody wrote to it: several changes of a key between two looks are one, and
     /// what was there only between two of them is missed. Keeps all keys in memory. The exit
-    /// status is 1 if the time ends without a change.
+    /// status is 1 if the time ends without a change, and 2 if the table is removed, renamed or
+    /// replaced meanwhile.
     Watch(Watch),
     /// Write all entries to a file or to the standard output
     ///
-    /// Weakly consistent: what is there all the while is written once. `load` restores
+    /// Weakly consistent: an entry that exists throughout the dump is written exactly once. `load` restores
     /// every key and value byte for byte. A file appears when it is complete. With --snapshot
     /// writers wait while the entries are copied: about 1.5 seconds for a million of them.
     Dump(Dump),
@@ -172,7 +178,7 @@ pub(crate) enum Command {
     Load(Load),
     /// Copy a table to a new one, which may have another size
     ///
-    /// The new one is as large as the old one if not said otherwise, and has its codec. It
+    /// By default the new one is as large as the old one, and it has its codec. It
     /// appears under its name when it is complete. Weakly consistent, as `dump`; with --snapshot
     /// writers wait while the entries are copied: about 1.5 seconds for a million of them.
     Copy(Copy),
@@ -182,18 +188,20 @@ pub(crate) enum Command {
     ///
     /// `-` and `+` before a key and its value: in the first table, in the second one.
     Diff(Diff),
-    /// Verify a table's structure; says what is wrong (exit status 1), or nothing
+    /// Verify a table's structure
+    ///
+    /// Prints what is wrong and exits with 1; prints nothing if all is well.
     ///
     /// Writers wait for it, readers do not: for each stripe while its keys are read, then all of
     /// them while the chunks are verified, about 0.45 seconds for a million entries and ten times
-    /// that for ten times as many. Writers give up after their lock timeout, which is 5 seconds
-    /// if they did not say otherwise. With --stripes-only nobody waits for more than a stripe.
+    /// that for ten times as many. Writers give up after their lock timeout, by default 5
+    /// seconds. With --stripes-only nobody waits for more than a stripe.
     Check(Check),
     /// Repair a damaged table, and say what was done
     ///
     /// Writers wait for it, readers do not: about 2.7 seconds for a million entries, and ten
-    /// times that for ten times as many. Writers give up after their lock timeout, which is 5
-    /// seconds if they did not say otherwise. A table whose header is damaged cannot be opened
+    /// times that for ten times as many. Writers give up after their lock timeout, by default 5
+    /// seconds. A table whose header is damaged cannot be opened
     /// to repair it: `dump --salvage` reads its entries.
     Repair(OneTable),
     /// Measure this machine: a table of its own, filled and read
@@ -237,7 +245,7 @@ pub(crate) struct OneTable {
 pub(crate) struct Stat {
     /// The table
     pub(crate) name: String,
-    /// Print again every so often, with what happened in between; a second if not said
+    /// Print again every so often, with what happened in between; by default every second
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1s", value_parser = parse_duration)]
     pub(crate) watch: Option<Duration>,
     /// End after this number of times
@@ -247,7 +255,7 @@ pub(crate) struct Stat {
 
 #[derive(Debug, Args)]
 pub(crate) struct Top {
-    /// The table; all of them if not said
+    /// The table; by default all of them
     pub(crate) name: Option<String>,
     /// Time between two looks at the tables
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
@@ -256,7 +264,7 @@ pub(crate) struct Top {
 
 #[derive(Debug, Args)]
 pub(crate) struct Gc {
-    /// These tables alone; all that there are if not said. If none of them is removed the
+    /// These tables alone; by default all that there are. If none of them is removed the
     /// exit status is 1
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
@@ -278,8 +286,8 @@ pub(crate) struct Create {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) shape: Shape,
-    /// What keys and values are: a kind of Python's tables, or two encodings with a slash
-    /// between, such as `str/u64`
+    /// How keys and values are encoded: `bytes`, `msgpack`, `pickle` or `json`, or a key/value
+    /// pair such as `str/u64`
     #[arg(long, value_name = "CODEC", default_value = "bytes", value_parser = crate::codec::Codec::parse)]
     pub(crate) codec: crate::codec::Codec,
     #[command(flatten)]
@@ -296,7 +304,7 @@ pub(crate) struct Details {
     /// Who may open it, in octal [default: 600, or as a copied table has it]
     #[arg(long, value_name = "BITS", value_parser = parse_mode)]
     pub(crate) mode: Option<u32>,
-    /// Locks; a power of two
+    /// Number of lock stripes; a power of two
     #[arg(long, value_name = "N")]
     pub(crate) stripes: Option<usize>,
     /// Bytes of a chunk of the value space; a power of two
@@ -310,11 +318,11 @@ pub(crate) struct Details {
 /// How large a table is made.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Shape {
-    /// The most entries there will ever be at a time
+    /// How many entries the table is guaranteed to hold; a small table may hold more
     #[arg(long, value_name = "N", value_parser = crate::units::parse_count)]
     pub(crate) capacity: Option<usize>,
-    /// The most bytes of all keys and values together, such as 64MiB; 64 for each entry, and
-    /// at least 64MiB, if not said
+    /// The most bytes of all keys and values together, such as 64MiB; by default 64 for
+    /// each entry, and at least 64MiB
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) value_space: Option<usize>,
 }
@@ -343,14 +351,14 @@ impl Typed {
 /// Which entries are meant.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Which {
-    /// Only keys that begin so. In MessagePack tables: keys that are strings; with --hex:
-    /// the stored bytes
+    /// Only keys that start with this. In MessagePack tables only string keys are compared; with
+    /// --hex, the stored bytes
     #[arg(long)]
     pub(crate) prefix: Option<String>,
     /// Only keys that match: `*` is any text, `?` any character, `[a-z]` one of these, `[!a-z]`
     /// one of the others. In MessagePack tables: keys that are strings
-    #[arg(long = "match", value_name = "GLOB")]
-    pub(crate) glob: Option<String>,
+    #[arg(long = "match", value_name = "GLOB", value_parser = crate::filter::Glob::parse)]
+    pub(crate) glob: Option<crate::filter::Glob>,
 }
 
 #[derive(Debug, Args)]
@@ -452,8 +460,7 @@ pub(crate) struct Del {
     /// The table
     pub(crate) name: String,
     /// The keys
-    #[arg(required_unless_present_any = ["prefix", "glob"], allow_negative_numbers = true,
-        conflicts_with_all = ["prefix", "glob"], value_name = "KEY")]
+    #[arg(allow_negative_numbers = true, conflicts_with_all = ["prefix", "glob"], value_name = "KEY")]
     pub(crate) keys: Vec<String>,
     #[command(flatten)]
     pub(crate) which: Which,
@@ -468,10 +475,10 @@ pub(crate) struct Wait {
     /// The key
     #[arg(allow_negative_numbers = true)]
     pub(crate) key: String,
-    /// Give up after this time (exit status 1); never if not said
+    /// Give up after this time (exit status 1); by default never
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
-    /// Wait until the value is another than now, or gone
+    /// Wait until the value changes or is removed
     #[arg(long)]
     pub(crate) change: bool,
     #[command(flatten)]
@@ -600,9 +607,9 @@ pub(crate) struct Dump {
 pub(crate) struct Load {
     /// The table
     pub(crate) name: String,
-    /// The dump; the standard input if not said. The format is recognized
+    /// The dump; by default the standard input. The format is recognized
     pub(crate) input: Option<PathBuf>,
-    /// Create the table, as large as the dumped one was if not said otherwise
+    /// Create the table, by default as large as the dumped one was
     #[arg(long)]
     pub(crate) create: bool,
     #[command(flatten)]
@@ -615,13 +622,13 @@ pub(crate) struct Load {
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
     /// Entries
-    #[arg(long, value_name = "N", default_value = "200000", value_parser = crate::units::parse_count)]
+    #[arg(long, value_name = "N", default_value = "200000", value_parser = crate::units::parse_some)]
     pub(crate) entries: usize,
     /// Bytes of a value
     #[arg(long, value_name = "SIZE", default_value = "16", value_parser = parse_size)]
     pub(crate) value_size: usize,
-    /// Threads; as many as processors if not said
-    #[arg(long, value_name = "N")]
+    /// Threads; by default as many as processors
+    #[arg(long, value_name = "N", value_parser = crate::units::parse_some)]
     pub(crate) threads: Option<usize>,
 }
 
@@ -630,7 +637,7 @@ pub(crate) struct ServeMetrics {
     /// Address and port; port 0 takes a free one, which is printed
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9184")]
     pub(crate) listen: std::net::SocketAddr,
-    /// The tables; all that there are at each scrape if not said
+    /// The tables; by default all that there are at each scrape
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
 }

@@ -27,7 +27,7 @@ pub(crate) type Result<T = Outcome, E = Failure> = std::result::Result<T, E>;
 pub(crate) enum Failure {
     #[error("{}", in_command(.0))]
     Table(#[from] Error),
-    /// Of `dump --salvage`, which is no remedy then.
+    /// Of `dump --salvage`, which is not a remedy then.
     #[error("{}", in_salvage(.0))]
     Salvage(Error),
     #[error("a table named {name:?} exists already; choose another name, or give --replace")]
@@ -121,8 +121,13 @@ pub(crate) enum Failure {
         address: std::net::SocketAddr,
         source: io::Error,
     },
-    #[error("this needs a terminal, and the output is none; use `stat --watch`")]
+    #[error("this needs a terminal, and the output is not one; use `stat --watch`")]
     NoTerminal,
+    #[error(
+        "the table {name:?} was removed, renamed or replaced meanwhile: what others store under \
+         that name is not seen here; start again"
+    )]
+    Unlinked { name: String },
     #[error("interrupted{0}")]
     Interrupted(String),
 }

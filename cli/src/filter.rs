@@ -14,7 +14,7 @@ pub(crate) struct Filter {
     prefix: Option<String>,
     /// The prefix as stored bytes, if it was typed as such.
     bytes: Option<Vec<u8>>,
-    glob: Option<Vec<Part>>,
+    glob: Option<Glob>,
 }
 
 impl Filter {
@@ -27,7 +27,7 @@ impl Filter {
             form: codec.key,
             prefix: which.prefix.clone(),
             bytes,
-            glob: which.glob.as_deref().map(parse),
+            glob: which.glob.clone(),
         })
     }
 
@@ -45,8 +45,22 @@ impl Filter {
         begins
             && self.glob.as_ref().is_none_or(|glob| {
                 let text = self.form.as_text(key);
-                text.is_some_and(|text| matches(glob, &text))
+                text.is_some_and(|text| glob.matches(&text))
             })
+    }
+}
+
+/// A pattern of `--match`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Glob(Vec<Part>);
+
+impl Glob {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        parse(text).map(Self)
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        matches(&self.0, text)
     }
 }
 
@@ -62,8 +76,8 @@ enum Part {
     },
 }
 
-/// What is no pattern stands for itself, such as a bracket without another one.
-fn parse(glob: &str) -> Vec<Part> {
+/// A backslash before a character makes it stand for itself.
+fn parse(glob: &str) -> Result<Vec<Part>, String> {
     let chars: Vec<char> = glob.chars().collect();
     let mut parts = Vec::new();
     let mut at = 0;
@@ -82,18 +96,17 @@ fn parse(glob: &str) -> Vec<Part> {
                 let first = at + usize::from(negated);
                 // A closing bracket that comes first is one of the characters.
                 let rest = chars.get(first + 1..).unwrap_or_default();
-                match rest.iter().position(|c| *c == ']') {
-                    Some(length) => {
-                        at = first + length + 2;
-                        one(ranges(&chars[first..=first + length]), negated)
-                    }
-                    None => one(vec![('[', '[')], false),
-                }
+                let length = rest
+                    .iter()
+                    .position(|c| *c == ']')
+                    .ok_or("a `[` is not closed; write `\\[` for the character itself")?;
+                at = first + length + 2;
+                one(ranges(&chars[first..=first + length]), negated)
             }
             c => one(vec![(c, c)], false),
         });
     }
-    parts
+    Ok(parts)
 }
 
 /// `a-z` is a range, a hyphen at either end is itself.
@@ -170,20 +183,27 @@ mod tests {
             ("user:[^0-9]", "user:x", true),
             ("[]]", "]", true),
             ("[a-]", "-", true),
-            ("[", "[", true),
-            ("[a", "[a", true),
+            ("\\[a", "[a", true),
             ("\\*", "*", true),
             ("\\*", "x", false),
             ("a\\", "a\\", true),
         ] {
-            assert_eq!(matches(&parse(glob), text), expected, "{glob:?} {text:?}");
+            assert_eq!(
+                Glob::parse(glob).unwrap().matches(text),
+                expected,
+                "{glob:?} {text:?}"
+            );
+        }
+        for glob in ["[", "[a", "a[]", "[!"] {
+            assert!(Glob::parse(glob).is_err(), "{glob:?}");
         }
     }
 
     #[test]
     fn many_stars_take_no_time() {
         let text = "a".repeat(10_000);
-        assert!(!matches(&parse(&"a*".repeat(50)), &format!("b{text}")));
-        assert!(!matches(&parse(&format!("{}b", "a*".repeat(50))), &text));
+        let matches = |glob: &str, text: &str| Glob::parse(glob).unwrap().matches(text);
+        assert!(!matches(&"a*".repeat(50), &format!("b{text}")));
+        assert!(!matches(&format!("{}b", "a*".repeat(50)), &text));
     }
 }

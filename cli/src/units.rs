@@ -67,6 +67,14 @@ pub(crate) fn parse_count(text: &str) -> Result<usize, String> {
     })
 }
 
+/// A number as [`parse_count`] takes it, and not 0.
+pub(crate) fn parse_some(text: &str) -> Result<usize, String> {
+    match parse_count(text)? {
+        0 => Err("it must be at least 1".to_owned()),
+        count => Ok(count),
+    }
+}
+
 /// `5s`, `1m30s`, `250ms`; a number alone is of seconds.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<f64>() {

@@ -34,7 +34,7 @@ fn a_value_is_stored_found_and_removed() {
     ok(&["put", &name, "", ""]);
     assert_eq!(ok(&["get", &name, ""]), "\n");
     assert_eq!(ok(&["get", &name, "", "--raw"]), "");
-    // What begins with a hyphen is no option.
+    // What begins with a hyphen is not an option.
     ok(&["put", &name, "-1", "-2"]);
     assert_eq!(ok(&["get", &name, "-1"]), "-2\n");
 }

@@ -124,7 +124,7 @@ fn figures_are_scraped_and_right() {
         figure(&server.scrape(), "shmtable_entries", &first, None),
         Some(8.0)
     );
-    // A look is no use of the table.
+    // A look is not a use of the table.
     assert_eq!(one.stats().unwrap().participants, 1);
     assert!(!one.has_readers().unwrap());
 }

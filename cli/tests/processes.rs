@@ -215,6 +215,21 @@ fn interrupted_waits_detach() {
     }
 }
 
+#[test]
+fn an_interrupted_removal_keeps_what_it_did_and_tells_it() {
+    let (name, handle) = open_table();
+    handle.insert("a", "1").unwrap();
+    handle.insert("b", "2").unwrap();
+    let mut command = shmtable(&["del", &name, "-"]);
+    let mut del = Running::start(command.stdin(Stdio::piped()));
+    let mut stdin = del.0.stdin.take().unwrap();
+    stdin.write_all(b"a\n").unwrap();
+    eventually("the key is removed", || handle.len() == 1);
+    let err = interrupted(del);
+    assert!(err.contains("interrupted; 1 entry removed"), "{err}");
+    assert!(handle.contains_key("b").unwrap());
+}
+
 /// Whether the process has a handler for Ctrl-C.
 fn catches(pid: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();

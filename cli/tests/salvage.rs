@@ -22,7 +22,7 @@ fn what_cannot_be_opened_is_dumped_and_loaded() {
             let name = table("pickle");
             for number in 0..20 {
                 let number = number.to_string();
-                ok(&["put", &name, &number, "a value that is no small one"]);
+                ok(&["put", &name, &number, "a value that is not a small one"]);
             }
             damage(&name, word, 0xdead_beef);
             ends(2, &["repair", &name]);
@@ -35,7 +35,7 @@ fn what_cannot_be_opened_is_dumped_and_loaded() {
             assert_eq!(Table::open(&new).unwrap().capacity(), 1000);
             assert_eq!(
                 ok(&["get", &new, "7"]),
-                "\"a value that is no small one\"\n"
+                "\"a value that is not a small one\"\n"
             );
         }
     }
@@ -103,11 +103,13 @@ fn a_file_that_is_too_short_is_told_by_its_length_and_salvage_is_not_advised_aga
 #[test]
 fn whoever_reads_a_damaged_record_is_told_to_repair() {
     let (name, handle) = open_table();
-    handle.insert("k", "a value that is no small one").unwrap();
+    handle
+        .insert("k", "a value that is not a small one")
+        .unwrap();
     drop(handle);
     let path = format!("/dev/shm/shmtable.{}", &*name);
     let bytes = std::fs::read(&path).unwrap();
-    let value = b"a value that is no small one";
+    let value = b"a value that is not a small one";
     let at = bytes.windows(value.len()).position(|found| found == value);
     let file = File::options().write(true).open(path).unwrap();
     file.write_all_at(&[0xff; 16], at.unwrap() as u64 - 16)

@@ -292,7 +292,7 @@ fn without_a_terminal_it_refuses_or_prints_json() {
         assert_eq!(figures["tables"][0]["name"], &*name);
     }
     drop(lines);
-    assert!(running.end().success(), "a closed pipe is no error");
+    assert!(running.end().success(), "a closed pipe is not an error");
     assert_eq!(json(0, &["stat", &name])["attached"], 1);
     ok(&["ls"]);
 }

@@ -149,3 +149,22 @@ fn an_option_is_shown_as_it_was_typed() {
     }
     assert!(run(&["get", &name, "k"]).status.code() == Some(2));
 }
+
+#[test]
+fn what_cannot_be_meant_is_a_usage_error() {
+    let name = table("bytes");
+    for (arguments, reason) in [
+        (&["scan", &name, "--match", "[a"][..], "is not closed"),
+        (&["bench", "--entries", "0"], "at least 1"),
+        (&["bench", "--threads", "0"], "at least 1"),
+        (
+            &["del", &name],
+            "`-` to read them from the standard input, or --prefix or --match",
+        ),
+    ] {
+        let failure = json(2, arguments);
+        assert_eq!(failure["kind"], "Usage", "{failure}");
+        let error = failure["error"].as_str().unwrap();
+        assert!(error.contains(reason), "{error}");
+    }
+}

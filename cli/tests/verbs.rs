@@ -200,3 +200,15 @@ fn lengths_of_keys_and_values_are_counted() {
     assert!(shown.contains("512-1,023     0       1\n"), "{shown}");
     assert!(shown.ends_with("largest: key, 1003 B\n"), "{shown}");
 }
+
+#[test]
+fn lines_of_keys_may_be_empty_and_end_as_on_windows() {
+    let (name, table) = open_table();
+    for key in ["", "a", "b", "c", "d"] {
+        table.insert(key, "v").unwrap();
+    }
+    let output = run_with(&["del", &name, "-"], b"a\r\n\n\r\nb\nc\r");
+    assert_eq!(text(&output.stdout), "3 entries removed\n");
+    assert_eq!(table.len(), 2);
+    assert!(table.contains_key("").unwrap() && table.contains_key("d").unwrap());
+}

@@ -6,7 +6,8 @@ use std::io::{BufRead, BufReader};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::{Running, ends, open_table, shmtable};
+use common::{Running, ends, eventually, open_table, shmtable};
+use shmtable::Table;
 
 /// A line that says that the first look is over: this key is changed until it is seen.
 fn started(running: &mut Running, table: &shmtable::Table) -> BufReader<std::process::ChildStdout> {
@@ -89,4 +90,24 @@ fn a_time_without_a_change_ends_with_status_one() {
         ends(1, &["watch", &name, "--timeout", "50ms", "--prefix", "b"]),
         ""
     );
+}
+
+#[test]
+fn waiting_and_watching_end_when_the_table_loses_its_name() {
+    for command in [&["wait"][..], &["wait", "--change"], &["watch"]] {
+        let (name, table) = open_table();
+        let mut arguments = command.to_vec();
+        arguments.insert(1, &name);
+        if command[0] == "wait" {
+            arguments.insert(2, "never");
+        }
+        let running = Running::start(&mut shmtable(&arguments));
+        eventually("it has the table open", || {
+            table.attached().unwrap().len() > 1 || table.has_readers().unwrap()
+        });
+        Table::unlink(&name).unwrap();
+        let (status, out, err) = running.output();
+        assert_eq!(status.code(), Some(2), "{command:?}: {out}{err}");
+        assert!(err.contains("was removed, renamed or replaced"), "{err}");
+    }
 }

@@ -34,7 +34,7 @@ pub(crate) fn ls(mut context: Context) -> Result {
         let Some(name) = name.to_str() else {
             let name = escaped(&name);
             let reason =
-                "its name is not UTF-8: no table can have it; remove it with `shmtable rm`";
+                "its name is not UTF-8: a table cannot have it; remove it with `shmtable rm`";
             tables.push(json!({ "name": name, "error": reason, "kind": "InvalidName" }));
             rows.push(unnamed(name));
             continue;
@@ -90,7 +90,7 @@ fn unknown(name: &str, failure: &Failure) -> Vec<String> {
         Failure::Table(Error::WrongOwner { owner, .. }) => (user_name(*owner), "not trusted"),
         Failure::Table(Error::PermissionDenied { .. }) => (String::new(), "no permission"),
         Failure::Table(Error::IncompatibleFormat { .. }) => (String::new(), "other version"),
-        Failure::Table(Error::NotATable { .. }) => (String::new(), "no table"),
+        Failure::Table(Error::NotATable { .. }) => (String::new(), "not a table"),
         Failure::Table(Error::Corrupted { .. }) => (String::new(), "damaged"),
         _ => (String::new(), "unknown"),
     };
@@ -104,7 +104,7 @@ fn unknown(name: &str, failure: &Failure) -> Vec<String> {
 fn unnamed(name: String) -> Vec<String> {
     let mut row = vec![name];
     row.extend((0..5).map(|_| "?".to_owned()));
-    row.extend([String::new(), "?".to_owned(), "no table".to_owned()]);
+    row.extend([String::new(), "?".to_owned(), "not a table".to_owned()]);
     row
 }
 

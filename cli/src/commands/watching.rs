@@ -9,6 +9,7 @@ use shmtable::Table;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::listing::pause;
+use super::waiting::{TURN, still_named};
 use super::{Context, reading::Shown};
 use crate::args;
 use crate::failure::Result;
@@ -42,12 +43,17 @@ pub(crate) fn watch(mut context: Context, args: &args::Watch) -> Result {
         }
     }
     let mut changes = 0;
+    let mut looked = Instant::now();
     let is_enough = |changes| args.count.is_some_and(|count| changes >= count);
     while !is_enough(changes) && left() != Some(Duration::ZERO) {
         pause(left().map_or(args.interval, |left| left.min(args.interval)))?;
         // Counted before the look: what is written during it is seen by the next one.
         let now = count_writes(&table);
         if now == writes {
+            if looked.elapsed() >= TURN {
+                looked = Instant::now();
+                still_named(&table)?;
+            }
             continue;
         }
         writes = now;

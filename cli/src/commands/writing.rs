@@ -9,7 +9,7 @@ use shmtable::Table;
 
 use super::dumping::Interruptible;
 use super::reading::Shown;
-use super::{Context, typed};
+use super::{Context, interrupted, typed};
 use crate::args;
 use crate::codec::{Codec, Form, integer};
 use crate::failure::{Failure, Result};
@@ -66,27 +66,49 @@ fn value(args: &args::Put, table: &Table, codec: &Codec) -> Result<Vec<u8>> {
 }
 
 pub(crate) fn del(mut context: Context, args: &args::Del) -> Result {
+    if args.keys.is_empty() && args.which.prefix.is_none() && args.which.glob.is_none() {
+        return Err(Failure::Usage(
+            "give the keys, or `-` to read them from the standard input, or --prefix or --match"
+                .to_owned(),
+        ));
+    }
     let (table, codec) = context.open(&args.name)?;
     interrupt::catch()?;
-    let removed = if args.keys.is_empty() {
+    let mut removed = 0;
+    let done = if args.keys.is_empty() {
         let filter = Filter::new(&args.which, args.typed.hex, &table, &codec)?;
-        let removed = table.retain(|key, _| interrupt::stopped() || !filter.wants(key))?;
-        interrupt::check()?;
-        removed
+        let kept = |key: &[u8]| interrupt::stopped() || !filter.wants(key);
+        let done = table.retain(|key, _| {
+            let keep = kept(key);
+            removed += usize::from(!keep);
+            keep
+        });
+        done.map(drop).map_err(interrupted)
     } else {
-        let mut removed = 0;
-        for key in keys(args, &table, &codec)? {
+        keys(args, &table, &codec)?.try_for_each(|key| {
             interrupt::check()?;
-            removed += usize::from(table.remove(key?)?);
-        }
-        removed
+            removed += usize::from(table.remove(key?).map_err(interrupted)?);
+            Ok(())
+        })
     };
+    or_removed(done, removed)?;
     context.out.either(
         || json!({ "removed": removed }),
         || format!("{} removed", some_entries(removed as u64)),
     )?;
     // As of several files that are searched: one is enough.
     context.out.done(removed > 0)
+}
+
+/// An interruption tells how many entries were removed before it.
+fn or_removed(done: Result<()>, removed: usize) -> Result<()> {
+    match done {
+        _ if interrupt::stopped() => Err(Failure::Interrupted(format!(
+            "; {} removed",
+            some_entries(removed as u64)
+        ))),
+        done => done,
+    }
 }
 
 type Keys<'a> = Box<dyn Iterator<Item = Result<Vec<u8>>> + 'a>;
@@ -102,7 +124,15 @@ fn keys<'a>(args: &'a args::Del, table: &'a Table, codec: &'a Codec) -> Result<K
     }
     let lines = BufReader::new(Interruptible::new(Box::new(io::stdin()))).lines();
     let lines = lines.map(|line| line.map_err(Failure::Input));
-    Ok(Box::new(lines.map(move |line| key(&line?))))
+    let keys = lines.filter_map(move |line| match line {
+        // The last line may have no line feed behind its carriage return.
+        Ok(line) => match line.strip_suffix('\r').unwrap_or(&line) {
+            "" => None,
+            text => Some(key(text)),
+        },
+        Err(failure) => Some(Err(failure)),
+    });
+    Ok(Box::new(keys))
 }
 
 pub(crate) fn take(mut context: Context, args: &args::Take) -> Result {
@@ -162,9 +192,11 @@ pub(crate) fn cas(mut context: Context, args: &args::Cas) -> Result {
 
 pub(crate) fn clear(mut context: Context, args: &args::OneTable) -> Result {
     let (table, _) = context.open(&args.name)?;
+    interrupt::catch()?;
     let entries = table.len();
-    table.clear()?;
+    let done = table.clear().map_err(interrupted);
     let removed = entries.saturating_sub(table.len());
+    or_removed(done, removed)?;
     context.out.either(
         || json!({ "removed": removed }),
         || format!("{} removed", some_entries(removed as u64)),
