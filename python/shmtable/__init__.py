@@ -56,7 +56,8 @@ from shmtable._errors import (
 )
 from shmtable._missing import MISSING
 from shmtable._stats import Stats
-from shmtable._orphans import gc, orphans
+from shmtable._orphans import gc as gc
+from shmtable._orphans import orphans
 
 __version__: str = _native.version
 

@@ -117,7 +117,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         lock_timeout: seconds to wait for a lock that a living process keeps (5).
         trust: whose tables are opened: "anyone", or a list of user ids besides this one.
         codec: what values are stored as: "pickle" (MessagePack, and pickles for
-            what that cannot say; the default), "msgpack", "json", or "raw" bytes.
+            what that cannot represent; the default), "msgpack", "json", or "raw" bytes.
             An opened table has the codec that it was created with.
         allow_pickle: whether to load and store pickles; by default, if no other user
             may write to the table.

@@ -57,9 +57,10 @@ def _lines(stats: Stats) -> list[tuple[str, str]]:
         (
             "locks",
             f"{count('stripes')}, taken {count('acquired')} times: {count('contended')} "
-            f"{_share(stats, 'contended', 'acquired')} after a wait, {count('take_overs')} from the dead",
+            f"{_share(stats, 'contended', 'acquired')} after a wait, {count('take_overs')} "
+            "recovered from dead processes",
         ),
-        ("look-ups", f"of {count('longest_probe')} buckets at most"),
+        ("look-ups", f"at most {count('longest_probe')} {'bucket' if stats['longest_probe'] == 1 else 'buckets'}"),
         ("created", f"{created:%Y-%m-%d %H:%M:%S} UTC"),
     ]
 

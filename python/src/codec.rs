@@ -6,7 +6,7 @@ use shmtable::codec_id;
 /// An encoding of values. Keys are canonical `MessagePack`, but for `Raw`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Codec {
-    /// `MessagePack`, and pickles for what it cannot say.
+    /// `MessagePack`, and pickles for what it cannot represent.
     Pickle,
     /// `MessagePack` alone.
     MessagePack,

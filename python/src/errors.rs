@@ -58,9 +58,13 @@ where
 
 /// A message of the crate with what Python calls the things it names.
 fn in_python(mut message: String) -> String {
-    const NAMES: [(&str, &str); 8] = [
+    const NAMES: [(&str, &str); 9] = [
         ("Table::repair", "SharedDict.repair"),
         ("Table::remove_orphans", "shmtable.gc()"),
+        (
+            "keep it open until all who need it have opened it",
+            "keep it open, or pass its handle: one passed to a process or pool keeps its table",
+        ),
         (
             "with create_or_replace",
             "with SharedDict.create(name, replace=True)",

@@ -33,7 +33,8 @@ pub use claiming::{Claim, Claimed, OtherClaim};
 ///
 /// A `Table` is a handle: cloning it is cheap, threads share it, and a forked
 /// child goes on using it as a participant of its own. Other processes open the
-/// same segment by its name. The segment lives until [`Table::unlink`] or a
+/// same segment by its name. (Dropping an inherited handle in the child keeps the mapping
+/// until the child ends, if the parent has written with it.) The segment lives until [`Table::unlink`] or a
 /// reboot, and as long as somebody has it open.
 ///
 /// # What is atomic
@@ -263,7 +264,7 @@ impl Table {
     }
 
     /// Gives a table another name, as [`rename`](Self::rename), and takes it away from the
-    /// table that has it, if there is one. Whoever has that one open goes on using it, as
+    /// table that has it, if there is one. Processes that have that one open can go on using it, as
     /// after [`unlink`](Self::unlink).
     ///
     /// So a table that was filled under a name of its own replaces another one at once:

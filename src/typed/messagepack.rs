@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::codec::{BoxedError, Codec};
 
 /// The name of the encoding of Python's tables: `MessagePack`, and an extension
-/// type holding a pickle for what `MessagePack` cannot say.
+/// type holding a pickle for what `MessagePack` cannot represent.
 const WITH_PICKLES: &str = "messagepack+pickle";
 
 /// The codec of a serde type: [MessagePack](https://msgpack.org) with structs
