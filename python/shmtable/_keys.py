@@ -15,6 +15,7 @@ import decimal
 import enum
 import fractions
 import importlib
+import math
 import numbers
 import pathlib
 import struct
@@ -24,7 +25,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from shmtable._errors import CodecError, KeyTooLargeError, KeyTypeError, PickleRefusedError
+from shmtable._errors import CodecError, KeyTypeError, PickleRefusedError
 
 # The codes of the extension types. All hold plain keys or such extensions, one after the
 # other, but for TIMESTAMP and UUID, which hold bytes.
@@ -43,8 +44,14 @@ UUID = ord("U")
 DECIMAL = ord("d")
 PLAIN = 0
 
-# An integer of more decimal digits is longer than any key may be.
+# The longest key of any table has fewer bytes, and an integer of more decimal digits has more.
+_LONGEST = 1 << 20
 _DIGITS = 2_525_300
+
+# Digits and bits of numbers that Python converts by itself. It takes a time that grows with
+# the square of the length, and lets no other thread run.
+_SHORT_DIGITS = 1000
+_SHORT_BITS = 4096
 
 _EPOCH = datetime.datetime(1970, 1, 1)
 
@@ -68,23 +75,21 @@ def form(key: Any, imports: bool | None) -> tuple[int, Any]:
     try:
         found = _form(key)
     except (ArithmeticError, TypeError, ValueError) as error:
-        if isinstance(error, KeyTooLargeError):
-            raise
         found, cause = None, error
     if found is None or not (
         found.back is key or (hash(found.back) == hashed and bool(found.back == key))
     ):
         raise KeyTypeError(_refusal(key)) from cause
     if found.code in (CLASS, ENUM) and not imports:
-        kind = f"a key of type {_name(type(key))}, whose loading imports a module"
+        is_class = found.code == CLASS
+        kind = "a key that is a class" if is_class else f"a key of type {_name(type(key))}"
+        kind += ", whose loading imports a module"
+        instead = "its name" if is_class else "its name or its value"
         if imports is None:
-            raise KeyTypeError(
-                f'{kind}, is for tables with codec="pickle" alone; use its name or its value'
-            )
+            raise KeyTypeError(f'{kind}, is for tables with codec="pickle" alone; use {instead}')
         raise PickleRefusedError(
             f"refused to store {kind}: other users may write to this table, and may have any "
-            "module imported; use its name or its value, or pass allow_pickle=True if you trust "
-            "all of them"
+            f"module imported; use {instead}, or pass allow_pickle=True if you trust all of them"
         )
     return found.code, found.content
 
@@ -102,6 +107,14 @@ def _plain(key: Any) -> _Form:
     return _Form(key, PLAIN, key)
 
 
+def _too_long(key: Any) -> _Form:
+    """The form of a key that is longer than any table takes.
+
+    It is found nowhere, and refused where it is to be stored, as all keys that are too long.
+    """
+    return _Form(key, PLAIN, bytes(_LONGEST))
+
+
 # Numbers: those that an integer or a float equals have its form, and the others one by
 # their value, because all of Python's numbers compare by that.
 
@@ -111,54 +124,118 @@ def _of_decimal(key: decimal.Decimal) -> _Form | None:
         return None
     if key.is_infinite():
         return _plain(float(key))
+    # Not `normalize`, which rounds.
     sign, digits, exponent = key.as_tuple()
     assert isinstance(exponent, int)
-    # Not `normalize`, which rounds.
     significant = bytes(digits).rstrip(b"\0")
     exponent += len(digits) - len(significant)
+    # The number itself, if it has its own `==` from here: it need not be compared.
+    back = decimal.Decimal(key)
     if not significant:
         return _plain(0)
     if len(significant) + max(exponent, 0) > _DIGITS:
-        raise KeyTooLargeError(
-            f"the key is too large: a number of {len(significant) + max(exponent, 0)} digits, the "
-            f"limit is about {_DIGITS}; use str(key)"
-        )
-    if exponent >= 0:
-        return _plain(int(key))
-    if (real := float(key)) == key:
+        return _too_long(back)
+    if exponent < 0 and (real := float(key)) == key:
         return _plain(real)
-    coefficient = int(decimal.Decimal((sign, tuple(significant), 0)))
-    return _decimal(coefficient, exponent)
+    coefficient = _to_integer("".join(map(str, significant)), {})
+    if sign:
+        coefficient = -coefficient
+    if exponent >= 0:
+        return _Form(back, PLAIN, coefficient * 5**exponent << exponent)
+    return _Form(back, DECIMAL, (coefficient, exponent))
 
 
-def _decimal(coefficient: int, exponent: int) -> _Form:
-    return _Form(_to_decimal(coefficient, exponent), DECIMAL, (coefficient, exponent))
+def _to_integer(digits: str, powers: dict[int, int]) -> int:
+    """The integer of decimal digits, of which there may be very many."""
+    if len(digits) <= _SHORT_DIGITS:
+        return int(digits)
+    low = len(digits) // 2
+    if low not in powers:
+        powers[low] = 5**low
+    high = _to_integer(digits[:-low], powers) * powers[low] << low
+    return high + _to_integer(digits[-low:], powers)
 
 
 def _to_decimal(coefficient: int, exponent: int) -> decimal.Decimal:
-    sign, digits, _ = decimal.Decimal(coefficient).as_tuple()
+    sign, digits, _ = _whole_decimal(coefficient).as_tuple()
     return decimal.Decimal((sign, digits, exponent))
 
 
+def _whole_decimal(value: int) -> decimal.Decimal:
+    """The decimal number of an integer, which may have very many bits."""
+    bits = value.bit_length()
+    if bits <= _SHORT_BITS:
+        return decimal.Decimal(value)
+    powers: dict[int, decimal.Decimal] = {}
+
+    def power_of_two(bits: int) -> decimal.Decimal:
+        if bits <= _SHORT_BITS:
+            return decimal.Decimal(1 << bits)
+        if bits not in powers:
+            half = bits // 2
+            powers[bits] = power_of_two(half) * power_of_two(bits - half)
+        return powers[bits]
+
+    def whole(value: int, bits: int) -> decimal.Decimal:
+        if bits <= _SHORT_BITS:
+            return decimal.Decimal(value)
+        half = bits // 2
+        high = value >> half
+        return whole(high, bits - half) * power_of_two(half) + whole(value - (high << half), half)
+
+    exact = decimal.Context(
+        prec=decimal.MAX_PREC,
+        Emax=decimal.MAX_EMAX,
+        Emin=decimal.MIN_EMIN,
+        traps=[decimal.Inexact, decimal.InvalidOperation],
+    )
+    with decimal.localcontext(exact):
+        result = whole(abs(value), bits)
+        return -result if value < 0 else result
+
+
 def _of_rational(key: numbers.Rational) -> _Form:
-    value = fractions.Fraction(int(key.numerator), int(key.denominator))
+    # Those of Python are in lowest terms: to find that out takes long for large numbers.
+    value = key if type(key) is fractions.Fraction else _to_fraction(key)
     numerator, denominator = value.numerator, value.denominator
     if denominator == 1:
-        return _plain(numerator)
+        return _Form(value, PLAIN, numerator)
     if _is_float(value):
         return _plain(float(value))
     # A decimal number equals it if its denominator has no other factors than 2 and 5.
     twos = (denominator & -denominator).bit_length() - 1
-    rest, fives = denominator >> twos, 0
-    while rest % 5 == 0:
-        rest, fives = rest // 5, fives + 1
-    if rest == 1:
-        places = max(twos, fives)
-        return _decimal(numerator * 2 ** (places - twos) * 5 ** (places - fives), -places)
-    return _Form(value, FRACTION, (numerator, denominator))
+    fives = _exponent_of_five(denominator >> twos)
+    bits = numerator.bit_length()
+    if fives is None:
+        if bits + denominator.bit_length() > 8 * _LONGEST:
+            return _too_long(value)
+        return _Form(value, FRACTION, (numerator, denominator))
+    places = max(twos, fives)
+    # Of `log2(5)`, less than it is.
+    if bits + places - twos + 232 * (places - fives) // 100 > 8 * _LONGEST:
+        return _too_long(value)
+    coefficient = numerator * 5 ** (places - fives) << (places - twos)
+    return _Form(value, DECIMAL, (coefficient, -places))
+
+
+def _to_fraction(key: numbers.Rational) -> fractions.Fraction:
+    return fractions.Fraction(int(key.numerator), int(key.denominator))
+
+
+def _exponent_of_five(value: int) -> int | None:
+    """Which power of 5 a positive integer is; `None` if it is none."""
+    # The powers have different numbers of bits.
+    exponent = int(value.bit_length() / math.log2(5))
+    # A power's last digits, without computing all the others.
+    if pow(5, exponent, 1 << 64) != value % (1 << 64):
+        return None
+    return exponent if 5**exponent == value else None
 
 
 def _is_float(value: fractions.Fraction) -> bool:
+    # A float's denominator is a power of 2, and not a large one.
+    if value.denominator.bit_length() > 1100:
+        return False
     try:
         return float(value) == value
     except OverflowError:
@@ -377,11 +454,17 @@ def _name(kind: type) -> str:
 def _refusal(key: Any) -> str:
     if _is_nan(key):
         return "nan is no key: it does not equal itself, so it could never be found again"
+    if isinstance(key, datetime.datetime) and key.tzinfo is not None:
+        return f"a key is a datetime that UTC has once, not {key!r}; {_recipe(key)}"
     return (
         "a key is a str, bytes, int, float, bool, None, or of another type that the "
         "documentation names, or a tuple or frozenset of these, "
-        f"not a {_name(type(key))}; {_recipe(key)}"
+        f"not {_with_article(_name(type(key)))}; {_recipe(key)}"
     )
+
+
+def _with_article(name: str) -> str:
+    return f"an {name}" if name[0] in "aeioAEIO" else f"a {name}"
 
 
 def _is_nan(key: Any) -> bool:
@@ -397,6 +480,10 @@ def _recipe(key: Any) -> str:
         # What functools makes of a call's arguments.
         return "use a tuple; for a call's arguments, (args, tuple(sorted(kwargs.items())))"
     if isinstance(key, datetime.datetime) and key.tzinfo is not None:
+        try:
+            key.astimezone(datetime.timezone.utc)
+        except OverflowError:
+            return "it is in no year from 1 to 9999 there: use str(key)"
         return "use one of a zone that has it once, such as key.astimezone(datetime.timezone.utc)"
     if isinstance(key, datetime.time):
         return "use one without a zone, or one that stands for it, such as str(key)"
@@ -407,5 +494,15 @@ def _recipe(key: Any) -> str:
     if dataclasses.is_dataclass(key):
         return "use its fields, such as dataclasses.astuple(key)"
     if type(key).__module__ == "numpy" and hasattr(key, "item"):
-        return "use a plain object that stands for it, such as key.item()"
+        return _recipe_of_numpy(key)
     return "use one of them that stands for it, such as str(key)"
+
+
+def _recipe_of_numpy(key: Any) -> str:
+    item = key.item()
+    if type(item) is not type(key) and not (key.dtype.kind in "mM" and isinstance(item, int)):
+        return "use a plain object that stands for it, such as key.item()"
+    # Python has nothing as exact: no longer float, and no time of nanoseconds.
+    kinds: list[tuple[type, str]] = [(numbers.Real, "float"), (numbers.Complex, "complex")]
+    wanted = next((name for kind, name in kinds if isinstance(key, kind)), "str")
+    return f"use a plain object that stands for it, such as {wanted}(key)"

@@ -326,7 +326,7 @@ def test_classes_and_members_of_enums_are_keys_where_pickles_are(name: str) -> N
     for key in (Kind.ONE, int, (1, Kind.ONE), frozenset({int})):
         for codec in ("msgpack", "json"):
             with SharedDict(codec=codec, capacity=10) as d:  # type: ignore[arg-type]
-                with pytest.raises(KeyTypeError, match='codec="pickle" alone; use its name or'):
+                with pytest.raises(KeyTypeError, match='codec="pickle" alone; use its name'):
                     d[key] = 1
         with SharedDict(name=name, capacity=10) as d:
             d[key] = 1
@@ -334,7 +334,7 @@ def test_classes_and_members_of_enums_are_keys_where_pickles_are(name: str) -> N
                 for read in (list, lambda d: d.copy(), lambda d: d.popitem()):
                     with pytest.raises(PickleRefusedError, match="refused to load a key that is"):
                         read(careful)
-                with pytest.raises(PickleRefusedError, match="refused to store a key of type .*name"):
+                with pytest.raises(PickleRefusedError, match="refused to store a key .*; use its name"):
                     careful[key] = 2
             assert d.copy() == {key: 1}
             d.clear()
@@ -464,8 +464,9 @@ def test_a_refused_key_names_what_to_use(new: NEW, key: Any, recipe: str) -> Non
 def test_a_number_of_a_billion_digits_is_refused_at_once(new: NEW) -> None:
     d = new()
     for key in (D("1E+999999999"), D("1.5E+999999999999")):
-        with pytest.raises(KeyTooLargeError, match=r"digits, the limit is about .* str\(key\)"):
+        with pytest.raises(KeyTooLargeError, match="the key is too large: .*; store a digest of it"):
             d[key] = 1
+        assert key not in d
     d[D("1E-999999999")] = 1
     assert list(d) == [D("1E-999999999")]
 
