@@ -29,7 +29,7 @@ from typing import (
 )
 
 from shmtable import _leases
-from shmtable._errors import Error
+from shmtable._errors import CodecError, Error, PickleRefusedError
 from shmtable._missing import MISSING
 from shmtable._native import SharedDictBase, list_names, unlink_name
 
@@ -56,6 +56,9 @@ V2 = TypeVar("V2")
 _SHOWN = 20
 _OFFERED = 1000
 _showing = threading.local()
+
+# Errors of the package that one key raises when it is loaded.
+_OF_ONE_KEY = (CodecError, PickleRefusedError)
 
 
 class _Settings(NamedTuple):
@@ -270,12 +273,13 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         is a `NotFoundError` if another table has the name, after `create(replace=True)`
         say, and a `ReadOnlyError` on a read-only handle.
         """
-        if isinstance(self, str):
-            name = self
-            unlink_name(name)
-        else:
+        if isinstance(self, SharedDict):
+            self._check_open()
             name = self.name
             self._unlink()
+        else:
+            name = self
+            unlink_name(name)
         _leases.forget(name)
 
     def close(self) -> None:
@@ -292,6 +296,11 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
             self._close()
             _leases.release_what_ended()
 
+    def _check_open(self) -> None:
+        """Raises if the handle is closed, though its name is known."""
+        if self.closed:
+            _ = self.capacity
+
     def __enter__(self) -> Self:
         return self
 
@@ -301,6 +310,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     # What is pickled is the name: whoever unpickles it opens the table when it is used.
 
     def __reduce__(self) -> tuple[Any, ...]:
+        self._check_open()
         name = self.name
         lease = self._lease or self._borrowed
         if lease is not None:
@@ -401,17 +411,35 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     def _shown(self) -> list[tuple[object, object]]:
         """One entry more than is shown, if there are so many."""
         entries: list[tuple[object, object]] = []
-        for key in self:
+        for key in self._loaded():
             value: object
             try:
-                value = SharedDictBase.get(self, key, MISSING)
+                if isinstance(key, _Placeholder):
+                    value = _Placeholder("...")
+                else:
+                    value = SharedDictBase.get(self, key, MISSING)
             except Exception as error:
-                value = _NotLoaded(error)
+                value = _Placeholder(f"<{type(error).__name__}>")
             if value is not MISSING:
                 entries.append((key, value))
             if len(entries) > _SHOWN:
                 break
         return entries
+
+    def _loaded(self) -> Iterator[K | _Placeholder]:
+        """The keys, with a placeholder for each that cannot be loaded."""
+        keys = iter(self)
+        while True:
+            try:
+                key: K | _Placeholder = next(keys)
+            except StopIteration:
+                return
+            except Exception as error:
+                # The table's own errors say nothing of one key.
+                if isinstance(error, Error) and not isinstance(error, _OF_ONE_KEY):
+                    raise
+                key = _Placeholder(f"<{type(error).__name__}>")
+            yield key
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
         """Shows the table in IPython: on as many lines as it needs."""
@@ -439,17 +467,18 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
 
     def _ipython_key_completions_(self) -> list[K]:
         """Returns keys for IPython to offer after `d[`."""
-        return list(islice(self, _OFFERED))
+        loaded = (key for key in self._loaded() if not isinstance(key, _Placeholder))
+        return list(islice(loaded, _OFFERED))
 
 
-class _NotLoaded:
-    """Stands for a value that cannot be loaded, where a table is shown."""
+class _Placeholder:
+    """Stands for a key or a value that cannot be loaded, where a table is shown."""
 
-    def __init__(self, error: Exception) -> None:
-        self._error = type(error).__name__
+    def __init__(self, text: str) -> None:
+        self._text = text
 
     def __repr__(self) -> str:
-        return f"<{self._error}>"
+        return self._text
 
 
 @contextlib.contextmanager
@@ -517,7 +546,11 @@ class _ItemsView(_View, ItemsView[K, V]):
         return self._mapping._iter_items()
 
     def __contains__(self, item: object) -> bool:
-        return isinstance(item, tuple) and len(item) == 2 and super().__contains__(item)
+        if not (isinstance(item, tuple) and len(item) == 2):
+            return False
+        # Not by `[]`: its KeyError could be one that the value raised when it was loaded.
+        found = SharedDictBase.get(self._mapping, item[0], MISSING)
+        return found is not MISSING and (found is item[1] or bool(found == item[1]))
 
 
 def _plain(mapping: Mapping[Any, Any]) -> dict[Any, Any]:

@@ -7,13 +7,13 @@
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyFloat, PyInt};
+use pyo3::types::{PyBool, PyFloat, PyInt};
 use shmtable::Error;
 
 use crate::codec::Codec;
 use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
-use crate::imports::{INDEX, MISSING, RATIONAL, REAL};
+use crate::imports::{INDEX, MISSING, RATIONAL, REAL, SAME};
 use crate::pack::{self, Buffer, Number};
 use crate::writing::{Given, exchange, stored};
 
@@ -69,7 +69,8 @@ impl SharedDictBase {
     /// inserts; new, it removes.
     ///
     /// Two values are equal if they are stored as the same bytes, or if `==` says so. So
-    /// arrays, data frames and values that hold a nan are found equal to their copies.
+    /// data frames and values that hold a nan are found equal to their copies. A numpy array
+    /// equals an array of the same type, shape, dtype and items, and nothing else.
     ///
     /// >>> d = SharedDict({'state': 'waiting'})
     /// >>> d.compare_exchange('state', 'waiting', 'running')
@@ -108,8 +109,8 @@ impl SharedDictBase {
     /// if somebody else stores meanwhile, the function is called again with what
     /// is there then. No lock is held while it runs.
     ///
-    /// A missing key's value is the default; without one it is a `KeyError`. A
-    /// function that returns `MISSING` removes the key.
+    /// A missing key's value is the default, as it would be read from the table; without
+    /// one it is a `KeyError`. A function that returns `MISSING` removes the key.
     ///
     /// >>> d = SharedDict()
     /// >>> d.update_value('seen', lambda seen: seen + ['a'], [])
@@ -131,10 +132,13 @@ impl SharedDictBase {
             .0
             .filter(|value| MISSING.get(py).is_ok_and(|m| !value.is(m)));
         replace(py, &open, &encoded, |old| {
-            match old.or_else(|| default.clone()) {
-                Some(old) => function.call1((old,)),
-                None => Err(errors::missing(key)),
-            }
+            let old = match (old, &default) {
+                (Some(old), _) => old,
+                // A copy for each call: the function may change it.
+                (None, Some(default)) => open.to_value(py, &encoded, &open.value(default)?)?,
+                (None, None) => return Err(errors::missing(key)),
+            };
+            function.call1((old,))
         })
     }
 }
@@ -178,11 +182,18 @@ impl<'a, 'py> Expected<'a, 'py> {
         let value = open.to_value(py, key, now)?;
         let equal = value
             .rich_compare(self.value, CompareOp::Eq)
-            .and_then(|equal| equal.is_truthy());
+            .and_then(|equal| match equal.cast_exact::<PyBool>() {
+                Ok(equal) => Ok(equal.is_true()),
+                // Arrays answer with an array.
+                Err(_) => SAME
+                    .get(py)?
+                    .call1((&value, self.value, equal))?
+                    .is_truthy(),
+            });
         match equal {
             Ok(true) => return Ok(true),
             Ok(false) => {}
-            // Arrays are compared item by item, and frames of other labels not at all.
+            // Frames are compared item by item, and those of other labels not at all.
             Err(error)
                 if error.is_instance_of::<PyValueError>(py)
                     || error.is_instance_of::<PyTypeError>(py) => {}
@@ -286,10 +297,10 @@ pub(crate) fn is_numpy_bool(value: &Bound<'_, PyAny>) -> PyResult<bool> {
 
 #[cold]
 fn no_number(which: &str, value: &Bound<'_, PyAny>) -> PyErr {
-    match value.get_type().fully_qualified_name() {
-        Ok(name) => {
+    match errors::type_of(value) {
+        Ok(kind) => {
             let message = format!(
-                "add() takes ints and floats, and {which} is a {name}; update_value() computes with \
+                "add() takes ints and floats, and {which} is {kind}; update_value() computes with \
                  any value"
             );
             errors::not_a_number(value.py(), message)

@@ -214,9 +214,17 @@ pub(crate) fn missing(key: &Bound<'_, PyAny>) -> PyErr {
     exception(key.py(), "MissingKeyError", (key.clone().unbind(),))
 }
 
+/// A `StopIteration` that a key or a value raised when it was loaded, as a generator has it.
+#[cold]
+pub(crate) fn stopped_while_loading(py: Python<'_>, error: PyErr) -> PyErr {
+    let raised = PyRuntimeError::new_err("loading a key or a value raised StopIteration");
+    raised.set_cause(py, Some(error));
+    raised
+}
+
 #[cold]
 pub(crate) fn closed(py: Python<'_>) -> PyErr {
-    let message = "this SharedDict is closed; open the table again by its name";
+    let message = "this SharedDict is closed; open the table again by its name, d.name";
     exception(py, "ClosedError", (message,))
 }
 
@@ -313,9 +321,34 @@ pub(crate) fn warn_not_stored(key: &Bound<'_, PyAny>, reason: &PyErr) -> PyResul
     PyErr::warn(py, category.as_any(), &message, 1)
 }
 
-/// A key for messages. Integers may have too many digits to be shown.
+/// A key for messages: the beginning of a long one. Integers may have too many digits to be
+/// shown.
 fn shown(key: &Bound<'_, PyAny>) -> String {
-    key.repr().map_or("?".to_owned(), |key| key.to_string())
+    const SHOWN: usize = 100;
+    let Ok(text) = key.repr() else {
+        return "?".to_owned();
+    };
+    let text = text.to_string();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
+/// A noun with its article.
+pub(crate) fn with_article(noun: &str) -> String {
+    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'A', 'E', 'I', 'O']) {
+        "an"
+    } else {
+        "a"
+    };
+    format!("{article} {noun}")
+}
+
+/// The name of an object's type for messages, with its article.
+pub(crate) fn type_of(object: &Bound<'_, PyAny>) -> PyResult<String> {
+    let name = object.get_type().fully_qualified_name()?;
+    Ok(with_article(&name.to_string()))
 }
 
 #[cold]
@@ -326,6 +359,15 @@ pub(crate) fn bad_key(py: Python<'_>, message: String) -> PyErr {
 #[cold]
 pub(crate) fn bad_value(py: Python<'_>, message: String) -> PyErr {
     exception(py, "ValueTypeError", (message,))
+}
+
+/// `MISSING` where a value is to be stored.
+#[cold]
+pub(crate) fn missing_as_value(py: Python<'_>) -> PyErr {
+    let message = "MISSING is no value: it stands for none in compare_exchange(), update_value() \
+                   and wait_change(), and cannot be stored; remove the key by del d[key], or \
+                   store None";
+    bad_value(py, message.to_owned())
 }
 
 #[cold]

@@ -66,7 +66,7 @@ impl SharedDictBase {
     pub(crate) fn waiting(&self) -> Option<Arc<Waiting>> {
         match &*self.state() {
             State::Waiting(waiting) => Some(Arc::clone(waiting)),
-            State::New | State::Open | State::Closed => None,
+            State::New | State::Open | State::Closed(_) => None,
         }
     }
 
@@ -78,7 +78,7 @@ impl SharedDictBase {
                 drop(state);
                 Err(errors::not_started(py))
             }
-            State::Open | State::Closed => {
+            State::Open | State::Closed(_) => {
                 drop(state);
                 Err(errors::closed(py))
             }

@@ -23,7 +23,15 @@ const STACK: usize = 128;
 const LONG: usize = 1 << 16;
 
 /// What a `SharedDict` is made of; use `shmtable.SharedDict`.
-#[pyclass(frozen, subclass, generic, mapping, module = "shmtable._native")]
+// Messages about arguments say this name.
+#[pyclass(
+    name = "SharedDict",
+    frozen,
+    subclass,
+    generic,
+    mapping,
+    module = "shmtable._native"
+)]
 pub(crate) struct SharedDictBase {
     /// `None` before the table is opened and after the handle is closed.
     open: ArcSwapOption<Open>,
@@ -39,8 +47,16 @@ pub(crate) enum State {
     Waiting(Arc<Waiting>),
     /// `SharedDictBase::open` holds the table, or another thread is about to close it.
     Open,
-    /// It was closed.
-    Closed,
+    /// It was closed. What the table was is still known.
+    Closed(Option<Known>),
+}
+
+/// What a closed handle tells of its table.
+pub(crate) struct Known {
+    name: String,
+    read_only: bool,
+    /// Of a handle that was opened.
+    opened: Option<(Codec, bool)>,
 }
 
 /// An open table.
@@ -90,6 +106,14 @@ impl SharedDictBase {
     /// The open table, if it was opened and is not closed.
     pub(crate) fn if_open(&self) -> Option<Arc<Open>> {
         self.open.load_full()
+    }
+
+    /// What a closed handle tells of its table.
+    fn if_closed<T>(&self, tell: impl FnOnce(&Known) -> Option<T>) -> Option<T> {
+        match &*self.state() {
+            State::Closed(Some(known)) => tell(known),
+            _ => None,
+        }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -264,10 +288,26 @@ pub(crate) struct Settings<'py> {
     mode: Bound<'py, PyAny>,
     chunk_size: Bound<'py, PyAny>,
     max_participants: Bound<'py, PyAny>,
-    lock_timeout: Option<f64>,
+    lock_timeout: Bound<'py, PyAny>,
     trust: Bound<'py, PyAny>,
-    codec: Option<String>,
-    allow_pickle: Option<bool>,
+    codec: Bound<'py, PyAny>,
+    allow_pickle: Bound<'py, PyAny>,
+}
+
+/// An option of one type.
+fn of_type<'a, 'py, T>(
+    option: &str,
+    takes: &str,
+    given: &'a Bound<'py, PyAny>,
+) -> PyResult<Option<T>>
+where
+    T: FromPyObject<'a, 'py, Error = PyErr>,
+{
+    if given.is_none() {
+        return Ok(None);
+    }
+    let refused = |_| wrong_type(option, takes, given);
+    given.extract().map(Some).map_err(refused)
 }
 
 /// A whole number that an option is given; an integer that is no such number is
@@ -281,15 +321,25 @@ where
     }
     given.extract().map(Some).map_err(|error: PyErr| {
         if error.is_instance_of::<PyOverflowError>(given.py()) {
-            let limit = 8 * size_of::<T>();
-            let message = format!(
-                "the option {option} is {given}, allowed is a whole number from 0 on, of {limit} bits"
-            );
+            let allowed = allowed(option);
+            let message = format!("the option {option} is {given}, allowed is {allowed}");
             errors::bad_option(given.py(), message)
         } else {
             wrong_type(option, "a whole number", given)
         }
     })
+}
+
+/// What the crate says of the numbers that it takes; those beyond its types never reach it.
+fn allowed(option: &str) -> &'static str {
+    match option {
+        "capacity" => "1 to 2^40 entries",
+        "value_space" => "1 to 2^43 bytes",
+        "chunk_size" => "a power of two from 4096 to 2^30 bytes",
+        "max_participants" => "1 to 4096",
+        "mode" => "0o600 with any of 0o040, 0o020, 0o004 and 0o002 added, such as 0o660",
+        _ => "a list of user ids, from 0 to 2^32 - 1",
+    }
 }
 
 fn wrong_type(option: &str, takes: &str, given: &Bound<'_, PyAny>) -> PyErr {
@@ -343,17 +393,19 @@ impl Settings<'_> {
         if let Some(participants) = whole("max_participants", &self.max_participants)? {
             options = options.max_participants(participants);
         }
-        if let Some(seconds) = self.lock_timeout {
+        let seconds = of_type("lock_timeout", "a number of seconds", &self.lock_timeout)?;
+        if let Some(seconds) = seconds {
             options = options.lock_timeout(seconds_of(py, "lock_timeout", seconds)?);
         }
         Ok(options)
     }
 
     fn codec(&self, py: Python<'_>) -> PyResult<Option<Codec>> {
-        let Some(name) = &self.codec else {
+        let takes = "the name of a codec";
+        let Some(name) = of_type::<String>("codec", takes, &self.codec)? else {
             return Ok(None);
         };
-        match Codec::of_name(name) {
+        match Codec::of_name(&name) {
             Some(codec) => Ok(Some(codec)),
             None => Err(errors::bad_option(
                 py,
@@ -400,7 +452,7 @@ impl SharedDictBase {
         &self,
         py: Python<'_>,
         how: &str,
-        name: Option<&Bound<'_, PyString>>,
+        name: Option<&Bound<'_, PyAny>>,
         settings: Settings<'_>,
     ) -> PyResult<()> {
         let name = name.map(|name| name_of(name)).transpose()?;
@@ -418,7 +470,7 @@ impl SharedDictBase {
     fn open_later(
         &self,
         how: &str,
-        name: &Bound<'_, PyString>,
+        name: &Bound<'_, PyAny>,
         settings: Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let waiting = Waiting::new(how, name_of(name)?, settings.unbind());
@@ -445,12 +497,25 @@ impl SharedDictBase {
     #[pyo3(name = "_close")]
     fn close(&self, py: Python<'_>) {
         let mut state = self.state();
-        let before = match &*state {
-            State::New => State::New,
-            _ => mem::replace(&mut *state, State::Closed),
+        let open = self.open.swap(None);
+        let known = match (&*state, &open) {
+            (_, Some(open)) => Some(Known {
+                name: open.table.name().to_owned(),
+                read_only: open.table.is_read_only(),
+                opened: Some((open.codec, open.table.is_anonymous())),
+            }),
+            (State::Waiting(waiting), None) => Some(Known {
+                name: waiting.name().to_owned(),
+                read_only: waiting.read_only(),
+                opened: None,
+            }),
+            _ => None,
+        };
+        let before = match (&*state, known) {
+            (State::New | State::Closed(_), None) => None,
+            (_, known) => Some(mem::replace(&mut *state, State::Closed(known))),
         };
         drop(state);
-        let open = self.open.swap(None);
         // Unmapping a large table takes a while.
         py.detach(|| drop(open));
         drop(before);
@@ -459,7 +524,7 @@ impl SharedDictBase {
     /// Whether the handle is closed.
     #[getter]
     pub(crate) fn closed(&self) -> bool {
-        self.open.load().is_none() && matches!(*self.state(), State::New | State::Closed)
+        self.open.load().is_none() && matches!(*self.state(), State::New | State::Closed(_))
     }
 
     /// The table's name, for `SharedDict.open` in another process.
@@ -467,6 +532,9 @@ impl SharedDictBase {
     fn name(&self, py: Python<'_>) -> PyResult<String> {
         if let Some(waiting) = self.waiting() {
             return Ok(waiting.name().to_owned());
+        }
+        if let Some(name) = self.if_closed(|known| Some(known.name.clone())) {
+            return Ok(name);
         }
         Ok(self.open(py)?.table.name().to_owned())
     }
@@ -480,6 +548,9 @@ impl SharedDictBase {
     /// What values are encoded in: "pickle", "msgpack", "json" or "raw".
     #[getter]
     fn codec(&self, py: Python<'_>) -> PyResult<&'static str> {
+        if let Some((codec, _)) = self.if_closed(|known| known.opened) {
+            return Ok(codec.name());
+        }
         Ok(self.open(py)?.codec.name())
     }
 
@@ -489,12 +560,18 @@ impl SharedDictBase {
         if let Some(waiting) = self.waiting() {
             return Ok(waiting.read_only());
         }
+        if let Some(read_only) = self.if_closed(|known| Some(known.read_only)) {
+            return Ok(read_only);
+        }
         Ok(self.open(py)?.table.is_read_only())
     }
 
     /// Whether the table is removed with its creator.
     #[getter]
     fn anonymous(&self, py: Python<'_>) -> PyResult<bool> {
+        if let Some((_, anonymous)) = self.if_closed(|known| known.opened) {
+            return Ok(anonymous);
+        }
         Ok(self.open(py)?.table.is_anonymous())
     }
 
@@ -540,6 +617,7 @@ pub(crate) fn open_table(
     // "raw" looks at the bytes of any table; other codecs must be the table's.
     let created = asked.unwrap_or(Codec::Pickle);
     let options = settings.options(py)?;
+    let allow_pickle = of_type("allow_pickle", "True or False", &settings.allow_pickle)?;
     let options = match asked {
         None | Some(Codec::Raw) => options.codec_if_created(created.id()),
         Some(codec) => options.codec(codec.id()),
@@ -558,7 +636,7 @@ pub(crate) fn open_table(
         _ => Codec::of_id(table.codec_id())
             .ok_or_else(|| errors::codec_mismatch(py, table.codec_id(), None))?,
     };
-    let pickles = match settings.allow_pickle {
+    let pickles = match allow_pickle {
         Some(allowed) => allowed,
         None => table.is_private().or_raise(py)?,
     };
@@ -572,7 +650,7 @@ pub(crate) fn open_table(
 
 /// Removes a table's name.
 #[pyfunction]
-pub(crate) fn unlink_name(py: Python<'_>, name: &Bound<'_, PyString>) -> PyResult<()> {
+pub(crate) fn unlink_name(py: Python<'_>, name: &Bound<'_, PyAny>) -> PyResult<()> {
     match Table::unlink(name_of(name)?) {
         Err(Error::NotFound { name, .. }) => Err(errors::nothing_to_unlink(py, &name)),
         done => done.or_raise(py),
@@ -580,7 +658,12 @@ pub(crate) fn unlink_name(py: Python<'_>, name: &Bound<'_, PyString>) -> PyResul
 }
 
 /// A table's name; lone surrogates have no place in it.
-fn name_of<'a>(name: &'a Bound<'_, PyString>) -> PyResult<&'a str> {
+fn name_of<'a>(name: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
+    let Ok(name) = name.cast::<PyString>() else {
+        return Err(PyTypeError::new_err(format!(
+            "the name of a table is a str, not {name:?}"
+        )));
+    };
     name.to_str().map_err(|_| {
         let message = format!("{name:?} cannot name a table: it is no Unicode text");
         errors::bad_name(name.py(), message)

@@ -35,6 +35,7 @@ pub(crate) static TO_JSON: Import = Import::new("shmtable._json", "dumps");
 pub(crate) static FROM_JSON: Import = Import::new("shmtable._json", "loads");
 pub(crate) static KEY_FORM: Import = Import::new("shmtable._keys", "form");
 pub(crate) static KEY_LOAD: Import = Import::new("shmtable._keys", "load");
+pub(crate) static SAME: Import = Import::new("shmtable._equality", "same");
 pub(crate) static STATS: Import = Import::new("shmtable._stats", "Stats");
 pub(crate) static MISSING: Import = Import::new("shmtable._missing", "MISSING");
 pub(crate) static COMPUTING: Import = Import::new("shmtable._waiting", "computing");

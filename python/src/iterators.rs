@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyStopIteration, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::{PyTraverseError, PyVisit};
@@ -71,6 +71,16 @@ fn scan(keys: &mut Keys, prefix: &Prefix, table: &Table) -> shmtable::Result<Opt
     Ok(Some(Read::Nothing))
 }
 
+fn item<'py>(
+    py: Python<'py>,
+    open: &Open,
+    key: &[u8],
+    value: &[u8],
+) -> PyResult<Bound<'py, PyAny>> {
+    let (key, value) = (open.to_key(py, key)?, open.to_value(py, key, value)?);
+    Ok((key, value).into_pyobject(py)?.into_any())
+}
+
 #[pymethods]
 impl SharedDictIterator {
     fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -88,15 +98,18 @@ impl SharedDictIterator {
                     py.check_signals()?;
                     continue;
                 }
-                Read::Key(key) => open.to_key(py, &key)?,
-                Read::Value(key, value) => open.to_value(py, &key, &value)?,
-                Read::Item(key, value) => {
-                    (open.to_key(py, &key)?, open.to_value(py, &key, &value)?)
-                        .into_pyobject(py)?
-                        .into_any()
-                }
+                Read::Key(key) => open.to_key(py, &key),
+                Read::Value(key, value) => open.to_value(py, &key, &value),
+                Read::Item(key, value) => item(py, &open, &key, &value),
             };
-            return Ok(Some(found));
+            // The loop over the iterator would take it for the iterator's own.
+            return found.map(Some).map_err(|error| {
+                if error.is_instance_of::<PyStopIteration>(py) {
+                    errors::stopped_while_loading(py, error)
+                } else {
+                    error
+                }
+            });
         }
     }
 

@@ -244,8 +244,8 @@ impl ExactType for Bound<'_, PyAny> {
 
 #[cold]
 fn not_bytes(key: &Bound<'_, PyAny>) -> PyErr {
-    let message = match (key.hash(), key.get_type().fully_qualified_name()) {
-        (Ok(_), Ok(name)) => format!("a key of a table with codec=\"raw\" is bytes, not a {name}"),
+    let message = match (key.hash(), errors::type_of(key)) {
+        (Ok(_), Ok(kind)) => format!("a key of a table with codec=\"raw\" is bytes, not {kind}"),
         (Err(error), _) | (_, Err(error)) => return error,
     };
     errors::bad_key(key.py(), message)

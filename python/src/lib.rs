@@ -52,7 +52,6 @@ use pyo3::prelude::*;
 mod _native {
     use pyo3::prelude::*;
 
-    #[pymodule_export]
     use super::handle::SharedDictBase;
     #[pymodule_export]
     use super::handle::{list_names, unlink_name};
@@ -62,6 +61,7 @@ mod _native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::interpreter::check(module.py())?;
+        module.add("SharedDictBase", module.py().get_type::<SharedDictBase>())?;
         module.add("version", env!("CARGO_PKG_VERSION"))
     }
 }

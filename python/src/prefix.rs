@@ -41,8 +41,8 @@ impl Prefix {
             _ => Err(errors::bad_key(
                 prefix.py(),
                 format!(
-                    "a prefix is a str, bytes or a tuple, not a {}",
-                    prefix.get_type().fully_qualified_name()?
+                    "a prefix is a str, bytes or a tuple, not {}",
+                    errors::type_of(prefix)?
                 ),
             )),
         }

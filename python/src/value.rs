@@ -9,7 +9,7 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyT
 
 use crate::codec::Codec;
 use crate::errors;
-use crate::imports::{DUMPS, FROM_JSON, IS_COROUTINE, LOADS, PICKLING_ERROR, TO_JSON};
+use crate::imports::{DUMPS, FROM_JSON, IS_COROUTINE, LOADS, MISSING, PICKLING_ERROR, TO_JSON};
 use crate::pack::{self, Arrays, Buffer, NESTING, Reader, Role};
 
 /// The protocol that pickles are written in.
@@ -113,6 +113,9 @@ pub(crate) fn loads<'py>(py: Python<'py>, pickle: &[u8]) -> PyResult<Bound<'py, 
 
 fn pickle(out: &mut Buffer, allowed: bool, value: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = value.py();
+    if value.is(MISSING.get(py)?) {
+        return Err(errors::missing_as_value(py));
+    }
     if !allowed {
         return Err(errors::pickle_refused(py, "store"));
     }
@@ -125,6 +128,11 @@ fn pickle(out: &mut Buffer, allowed: bool, value: &Bound<'_, PyAny>) -> PyResult
 /// A value that an encoding has no form for, with the reason and the remedy.
 #[cold]
 fn unspeakable(value: &Bound<'_, PyAny>, encoding: &str, reason: &str, remedy: &str) -> PyErr {
+    match MISSING.get(value.py()) {
+        Ok(missing) if value.is(missing) => return errors::missing_as_value(value.py()),
+        Ok(_) => {}
+        Err(error) => return error,
+    }
     let is_coroutine = || IS_COROUTINE.get(value.py())?.call1((value,))?.is_truthy();
     let remedy = match is_coroutine() {
         Ok(true) => "await it, and store its result",
@@ -145,7 +153,7 @@ fn unspeakable(value: &Bound<'_, PyAny>, encoding: &str, reason: &str, remedy: &
 
 #[cold]
 fn not_messagepack(value: &Bound<'_, PyAny>, part: &Bound<'_, PyAny>) -> PyErr {
-    let kind = match part.get_type().fully_qualified_name() {
+    let kind = match errors::type_of(part) {
         Ok(kind) => kind,
         Err(error) => return error,
     };
@@ -157,7 +165,7 @@ fn not_messagepack(value: &Bound<'_, PyAny>, part: &Bound<'_, PyAny>) -> PyErr {
     } else if part.is(value) {
         String::new()
     } else {
-        format!("it holds a {kind}")
+        format!("it holds {kind}")
     };
     let remedy = "MessagePack takes None, bool, int, float, str, bytes, and lists, tuples and dicts of \
                   these; convert it, or use codec=\"pickle\"";
@@ -186,14 +194,20 @@ fn wrapped(value: &Bound<'_, PyAny>, encoding: &str, error: PyErr) -> PyErr {
     let refused = error.is_instance_of::<PyTypeError>(py)
         || error.is_instance_of::<PyValueError>(py)
         || error.is_instance_of::<PyAttributeError>(py)
+        || error.is_instance_of::<PyRecursionError>(py)
         || PICKLING_ERROR
             .get(py)
             .is_ok_and(|class| error.is_instance(py, class));
     if !refused {
         return error;
     }
-    let reason = error.value(py).to_string();
-    let ours = unspeakable(value, encoding, &reason, remedy(value, encoding));
+    let ours = if error.is_instance_of::<PyRecursionError>(py) {
+        let reason = format!("it is nested too deep: {}", error.value(py));
+        unspeakable(value, encoding, &reason, "store it in a flatter form")
+    } else {
+        let reason = error.value(py).to_string();
+        unspeakable(value, encoding, &reason, remedy(value, encoding))
+    };
     ours.set_cause(py, Some(error));
     ours
 }

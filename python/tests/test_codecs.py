@@ -356,8 +356,8 @@ def test_a_damaged_key_is_a_codec_error_and_stays(codec: str, bytes_: bytes) -> 
             lambda: d.copy(),
             lambda: d.snapshot(),
             lambda: d == {},
-            lambda: repr(d),
         ]
+        assert repr(d).startswith("SharedDict({<CodecError>: ...}, ")
         for look in looks:
             with pytest.raises(CodecError, match="cannot decode a key: "):
                 look()
@@ -588,9 +588,10 @@ def test_a_planted_pickle_is_not_loaded_as_a_key(tmp_path: Path) -> None:
         key = msgpack.packb(msgpack.ExtType(80, pickle.dumps(Planted(tmp_path / "planted"))))
         raw[key] = b"\x01"
         raw[b"\x91" + key] = b"\x01"
-        for look in (lambda: list(d), lambda: d.copy(), lambda: d.popitem(), lambda: repr(d)):
+        for look in (lambda: list(d), lambda: d.copy(), lambda: d.popitem()):
             with pytest.raises(CodecError):
                 look()
+        assert repr(d).count("<CodecError>") == 2
     assert not (tmp_path / "planted").exists()
 
 

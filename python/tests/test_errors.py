@@ -56,7 +56,7 @@ ERRORS: dict[str, tuple[type[Exception], str]] = {
     "AccessDeniedError": (PermissionError, "no permission to .*NAME.*: Permission denied"),
     "AddressSpaceFullError": (MemoryError, r"no room for the \d+ bytes .* limit is \d+ bytes; raise"),
     "AlreadyExistsError": (FileExistsError, 'a table named "NAME" exists already; open it, unlink'),
-    "ClosedError": (ValueError, "this SharedDict is closed; open the table again by its name"),
+    "ClosedError": (ValueError, "this SharedDict is closed; open the table again by its name, d.name"),
     "CodecError": (ValueError, 'cannot decode a value: .*; .* codec="raw" opens the table'),
     "CodecMismatchError": (ValueError, 'has codec="pickle", and codec="json" was asked for; open it'),
     "ComputeTimeoutError": (TimeoutError, "waited 0 s for the value of the key 'new', .*: try again"),
@@ -824,6 +824,10 @@ WRITING |= {"pop_many", "remove_many", "remove_prefix", "replace", "retain", "un
 WRITING |= {"snapshot", "check", "repair"}
 
 
+# What a closed handle still tells.
+KNOWN = {"anonymous", "codec", "name", "read_only"}
+
+
 def test_every_method_is_in_the_table_of_this_file() -> None:
     public = {name for name in dir(SharedDict) if not name.startswith("_")}
     assert public == {name for name in EVERYTHING | dict.fromkeys(NEED_NO_TABLE) if name[0] != "_"}
@@ -837,8 +841,11 @@ def test_every_method_of_a_closed_handle_is_refused(
     again.close()
     again.close()
     assert again.closed
-    with pytest.raises(ClosedError):
-        EVERYTHING[method](again)
+    if method in KNOWN:
+        assert EVERYTHING[method](again) == EVERYTHING[method](there)
+    else:
+        with pytest.raises(ClosedError):
+            EVERYTHING[method](again)
     with pytest.raises(ClosedError):
         EVERYTHING[method](SharedDict.__new__(SharedDict))
     assert there == THERE

@@ -318,12 +318,8 @@ CALLS: dict[str, Callable[[ANYTHING], object]] = {
     "keys": lambda d: list(d.keys()),
     "values": lambda d: list(d.values()),
     "items": lambda d: list(d.items()),
-    "name": lambda d: d.name,
-    "unlinked": lambda d: d.unlinked,
     "capacity": lambda d: d.capacity,
-    "codec": lambda d: d.codec,
-    "read_only": lambda d: d.read_only,
-    "anonymous": lambda d: d.anonymous,
+    "unlinked": lambda d: d.unlinked,
     "allow_pickle": lambda d: d.allow_pickle,
 }
 
@@ -337,9 +333,35 @@ def test_each_method_of_a_closed_handle_raises_closed_error(method: str) -> None
     assert isinstance(raised.value, ValueError)
 
 
+def test_a_closed_handle_still_tells_what_the_table_was(name: str) -> None:
+    def told(d: ANYTHING) -> list[object]:
+        return [d.name, d.codec, d.read_only, d.anonymous]
+
+    SharedDict(name=name, capacity=10, codec="json").close()
+    with SharedDict.open(name, read_only=True) as named, SharedDict(capacity=10) as anonymous:
+        before = [told(named), told(anonymous)]
+    assert [told(named), told(anonymous)] == before
+    assert before[0] == [name, "json", True, False]
+    with SharedDict.open(named.name) as again:
+        assert again == {}
+    for handle in (named, anonymous):
+        with pytest.raises(ClosedError):
+            pickle.dumps(handle)
+
+
+def test_a_handle_that_was_closed_before_its_first_use_tells_its_name(name: str) -> None:
+    with SharedDict(name=name, capacity=10) as d:
+        unused = pickle.loads(pickle.dumps(d))
+    unused.close()
+    assert (unused.name, unused.read_only) == (name, False)
+    with pytest.raises(ClosedError):
+        _ = unused.codec
+
+
 def test_no_method_was_forgotten() -> None:
     """Each public member is in the list above, or known to work on a closed handle."""
     still_work = {"close", "closed", "open", "create", "fromkeys"}
+    still_work |= {"name", "codec", "read_only", "anonymous"}
     public = {name for name in dir(SharedDict) if not name.startswith("_")}
     assert public - still_work <= set(CALLS)
     own = {name for name, _ in inspect.getmembers(SharedDict) if name in vars(SharedDict)}

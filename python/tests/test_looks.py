@@ -47,6 +47,19 @@ def test_repr_shows_a_placeholder_for_a_value_that_cannot_be_loaded(new: NEW) ->
     assert "'bad': <ZeroDivisionError>" in text
 
 
+def test_repr_shows_a_placeholder_for_a_key_that_cannot_be_loaded(new: NEW) -> None:
+    d = new({"good": 1})
+    with SharedDict.open(d.name, codec="raw") as raw:
+        # A member of an enum of a module that is not there.
+        raw[bytes([0xC7, 17, ord("E")]) + b"\xafno_such_module_" + b"\xa0"] = b"\x01"
+        raw[b"\xc1"] = b"\x01"
+    text = repr(d)
+    assert "'good': 1" in text
+    assert "<CodecError>: ..." in text
+    assert text.count(">: ...") == 2
+    assert d._ipython_key_completions_() == ["good"]
+
+
 def test_repr_shows_a_table_in_a_table_that_is_gone(new: NEW) -> None:
     d = new()
     with SharedDict(capacity=10) as inner:

@@ -57,7 +57,9 @@ KEPT: dict[str, list[Any]] = {
 STORES: dict[str, Callable[[ANYTHING, Any, Any], Any]] = {
     "setdefault": lambda d, k, v: d.setdefault(k, v),
     "get_or_compute": lambda d, k, v: d.get_or_compute(k, lambda: v),
-    "update_value": lambda d, k, v: d.update_value(k, lambda _: v, b""),
+    "update_value": lambda d, k, v: d.update_value(
+        k, lambda _: v, b"" if d.codec == "raw" else None
+    ),
 }
 
 

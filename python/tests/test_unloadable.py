@@ -96,6 +96,51 @@ def test_iteration_goes_on_behind_a_value_that_cannot_be_loaded(d: ANYTHING) -> 
     assert sorted(found) == [1, 3]
 
 
+class Stopping:
+    """Pickles, and ends an iteration when it is loaded."""
+
+    def __reduce__(self) -> Any:
+        return (next, (iter(()),))
+
+
+ITERATIONS: dict[str, Callable[[ANYTHING], object]] = {
+    "values": lambda d: list(d.values()),
+    "items": lambda d: list(d.items()),
+    "scan": lambda d: list(d.scan("")),
+    "for": lambda d: [value for value in d.values()],  # noqa: C416
+}
+
+
+@pytest.mark.parametrize("iterate", ITERATIONS.values(), ids=ITERATIONS)
+def test_a_value_that_raises_stop_iteration_does_not_end_an_iteration(
+    name: str, iterate: Callable[[ANYTHING], object]
+) -> None:
+    with SharedDict(name=name, capacity=10) as d:
+        d["stops"] = Stopping()
+        with pytest.raises(RuntimeError, match="raised StopIteration") as caught:
+            iterate(d)
+        assert isinstance(caught.value.__cause__, StopIteration)
+
+
+class Forgotten:
+    """Pickles, and looks for a key that is not there when it is loaded."""
+
+    def __reduce__(self) -> Any:
+        return (dict.__getitem__, ({}, "gone"))
+
+
+def test_an_entry_whose_value_raises_key_error_is_not_said_to_be_missing(name: str) -> None:
+    with SharedDict(name=name, capacity=10) as d:
+        d["key"] = Forgotten()
+        with pytest.raises(KeyError, match="gone"):
+            _ = ("key", 1) in d.items()
+        assert ("other", 1) not in d.items()
+        d["key"] = 1
+        assert ("key", 1) in d.items()
+        assert ("key", 2) not in d.items()
+        assert ("key", 1, 1) not in d.items()
+
+
 def test_a_class_of_a_program_that_is_not_there_is_named_with_its_key(d: ANYTHING) -> None:
     content = pickle.dumps(datetime.date(2024, 2, 29), 0).replace(b"\ndate\n", b"\ngone\n")
     with SharedDict.open(d.name, codec="raw") as raw:

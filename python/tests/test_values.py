@@ -233,8 +233,9 @@ def test_a_value_too_deep_for_pickle_is_refused_and_changes_nothing(d: ANYTHING)
     for _ in range(100_000):
         value = [value]
     d["key"] = 1
-    with pytest.raises(RecursionError):
+    with pytest.raises(ValueTypeError, match="nested too deep: .*; store it in a flatter") as raised:
         d["key"] = value
+    assert isinstance(raised.value.__cause__, RecursionError)
     with pytest.raises(RecursionError):
         pickle.dumps(value)
     assert d == {"key": 1}

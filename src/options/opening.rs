@@ -278,7 +278,7 @@ fn check_mode(mode: u32) -> Result<()> {
         Some(octal) => format!("; {mode} is {mode:#o}: did you mean {octal:#o}?"),
         None => format!("; {mode} is {mode:#o}"),
     };
-    let allowed = "0o600, and 0o040, 0o020, 0o004 and 0o002 added to that";
+    let allowed = "0o600 with any of 0o040, 0o020, 0o004 and 0o002 added, such as 0o660";
     Err(Error::InvalidOption {
         option: "mode",
         given: mode.into(),
