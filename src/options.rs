@@ -291,7 +291,7 @@ impl Options {
     }
 
     /// The codec id that a created table gets, as [`codec`](Self::codec), while an
-    /// opened one may have any: for who reads it from the table.
+    /// opened one may have any: for programs that read it from the table.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {

@@ -1,6 +1,6 @@
 //! Waiting for a key.
 //!
-//! Who waits sets SLEEPERS in the stripe's lock word, looks at the key once more,
+//! A waiter sets SLEEPERS in the stripe's lock word, looks at the key once more,
 //! and sleeps on the stripe's event word. The exchange that lets go of the lock
 //! sees the flag, raises the event and wakes all.
 //!

@@ -104,7 +104,7 @@ pub(crate) enum Command {
     /// Removes tables that should have gone with their creator (anonymous ones), and that
     /// no process has open, for whatever use. Others are never touched.
     Gc(Gc),
-    /// Remove a table's name; who has it open goes on using it
+    /// Remove a table's name; processes that have it open can go on using it
     Rm(Rm),
     /// Create a table
     Create(Create),
@@ -182,7 +182,7 @@ pub(crate) enum Command {
     /// appears under its name when it is complete. Weakly consistent, as `dump`; with --snapshot
     /// writers wait while the entries are copied: about 1.5 seconds for a million of them.
     Copy(Copy),
-    /// Give a table another name, in one step; who has it open goes on using it
+    /// Give a table another name, in one step; processes that have it open can go on using it
     Rename(Rename),
     /// Print how two tables differ (exit status 1), or nothing
     ///
@@ -292,8 +292,8 @@ pub(crate) struct Create {
     pub(crate) codec: crate::codec::Codec,
     #[command(flatten)]
     pub(crate) details: Details,
-    /// Take the name away from the table that has it, in one step; who has that one open goes
-    /// on using it
+    /// Take the name away from the table that has it, in one step; processes that have
+    /// that one open can go on using it
     #[arg(long)]
     pub(crate) replace: bool,
 }

@@ -109,7 +109,7 @@ impl SharedDictBase {
     }
 
     /// A plain dict with all entries at one moment. Takes all locks of the table:
-    /// who wants to write meanwhile waits, and readers do not.
+    /// writers wait until it is taken, and readers do not.
     ///
     /// >>> SharedDict({'a': 1}).snapshot()
     /// {'a': 1}
