@@ -138,7 +138,7 @@ fn an_option_is_shown_as_it_was_typed() {
         (
             "--mode",
             "700",
-            "600, and 040, 020, 004 and 002 added to that\n",
+            "600 with any of 040, 020, 004 and 002 added, such as 660\n",
         ),
     ] {
         let expected = format!("the option {option} is {typed}, allowed is {allowed}");

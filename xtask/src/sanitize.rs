@@ -90,10 +90,12 @@ impl Sanitizer {
             ),
             Self::Thread => {
                 let file = root().join("xtask/thread-sanitizer.supp");
-                // Tests of forks fork while there are threads.
+                // Tests of forks fork while there are threads, and a refused allocation is a
+                // test of ours.
+                let options = "die_after_fork=0 allocator_may_return_null=1";
                 (
                     "TSAN_OPTIONS",
-                    format!("suppressions={} die_after_fork=0", file.display()),
+                    format!("suppressions={} {options}", file.display()),
                 )
             }
         }
