@@ -263,7 +263,7 @@ def test_closing_frees_the_place_of_the_handle(name: str) -> None:
         for number in range(50):
             with SharedDict.open(name) as other:
                 other["a"] = number
-        for number in range(50):
+        for number in range(5):
             other = SharedDict.open(name)
             other["a"] = number
             del other

@@ -41,9 +41,10 @@ Commands:
                    processes, kills one of them and compares every count
   python           leaves an interpreter with the Python package at
                    target/venv/bin/python
-  test-python      the tests of the Python package, with every interpreter from
-                   Python 3.10 on that is installed (--full: 2000 processes killed
-                   by one test, where else it is 600, and with all of them)
+  test-python      the tests of the Python package, with the default interpreter, and
+                   the oldest and the newest other one from Python 3.10 on that is
+                   installed (--full: with every one, and 2000 processes killed by one
+                   test, where else it is 600)
   clients          the Python package in gunicorn, uvicorn, Celery, Dask, gevent and other
                    programs' pools (installs them into target/venv-clients)
   bench            the benchmark against rivals, in several processes; writes
