@@ -200,11 +200,14 @@ impl Directory {
                 // It was unlinked meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                    match self.find(&record.name) {
-                        Ok(old) => {
-                            self.take_away(&record.name, &old)?;
+                    let taken = self
+                        .find(&record.name)
+                        .and_then(|old| self.take_away(&record.name, &old));
+                    match taken {
+                        Ok(()) => {
                             process_crash_point!("replace: half done");
                         }
+                        // Another one took it away, who replaces it as well or unlinks it.
                         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                         Err(error) => return Err(error),
                     }
