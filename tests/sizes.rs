@@ -170,20 +170,17 @@ fn errors_blame_what_was_given_and_tell_defaults() {
         "chunk_size",
         &["1048576", "33554432 or more", "8796093022208"],
     );
-    assert!(wide.create_anonymous().is_ok());
+    // Elsewhere all of a segment takes room from the start.
+    let sparse = cfg!(target_os = "linux");
+    assert!(!sparse || wide.create_anonymous().is_ok());
     let narrow = Options::new().value_space(1 << 40).chunk_size(4096);
     refused(
         &narrow,
         "chunk_size",
         &["4096", "4194304 or more, or nothing"],
     );
-    assert!(
-        narrow
-            .chunk_size(4_194_304)
-            .capacity(1000)
-            .create_anonymous()
-            .is_ok()
-    );
+    let wide_enough = narrow.chunk_size(4_194_304).capacity(1000);
+    assert!(!sparse || wide_enough.create_anonymous().is_ok());
 }
 
 #[test]

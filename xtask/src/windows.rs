@@ -84,7 +84,7 @@ pub(crate) fn run() -> Result {
     )))?;
     let wine = Wine::start()?;
     let mut run = build(&format!(
-        "test {tests} --target {TARGET} -- --test-threads=2"
+        "test {tests} --no-fail-fast --target {TARGET} -- --test-threads=2"
     ));
     // A process takes wine a tenth of a second to start.
     run.env("SHMTABLE_TEST_SCALE", "0.2");
