@@ -74,16 +74,21 @@ fn old() -> Named {
 }
 
 fn old_or_new(old: &Named, said: &[String]) {
-    let table = Table::open(&old.name).unwrap();
-    assert_sound(&table);
-    match table.capacity() {
-        60 => {
-            assert!(said.is_empty(), "replaced, and the old one again");
-            assert_eq!(table.get(&key_of(7)).unwrap().as_deref(), Some(&b"old"[..]));
+    match Table::open(&old.name) {
+        // Windows cannot exchange names: for a moment no table has it.
+        Err(Error::NotFound { .. }) if cfg!(windows) => {
+            assert!(said.is_empty(), "replaced, and gone");
         }
-        _ => {
-            drop(table);
-            whole_or_nothing(&old.name, said);
+        opened => {
+            let table = opened.unwrap();
+            assert_sound(&table);
+            if table.capacity() == 60 {
+                assert!(said.is_empty(), "replaced, and the old one again");
+                assert_eq!(table.get(&key_of(7)).unwrap().as_deref(), Some(&b"old"[..]));
+            } else {
+                drop(table);
+                whole_or_nothing(&old.name, said);
+            }
         }
     }
     // The old one goes on in any case.
