@@ -17,7 +17,7 @@ use crate::layout::{
     HEADER_STRIPE_BUCKETS, HEADER_STRIPES, HEADER_VALUE_SPACE, HEADER_VERSION, MAGIC,
     MAX_PARTICIPANTS, RECORD_OVERHEAD, RESERVED_CHUNKS, WORD, fingerprint,
 };
-use crate::typed::codec_id;
+use crate::typed::{CODEC_NAMES, codec_id};
 
 pub(super) const WORDS: usize = HEADER_CHECKSUM + 1;
 /// The words that a checksum is of, and itself.
@@ -27,29 +27,6 @@ pub(super) type Header = [u64; WORDS];
 const MOST_CANDIDATES: usize = 1 << 21;
 /// Geometries of one length that are compared at most.
 const MOST_READINGS: usize = 64;
-
-/// Encodings of keys and values in this crate, its Python package and its command.
-const ENCODINGS: [&str; 19] = [
-    "bytes",
-    "str",
-    "u8",
-    "u16",
-    "u32",
-    "u64",
-    "u128",
-    "i8",
-    "i16",
-    "i32",
-    "i64",
-    "i128",
-    "f32",
-    "f64",
-    "bool",
-    "unit",
-    "messagepack",
-    "messagepack+pickle",
-    "json",
-];
 
 /// One way to understand a header.
 pub(super) struct Reading {
@@ -235,9 +212,9 @@ fn candidates<'a>(
         }
         HEADER_CODEC => Box::new(
             codecs.iter().copied().chain(
-                ENCODINGS
+                CODEC_NAMES
                     .iter()
-                    .flat_map(|key| ENCODINGS.iter().map(move |value| codec_id(key, value))),
+                    .flat_map(|key| CODEC_NAMES.iter().map(move |value| codec_id(key, value))),
             ),
         ),
         HEADER_FLAGS => Box::new([0, FLAG_ANONYMOUS].into_iter()),

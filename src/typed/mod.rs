@@ -37,6 +37,7 @@ pub use codec::{BoxedError, Codec};
 pub use iter::{TypedIter, TypedKeys, TypedValues};
 #[cfg(feature = "serde")]
 pub use messagepack::MessagePack;
+pub(crate) use names::CODEC_NAMES;
 pub use names::codec_names;
 pub use numbers::Number;
 pub use snapshot::{TypedSnapshot, TypedSnapshotIter};

@@ -4,7 +4,7 @@ use super::codec_id;
 
 /// What codecs of this crate, and of its bindings to other languages, are called,
 /// but for arrays of bytes.
-const NAMES: [&str; 19] = [
+pub(crate) const CODEC_NAMES: [&str; 19] = [
     "bytes",
     "str",
     "u8",
@@ -43,7 +43,11 @@ const LONGEST_ARRAY: usize = 64;
 /// ```
 pub fn codec_names(id: u64) -> Option<(String, String)> {
     let arrays = (0..=LONGEST_ARRAY).map(|length| format!("bytes[{length}]"));
-    let names: Vec<String> = NAMES.map(str::to_owned).into_iter().chain(arrays).collect();
+    let names: Vec<String> = CODEC_NAMES
+        .map(str::to_owned)
+        .into_iter()
+        .chain(arrays)
+        .collect();
     let pair = |key: &String| {
         let value = names.iter().find(|value| codec_id(key, value) == id)?;
         Some((key.clone(), value.clone()))
@@ -53,7 +57,7 @@ pub fn codec_names(id: u64) -> Option<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{NAMES, codec_names};
+    use super::{CODEC_NAMES, codec_names};
     use crate::{Codec, codec_id};
 
     #[test]
@@ -82,6 +86,6 @@ mod tests {
         let bytes = ("bytes".to_owned(), "bytes".to_owned());
         assert_eq!(codec_names(0), Some(bytes));
         assert_eq!(codec_names(codec_id("somebody's", "u8")), None);
-        assert_eq!(NAMES[0], <[u8] as Codec>::NAME);
+        assert_eq!(CODEC_NAMES[0], <[u8] as Codec>::NAME);
     }
 }
