@@ -66,6 +66,13 @@ const DEFAULT_PARTICIPANTS: usize = 1024;
 const LEAST_DEFAULT_SPACE: usize = 64 << 20;
 const MAX_SPACE: usize = 1 << 43;
 
+/// The value space of a table that is asked for none.
+pub(crate) fn default_space(capacity: usize) -> usize {
+    capacity
+        .saturating_mul(64)
+        .clamp(LEAST_DEFAULT_SPACE, MAX_SPACE)
+}
+
 fn invalid(option: &'static str, given: u128, allowed: impl Into<Cow<'static, str>>) -> Error {
     Error::InvalidOption {
         option,
@@ -109,11 +116,9 @@ impl Geometry {
         if capacity == 0 || capacity > 1 << 40 {
             return Err(invalid("capacity", capacity as u128, "1 to 2^40 entries"));
         }
-        let value_space = request.value_space.unwrap_or_else(|| {
-            capacity
-                .saturating_mul(64)
-                .clamp(LEAST_DEFAULT_SPACE, MAX_SPACE)
-        });
+        let value_space = request
+            .value_space
+            .unwrap_or_else(|| default_space(capacity));
         if value_space == 0 || value_space > MAX_SPACE {
             return Err(invalid(
                 "value_space",

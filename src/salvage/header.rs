@@ -9,7 +9,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, Result};
-use crate::geometry::{Geometry, MAX_CHUNKS};
+use crate::geometry::{Geometry, MAX_CHUNKS, default_space};
 use crate::layout::{
     BUCKET_SLOTS, FLAG_ANONYMOUS, FORMAT_VERSION, HEADER_CAPACITY, HEADER_CHECKSUM,
     HEADER_CHUNK_BYTES, HEADER_CHUNKS, HEADER_CODEC, HEADER_CREATED, HEADER_FINGERPRINT,
@@ -202,13 +202,14 @@ fn candidates<'a>(
             RECORD_OVERHEAD as u128,
         ))),
         HEADER_VALUE_SPACE => {
-            let default = base[HEADER_CAPACITY].saturating_mul(64);
-            let entries = RECORD_OVERHEAD as u128 * u128::from(base[HEADER_CAPACITY]);
-            Box::new(
-                [default, default.max(64 << 20)]
-                    .into_iter()
-                    .chain(sizes(base, entries, 1)),
-            )
+            let capacity = base[HEADER_CAPACITY];
+            let entries = RECORD_OVERHEAD as u128 * u128::from(capacity);
+            // 64 bytes an entry is what a small table may have been asked for.
+            let likely = [
+                capacity.saturating_mul(64),
+                default_space(capacity as usize) as u64,
+            ];
+            Box::new(likely.into_iter().chain(sizes(base, entries, 1)))
         }
         HEADER_CODEC => Box::new(
             codecs.iter().copied().chain(
