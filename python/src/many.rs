@@ -3,7 +3,7 @@
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyIterator, PyList, PyTuple};
 use shmtable::Iter;
 
 use crate::errors::{self, OrRaise};
@@ -38,10 +38,7 @@ impl SharedDictBase {
         let mut keys = keys.try_iter()?;
         let mut turn = Vec::with_capacity(TURN);
         loop {
-            turn.clear();
-            for key in keys.by_ref().take(TURN) {
-                turn.push(open.key(&key?)?);
-            }
+            encode_turn(&open, &mut keys, &mut turn)?;
             if turn.is_empty() {
                 return Ok(values);
             }
@@ -152,6 +149,19 @@ impl SharedDictBase {
         }
         STATS.get(py)?.call1((figures,))
     }
+}
+
+/// Encodes the keys of one turn; none at the end.
+pub(crate) fn encode_turn(
+    open: &Open,
+    keys: &mut Bound<'_, PyIterator>,
+    turn: &mut Vec<Buffer>,
+) -> PyResult<()> {
+    turn.clear();
+    for key in keys.by_ref().take(TURN) {
+        turn.push(open.key(&key?)?);
+    }
+    Ok(())
 }
 
 /// The entries of one turn; none at the end.

@@ -5,7 +5,7 @@ use pyo3::types::PyList;
 
 use crate::errors::OrRaise;
 use crate::handle::{Open, SharedDictBase};
-use crate::many::{TURN, entries};
+use crate::many::{TURN, encode_turn, entries};
 use crate::writing::take;
 
 #[pymethods]
@@ -48,10 +48,7 @@ impl SharedDictBase {
         let mut turn = Vec::with_capacity(TURN);
         let mut removed = 0;
         loop {
-            turn.clear();
-            for key in keys.by_ref().take(TURN) {
-                turn.push(open.key(&key?)?);
-            }
+            encode_turn(&open, &mut keys, &mut turn)?;
             if turn.is_empty() {
                 return Ok(removed);
             }

@@ -144,7 +144,7 @@ impl SharedDictBase {
     }
 
     /// Stores a value and returns the one that it replaced, or the default if there was
-    /// none. Atomic: of all processes that replace a key's value, each gets another's.
+    /// none. Atomic: of all processes that replace a key's value, each gets a different one.
     ///
     /// >>> d = SharedDict({'a': 1})
     /// >>> d.replace('a', 2), d.replace('b', 3), d.copy() == {'a': 2, 'b': 3}
