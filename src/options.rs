@@ -367,18 +367,11 @@ impl Options {
     /// `IncompatibleFormat` or `NotATable` if it is no table that has the name. Then
     /// the old table is as it was.
     pub fn create_or_replace(&self, name: &str) -> Result<Table> {
-        loop {
-            match self.create(name) {
-                Err(Error::AlreadyExists { .. }) => {}
-                other => return other,
-            }
-            match self.check_replaceable(name) {
-                Ok(()) => return self.create_flagged(name, 0, Taken::Replaced),
-                // Unlinked meanwhile.
-                Err(Error::NotFound { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        self.take_name(
+            name,
+            || self.create(name),
+            || self.create_flagged(name, 0, Taken::Replaced),
+        )
     }
 
     /// Gives a table another name, as [`Table::rename_or_replace`], and trusts the owner of
@@ -404,18 +397,11 @@ impl Options {
     /// # Errors
     /// As [`Table::rename_or_replace`].
     pub fn rename_or_replace(&self, from: &str, to: &str) -> Result<()> {
-        loop {
-            match Table::rename(from, to) {
-                Err(Error::AlreadyExists { .. }) => {}
-                other => return other,
-            }
-            match self.check_replaceable(to) {
-                Ok(()) => return Table::rename_over(from, to),
-                // Unlinked meanwhile.
-                Err(Error::NotFound { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        self.take_name(
+            to,
+            || Table::rename(from, to),
+            || Table::rename_over(from, to),
+        )
     }
 
     /// Creates a table with a generated name, [`Table::name`], which is removed

@@ -79,12 +79,29 @@ impl Options {
         Table::attach(name, Arc::new(segment), creator)
     }
 
-    /// Whether what has the name is a table, and of a user whom these options trust.
-    pub(super) fn check_replaceable(&self, name: &str) -> Result<()> {
-        let admit = |owner: Owner| self.admit(name, owner).map_err(Refusal::Reason);
-        let map = Mapping::open(name, Access::ReadOnly, admit)
-            .map_err(|refusal| refusal.into_error(name, "replace"))?;
-        Geometry::check_magic(name, map.words())
+    /// Calls `new`, which is `AlreadyExists` if the name is taken; then `over`, if a table of
+    /// a user whom these options trust has it.
+    pub(super) fn take_name<R>(
+        &self,
+        name: &str,
+        new: impl Fn() -> Result<R>,
+        over: impl Fn() -> Result<R>,
+    ) -> Result<R> {
+        loop {
+            match new() {
+                Err(Error::AlreadyExists { .. }) => {}
+                other => return other,
+            }
+            let taken = self
+                .map_admitted(name, Access::ReadOnly, "replace")
+                .and_then(|map| Geometry::check_magic(name, map.words()));
+            match taken {
+                Ok(()) => return over(),
+                // Unlinked meanwhile.
+                Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     pub(super) fn open_with(&self, name: &str, access: Access, sizes: Sizes) -> Result<Table> {
@@ -106,12 +123,16 @@ impl Options {
         }
     }
 
-    /// Maps a segment that these options admit.
-    pub(super) fn map(&self, name: &str, access: Access) -> Result<Segment> {
+    /// Maps a segment of an owner whom these options trust, whatever is in it.
+    fn map_admitted(&self, name: &str, access: Access, action: &'static str) -> Result<Mapping> {
         check_name(name)?;
         let admit = |owner: Owner| self.admit(name, owner).map_err(Refusal::Reason);
-        let map = Mapping::open(name, access, admit)
-            .map_err(|refusal| refusal.into_error(name, "open"))?;
+        Mapping::open(name, access, admit).map_err(|refusal| refusal.into_error(name, action))
+    }
+
+    /// Maps a segment that these options admit.
+    pub(super) fn map(&self, name: &str, access: Access) -> Result<Segment> {
+        let map = self.map_admitted(name, access, "open")?;
         let geometry = Geometry::read(name, map.words())?;
         let segment = Segment::new(map, geometry, self.lock_timeout, self.waiting.clone());
         if let Some(&expected) = self.codecs.first()
@@ -131,10 +152,7 @@ impl Options {
     /// tells which codecs are expected.
     #[cfg(not(loom))]
     pub(crate) fn map_damaged(&self, name: &str) -> Result<(Mapping, &[u64])> {
-        check_name(name)?;
-        let admit = |owner: Owner| self.admit(name, owner).map_err(Refusal::Reason);
-        let map = Mapping::open(name, Access::ReadOnly, admit)
-            .map_err(|refusal| refusal.into_error(name, "open"))?;
+        let map = self.map_admitted(name, Access::ReadOnly, "open")?;
         Ok((map, &self.codecs))
     }
 
