@@ -2,7 +2,7 @@
 
 use super::Table;
 use crate::error::{Error, Result};
-use crate::index::locked;
+use crate::index::locked::{self, Locked, Place};
 use crate::index::read;
 use crate::iter::{self, Entry, Iter, Keys, Part, Values, Wanted};
 use crate::snapshot::Snapshot;
@@ -147,6 +147,25 @@ impl Table {
     /// # Errors
     /// See [`Table`]. The entries before the failure are gone or kept.
     pub fn retain(&self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
+        self.remove_where(|locked, place, key| {
+            let value = place.entry.value()?;
+            let held = Held::new(self.segment());
+            let kept = keep(key, &value);
+            drop(held);
+            locked.check()?;
+            if !locked.is_ours() {
+                return Err(Error::Reentrant);
+            }
+            Ok(!kept)
+        })
+    }
+
+    /// Removes the entries that are chosen, which happens under the stripe's lock; it is let
+    /// go of after each bucket.
+    fn remove_where(
+        &self,
+        mut choose: impl FnMut(&Locked<'_>, &Place<'_>, &[u8]) -> Result<bool>,
+    ) -> Result<usize> {
         let writer = self.writer()?;
         let mut removed = 0;
         for stripe in self.segment().stripes() {
@@ -154,15 +173,7 @@ impl Table {
                 let locked = writer.lock(stripe)?;
                 locked.for_each_in(bucket, |place| {
                     let (key, hash) = locked.hash_of(place)?;
-                    let value = place.entry.value()?;
-                    let held = Held::new(self.segment());
-                    let kept = keep(&key, &value);
-                    drop(held);
-                    locked.check()?;
-                    if !locked.is_ours() {
-                        return Err(Error::Reentrant);
-                    }
-                    if !kept {
+                    if choose(&locked, place, &key)? {
                         locked.remove(*place, hash);
                         removed += 1;
                     }
@@ -217,22 +228,7 @@ impl Table {
     }
 
     fn remove_prefix_of_bytes(&self, prefix: &[u8]) -> Result<usize> {
-        let writer = self.writer()?;
-        let mut removed = 0;
-        for stripe in self.segment().stripes() {
-            for bucket in self.segment().buckets_of(stripe) {
-                let locked = writer.lock(stripe)?;
-                locked.for_each_in(bucket, |place| {
-                    let (key, hash) = locked.hash_of(place)?;
-                    if key.starts_with(prefix) {
-                        locked.remove(*place, hash);
-                        removed += 1;
-                    }
-                    Ok(())
-                })?;
-            }
-        }
-        Ok(removed)
+        self.remove_where(|_, _, key| Ok(key.starts_with(prefix)))
     }
 
     /// Removes all entries, stripe by stripe: what others insert meanwhile may
