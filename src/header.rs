@@ -42,7 +42,10 @@ impl Geometry {
         put(HEADER_CODEC, codec);
         put(HEADER_CREATED, created);
         put(HEADER_FLAGS, flags);
-        put(HEADER_CHECKSUM, checksum(words));
+        put(
+            HEADER_CHECKSUM,
+            checksum(|at| words[at].load(Ordering::Relaxed)),
+        );
     }
 
     /// Whether these words are a segment's: of whatever version, damaged or not.
@@ -81,16 +84,12 @@ impl Geometry {
             ));
         }
         let get = |at: usize| words[at].load(Ordering::Relaxed);
-        for (what, at, expected) in [
-            ("the magic number", HEADER_MAGIC, MAGIC),
-            ("the format version", HEADER_VERSION, FORMAT_VERSION),
-            ("the layout fingerprint", HEADER_FINGERPRINT, fingerprint()),
-        ] {
+        for (what, at, expected) in known() {
             if get(at) != expected {
                 return Err(differs(what, get(at), expected));
             }
         }
-        if get(HEADER_CHECKSUM) != checksum(words) {
+        if get(HEADER_CHECKSUM) != checksum(get) {
             return Err(damaged("the header's checksum is wrong", HEADER_CHECKSUM));
         }
         // The checksum holds, so these are what a writer of this format wrote; the
@@ -141,11 +140,22 @@ impl Geometry {
     }
 }
 
-fn checksum(words: &[AtomicU64]) -> u64 {
-    let bytes: Vec<u8> = words[..HEADER_CHECKSUM]
-        .iter()
-        .flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes())
-        .collect();
+/// The words that say whether a segment is one of this format: what messages call them,
+/// which they are, and what they hold then.
+pub(crate) fn known() -> [(&'static str, usize, u64); 3] {
+    [
+        ("the magic number", HEADER_MAGIC, MAGIC),
+        ("the format version", HEADER_VERSION, FORMAT_VERSION),
+        ("the layout fingerprint", HEADER_FINGERPRINT, fingerprint()),
+    ]
+}
+
+/// The checksum of a header's words.
+pub(crate) fn checksum(get: impl Fn(usize) -> u64) -> u64 {
+    let mut bytes = [0; HEADER_CHECKSUM * WORD];
+    for (at, to) in bytes.as_chunks_mut().0.iter_mut().enumerate() {
+        *to = get(at).to_le_bytes();
+    }
     xxh3_64(&bytes)
 }
 

@@ -302,10 +302,7 @@ impl std::fmt::Debug for Source {
 
 /// What a copy of bytes failed for.
 fn cannot_read(source: std::io::Error) -> Error {
-    Error::System {
-        action: "read the segment",
-        source,
-    }
+    Error::system("read the segment", source)
 }
 
 impl Source {

@@ -6,16 +6,15 @@
 //! them, tells when a candidate for it is right: there are few for each word of the
 //! geometry, because all of them together make up the length.
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use crate::error::{Error, Result};
 use crate::geometry::{Geometry, MAX_CHUNKS, default_space};
+use crate::header::{self, known};
 use crate::layout::{
-    BUCKET_SLOTS, FLAG_ANONYMOUS, FORMAT_VERSION, HEADER_CAPACITY, HEADER_CHECKSUM,
-    HEADER_CHUNK_BYTES, HEADER_CHUNKS, HEADER_CODEC, HEADER_CREATED, HEADER_FINGERPRINT,
-    HEADER_FLAGS, HEADER_HASH_SEED, HEADER_MAGIC, HEADER_PARTICIPANTS, HEADER_SEGMENT_BYTES,
-    HEADER_STRIPE_BUCKETS, HEADER_STRIPES, HEADER_VALUE_SPACE, HEADER_VERSION, MAGIC,
-    MAX_PARTICIPANTS, RECORD_OVERHEAD, RESERVED_CHUNKS, WORD, fingerprint,
+    BUCKET_SLOTS, FLAG_ANONYMOUS, HEADER_CAPACITY, HEADER_CHECKSUM, HEADER_CHUNK_BYTES,
+    HEADER_CHUNKS, HEADER_CODEC, HEADER_CREATED, HEADER_FINGERPRINT, HEADER_FLAGS,
+    HEADER_HASH_SEED, HEADER_MAGIC, HEADER_PARTICIPANTS, HEADER_SEGMENT_BYTES,
+    HEADER_STRIPE_BUCKETS, HEADER_STRIPES, HEADER_VALUE_SPACE, HEADER_VERSION, MAX_PARTICIPANTS,
+    RECORD_OVERHEAD, RESERVED_CHUNKS, WORD,
 };
 use crate::typed::{CODEC_NAMES, codec_id};
 
@@ -65,12 +64,12 @@ pub(super) fn readings(
     codecs: &[u64],
 ) -> Result<Vec<Reading>> {
     if found[HEADER_CHECKSUM] == checksum(found) {
-        for (word, expected) in known() {
+        for (what, word, expected) in known() {
             if found[word] != expected {
                 // Whole, and of another format: what would be read is nonsense.
                 return Err(Error::IncompatibleFormat {
                     name: name.to_owned(),
-                    what: name_of(word),
+                    what,
                     found: found[word],
                     expected,
                 });
@@ -92,15 +91,6 @@ pub(super) fn readings(
         });
     }
     Ok(readings)
-}
-
-/// Words whose values are known.
-fn known() -> [(usize, u64); 3] {
-    [
-        (HEADER_MAGIC, MAGIC),
-        (HEADER_VERSION, FORMAT_VERSION),
-        (HEADER_FINGERPRINT, fingerprint()),
-    ]
 }
 
 fn name_of(word: usize) -> &'static str {
@@ -125,11 +115,7 @@ fn name_of(word: usize) -> &'static str {
 }
 
 fn checksum(header: &Header) -> u64 {
-    let mut bytes = [0; HEADER_CHECKSUM * WORD];
-    for (to, from) in bytes.as_chunks_mut().0.iter_mut().zip(header) {
-        *to = from.to_le_bytes();
-    }
-    xxh3_64(&bytes)
+    header::checksum(|word| header[word])
 }
 
 fn geometry(header: &Header) -> Option<Geometry> {
@@ -150,7 +136,7 @@ fn is_consistent(header: &Header) -> bool {
 /// cut, the header's own.
 fn bases(found: &Header, length: u64) -> [Header; 2] {
     let mut base = *found;
-    for (word, value) in known() {
+    for (_, word, value) in known() {
         base[word] = value;
     }
     let mut of_file = base;
