@@ -119,7 +119,13 @@ impl SharedDictBase {
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let deadline = Deadline::after(py, timeout)?;
-        let encoded = self.open(py)?.key(key)?;
+        let open = self.open(py)?;
+        let encoded = open.key(key)?;
+        // Mostly it is there, and Python need not be asked how to wait.
+        if let Some(value) = open.read(py, &encoded)? {
+            return Ok(value);
+        }
+        drop(open);
         loop {
             let open = self.open_long(py)?;
             check_wanted(py)?;
