@@ -3,18 +3,18 @@
 use std::mem;
 use std::ops::{ControlFlow, Deref};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
-use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use shmtable::{Error, Keys, Options, Table, Trust};
+use shmtable::{Error, Keys, Table};
 
 use crate::codec::Codec;
 use crate::errors::{self, OrRaise};
 use crate::first_use::Waiting;
 use crate::pack::Buffer;
+use crate::settings::{Settings, of_type};
 use crate::{key, value, waiting};
 
 /// Values up to this length are read on the stack.
@@ -258,7 +258,7 @@ fn detached_if<R: Send>(py: Python<'_>, detached: bool, act: impl FnOnce() -> R 
 ///
 /// The crate holds no mutex of this process meanwhile; a thread that we let run
 /// and that wants the same stripe's lock sleeps in the same way.
-fn around_sleep(sleep: &mut (dyn FnMut() + Send)) -> ControlFlow<()> {
+pub(crate) fn around_sleep(sleep: &mut (dyn FnMut() + Send)) -> ControlFlow<()> {
     let attached = Python::try_attach(|py| {
         match waiting::cooperative_sleep(py) {
             Some(slept) => slept?,
@@ -277,155 +277,6 @@ fn around_sleep(sleep: &mut (dyn FnMut() + Send)) -> ControlFlow<()> {
             sleep();
             ControlFlow::Continue(())
         }
-    }
-}
-
-/// What a table is created with; opening one takes its shape from the segment.
-#[derive(FromPyObject)]
-pub(crate) struct Settings<'py> {
-    capacity: Bound<'py, PyAny>,
-    value_space: Bound<'py, PyAny>,
-    mode: Bound<'py, PyAny>,
-    chunk_size: Bound<'py, PyAny>,
-    max_participants: Bound<'py, PyAny>,
-    lock_timeout: Bound<'py, PyAny>,
-    trust: Bound<'py, PyAny>,
-    codec: Bound<'py, PyAny>,
-    allow_pickle: Bound<'py, PyAny>,
-}
-
-/// An option of one type.
-fn of_type<'a, 'py, T>(
-    option: &str,
-    takes: &str,
-    given: &'a Bound<'py, PyAny>,
-) -> PyResult<Option<T>>
-where
-    T: FromPyObject<'a, 'py, Error = PyErr>,
-{
-    if given.is_none() {
-        return Ok(None);
-    }
-    let refused = |_| wrong_type(option, takes, given);
-    given.extract().map(Some).map_err(refused)
-}
-
-/// A whole number that an option is given; an integer that is no such number is
-/// out of range, and not of the wrong type.
-fn whole<'a, 'py, T>(option: &str, given: &'a Bound<'py, PyAny>) -> PyResult<Option<T>>
-where
-    T: FromPyObject<'a, 'py, Error = PyErr>,
-{
-    if given.is_none() {
-        return Ok(None);
-    }
-    given.extract().map(Some).map_err(|error: PyErr| {
-        if error.is_instance_of::<PyOverflowError>(given.py()) {
-            let allowed = allowed(option);
-            let message = format!("the option {option} is {given}, allowed is {allowed}");
-            errors::bad_option(given.py(), message)
-        } else {
-            wrong_type(option, "a whole number", given)
-        }
-    })
-}
-
-/// What the crate says of the numbers that it takes; those beyond its types never reach it.
-fn allowed(option: &str) -> &'static str {
-    match option {
-        "capacity" => "1 to 2^40 entries",
-        "value_space" => "1 to 2^43 bytes",
-        "chunk_size" => "a power of two from 4096 to 2^30 bytes",
-        "max_participants" => "1 to 4096",
-        "mode" => "0o600 with any of 0o040, 0o020, 0o004 and 0o002 added, such as 0o660",
-        _ => "a list of user ids, from 0 to 2^32 - 1",
-    }
-}
-
-fn wrong_type(option: &str, takes: &str, given: &Bound<'_, PyAny>) -> PyErr {
-    PyTypeError::new_err(format!(
-        "the option {option} is {given:?}, and takes {takes}"
-    ))
-}
-
-/// Whose tables are opened besides this user's.
-fn trusted(given: &Bound<'_, PyAny>) -> PyResult<Trust> {
-    if given.is_none() {
-        return Ok(Trust::SameUser);
-    }
-    if let Ok(word) = given.cast::<PyString>() {
-        if word.to_str()? == "anyone" {
-            return Ok(Trust::Anyone);
-        }
-        let message =
-            format!("the option trust is {word:?}, allowed is \"anyone\" or a list of user ids");
-        return Err(errors::bad_option(given.py(), message));
-    }
-    let Ok(users) = given.try_iter() else {
-        return Err(wrong_type(
-            "trust",
-            "\"anyone\" or a list of user ids",
-            given,
-        ));
-    };
-    let users = users.map(|user| whole("trust", &user?));
-    let users: Option<Vec<u32>> = users.collect::<PyResult<_>>()?;
-    Ok(Trust::Users(users.unwrap_or_default()))
-}
-
-impl Settings<'_> {
-    fn options(&self, py: Python<'_>) -> PyResult<Options> {
-        let mut options = Options::new()
-            .waiting(around_sleep)
-            .trust(trusted(&self.trust)?);
-        if let Some(capacity) = whole("capacity", &self.capacity)? {
-            options = options.capacity(capacity);
-        }
-        if let Some(bytes) = whole("value_space", &self.value_space)? {
-            options = options.value_space(bytes);
-        }
-        if let Some(mode) = whole("mode", &self.mode)? {
-            options = options.mode(mode);
-        }
-        if let Some(bytes) = whole("chunk_size", &self.chunk_size)? {
-            options = options.chunk_size(bytes);
-        }
-        if let Some(participants) = whole("max_participants", &self.max_participants)? {
-            options = options.max_participants(participants);
-        }
-        let seconds = of_type("lock_timeout", "a number of seconds", &self.lock_timeout)?;
-        if let Some(seconds) = seconds {
-            options = options.lock_timeout(seconds_of(py, "lock_timeout", seconds)?);
-        }
-        Ok(options)
-    }
-
-    fn codec(&self, py: Python<'_>) -> PyResult<Option<Codec>> {
-        let takes = "the name of a codec";
-        let Some(name) = of_type::<String>("codec", takes, &self.codec)? else {
-            return Ok(None);
-        };
-        match Codec::of_name(&name) {
-            Some(codec) => Ok(Some(codec)),
-            None => Err(errors::bad_option(
-                py,
-                format!(
-                    "the option codec is {name:?}, allowed is one of {}",
-                    Codec::ALL.map(Codec::name).join(", ")
-                ),
-            )),
-        }
-    }
-}
-
-/// A number of seconds as a duration: not negative, and no NaN.
-pub(crate) fn seconds_of(py: Python<'_>, option: &str, seconds: f64) -> PyResult<Duration> {
-    if seconds >= 0.0 {
-        // What is too long for a duration is as good as endless.
-        Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
-    } else {
-        let message = format!("{option} is {seconds}, allowed is a number of seconds from 0 on");
-        Err(errors::bad_option(py, message))
     }
 }
 

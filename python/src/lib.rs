@@ -3,6 +3,7 @@
 //! | module | does |
 //! |---|---|
 //! | `handle` | opens and closes; what every method goes through |
+//! | `settings` | the options of a table, as the crate takes them |
 //! | `first_use` | opens the table of an unpickled handle |
 //! | `interpreter` | refuses a second interpreter of the process |
 //! | `reading`, `writing`, `atomic`, `many`, `removing` | the methods, by what they do |
@@ -41,6 +42,7 @@ mod pack;
 mod prefix;
 mod reading;
 mod removing;
+mod settings;
 mod value;
 mod waiting;
 mod writing;

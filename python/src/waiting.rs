@@ -12,8 +12,9 @@ use pyo3::prelude::*;
 
 use crate::atomic::Expected;
 use crate::errors::{self, OrRaise};
-use crate::handle::{SharedDictBase, seconds_of};
+use crate::handle::SharedDictBase;
 use crate::imports::{COOPERATIVE_SLEEP, IS_ABANDONED, MISSING};
+use crate::settings::seconds_of;
 use crate::writing::stored;
 
 /// How long a wait goes on before it looks whether the handle was closed.
