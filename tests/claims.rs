@@ -14,22 +14,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use common::{Child, LIMIT, Named, assert_sound, bytes, contents, eventually, scaled, shapes};
+use common::{
+    Child, LIMIT, Named, assert_sound, bytes, contents, eventually, mine, scaled, shapes,
+};
 #[cfg(target_os = "linux")]
 use rustix::process::Signal;
 use shmtable::{Claim, Claimed, Error, Options, Result, Table};
 
 fn key(number: usize) -> [u8; 8] {
     (number as u64).to_le_bytes()
-}
-
-/// The claim, which must be ours.
-#[track_caller]
-fn mine(table: &Table, key: &[u8]) -> Claim {
-    match table.get_or_claim(key).unwrap() {
-        Claimed::Mine(claim) => claim,
-        other => panic!("not ours to compute: {other:?}"),
-    }
 }
 
 #[track_caller]

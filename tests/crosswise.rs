@@ -12,17 +12,8 @@ use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 use common::Child;
-use common::{LIMIT, Named, assert_sound, bytes};
+use common::{LIMIT, Named, assert_sound, bytes, mine};
 use shmtable::{Claim, Claimed, Error, Options, OtherClaim, Result, Table};
-
-/// The claim, which must be ours.
-#[track_caller]
-fn mine(table: &Table, key: &[u8]) -> Claim {
-    match table.get_or_claim(key).unwrap() {
-        Claimed::Mine(claim) => claim,
-        other => panic!("not ours to compute: {other:?}"),
-    }
-}
 
 #[track_caller]
 fn others(table: &Table, key: &[u8]) -> OtherClaim {

@@ -577,21 +577,7 @@ fn a_forked_reader_keeps_an_orphan_from_being_removed() {
     if let Some(role) = common::role() {
         let table = Options::new().capacity(100).create_anonymous().unwrap();
         table.insert(b"key", b"value").unwrap();
-        match fork() {
-            Side::Parent(child) => {
-                role.tell(table.name());
-                role.tell(&child.pid.as_raw_nonzero().to_string());
-                role.hear();
-                unreachable!("it is killed");
-            }
-            Side::Child => {
-                // Until the test kills it, or the alarm.
-                while table.get(b"key").is_ok() {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                leave(false);
-            }
-        }
+        forked::leave_a_reader(&role, &table);
     }
     let parent = Child::start(test, "parent", &[]);
     let name = parent.hear();

@@ -230,26 +230,10 @@ fn a_creator_whose_descriptors_were_closed_keeps_its_table() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_forked_child_that_only_reads_keeps_the_table_of_its_killed_parent() {
-    use forked::{Side, fork, leave};
-
     let test = "a_forked_child_that_only_reads_keeps_the_table_of_its_killed_parent";
     if let Some(role) = common::role() {
         let table = small().create_anonymous().unwrap();
-        match fork() {
-            Side::Parent(child) => {
-                role.tell(table.name());
-                role.tell(&child.pid.as_raw_nonzero().to_string());
-                role.hear();
-                unreachable!("it is killed");
-            }
-            Side::Child => {
-                // Until the test kills it, or the alarm.
-                while table.get(b"key").is_ok() {
-                    std::thread::sleep(std::time::Duration::from_millis(20));
-                }
-                leave(false);
-            }
-        }
+        forked::leave_a_reader(&role, &table);
     }
     let (parent, name) = creator(test);
     let child: i32 = parent.hear().parse().unwrap();

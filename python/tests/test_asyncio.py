@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -106,16 +105,7 @@ asyncio.run(main())
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_program_ends_though_a_thread_of_its_loop_waits(program: str, wait: str) -> None:
     script = HEAD.format(wait=WAITS[wait]) + PROGRAMS[program]
-    ended = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd="/",
-        capture_output=True,
-        text=True,
-        timeout=workers.GUARD,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout == "given up\nabandoned\n"
+    assert workers.output("-c", script, cwd="/") == "given up\nabandoned\n"
 
 
 def run(main: Callable[[], Awaitable[object]]) -> None:

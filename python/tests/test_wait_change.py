@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +17,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 import workers
 
 ANYTHING = SharedDict[Any, Any]
-
-
-def soon(function: Callable[..., object], *args: object) -> threading.Timer:
-    """Calls a function in a thread of its own, most likely once this one waits."""
-    timer = threading.Timer(0.1, function, args)
-    timer.daemon = True
-    timer.start()
-    return timer
 
 
 def test_a_value_that_is_another_already_is_returned_at_once(d: ANYTHING) -> None:
@@ -85,7 +75,7 @@ def test_a_value_that_equals_what_was_seen_has_not_changed(d: ANYTHING, equal: A
 
 def test_a_value_that_is_stored_again_in_another_form_has_not_changed(d: ANYTHING) -> None:
     d["k"] = 1
-    timer = soon(lambda: (d.update(k=1.0), d.update(k=True), d.update(k=2)))
+    timer = workers.soon(lambda: (d.update(k=1.0), d.update(k=True), d.update(k=2)))
     assert d.wait_change("k", 1, workers.GUARD) == 2
     timer.join()
 
@@ -114,7 +104,7 @@ def test_a_read_only_handle_waits_for_changes_too(name: str) -> None:
         SharedDict.open(name, read_only=True) as reader,
     ):
         d["k"] = 1
-        timer = soon(d.update, {"k": 2})
+        timer = workers.soon(d.update, {"k": 2})
         assert reader.wait_change("k", 1, workers.GUARD) == 2
         timer.join()
 
@@ -123,7 +113,7 @@ def test_closing_the_handle_in_another_thread_ends_it(name: str) -> None:
     with SharedDict.create(name, capacity=100) as d:
         d["k"] = 1
         waiting = SharedDict.open(name)
-        timer = soon(waiting.close)
+        timer = workers.soon(waiting.close)
         with pytest.raises(ClosedError):
             waiting.wait_change("k", 1)
         timer.join()
@@ -132,7 +122,7 @@ def test_closing_the_handle_in_another_thread_ends_it(name: str) -> None:
 def test_ctrl_c_ends_it(d: ANYTHING) -> None:
     def wait() -> None:
         with pytest.raises(KeyboardInterrupt):
-            soon(os.kill, os.getpid(), signal.SIGINT)
+            workers.soon(os.kill, os.getpid(), signal.SIGINT)
             d.wait_change("k", MISSING)
 
     workers.all_well([workers.fork(wait)])

@@ -22,14 +22,6 @@ import workers
 ANYTHING = SharedDict[Any, Any]
 
 
-def soon(function: Callable[..., object], *args: object) -> threading.Timer:
-    """Calls a function in a thread of its own, most likely once this one waits."""
-    timer = threading.Timer(0.1, function, args)
-    timer.daemon = True
-    timer.start()
-    return timer
-
-
 # Values
 
 
@@ -42,7 +34,7 @@ def test_wait_returns_a_value_that_is_there_at_once() -> None:
 
 def test_wait_returns_what_another_thread_stores() -> None:
     with SharedDict(capacity=10) as d:
-        timer = soon(d.update, {"a": ["stored"]})
+        timer = workers.soon(d.update, {"a": ["stored"]})
         assert d.wait("a", workers.GUARD) == ["stored"]
         timer.join()
 
@@ -64,7 +56,7 @@ def test_wait_returns_what_another_process_stores(name: str) -> None:
 @pytest.mark.parametrize("length", [0, 200, 300_000])
 def test_wait_returns_values_of_any_length_whole(name: str, length: int) -> None:
     with SharedDict.create(name, capacity=10, value_space=1 << 20) as d:
-        timer = soon(d.__setitem__, "a", b"x" * length)
+        timer = workers.soon(d.__setitem__, "a", b"x" * length)
         assert d.wait("a", workers.GUARD) == b"x" * length
         timer.join()
 
@@ -81,7 +73,7 @@ def test_every_way_to_store_ends_a_wait() -> None:
     ]
     for way in ways:
         with SharedDict(capacity=10) as d:
-            timer = soon(way, d)
+            timer = workers.soon(way, d)
             assert d.wait("k", workers.GUARD) == 1
             timer.join()
 
@@ -106,7 +98,7 @@ def test_a_read_only_handle_waits_too(name: str) -> None:
         SharedDict.create(name, capacity=100) as d,
         SharedDict.open(name, read_only=True) as reader,
     ):
-        timer = soon(d.update, {"a": 1})
+        timer = workers.soon(d.update, {"a": 1})
         assert reader.wait("a", workers.GUARD) == 1
         timer.join()
         with pytest.raises(WaitTimeoutError):
@@ -137,7 +129,7 @@ def test_a_timeout_that_is_no_time_is_a_value_error(timeout: float) -> None:
 @pytest.mark.parametrize("timeout", [None, float("inf"), 1e300, 2**63])
 def test_a_timeout_may_be_endless(timeout: float | None) -> None:
     with SharedDict(capacity=10) as d:
-        timer = soon(d.update, {"k": 1})
+        timer = workers.soon(d.update, {"k": 1})
         assert d.wait("k", timeout) == 1
         timer.join()
 
@@ -193,7 +185,7 @@ def test_other_threads_run_while_one_waits_for_a_lock(name: str) -> None:
             os.kill(holder, signal.SIGCONT)
 
         steps: list[int] = []
-        timer = soon(let_go)
+        timer = workers.soon(let_go)
         d["held"] = "after all"
         assert len(steps) == 200_000
         timer.join()
@@ -207,7 +199,7 @@ def test_closing_the_handle_in_another_thread_ends_a_wait(name: str) -> None:
     for read_only in (False, True):
         with SharedDict(name=name, capacity=100) as d:
             waiting = SharedDict.open(name, read_only=read_only)
-            timer = soon(waiting.close)
+            timer = workers.soon(waiting.close)
             with pytest.raises(ClosedError):
                 waiting.wait("k")
             timer.join()
@@ -228,7 +220,7 @@ def test_closing_the_handle_in_another_thread_ends_waiting_for_a_computation(nam
         thread.start()
         assert computing.wait(workers.GUARD)
         waiting = SharedDict.open(name)
-        timer = soon(waiting.close)
+        timer = workers.soon(waiting.close)
         with pytest.raises(ClosedError):
             waiting.get_or_compute("k", lambda: 2)
         timer.join()
@@ -239,7 +231,7 @@ def test_closing_the_handle_in_another_thread_ends_waiting_for_a_computation(nam
 
 def test_closing_one_handle_leaves_the_waits_of_others(name: str) -> None:
     with SharedDict.create(name, capacity=100) as d, SharedDict.open(name) as waiting:
-        timer = soon(lambda: (SharedDict.open(name).close(), d.update(k=1)))
+        timer = workers.soon(lambda: (SharedDict.open(name).close(), d.update(k=1)))
         assert waiting.wait("k") == 1
         timer.join()
 
@@ -305,7 +297,7 @@ def full_of_entries(name: str) -> ANYTHING:
 def interrupted(wait: Callable[[], object]) -> None:
     """Waits until a thread of this process sends it SIGINT."""
     with pytest.raises(KeyboardInterrupt):
-        soon(os.kill, os.getpid(), signal.SIGINT)
+        workers.soon(os.kill, os.getpid(), signal.SIGINT)
         wait()
 
 
@@ -336,7 +328,7 @@ def test_ctrl_c_ends_a_wait(name: str, read_only: bool, timeout: float | None) -
             interrupt_child(lambda: waiting.wait("k", timeout))
         # Nothing of it is left.
         assert d.copy() == {"other": 1}
-        timer = soon(d.update, {"k": 2})
+        timer = workers.soon(d.update, {"k": 2})
         assert d.wait("k", workers.GUARD) == 2
         timer.join()
 
@@ -376,7 +368,7 @@ def test_what_a_signal_handler_raises_ends_a_wait() -> None:
 
         signal.signal(signal.SIGUSR1, handle)
         with pytest.raises(Alarm, match="raised by the handler"):
-            soon(os.kill, os.getpid(), signal.SIGUSR1)
+            workers.soon(os.kill, os.getpid(), signal.SIGUSR1)
             d.wait("k")
         # And it is not raised a second time.
         with pytest.raises(WaitTimeoutError):
@@ -393,7 +385,7 @@ def test_a_wait_goes_on_after_a_signal_handler_that_returns() -> None:
             d.add("handled")
 
         signal.signal(signal.SIGUSR1, handle)
-        soon(os.kill, os.getpid(), signal.SIGUSR1)
+        workers.soon(os.kill, os.getpid(), signal.SIGUSR1)
         assert d.wait("k") == "stored"
 
     with SharedDict(capacity=10) as d:

@@ -150,6 +150,27 @@ def run(code: str, *args: str) -> str:
     return output
 
 
+def output(*arguments: str, cwd: str | Path, patience: float = GUARD) -> str:
+    """What Python prints that is started in a folder and ends well, with errors or without."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=patience,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def output_of_file(code: str, folder: Path, patience: float = GUARD) -> str:
+    """The same of a program in a file: children import the module that they were started from."""
+    program = folder / "program.py"
+    program.write_text(code)
+    return output(str(program), cwd=folder, patience=patience)
+
+
 # Threads.
 
 
@@ -175,6 +196,14 @@ def together(*functions: Callable[[], object]) -> None:
         assert not thread.is_alive(), "a thread hung"
     if raised:
         raise raised[0]
+
+
+def soon(function: Callable[..., object], *args: object) -> threading.Timer:
+    """Calls a function in a thread of its own, most likely once this one waits."""
+    timer = threading.Timer(0.1, function, args)
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 # Where tables are.

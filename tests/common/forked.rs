@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
 
-use crate::common::LIMIT;
+use shmtable::Table;
+
+use crate::common::{LIMIT, Role};
 
 /// A forked child; killed and reaped when it is dropped.
 pub struct Forked {
@@ -56,6 +58,26 @@ pub fn forked(run: impl FnOnce() -> bool) -> Forked {
     match fork() {
         Side::Parent(child) => child,
         Side::Child => leave(catch_unwind(AssertUnwindSafe(run)).unwrap_or(false)),
+    }
+}
+
+/// The rest of a role: forks a child that reads by the handle it inherits, tells the
+/// table's name and the child's id, and waits to be killed.
+pub fn leave_a_reader(role: &Role, table: &Table) -> ! {
+    match fork() {
+        Side::Parent(child) => {
+            role.tell(table.name());
+            role.tell(&child.pid.as_raw_nonzero().to_string());
+            role.hear();
+            unreachable!("it is killed");
+        }
+        Side::Child => {
+            // Until the test kills it, or the alarm.
+            while table.get(b"key").is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            leave(false);
+        }
     }
 }
 

@@ -35,6 +35,7 @@ use std::time::{Duration, Instant};
 
 use shmtable::{Options, Table};
 
+mod claims;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
@@ -42,6 +43,7 @@ mod machine;
 mod place;
 mod threads;
 
+pub use claims::*;
 #[cfg(target_os = "linux")]
 pub use linux::*;
 #[cfg(target_os = "linux")]

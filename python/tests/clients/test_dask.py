@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -41,13 +40,5 @@ if __name__ == '__main__':
 
 
 def test_hundreds_of_tasks_that_carry_the_handle_are_all_done(tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
-    done = subprocess.run(
-        [sys.executable, str(program)],
-        capture_output=True,
-        text=True,
-        timeout=2 * workers.GUARD,
-        cwd=tmp_path,
-    )
-    assert (done.returncode, done.stdout) == (0, "500 300 12\n"), done.stderr
+    printed = workers.output_of_file(PROGRAM, tmp_path, 2 * workers.GUARD)
+    assert printed == "500 300 12\n"

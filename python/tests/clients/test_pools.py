@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import shmtable
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import workers
 
-# Programs of their own: children import the module that they were started from.
+# Programs of their own.
 COUNT = """
 import {module} as mp
 from shmtable import SharedDict
@@ -63,34 +62,20 @@ if __name__ == '__main__':
 """
 
 
-def output(program: str, folder: Path) -> str:
-    path = folder / "program.py"
-    path.write_text(program)
-    done = subprocess.run(
-        [sys.executable, str(path)],
-        capture_output=True,
-        text=True,
-        timeout=workers.GUARD,
-        cwd=folder,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @pytest.mark.parametrize("module", ["billiard", "multiprocess"])
 def test_every_task_of_a_pool_that_carries_the_handle_is_done(
     module: str, method: str, tmp_path: Path
 ) -> None:
-    assert output(COUNT.format(module=module, method=method), tmp_path) == "300\n"
+    assert workers.output_of_file(COUNT.format(module=module, method=method), tmp_path) == "300\n"
 
 
 @pytest.mark.parametrize("module", ["billiard", "multiprocess"])
 def test_tables_of_children_that_ended_go_with_the_next_table(module: str, tmp_path: Path) -> None:
     before = set(shmtable.tables())
-    assert output(LEAVE.format(module=module), tmp_path) == "[]\n"
+    assert workers.output_of_file(LEAVE.format(module=module), tmp_path) == "[]\n"
     assert set(shmtable.tables()) <= before
 
 
 def test_closures_go_through_loky(tmp_path: Path) -> None:
-    assert output(LOKY, tmp_path) == "300\n"
+    assert workers.output_of_file(LOKY, tmp_path) == "300\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import workers
 
-# Programs of their own: children import the module that they were started from.
+# Programs of their own.
 BEGIN = """
 import gc
 import shmtable
@@ -56,27 +55,14 @@ if __name__ == '__main__':
 """
 
 
-def output(tmp_path: Path, code: str) -> tuple[int, str, str]:
-    program = tmp_path / "program.py"
-    program.write_text(BEGIN + code)
-    done = subprocess.run(
-        [sys.executable, str(program)],
-        capture_output=True,
-        text=True,
-        timeout=workers.GUARD,
-        cwd=tmp_path,
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @pytest.mark.parametrize("module", ["billiard", "multiprocess"])
 def test_tables_are_gone_after_the_pool(tmp_path: Path, module: str, method: str) -> None:
-    code, out, errors = output(tmp_path, POOL.format(module=module, method=method))
-    assert (code, out) == (0, "0\n"), errors
+    program = BEGIN + POOL.format(module=module, method=method)
+    assert workers.output_of_file(program, tmp_path) == "0\n"
 
 
 @pytest.mark.parametrize("executor", ["ProcessPoolExecutor(2)", "get_reusable_executor(2)"])
 def test_tables_are_gone_after_the_executor_of_loky(tmp_path: Path, executor: str) -> None:
-    code, out, errors = output(tmp_path, LOKY.format(executor=executor))
-    assert (code, out) == (0, "0\n"), errors
+    program = BEGIN + LOKY.format(executor=executor)
+    assert workers.output_of_file(program, tmp_path) == "0\n"

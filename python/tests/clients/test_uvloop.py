@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import workers
 
 HEAD = """
 import asyncio, contextlib
@@ -75,13 +78,5 @@ uvloop.new_event_loop().run_until_complete(main())
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_program_ends_though_a_thread_of_its_loop_waits(program: str) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", HEAD + PROGRAMS[program]],
-        cwd="/",
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout == "given up\nabandoned\n"
+    printed = workers.output("-c", HEAD + PROGRAMS[program], cwd="/", patience=60)
+    assert printed == "given up\nabandoned\n"
