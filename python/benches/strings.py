@@ -5,7 +5,7 @@ The question is an old one: a million entries `str(i * 2) -> '1'`, and then a mi
 contender runs in a process of its own, one after the other, in several rounds; what is
 told is the median. All are bounded by the same loop and the same `str(i)`.
 
-Run by `cargo xtask bench-python`, which writes the table into README.md.
+Run by `cargo xtask bench-python`, which writes the table into docs/benchmarks-python.md.
 """
 
 from __future__ import annotations
@@ -265,12 +265,12 @@ def processor() -> str:
     return platform.machine()
 
 
-def write(table: str, readme: Path) -> None:
+def write(table: str, page: Path) -> None:
     begin, end = "<!-- bench-python -->\n", "\n<!-- /bench-python -->"
-    text = readme.read_text()
+    text = page.read_text()
     head, rest = text.split(begin)
     _, tail = rest.split(end)
-    readme.write_text(head + begin + table + end + tail)
+    page.write_text(head + begin + table + end + tail)
 
 
 def main() -> None:
@@ -289,7 +289,7 @@ def main() -> None:
     table, met = report(medians, arguments.rounds)
     print(table)
     if not arguments.quick:
-        write(table, ROOT / "README.md")
+        write(table, ROOT / "docs" / "benchmarks-python.md")
         sys.exit(not met)
 
 
