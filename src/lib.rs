@@ -253,7 +253,8 @@
 //!
 //! - [`Table`]: what is atomic, what is locked. [`Options`]: the defaults, and what
 //!   [`value_space`](Options::value_space) promises.
-//! - `README.md`: limits, sizing, and when not to use it.
+//! - `docs/operations.md`: what each operation locks; `docs/sizing.md`: how large a table should be;
+//!   `docs/limits.md`: what it can't do.
 //! - `docs/design.md`: why it is right; `docs/format.md`: the segment, byte by byte.
 //! - `examples/`: `shared_counter`, `result_cache`, `typed` and `word_count`, each of
 //!   several processes.

@@ -54,8 +54,8 @@ Commands:
   instructions     how many instructions a get, a miss, a replacement and a fetch_add take,
                    by source file (valgrind; --check: fails if one takes more than its
                    ceiling)
-  bench-python     the benchmark of the Python package against its rivals; writes the
-                   table of the README (--quick: a tenth of the size, writes nothing)
+  bench-python     the benchmark of the Python package against its rivals; writes
+                   docs/benchmarks-python.md (--quick: a tenth of the size, writes nothing)
   crash-points     kills a process at each point between two stores of each operation,
                    the one that repairs after it at each of its, and the next one too
                    (--quick: the form that `test` runs)

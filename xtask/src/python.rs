@@ -250,7 +250,7 @@ pub(crate) fn clients() -> Result {
     environment.pytest("1", &["python/tests/clients"])
 }
 
-/// `cargo xtask bench-python`: the benchmark, and the table of the README.
+/// `cargo xtask bench-python`: the benchmark, and the table of `docs/benchmarks-python.md`.
 pub(crate) fn bench(arguments: &[&str]) -> Result {
     let (_, environment, _) = ready()?;
     environment.pip_install(&["--requirement", "python/benches/requirements.txt"])?;
