@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::Result;
 use crate::process::{cargo, root, run as run_command};
+use crate::result::Result;
 
 /// Writes `docs/cli.md` from what the command's help says.
 pub(crate) fn docs_cli() -> Result {

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use self::report::{Noticed, Row, Rows};
 use self::scratch::{End, Scratch, sources};
 use self::sites::{Place, Site};
-use crate::Result;
-use crate::loom::{self, Model};
+use crate::lanes::loom::{self, Model};
+use crate::result::Result;
 
 /// A model that takes so many times as long as without a change does not end.
 const PATIENCE: u32 = 10;
@@ -256,7 +256,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result {
     println!("built: {:.0} s", begin.elapsed().as_secs_f64());
     let mut models = Models {
         scratch: &scratch,
-        all: loom::models(None).collect(),
+        all: loom::models(loom::Selection::All).collect(),
         reached: BTreeMap::new(),
         noticed: BTreeMap::new(),
     };

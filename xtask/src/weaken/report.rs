@@ -6,8 +6,8 @@ use std::fs;
 
 use super::exceptions::{EXCEPTIONS, OUTSIDE};
 use super::sites::{Place, Site};
-use crate::Result;
 use crate::process::root;
+use crate::result::Result;
 
 const FILE: &str = "loom-tests/orderings.md";
 
@@ -126,7 +126,7 @@ fn render(rows: &Rows, sites: &[Site], outside: &BTreeMap<String, usize>) -> Str
 mod tests {
     use super::super::Sites;
     use super::*;
-    use crate::loom;
+    use crate::lanes::loom;
 
     const AGAIN: &str = "run `cargo xtask weaken --write [FILE]`";
 
@@ -162,7 +162,8 @@ mod tests {
             match row.noticed {
                 Noticed::By(models) => {
                     for model in models {
-                        let known = loom::models(None).any(|known| known.to_string() == model);
+                        let known = loom::models(loom::Selection::All)
+                            .any(|known| known.to_string() == model);
                         assert!(known, "{place}: there is no model {model}: {AGAIN}");
                     }
                 }

@@ -11,9 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::sites::Site;
-use crate::Result;
-use crate::loom::{self, Model};
+use crate::lanes::loom::{self, Model};
 use crate::process::{root, target_dir};
+use crate::result::Result;
 
 /// Where the copy's part of the instrumentation goes: all layers may import it.
 const HOME: &str = "src/sync.rs";

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-use crate::Result;
+use crate::result::Result;
 
 /// One use of an ordering stronger than relaxed.
 #[derive(Debug, Clone, PartialEq, Eq)]

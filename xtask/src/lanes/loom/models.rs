@@ -1,19 +1,11 @@
-//! `cargo xtask loom`: the models of `loom-tests/`, each under its pinned bounds.
+//! The bounds of the models of `loom-tests/`.
 //!
-//! loom explores every interleaving up to a number of preemptions, so a bound
-//! says how much is proved, and costs what it costs. Both are written here and
-//! nowhere else; the variables of the environment cannot weaken them.
+//! loom explores every interleaving up to a number of preemptions: a larger bound proves
+//! more and takes longer. Both are written here and nowhere else; the variables of the
+//! environment can't weaken them.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Instant;
-
-use crate::Result;
-use crate::process::{cargo_with_cfg, output, root, run as run_command};
 
 /// Every test of every file of `loom-tests/tests`, once:
 /// - the file, without its ending, and the test;
@@ -117,8 +109,8 @@ const MODELS: &[(&str, &str, u32, u32, u32)] = &[
 pub(crate) struct Model {
     pub(crate) file: &'static str,
     pub(crate) test: &'static str,
-    preemptions: u32,
-    branches: u32,
+    pub(super) preemptions: u32,
+    pub(super) branches: u32,
     pub(crate) seconds: u32,
 }
 
@@ -137,8 +129,23 @@ impl Model {
     }
 }
 
-/// The rows of the table, or those of one file.
-pub(crate) fn models(only: Option<&str>) -> impl Iterator<Item = Model> {
+/// The most seconds that a model of the brief selection takes.
+const BRIEF: u32 = 2;
+
+/// Some of the models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Selection<'a> {
+    All,
+    /// Those of one file of `loom-tests/tests`.
+    File(&'a str),
+    /// Those that end soon.
+    Brief,
+    /// All but the brief ones.
+    Long,
+}
+
+/// The selected rows of the table.
+pub(crate) fn models(selection: Selection<'_>) -> impl Iterator<Item = Model> {
     MODELS
         .iter()
         .map(|&(file, test, preemptions, branches, seconds)| Model {
@@ -148,146 +155,18 @@ pub(crate) fn models(only: Option<&str>) -> impl Iterator<Item = Model> {
             branches,
             seconds,
         })
-        .filter(move |model| only.is_none_or(|file| model.file == file))
-}
-
-/// Runs all models, or those of one file.
-pub(crate) fn run(file: Option<&str>) -> Result {
-    check_files()?;
-    let files: BTreeSet<&str> = models(file).map(|model| model.file).collect();
-    if files.is_empty() {
-        let known: BTreeSet<&str> = models(None).map(|model| model.file).collect();
-        let asked = file.unwrap_or("at all");
-        return Err(format!("no model {asked}; there are: {known:?}").into());
-    }
-    run_command(&mut cargo("--no-run"))?;
-    for file in files {
-        check_tests(file)?;
-    }
-
-    // Each is one thread: as many at a time as there are processors, the longest first.
-    let mut waiting: Vec<Model> = models(file).collect();
-    waiting.sort_by_key(|model| model.seconds);
-    let waiting = Mutex::new(waiting);
-    let timings = Mutex::new(Vec::new());
-    let work = || -> std::result::Result<(), String> {
-        loop {
-            let Some(model) = locked(&waiting).pop() else {
-                return Ok(());
-            };
-            let begin = Instant::now();
-            let mut command = cargo(&format!(
-                "--test {} -- --exact {} --include-ignored --nocapture",
-                model.file, model.test
-            ));
-            model.bound(&mut command);
-            if let Err(error) = run_command(&mut command) {
-                // The others end with what they have begun.
-                locked(&waiting).clear();
-                return Err(error.to_string());
-            }
-            locked(&timings).push((model, begin.elapsed()));
-        }
-    };
-    thread::scope(|scope| {
-        let processors = thread::available_parallelism().map_or(1, usize::from);
-        let workers: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
-        workers
-            .into_iter()
-            .try_for_each(|worker| worker.join().map_err(|_| "a thread panicked".to_owned())?)
-    })?;
-
-    println!("model, preemptions, branches, seconds now (noted)");
-    for (model, duration) in locked(&timings).iter() {
-        println!(
-            "{model}, {}, {}, {:.1} ({})",
-            model.preemptions,
-            model.branches,
-            duration.as_secs_f64(),
-            model.seconds
-        );
-    }
-    Ok(())
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// `cargo test` of the models.
-pub(crate) fn cargo(arguments: &str) -> Command {
-    let mut command = cargo_with_cfg(
-        "loom",
-        "loom",
-        &format!("test --quiet --release --package loom-tests {arguments}"),
-    );
-    without_limits(&mut command);
-    command
+        .filter(move |model| match selection {
+            Selection::All => true,
+            Selection::File(file) => model.file == file,
+            Selection::Brief => model.seconds <= BRIEF,
+            Selection::Long => model.seconds > BRIEF,
+        })
 }
 
 /// Without limits from the environment: loom would stop at them and report success.
-fn without_limits(command: &mut Command) -> &mut Command {
+pub(super) fn without_limits(command: &mut Command) -> &mut Command {
     command
         .env_remove("LOOM_MAX_DURATION")
         .env_remove("LOOM_MAX_PERMUTATIONS")
         .env_remove("LOOM_MAX_THREADS")
-}
-
-/// Holds the table against the files of `loom-tests/tests`.
-pub(crate) fn check_files() -> Result {
-    let mut files = BTreeSet::new();
-    let folder = root().join("loom-tests/tests");
-    if folder.exists() {
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|ending| ending == "rs") {
-                files.extend(
-                    path.file_stem()
-                        .map(|stem| stem.to_string_lossy().into_owned()),
-                );
-            }
-        }
-    }
-    let files: BTreeSet<&str> = files.iter().map(String::as_str).collect();
-    let pinned = models(None).map(|model| model.file).collect();
-    compare("the files of loom-tests/tests", &files, &pinned)
-}
-
-/// Holds the table against the tests of a file, as its program lists them.
-fn check_tests(file: &str) -> Result {
-    let list = output(&mut cargo(&format!(
-        "--test {file} -- --list --format terse"
-    )))?;
-    let tests = list
-        .lines()
-        .filter_map(|line| line.strip_suffix(": test"))
-        .collect();
-    let pinned = models(Some(file)).map(|model| model.test).collect();
-    compare(
-        &format!("the tests of loom-tests/tests/{file}.rs"),
-        &tests,
-        &pinned,
-    )
-}
-
-/// Both sets must be equal.
-fn compare(what: &str, there: &BTreeSet<&str>, pinned: &BTreeSet<&str>) -> Result {
-    if there == pinned {
-        return Ok(());
-    }
-    let without_bounds: Vec<_> = there.difference(pinned).collect();
-    let without_test: Vec<_> = pinned.difference(there).collect();
-    Err(format!(
-        "{what} and the table in xtask/src/loom.rs differ: without a row {without_bounds:?}, \
-         row without anything to run {without_test:?}"
-    )
-    .into())
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn every_file_of_models_has_its_bounds() {
-        super::check_files().unwrap();
-    }
 }

@@ -6,8 +6,8 @@
 
 use std::process::Command;
 
-use crate::Result;
 use crate::process::{output, root, run as run_command, target_dir};
+use crate::result::Result;
 
 /// Where sanitizers come with the toolchain; tests for it only, not build scripts, are
 /// built with one.

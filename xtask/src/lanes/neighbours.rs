@@ -4,24 +4,31 @@
 
 use std::process::Command;
 
-use crate::Result;
 use crate::process::{cargo, output, run as run_command};
+use crate::result::Result;
 
 const TESTS: &str = "test --package shmtable --all-features --test errors --test kills \
                      --test mounts --test neighbours";
 
-pub(crate) fn run() -> Result {
+/// An error if this user may not make namespaces and act as other users.
+pub(crate) fn require_root() -> Result {
     if !cfg!(target_os = "linux") {
         return Err("neighbours needs Linux: mount and PID namespaces".into());
     }
     let mut trial = Command::new("unshare");
     trial.args(["--mount", "--pid", "--fork", "chown", "--version"]);
-    output(&mut trial).map_err(|refusal| {
+    output(&mut trial).map(drop).map_err(|refusal| {
         format!(
             "neighbours makes namespaces and acts as other users; that takes root (CAP_SYS_ADMIN, \
              CAP_SETUID, CAP_CHOWN), and the program `unshare` of util-linux; it was refused:\n\
              {refusal}"
         )
-    })?;
+        .into()
+    })
+}
+
+/// Runs the tests, none of which may be left out.
+pub(crate) fn run() -> Result {
+    require_root()?;
     run_command(cargo(TESTS).env("SHMTABLE_TEST_PRIVILEGED", "1"))
 }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-use crate::Result;
 use crate::process::{cargo, output, root, run as run_command, target_dir};
+use crate::result::Result;
 
 /// The name, what it is, and the most instructions that it may take.
 const OPERATIONS: [(&str, &str, u64); 6] = [
@@ -34,9 +34,18 @@ const MANY: u64 = 12;
 /// Counts by source file.
 type Counts = BTreeMap<String, u64>;
 
+/// An error if valgrind is missing.
+pub(crate) fn require_valgrind() -> Result {
+    let version = output(Command::new("valgrind").arg("--version")).map(drop);
+    version.map_err(|error| {
+        format!("instructions needs valgrind (Debian: apt-get install valgrind); {error}").into()
+    })
+}
+
 /// Prints the counts of each operation; or, to check, fails where one is above its
 /// ceiling: what it took when the ceiling was last set, and 3 %.
 pub(crate) fn run(check: bool) -> Result {
+    require_valgrind()?;
     let mut slower = Vec::new();
     run_command(&mut cargo(
         "build --quiet --profile bench --package shmtable-bench",
@@ -69,7 +78,7 @@ pub(crate) fn run(check: bool) -> Result {
     if check && !slower.is_empty() {
         return Err(format!(
             "operations became slower:\n{}\nmake them as fast again, or raise the ceiling in \
-             xtask/src/instructions.rs with the reason in the commit",
+             xtask/src/lanes/instructions.rs with the reason in the commit",
             slower.join("\n")
         )
         .into());
@@ -88,8 +97,7 @@ fn count(operation: &str, passes: u64) -> Result<Counts> {
             .arg(format!("--callgrind-out-file={}", counted.display()))
             .arg(target_dir("release").join("shmtable-bench"))
             .args(["repeat", operation, &KEYS.to_string(), &passes.to_string()]),
-    )
-    .map_err(|error| format!("{error}\nthis needs valgrind (Debian: apt-get install valgrind)"))?;
+    )?;
     let annotated = output(
         Command::new("callgrind_annotate")
             .args(["--auto=no", "--threshold=100"])

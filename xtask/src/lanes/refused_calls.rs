@@ -5,8 +5,8 @@
 
 use std::process::Command;
 
-use crate::Result;
 use crate::process::{cargo, output, run as run_command};
+use crate::result::Result;
 
 const TESTS: &str = "test --package shmtable --all-features --test claims --test replacing \
                      --test sizes";
@@ -23,13 +23,23 @@ const REFUSALS: [(&str, &str); 6] = [
     ("fstatfs", "ENOSYS"),
 ];
 
-pub(crate) fn run() -> Result {
+/// An error if `strace` is missing.
+pub(crate) fn require_strace() -> Result {
     if !cfg!(target_os = "linux") {
         return Err("refused-calls needs Linux: its system calls".into());
     }
-    output(Command::new("strace").arg("-V")).map_err(|refusal| {
-        format!("refused-calls needs the program `strace`, which Debian has; {refusal}")
-    })?;
+    let trial = output(Command::new("strace").args(["-o", "/dev/null", "true"])).map(drop);
+    trial.map_err(|refusal| {
+        format!(
+            "refused-calls needs the program `strace` (Debian: apt-get install strace); {refusal}"
+        )
+        .into()
+    })
+}
+
+/// Runs the tests once for each refusal.
+pub(crate) fn run() -> Result {
+    require_strace()?;
     run_command(&mut cargo(&format!("{TESTS} --no-run")))?;
     for (call, error) in REFUSALS {
         let strace = format!(

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::Result;
 use crate::process::{cargo, run as run_command};
+use crate::result::Result;
 
 /// How the example is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::Result;
+use super::sanitize::require_nightly;
 use crate::process::{root, run as run_command, target_dir};
-use crate::sanitize::require_nightly;
+use crate::result::Result;
 
 /// The targets, and the longest input of each in bytes.
 const TARGETS: &[(&str, usize)] = &[("open", 60_000), ("operations", 4096)];

@@ -11,8 +11,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::Result;
 use crate::process::{cargo, run as run_command, target_dir};
+use crate::result::Result;
 
 /// What is needed, and the Debian packages that have it.
 const TOOLS: &[(&str, &str)] = &[
@@ -61,23 +61,29 @@ for argument; do
 done
 "#;
 
-/// Runs the tests under wine, prints how many passed, and checks the types for the
-/// other systems.
-pub(crate) fn run() -> Result {
+/// An error that names the packages that are missing.
+pub(crate) fn require_packages() -> Result {
     let mut missing: Vec<&str> = TOOLS
         .iter()
         .filter(|(file, _)| !Path::new(file).exists())
         .map(|(_, package)| *package)
         .collect();
     missing.dedup();
-    if !missing.is_empty() {
-        return Err(format!(
-            "this needs Debian's packages {}; as root: \
-             apt-get install --no-install-recommends {0}",
-            missing.join(" ")
-        )
-        .into());
+    if missing.is_empty() {
+        return Ok(());
     }
+    Err(format!(
+        "windows needs Debian's packages {}; as root: \
+         apt-get install --no-install-recommends {0}",
+        missing.join(" ")
+    )
+    .into())
+}
+
+/// Runs the tests under wine, prints how many passed, and checks the types for the
+/// other systems.
+pub(crate) fn run() -> Result {
+    require_packages()?;
     let tests = "--package shmtable --all-features --lib --tests";
     run_command(&mut build(&format!(
         "test {tests} --target {TARGET} --no-run"

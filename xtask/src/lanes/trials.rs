@@ -1,8 +1,8 @@
 //! `cargo xtask torture` and `cargo xtask linearizability`: the long-running proofs of
 //! `trials/`.
 
-use crate::Result;
 use crate::process::{cargo, run as run_command};
+use crate::result::Result;
 
 /// Builds the trials, optimized, and runs one; its options are its own, and `--help`
 /// lists them.

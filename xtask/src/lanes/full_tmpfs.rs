@@ -5,20 +5,22 @@
 
 use std::process::Command;
 
-use crate::Result;
-use crate::process::{cargo, output, run as run_command};
+use crate::process::{cargo, output, root, run as run_command};
+use crate::result::Result;
 
 const SIZE: &str = "16m";
 
 const TESTS: &str = "test --package shmtable --all-features --test full_memory";
 
+/// An error if this machine gives no mount namespace to this user.
+pub(crate) fn require_namespace() -> Result {
+    namespace().map(drop)
+}
+
 /// Builds the tests, then runs them in a namespace with a small /dev/shm.
 pub(crate) fn run() -> Result {
-    if !cfg!(target_os = "linux") {
-        return Err("full-tmpfs needs Linux: /dev/shm and mount namespaces".into());
-    }
-    run_command(&mut cargo(&format!("{TESTS} --no-run")))?;
     let namespace = namespace()?;
+    run_command(&mut cargo(&format!("{TESTS} --no-run")))?;
     let tests = cargo(TESTS);
     run_command(
         Command::new("unshare")
@@ -30,15 +32,18 @@ pub(crate) fn run() -> Result {
             .arg("sh")
             .arg(tests.get_program())
             .args(tests.get_args())
-            .current_dir(crate::process::root())
+            .current_dir(root())
             .env("SHMTABLE_TEST_SMALL_TMPFS", "1"),
     )
 }
 
-/// The options with which `unshare` gives us a namespace to mount in: root's own,
-/// or that of a user who is root inside it alone.
+/// The options that make `unshare` give us a namespace to mount in: root's own, or that of
+/// a user who is root only inside it.
 fn namespace() -> Result<&'static [&'static str]> {
     const WAYS: [&[&str]; 2] = [&["--mount"], &["--map-root-user", "--mount"]];
+    if !cfg!(target_os = "linux") {
+        return Err("full-tmpfs needs Linux: /dev/shm and mount namespaces".into());
+    }
     let mut refusals = Vec::new();
     for way in WAYS {
         let mut trial = Command::new("unshare");

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::Result;
 use crate::process::{cargo, root, run as run_command, target_dir};
+use crate::result::Result;
 
 /// Runs the harness with these options.
 pub(crate) fn run(options: &[&str]) -> Result {

@@ -1,0 +1,168 @@
+//! The Python package: an interpreter with it, its tests, its benchmark.
+
+mod environment;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+
+use self::environment::{Environment, Interpreter};
+use crate::process::{output, root, run as run_command};
+use crate::result::Result;
+
+/// What the tests of the package need.
+const TESTS: &str = "python/tests/requirements.txt";
+/// The frameworks that `clients` runs it in.
+const CLIENTS: &str = "python/tests/clients/requirements.txt";
+
+/// The default interpreter's environment, with the package in it, and the wheel.
+fn ready() -> Result<(Interpreter, Environment, PathBuf)> {
+    let interpreter = Interpreter::default()?;
+    let environment = interpreter.environment("venv")?;
+    let wheel = environment.build_wheel()?;
+    environment.install(&wheel)?;
+    Ok((interpreter, environment, wheel))
+}
+
+/// `cargo xtask python`: leaves an interpreter with the package.
+pub(crate) fn install() -> Result {
+    let (interpreter, environment, _) = ready()?;
+    println!(
+        "Python {} with shmtable: {}",
+        interpreter.version,
+        environment.python.display()
+    );
+    Ok(())
+}
+
+/// How many processes the tests kill, which takes the longest and depends on no interpreter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kills {
+    /// Hundreds, with the default interpreter alone.
+    Short,
+    /// Thousands, with each interpreter.
+    Full,
+}
+
+impl Kills {
+    /// The variable that the tests read.
+    fn scale(self) -> &'static str {
+        match self {
+            Self::Short => "0.3",
+            Self::Full => "1",
+        }
+    }
+}
+
+/// The tests of the package, with the default interpreter. Those that use the interpreter's
+/// own tests of mappings are left out, with a line that says so, where it comes without.
+pub(crate) fn test_default(kills: Kills) -> Result {
+    let (interpreter, environment, _) = ready()?;
+    println!("Python {}", interpreter.version);
+    let mut arguments = Vec::new();
+    if output(
+        environment
+            .python()
+            .args(["-c", "import test.mapping_tests"]),
+    )
+    .is_err()
+    {
+        for file in users_of_mapping_tests()? {
+            println!(
+                "left out: {file}: this interpreter lacks test.mapping_tests \
+                 (Debian: apt-get install libpython{}-testsuite)",
+                interpreter.version
+            );
+            arguments.push(format!("--ignore={file}"));
+        }
+    }
+    pytest(&environment, kills.scale(), &arguments)
+}
+
+/// The tests of the package that use the interpreter's own tests of mappings.
+fn users_of_mapping_tests() -> Result<Vec<String>> {
+    let folder = "python/tests";
+    let mut files = Vec::new();
+    for entry in fs::read_dir(root().join(folder))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if path.extension().is_some_and(|ending| ending == "py")
+            && fs::read_to_string(&path)?.contains("from test import mapping_tests")
+        {
+            files.push(format!("{folder}/{name}"));
+        }
+    }
+    Ok(files)
+}
+
+/// The tests of the package, with other interpreters: the oldest and the newest, or, for
+/// the full number of kills, with every one that is installed.
+pub(crate) fn test_others(kills: Kills) -> Result {
+    let (default, _, wheel) = ready()?;
+    let mut others = default.others();
+    if kills == Kills::Short && others.len() > 2 {
+        others.drain(1..others.len() - 1);
+    }
+    let ignored: &[&str] = match kills {
+        Kills::Short => &["--ignore=python/tests/test_kills.py"],
+        Kills::Full => &[],
+    };
+    for other in others {
+        println!("Python {}", other.version);
+        let environment = other.environment(&format!("venv-{}", other.version))?;
+        if other.takes_stable_wheel() {
+            environment.install(&wheel)?;
+        } else {
+            environment.install(&environment.build_wheel()?)?;
+        }
+        pytest(&environment, kills.scale(), ignored)?;
+    }
+    Ok(())
+}
+
+/// An error if no interpreter is installed beside the default one.
+pub(crate) fn require_others() -> Result {
+    let default = Interpreter::default()?;
+    if default.others().is_empty() {
+        return Err(format!(
+            "no Python is installed for the tests beside {}",
+            default.version
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// `cargo xtask clients`: the package inside the frameworks that people run it in, with the
+/// default interpreter. In an environment of its own: they bring a hundred packages.
+pub(crate) fn clients() -> Result {
+    let (interpreter, _, wheel) = ready()?;
+    let environment = interpreter.environment("venv-clients")?;
+    environment.install(&wheel)?;
+    environment.pip_install(&["--requirement", TESTS, "--requirement", CLIENTS])?;
+    pytest(&environment, "1", &["python/tests/clients"])
+}
+
+fn pytest(environment: &Environment, scale: &str, arguments: &[impl AsRef<str>]) -> Result {
+    environment.pip_install(&["--requirement", TESTS])?;
+    run_command(
+        environment
+            .python()
+            .args(["-m", "pytest", "--quiet"])
+            .args(arguments.iter().map(AsRef::as_ref))
+            .env("SHMTABLE_TEST_SCALE", scale),
+    )
+}
+
+/// `cargo xtask bench-python`: the benchmark, and the table of `docs/benchmarks-python.md`.
+pub(crate) fn bench(arguments: &[&str]) -> Result {
+    let (_, environment, _) = ready()?;
+    environment.pip_install(&["--requirement", "python/benches/requirements.txt"])?;
+    let arguments = arguments.iter().map(OsString::from);
+    run_command(
+        environment
+            .python()
+            .arg("python/benches/strings.py")
+            .args(arguments),
+    )
+}
