@@ -4,8 +4,9 @@ use shmtable::Table;
 
 use crate::args::Which;
 use crate::codec::{Codec, Form};
-use crate::commands::typed;
+use crate::context::parsed;
 use crate::failure::Result;
+use crate::glob::Glob;
 use crate::units::parse_hex;
 
 /// What keys must be like.
@@ -20,7 +21,7 @@ pub(crate) struct Filter {
 impl Filter {
     pub(crate) fn new(which: &Which, hex: bool, table: &Table, codec: &Codec) -> Result<Self> {
         let bytes = match &which.prefix {
-            Some(prefix) if hex => Some(typed("prefix", table, codec, parse_hex(prefix))?),
+            Some(prefix) if hex => Some(parsed("prefix", table, codec, parse_hex(prefix))?),
             _ => None,
         };
         Ok(Self {
@@ -47,163 +48,5 @@ impl Filter {
                 let text = self.form.as_text(key);
                 text.is_some_and(|text| glob.matches(&text))
             })
-    }
-}
-
-/// A pattern of `--match`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Glob(Vec<Part>);
-
-impl Glob {
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        parse(text).map(Self)
-    }
-
-    fn matches(&self, text: &str) -> bool {
-        matches(&self.0, text)
-    }
-}
-
-/// A part of a pattern.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
-    /// Any text.
-    Star,
-    /// One character: of these ranges, or of none of them.
-    One {
-        of: Vec<(char, char)>,
-        negated: bool,
-    },
-}
-
-/// A backslash before a character makes it stand for itself.
-fn parse(glob: &str) -> Result<Vec<Part>, String> {
-    let chars: Vec<char> = glob.chars().collect();
-    let mut parts = Vec::new();
-    let mut at = 0;
-    while let Some(&c) = chars.get(at) {
-        at += 1;
-        let one = |of: Vec<(char, char)>, negated| Part::One { of, negated };
-        parts.push(match c {
-            '*' => Part::Star,
-            '?' => one(Vec::new(), true),
-            '\\' if at < chars.len() => {
-                at += 1;
-                one(vec![(chars[at - 1], chars[at - 1])], false)
-            }
-            '[' => {
-                let negated = matches!(chars.get(at), Some('!' | '^'));
-                let first = at + usize::from(negated);
-                // A closing bracket that comes first is one of the characters.
-                let rest = chars.get(first + 1..).unwrap_or_default();
-                let length = rest
-                    .iter()
-                    .position(|c| *c == ']')
-                    .ok_or("a `[` is not closed; write `\\[` for the character itself")?;
-                at = first + length + 2;
-                one(ranges(&chars[first..=first + length]), negated)
-            }
-            c => one(vec![(c, c)], false),
-        });
-    }
-    Ok(parts)
-}
-
-/// `a-z` is a range, a hyphen at either end is itself.
-fn ranges(chars: &[char]) -> Vec<(char, char)> {
-    let mut ranges = Vec::new();
-    let mut left = chars;
-    while let [first, rest @ ..] = left {
-        if let ['-', last, rest @ ..] = rest {
-            ranges.push((*first, *last));
-            left = rest;
-        } else {
-            ranges.push((*first, *first));
-            left = rest;
-        }
-    }
-    ranges
-}
-
-/// Whether all of a text is as a pattern says, in time proportional to both.
-fn matches(glob: &[Part], text: &str) -> bool {
-    let text: Vec<char> = text.chars().collect();
-    let (mut part, mut at) = (0, 0);
-    // Where the last star stands, and the text that is to be matched behind it.
-    let mut again = None;
-    loop {
-        match glob.get(part) {
-            Some(Part::Star) => {
-                part += 1;
-                again = Some((part, at));
-                continue;
-            }
-            Some(Part::One { of, negated }) => {
-                if let Some(c) = text.get(at)
-                    && of.iter().any(|(first, last)| (first..=last).contains(&c)) != *negated
-                {
-                    part += 1;
-                    at += 1;
-                    continue;
-                }
-            }
-            None if at == text.len() => return true,
-            None => {}
-        }
-        // The last star takes one character more.
-        match again {
-            Some((star, from)) if from < text.len() => {
-                again = Some((star, from + 1));
-                (part, at) = (star, from + 1);
-            }
-            _ => return false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_match_what_they_say() {
-        for (glob, text, expected) in [
-            ("", "", true),
-            ("", "a", false),
-            ("*", "", true),
-            ("*", "anything", true),
-            ("a*c", "abbbc", true),
-            ("a*c", "abbbcd", false),
-            ("a*b*c", "aXbXbXc", true),
-            ("*:5", "user:5:5", true),
-            ("?", "ä", true),
-            ("?", "", false),
-            ("user:[0-9]", "user:7", true),
-            ("user:[!0-9]", "user:7", false),
-            ("user:[^0-9]", "user:x", true),
-            ("[]]", "]", true),
-            ("[a-]", "-", true),
-            ("\\[a", "[a", true),
-            ("\\*", "*", true),
-            ("\\*", "x", false),
-            ("a\\", "a\\", true),
-        ] {
-            assert_eq!(
-                Glob::parse(glob).unwrap().matches(text),
-                expected,
-                "{glob:?} {text:?}"
-            );
-        }
-        for glob in ["[", "[a", "a[]", "[!"] {
-            assert!(Glob::parse(glob).is_err(), "{glob:?}");
-        }
-    }
-
-    #[test]
-    fn many_stars_take_no_time() {
-        let text = "a".repeat(10_000);
-        let matches = |glob: &str, text: &str| Glob::parse(glob).unwrap().matches(text);
-        assert!(!matches(&"a*".repeat(50), &format!("b{text}")));
-        assert!(!matches(&format!("{}b", "a*".repeat(50)), &text));
     }
 }

@@ -5,18 +5,16 @@
 mod args;
 mod codec;
 mod commands;
-mod dump;
+mod context;
+mod dump_format;
 mod failure;
 mod filter;
+mod glob;
 mod interrupt;
-mod metrics;
-mod notation;
 mod out;
-mod rates;
+mod progress;
 mod sample;
-mod top;
 mod units;
-mod wording;
 
 use std::process::ExitCode;
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use shmtable::Table;
 
-use super::Context;
 use crate::args;
+use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::out::{Side, columns};

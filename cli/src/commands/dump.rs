@@ -1,0 +1,227 @@
+//! `dump`.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::args;
+use crate::context::Context;
+use crate::dump_format::{Header, Writer};
+use crate::failure::{Failure, Result, interrupted};
+use crate::interrupt;
+use crate::progress::bar;
+use crate::units::some_entries;
+
+pub(crate) fn dump(context: Context, args: &args::Dump) -> Result {
+    if args.salvage {
+        return salvage(context, args);
+    }
+    let (table, _) = if args.snapshot {
+        context.open(&args.name)?
+    } else {
+        context.open_read_only(&args.name)?
+    };
+    interrupt::catch()?;
+    let stats = table.quick_stats()?;
+    let header = Header {
+        codec: table.codec_id(),
+        capacity: stats.capacity as u64,
+        value_space: stats.value_space as u64,
+        entries: stats.entries as u64,
+    };
+    let entries = || {
+        if args.snapshot {
+            let snapshot = table.snapshot().map_err(interrupted)?;
+            return Ok(Box::new(snapshot.into_iter().map(Ok)) as Entries);
+        }
+        Ok(Box::new(table.iter()) as Entries)
+    };
+    write(context, args, &header, entries, &Salvaged::default())
+}
+
+type Entries = Box<dyn Iterator<Item = shmtable::Result<(Vec<u8>, Vec<u8>)>>>;
+
+/// What was wrong with a damaged table.
+#[derive(Default)]
+struct Salvaged {
+    damage: Vec<String>,
+    lost: usize,
+    lost_more: bool,
+    unsure: usize,
+}
+
+impl Salvaged {
+    fn is_all(&self) -> bool {
+        self.lost == 0 && !self.lost_more
+    }
+
+    /// What is lost, for people.
+    fn losses(&self) -> Option<String> {
+        let mut lost = format!("{} lost", some_entries(self.lost as u64));
+        if self.unsure > 0 {
+            lost.push_str(", unless they are among those found beside the index");
+        }
+        match (self.lost, self.lost_more) {
+            (0, false) => None,
+            (0, true) => Some(
+                "how many entries are lost with the part of the index that is gone is not known"
+                    .to_owned(),
+            ),
+            (_, false) => Some(lost),
+            (_, true) => Some(format!("at least {lost}")),
+        }
+    }
+}
+
+/// `dump --salvage`: looks at the table twice, because a dump begins with how much it has.
+fn salvage(context: Context, args: &args::Dump) -> Result {
+    interrupt::catch()?;
+    let open = || {
+        let opened = context.options.open_damaged(&args.name);
+        opened.map_err(Failure::Salvage)
+    };
+    let mut salvage = open()?;
+    let (mut entries, mut bytes) = (0, 0);
+    for entry in salvage.by_ref() {
+        interrupt::check()?;
+        let (key, value) = entry?;
+        entries += 1;
+        bytes += (key.len() + value.len()) as u64;
+    }
+    let header = Header {
+        codec: salvage.codec_id(),
+        capacity: (salvage.capacity() as u64).max(entries),
+        value_space: (salvage.value_space() as u64).max(bytes),
+        entries,
+    };
+    let salvaged = Salvaged {
+        damage: salvage.damage().to_vec(),
+        lost: salvage.lost(),
+        lost_more: salvage.may_have_lost_more(),
+        unsure: salvage.unsure(),
+    };
+    let mut remarks = salvaged.damage.clone();
+    remarks.extend(salvaged.losses());
+    if salvaged.unsure > 0 {
+        let unsure = some_entries(salvaged.unsure as u64);
+        remarks.push(format!(
+            "{unsure} found beside the index: they may be outdated or removed"
+        ));
+    }
+    for remark in remarks {
+        // Nobody may be listening there.
+        let _ = writeln!(io::stderr(), "shmtable: {remark}");
+    }
+    let again = open()?;
+    let entries = || Ok(Box::new(again) as Entries);
+    write(context, args, &header, entries, &salvaged)
+}
+
+/// Writes the dump to where it was asked for, if that can be written to.
+fn write(
+    mut context: Context,
+    args: &args::Dump,
+    header: &Header,
+    entries: impl FnOnce() -> Result<Entries>,
+    salvaged: &Salvaged,
+) -> Result {
+    let found = salvaged.is_all();
+    let Some(path) = &args.output else {
+        let (_, _) = write_to(&mut context.out, args.format, header, entries)?;
+        return context.out.done(found);
+    };
+    let file = |action, source| Failure::File {
+        action,
+        path: path.clone(),
+        source,
+    };
+    let mut partial = Partial::create(path).map_err(|source| file("create", source))?;
+    let to = BufWriter::new(partial.file.take().expect("it was just made"));
+    let written = write_to(to, args.format, header, entries);
+    let (to, entries) = written.map_err(|failure| match failure {
+        Failure::Output(source) => file("write", source),
+        other => other,
+    })?;
+    to.into_inner()
+        .map_err(io::IntoInnerError::into_error)
+        .and_then(|_| partial.publish(path))
+        .map_err(|source| file("write", source))?;
+    context.out.either(
+        || {
+            let mut json = json!({ "entries": entries });
+            if args.salvage {
+                json["lost"] = salvaged.lost.into();
+                json["lost_more"] = salvaged.lost_more.into();
+                json["unsure"] = salvaged.unsure.into();
+                json["damage"] = salvaged.damage.clone().into();
+            }
+            json
+        },
+        || format!("{} dumped", some_entries(entries)),
+    )?;
+    context.out.done(found)
+}
+
+fn write_to<W: Write>(
+    to: W,
+    format: args::Format,
+    header: &Header,
+    entries: impl FnOnce() -> Result<Entries>,
+) -> Result<(W, u64)> {
+    let mut writer = Writer::begin(format, to, header)?;
+    let bar = bar(Some(header.entries));
+    for entry in entries()? {
+        interrupt::check()?;
+        let (key, value) = entry?;
+        writer.entry(&key, &value)?;
+        bar.inc(1);
+    }
+    drop(bar);
+    let (mut to, entries) = writer.end()?;
+    to.flush()?;
+    Ok((to, entries))
+}
+
+/// A file that gets its name when it is complete, and goes if it never is.
+struct Partial {
+    path: Option<PathBuf>,
+    file: Option<File>,
+}
+
+impl Partial {
+    fn create(path: &Path) -> io::Result<Self> {
+        if fs::metadata(path).is_ok_and(|data| !data.is_file()) {
+            // A pipe, a device.
+            let file = File::options().write(true).open(path)?;
+            return Ok(Self {
+                path: None,
+                file: Some(file),
+            });
+        }
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.partial", std::process::id()));
+        let partial = path.with_file_name(name);
+        let file = File::create_new(&partial)?;
+        Ok(Self {
+            path: Some(partial),
+            file: Some(file),
+        })
+    }
+
+    fn publish(&mut self, path: &Path) -> io::Result<()> {
+        if let Some(partial) = self.path.take() {
+            fs::rename(&partial, path).inspect_err(|_| self.path = Some(partial))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if let Some(partial) = &self.path {
+            let _ = fs::remove_file(partial);
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! `repair`.
+
+use serde_json::json;
+
+use crate::args;
+use crate::context::{Context, tell_of_waiting};
+use crate::failure::{Result, interrupted};
+use crate::interrupt;
+
+pub(crate) fn repair(mut context: Context, args: &args::OneTable) -> Result {
+    let (table, _) = context.open(&args.name)?;
+    interrupt::catch()?;
+    tell_of_waiting(&table, 2.7);
+    let done = table.repair().map_err(interrupted)?;
+    context
+        .out
+        .either(|| json!({ "repaired": done }), || done.join("\n"))?;
+    context.out.done(true)
+}

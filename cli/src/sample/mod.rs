@@ -1,0 +1,226 @@
+//! A look at a table, for all that show figures.
+
+mod rates;
+mod text;
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::sync::LazyLock;
+
+use serde_json::{Value as Json, json};
+use shmtable::{Attached, Options, Stats, Table};
+
+pub(crate) use rates::Rates;
+pub(crate) use text::text;
+
+use crate::codec::Codec;
+use crate::failure::Result;
+use crate::units::{moment, since};
+
+/// What a look at a table showed.
+#[derive(Debug, Clone)]
+pub(crate) struct Sample {
+    pub(crate) name: String,
+    pub(crate) stats: Stats,
+    pub(crate) attached: Vec<Attached>,
+    pub(crate) readers: bool,
+    pub(crate) anonymous: bool,
+    /// Whether `gc` would remove it.
+    pub(crate) orphan: bool,
+    pub(crate) owner: u32,
+    pub(crate) codec: u64,
+}
+
+/// Whether anybody uses a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum State {
+    Used,
+    Unused,
+    Orphan,
+}
+
+impl State {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Used => "used",
+            Self::Unused => "unused",
+            Self::Orphan => "orphan",
+        }
+    }
+}
+
+/// A handle that shows nothing of itself.
+pub(crate) fn look(options: &Options, name: &str) -> Result<Table> {
+    Ok(options.observe(name)?)
+}
+
+impl Sample {
+    pub(crate) fn take(table: &Table) -> Result<Self> {
+        Self::with(table, table.quick_stats()?)
+    }
+
+    /// The same, and how far look-ups must go.
+    pub(crate) fn take_all(table: &Table) -> Result<Self> {
+        Self::with(table, table.stats()?)
+    }
+
+    fn with(table: &Table, stats: Stats) -> Result<Self> {
+        Ok(Self {
+            name: table.name().to_owned(),
+            stats,
+            attached: table.attached()?,
+            readers: table.has_readers()?,
+            anonymous: table.is_anonymous(),
+            orphan: table.is_orphan()?,
+            owner: table.owner()?,
+            codec: table.codec_id(),
+        })
+    }
+
+    pub(crate) fn living(&self) -> usize {
+        self.attached.iter().filter(|one| one.alive).count()
+    }
+
+    /// Handles whose processes died, as far as their slots still tell.
+    pub(crate) fn died(&self) -> usize {
+        self.attached.len() - self.living()
+    }
+
+    pub(crate) fn state(&self) -> State {
+        if self.orphan {
+            State::Orphan
+        } else if self.living() > 0 || self.readers || self.seems_orphaned() {
+            // The last: a process has it open without a lock, such as a forked reader.
+            State::Used
+        } else {
+            State::Unused
+        }
+    }
+
+    /// Whether it is an anonymous table that no lock shows a use of.
+    pub(crate) fn seems_orphaned(&self) -> bool {
+        let generated = self.name.starts_with("anon-");
+        self.anonymous && generated && self.living() == 0 && !self.readers
+    }
+
+    /// Bytes of memory that it takes.
+    pub(crate) fn reserved(&self) -> u64 {
+        (self.stats.index_bytes + self.stats.value_bytes_reserved) as u64
+    }
+
+    pub(crate) fn used(&self) -> u64 {
+        self.stats.value_bytes_live as u64
+    }
+
+    pub(crate) fn to_json(&self) -> Json {
+        let stats = &self.stats;
+        let mut json = json!({
+            "name": self.name,
+            "state": self.state().name(),
+            "entries": stats.entries,
+            "capacity": stats.capacity,
+            "value_space": stats.value_space,
+            "bytes_used": self.used(),
+            "bytes_reserved": self.reserved(),
+            "attached": self.living(),
+            "readers": self.readers,
+            "died": self.died(),
+            "owner": user_name(self.owner),
+            "uid": self.owner,
+            "created": moment(stats.created),
+            "age_seconds": since(stats.created).as_secs(),
+            "anonymous": self.anonymous,
+            "codec": Codec::of(self.codec).name,
+            "codec_id": format!("{:016x}", self.codec),
+            "value_bytes": {
+                "live": stats.value_bytes_live,
+                "dead": stats.value_bytes_dead,
+                "free": stats.value_bytes_free,
+                "reserved": stats.value_bytes_reserved,
+            },
+            "segment_bytes": stats.segment_bytes,
+            "index_bytes": stats.index_bytes,
+            "chunks": {
+                "bytes": stats.chunk_bytes,
+                "free": stats.chunks_free,
+                "open": stats.chunks_open,
+                "sealed": stats.chunks_sealed,
+                "cleaning": stats.chunks_cleaning,
+                "in_runs": stats.chunks_in_runs,
+            },
+            "locks": {
+                "stripes": stats.stripes,
+                "acquired": stats.acquired,
+                "contended": stats.contended,
+            },
+            "max_participants": stats.max_participants,
+            "take_overs": stats.take_overs,
+            "cleanings": stats.cleanings,
+        });
+        if stats.longest_probe > 0 {
+            json["longest_probe"] = stats.longest_probe.into();
+        }
+        json["participants"] = self
+            .attached
+            .iter()
+            .map(|one| {
+                json!({
+                    "slot": one.slot,
+                    "pid": one.pid,
+                    "since": moment(one.since),
+                    "state": process_state(one, &self.name),
+                    "locks": one.locks,
+                    "chunks": one.chunks,
+                })
+            })
+            .collect();
+        json
+    }
+}
+
+/// What a participant's process does. Its id is one of its own namespace: it is believed
+/// only if the process of this id here has the table open.
+pub(crate) fn process_state(one: &Attached, table: &str) -> &'static str {
+    if !one.alive {
+        return "died";
+    }
+    let known = (|| {
+        let folder = format!("/proc/{}", one.pid);
+        let file = fs::metadata(format!("/dev/shm/shmtable.{table}")).ok()?;
+        // Not by its name: its creator's descriptor is of a time before it had one.
+        let is_it = fs::read_dir(format!("{folder}/fd")).ok()?.any(|entry| {
+            let open = entry.ok().and_then(|entry| fs::metadata(entry.path()).ok());
+            open.is_some_and(|open| (open.dev(), open.ino()) == (file.dev(), file.ino()))
+        });
+        let stat = fs::read_to_string(format!("{folder}/stat")).ok()?;
+        let state = stat.rsplit_once(") ")?.1.chars().next()?;
+        is_it.then_some(match state {
+            'T' | 't' => "stopped",
+            'R' => "running",
+            'D' => "waiting",
+            'Z' => "zombie",
+            _ => "sleeping",
+        })
+    })();
+    known.unwrap_or("alive")
+}
+
+/// A user's name, or number.
+pub(crate) fn user_name(user: u32) -> String {
+    static NAMES: LazyLock<HashMap<u32, String>> = LazyLock::new(|| {
+        let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+        users
+            .lines()
+            .filter_map(|line| {
+                let mut fields = line.split(':');
+                let name = fields.next()?;
+                Some((fields.nth(1)?.parse().ok()?, name.to_owned()))
+            })
+            .collect()
+    });
+    NAMES
+        .get(&user)
+        .cloned()
+        .unwrap_or_else(|| user.to_string())
+}
