@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
-use crate::Result;
+use crate::result::Result;
 
 /// This program, to be started with `command`. It hears and says nothing, except to
 /// the standard error.

@@ -7,14 +7,12 @@ compile_error!("the trials kill, stop and time processes as Linux does");
 mod child;
 mod clock;
 mod linearizability;
+mod result;
 mod torture;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-/// What a trial returns: whether the table passed, or why there is no answer.
-type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
 /// Long-running proofs of shmtable.
 #[derive(Debug, Parser)]

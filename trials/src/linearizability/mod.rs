@@ -21,7 +21,8 @@ use shmtable::Options;
 use self::history::{ABSENT, Part};
 use self::model::{Figures, check_round};
 use self::process::{KEYS, ROUND};
-use crate::{Result, child, clock};
+use crate::result::Result;
+use crate::{child, clock};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {

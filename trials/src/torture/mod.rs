@@ -35,7 +35,8 @@ use self::diary::Diary;
 use self::finding::{Finding, KINDS, Kind};
 use self::folder::Folder;
 use self::shape::{CELLS, DEADLINE, Shape};
-use crate::{Result, child, clock};
+use crate::result::Result;
+use crate::{child, clock};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {

@@ -10,7 +10,8 @@ use shmtable::{Claimed, Error, Options, Table};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::history::{ABSENT, Answer, Content, Part, Record};
-use crate::{Result, child, clock};
+use crate::result::Result;
+use crate::{child, clock};
 
 /// Hot keys: those of values, then those of counters.
 pub(crate) const VALUES: usize = 3;
@@ -441,91 +442,4 @@ fn content(key: usize, found: Option<&[u8]>) -> Result<Content, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::model::{Figures, check_round};
-    use super::*;
-
-    /// What threads really did, with more than one at a time on a key.
-    fn rounds(count: usize) -> Vec<Vec<Part>> {
-        let table = options(3).create_anonymous().unwrap();
-        let mut players: Vec<Player> = (0..3)
-            .map(|process| {
-                let table = Table::open(table.name()).unwrap();
-                Player::new(table, process, 7)
-            })
-            .collect();
-        (0..count)
-            .map(|number| {
-                let mut parts: Vec<Part> = std::thread::scope(|scope| {
-                    let threads: Vec<_> = players
-                        .iter_mut()
-                        .map(|player| scope.spawn(|| player.round(number).unwrap()))
-                        .collect();
-                    let join =
-                        |thread: std::thread::ScopedJoinHandle<'_, _>| thread.join().unwrap();
-                    threads.into_iter().map(join).collect()
-                });
-                parts[1].closing = players[1].close().unwrap();
-                parts
-            })
-            .collect()
-    }
-
-    fn check(rounds: &[Vec<Part>]) -> Result<Figures, String> {
-        let mut contents = [ABSENT; KEYS];
-        let mut quiet = 0;
-        let mut figures = Figures::default();
-        for parts in rounds {
-            check_round(parts, &mut contents, &mut quiet, &mut figures)?;
-        }
-        Ok(figures)
-    }
-
-    #[test]
-    fn what_was_really_done_is_accepted_and_any_other_answer_is_not() {
-        let rounds = rounds(30);
-        let figures = check(&rounds).unwrap();
-        let expected = 30 * (3 * ROUND + KEYS) as u64;
-        assert_eq!(figures.operations + figures.refused, expected);
-        // Every answer of the last round that tells of a value, changed to another one.
-        let mut planted = 0;
-        for process in 0..3 {
-            for index in 0..ROUND {
-                let mut changed = rounds.clone();
-                let part = &mut changed.last_mut().unwrap()[process];
-                let Some(record) = part.records.get_mut(index) else {
-                    continue;
-                };
-                let (Answer::Get { found: answer }
-                | Answer::Take { old: answer }
-                | Answer::Replace { old: answer, .. }
-                | Answer::Update { old: answer, .. }
-                | Answer::GetOrInsert { found: answer, .. }
-                | Answer::RemoveIf { found: answer, .. }
-                | Answer::FetchAdd { before: answer, .. }) = &mut record.answer
-                else {
-                    continue;
-                };
-                *answer ^= 1 << 40;
-                planted += 1;
-                check(&changed).expect_err("a wrong answer was not seen");
-            }
-        }
-        assert!(planted > 50, "{planted}");
-    }
-
-    #[test]
-    fn a_value_tells_its_number() {
-        for kind in 1..=16 {
-            let value = value_of(kind);
-            assert_eq!(content(0, Some(&value)), Ok(kind));
-            if value.len() > 8 {
-                let mut torn = value;
-                *torn.last_mut().unwrap() ^= 1;
-                assert!(content(0, Some(&torn)).is_err());
-            }
-        }
-        assert_eq!(content(0, None), Ok(ABSENT));
-        assert_eq!(content(VALUES, Some(&7_u64.to_le_bytes())), Ok(8));
-    }
-}
+mod tests;

@@ -22,6 +22,7 @@ use super::diary::{Cell, Diary, Effect, Intent, State};
 use super::finding::Finding;
 use super::shape::{CELLS, DEADLINE, LOCK_TIMEOUT, Place, SUMS, Shape};
 use super::value::{self, Origin};
+use crate::result::Result;
 use crate::{child, clock};
 
 #[derive(Debug, clap::Args)]
@@ -91,7 +92,7 @@ impl From<std::io::Error> for Trouble {
 }
 
 /// Writes until it is killed, or has had enough, or finds something.
-pub(crate) fn run(arguments: &Arguments) -> crate::Result<bool> {
+pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     child::end_with_parent()?;
     let path = |name: String| arguments.folder.join(name);
     let append = |name| File::options().append(true).create(true).open(path(name));
