@@ -14,8 +14,8 @@ use std::process::ExitCode;
 
 use crate::help::HELP;
 use crate::lanes::{
-    bench, crash_points, damage, demo, full_tmpfs, fuzz, instructions, loom, neighbours, portable,
-    refused_calls, sanitize, trials, windows,
+    bench, crash_points, damage, demo, docs_site, full_tmpfs, fuzz, instructions, loom, neighbours,
+    portable, refused_calls, sanitize, trials, windows,
 };
 use crate::result::Result;
 
@@ -62,6 +62,7 @@ fn run(arguments: &[&str]) -> Option<Result> {
         ["crash-points"] => crash_points::run(crash_points::Deaths::All),
         ["crash-points", "--quick"] => crash_points::run(crash_points::Deaths::Some),
         ["docs-cli"] => documents::docs_cli(),
+        ["docs-site"] => docs_site::run(),
         ["picture"] => documents::picture(),
         ["damage"] => damage::run(),
         ["fuzz"] => fuzz::run("60"),

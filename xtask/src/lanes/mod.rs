@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod crash_points;
 pub(crate) mod damage;
 pub(crate) mod demo;
+pub(crate) mod docs_site;
 pub(crate) mod full_tmpfs;
 pub(crate) mod fuzz;
 pub(crate) mod instructions;

@@ -113,12 +113,12 @@ fn programs(version: &str) -> Vec<PathBuf> {
 }
 
 /// A virtual environment.
-pub(super) struct Environment {
+pub(crate) struct Environment {
     pub(super) python: PathBuf,
 }
 
 impl Environment {
-    pub(super) fn python(&self) -> Command {
+    pub(crate) fn python(&self) -> Command {
         let mut command = Command::new(&self.python);
         command.current_dir(root());
         command

@@ -6,7 +6,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
-use self::environment::{Environment, Interpreter};
+pub(crate) use self::environment::Environment;
+use self::environment::Interpreter;
 use crate::process::{output, root, run as run_command};
 use crate::result::Result;
 
@@ -22,6 +23,13 @@ fn ready() -> Result<(Interpreter, Environment, PathBuf)> {
     let wheel = environment.build_wheel()?;
     environment.install(&wheel)?;
     Ok((interpreter, environment, wheel))
+}
+
+/// An environment of the default interpreter for one tool, with what a file requires.
+pub(crate) fn environment_for_tool(name: &str, requirements: &str) -> Result<Environment> {
+    let environment = Interpreter::default()?.environment(name)?;
+    environment.pip_install(&["--requirement", requirements])?;
+    Ok(environment)
 }
 
 /// `cargo xtask python`: leaves an interpreter with the package.

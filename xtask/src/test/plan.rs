@@ -1,8 +1,8 @@
 //! The lanes of `cargo xtask test`, in their order.
 
 use crate::lanes::{
-    bench, crash_points, damage, demo, full_tmpfs, fuzz, instructions, loom, neighbours, portable,
-    refused_calls, sanitize, trials, windows,
+    bench, crash_points, damage, demo, docs_site, full_tmpfs, fuzz, instructions, loom, neighbours,
+    portable, refused_calls, sanitize, trials, windows,
 };
 use crate::process::{cargo, root, run as run_command};
 use crate::python;
@@ -104,6 +104,7 @@ pub(super) const LANES: &[Lane] = &[
     .needing(python::require_others)
     .or_left_out(),
     Lane::new(Form::All, "clients", python::clients),
+    Lane::new(Form::All, "docs site", docs_site::run),
     Lane::new(Form::All, "loom, long models", || {
         loom::run(loom::Selection::Long)
     }),

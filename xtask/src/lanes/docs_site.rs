@@ -1,0 +1,28 @@
+//! The documentation as a site, and whether its links lead anywhere.
+
+use std::fs;
+
+use crate::process::{root, run as run_command};
+use crate::python::environment_for_tool;
+use crate::result::Result;
+
+/// The generator, and what it needs.
+const GENERATOR: &str = "xtask/docs-site/requirements.txt";
+
+/// Builds `docs/` as `mkdocs.yml` says, into `target/site`. A link to a page or a heading that
+/// doesn't exist is an error, and so is anything that a page would load from another machine.
+pub(crate) fn run() -> Result {
+    let environment = environment_for_tool("venv-docs", GENERATOR)?;
+    // `mkdocs.yml` names this folder, wherever other builds go.
+    let site = root().join("target/site");
+    if site.exists() {
+        // Links to a page that was removed would still be good if the page stayed.
+        fs::remove_dir_all(&site)?;
+    }
+    let options = ["-m", "zensical", "build", "--clean", "--strict"];
+    run_command(environment.python().args(options))?;
+    let check = "xtask/docs-site/check_links.py";
+    run_command(environment.python().arg(check).arg(&site))?;
+    println!("the site: {}", site.join("index.html").display());
+    Ok(())
+}
