@@ -34,7 +34,7 @@ pub(crate) const ENUM: i8 = b'E' as i8;
 pub(crate) const FROZENSET: i8 = b'F' as i8;
 pub(crate) const UUID: i8 = b'U' as i8;
 
-/// The extension types of keys, as `shmtable/_keys.py` and docs/python.md have them.
+/// The extension types of keys, as `shmtable/_keys.py` and docs/python/stored.md have them.
 pub(crate) const KEYS: [i8; 13] = [
     TIMESTAMP, b'/' as i8, CLASS, b'D' as i8, ENUM, FROZENSET, b'H' as i8, b'J' as i8, b'L' as i8,
     b'N' as i8, b'Q' as i8, UUID, b'd' as i8,

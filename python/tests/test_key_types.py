@@ -265,7 +265,7 @@ def test_a_datetime_is_refused_only_if_its_zone_has_it_twice_or_not_at_all(
                 d[moment] = 1
 
 
-# What is stored, as docs/python.md has it.
+# What is stored, as docs/python/stored.md has it.
 
 
 def extension(code: int, content: bytes) -> bytes:

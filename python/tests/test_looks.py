@@ -291,7 +291,7 @@ def test_ipython_completes_keys(new: NEW) -> None:
 
 @pytest.mark.parametrize("method", workers.METHODS)
 def test_the_with_block_of_the_documentation_works(tmp_path: Path, method: str) -> None:
-    guide = Path(__file__).parents[2] / "docs" / "python.md"
+    guide = Path(__file__).parents[2] / "docs" / "python" / "lifetime.md"
     begin = "```python\nwith SharedDict() as d:"
     (block,) = [
         begin.removeprefix("```python\n") + rest.split("```")[0]
