@@ -218,7 +218,7 @@ mod tests {
                 let mut cells = line.strip_prefix("| `")?.split('|').map(str::trim);
                 let name = cells.next()?.strip_suffix('`')?;
                 let number = cells.next()?.parse().ok()?;
-                // Fields, with a second number, and kinds are `tests/format.rs`'s.
+                // Fields, with a second number, and kinds are `tests/format/`'s.
                 let is_value = cells.next()?.parse::<u64>().is_err();
                 (is_value && !name.starts_with("KIND_")).then_some((name, number))
             })

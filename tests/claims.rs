@@ -1,7 +1,7 @@
 //! Is a value computed once, by one of all who ask for it at the same time?
 //!
 //! And by another one if that one fails, panics or is killed. What a fork makes of
-//! a claim is asked in `forks.rs`.
+//! a claim is asked in `forks/`.
 
 #![cfg(any(target_os = "linux", windows))]
 

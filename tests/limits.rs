@@ -1,7 +1,7 @@
 //! Do the limits of a process give typed errors, and does an open table go on?
 //!
 //! Limits are a whole process's, so each test has a child that is limited. Linux alone
-//! has such limits; what stands for them on Windows is in `tests/errors.rs`.
+//! has such limits; what stands for them on Windows is in `tests/errors/`.
 
 #![cfg(target_os = "linux")]
 

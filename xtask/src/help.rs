@@ -23,7 +23,7 @@ Single checks:
   crash-points     kills a process at each point between two stores of each operation,
                    the one that recovers after it at each of its points, and the next one
                    too (--quick: the form that `test` runs)
-  damage           every case of tests/damage.rs: each bit of a small segment flipped,
+  damage           every case of tests/damage/: each bit of a small segment flipped,
                    and worse (`test` runs one case of eleven)
   full-tmpfs       the tests of a full /dev/shm, in a mount namespace of their own
                    (Linux; as root, or where users may make namespaces)

@@ -1,4 +1,4 @@
-//! `cargo xtask damage`: every case of `tests/damage.rs`.
+//! `cargo xtask damage`: every case of `tests/damage/`.
 
 use crate::process::{cargo, run as run_command};
 use crate::result::Result;

@@ -39,7 +39,7 @@ pub(crate) const OUTSIDE: &[(&str, &str)] = &[
     (
         "src/sys/fork.rs",
         "the handlers of a fork, and what they keep in this process's own memory, in the \
-         standard library's atomics; `tests/forks.rs` tries them, also under \
+         standard library's atomics; `tests/forks/` tries them, also under \
          ThreadSanitizer",
     ),
     (

@@ -1,145 +1,24 @@
-//! Does a table in which cleaning runs all the time do what a `HashMap` does, and
-//! does it keep the promise of [`Options::value_space`]?
-//!
-//! The promise: entries as many as the capacity, whose keys and values have
-//! together at most `value_space` bytes, always fit, whatever was stored, replaced
-//! and removed before, if no entry is larger than a chunk.
+//! A table, with two handles, and the map that it is held against.
 
-#![cfg(any(target_os = "linux", windows))]
-
-mod common;
-
-use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use common::{Dice, assert_sound, bytes, contents, scaled};
-use proptest::prelude::*;
-use proptest::test_runner::{Config, RngSeed, TestRunner};
 use shmtable::{Error, Options, Table};
 
-/// A table of a few chunks, that sequences of a few hundred steps turn over many
-/// times.
-const SMALL: Limits = Limits {
-    capacity: 20,
-    space: 12_000,
-};
-/// One in which the chunks kept back for cleaning and participants are few among
-/// many.
-const LARGE: Limits = Limits {
-    capacity: 60,
-    space: 120_000,
-};
-const CHUNK: usize = 4096;
-/// A record that fits a chunk may have so many bytes of key and value: beside them
-/// it has a header and two paddings.
-const FITS: usize = CHUNK - 24;
+use crate::common::{assert_sound, bytes, contents};
+use crate::operations::{Operation, key_of};
+use crate::{CHUNK, FITS};
 
-/// Sequences of operations that each test runs.
-const CASES: usize = 80;
-
-type Model = HashMap<Vec<u8>, Vec<u8>>;
+pub type Model = HashMap<Vec<u8>, Vec<u8>>;
 
 /// What a table is created for.
 #[derive(Clone, Copy)]
-struct Limits {
-    capacity: usize,
-    space: usize,
+pub struct Limits {
+    pub capacity: usize,
+    pub space: usize,
 }
 
-#[derive(Debug, Clone)]
-enum Operation {
-    Insert(u8, usize),
-    TryInsert(u8, usize),
-    Replace(u8, usize),
-    /// Length, or removal.
-    Update(u8, Option<usize>),
-    /// Whether to expect what is there; the new length.
-    CompareExchange(u8, bool, Option<usize>),
-    FetchAdd(u8, i64),
-    Remove(u8),
-    Take(u8),
-    /// Whether its condition holds.
-    RemoveIf(u8, bool),
-    /// The length of what is computed, and of what is stored meanwhile.
-    GetOrInsert(u8, usize, Option<usize>),
-    Get(u8),
-    Retain(u8),
-    RemovePrefix(u8),
-    Clear,
-    /// Drops the second handle and opens it again.
-    Reopen,
-    /// Changes hands: the other handle does what follows.
-    Other,
-}
-
-impl Operation {
-    /// The number of its key.
-    fn key(&self) -> u8 {
-        match *self {
-            Self::Insert(key, _)
-            | Self::TryInsert(key, _)
-            | Self::Replace(key, _)
-            | Self::Update(key, _)
-            | Self::CompareExchange(key, _, _)
-            | Self::FetchAdd(key, _)
-            | Self::Remove(key)
-            | Self::Take(key)
-            | Self::RemoveIf(key, _)
-            | Self::GetOrInsert(key, _, _)
-            | Self::Get(key)
-            | Self::Retain(key)
-            | Self::RemovePrefix(key) => key,
-            Self::Clear | Self::Reopen | Self::Other => 0,
-        }
-    }
-}
-
-/// Lengths that need care: those of one word, about a half and a whole chunk, all
-/// sorts, and, if allowed, several chunks.
-fn length(most: usize) -> impl Strategy<Value = usize> {
-    prop_oneof![
-        3 => 0..20_usize,
-        2 => Just(8_usize),
-        4 => 20..1500_usize,
-        2 => 1900..2200_usize,
-        2 => FITS - 60..FITS - 35,
-        1 => 0..=most,
-    ]
-}
-
-fn operation(most: usize) -> impl Strategy<Value = Operation> {
-    use Operation as Op;
-    let key = 0..30_u8;
-    prop_oneof![
-        6 => (key.clone(), length(most)).prop_map(|(k, l)| Op::Insert(k, l)),
-        2 => (key.clone(), length(most)).prop_map(|(k, l)| Op::TryInsert(k, l)),
-        2 => (key.clone(), length(most)).prop_map(|(k, l)| Op::Replace(k, l)),
-        3 => (key.clone(), prop::option::weighted(0.8, length(most)))
-            .prop_map(|(k, l)| Op::Update(k, l)),
-        3 => (key.clone(), prop::bool::weighted(0.8), prop::option::weighted(0.8, length(most)))
-            .prop_map(|(k, e, l)| Op::CompareExchange(k, e, l)),
-        2 => (key.clone(), any::<i64>()).prop_map(|(k, n)| Op::FetchAdd(k, n)),
-        3 => key.clone().prop_map(Op::Remove),
-        1 => key.clone().prop_map(Op::Take),
-        1 => (key.clone(), any::<bool>()).prop_map(|(k, goes)| Op::RemoveIf(k, goes)),
-        2 => (key.clone(), length(most), prop::option::weighted(0.3, length(most)))
-            .prop_map(|(k, l, m)| Op::GetOrInsert(k, l, m)),
-        2 => key.clone().prop_map(Op::Get),
-        1 => key.clone().prop_map(Op::Retain),
-        1 => key.prop_map(Op::RemovePrefix),
-        1 => Just(Op::Clear),
-        1 => Just(Op::Reopen),
-        3 => Just(Op::Other),
-    ]
-}
-
-/// Keys of 0 bytes and more.
-fn key_of(number: u8) -> Vec<u8> {
-    bytes(u64::from(number) + 100, usize::from(number))
-}
-
-fn payload(model: &Model) -> usize {
+pub fn payload(model: &Model) -> usize {
     model
         .iter()
         .map(|(key, value)| key.len() + value.len())
@@ -147,12 +26,12 @@ fn payload(model: &Model) -> usize {
 }
 
 /// Whether a bucket has room for an entry in one of its slots.
-fn is_small(key: &[u8], value: &[u8]) -> bool {
+pub fn is_small(key: &[u8], value: &[u8]) -> bool {
     value.len() <= 8 && key.len() + value.len() <= 15
 }
 
 /// The model after a value was stored.
-fn with(model: &Model, key: &[u8], value: Option<&[u8]>) -> Model {
+pub fn with(model: &Model, key: &[u8], value: Option<&[u8]>) -> Model {
     let mut after = model.clone();
     match value {
         Some(value) => after.insert(key.to_vec(), value.to_vec()),
@@ -162,7 +41,7 @@ fn with(model: &Model, key: &[u8], value: Option<&[u8]>) -> Model {
 }
 
 /// Whether the table has promised to come from one to the other.
-fn promised(limits: Limits, before: &Model, after: &Model) -> bool {
+pub fn promised(limits: Limits, before: &Model, after: &Model) -> bool {
     let fits = |model: &Model| {
         model
             .iter()
@@ -176,20 +55,20 @@ fn promised(limits: Limits, before: &Model, after: &Model) -> bool {
         && fits(after)
 }
 
-struct Pair {
-    limits: Limits,
-    handles: [Table; 2],
-    at: usize,
-    model: Model,
+pub struct Pair {
+    pub limits: Limits,
+    pub handles: [Table; 2],
+    pub at: usize,
+    pub model: Model,
     /// Keys whose entries lie in their slots, and in no record.
-    in_slots: HashSet<Vec<u8>>,
-    step: u64,
+    pub in_slots: HashSet<Vec<u8>>,
+    pub step: u64,
     /// Calls that failed though nothing was promised.
-    refused: usize,
+    pub refused: usize,
 }
 
 impl Pair {
-    fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits) -> Self {
         let options = Options::new()
             .capacity(limits.capacity)
             .value_space(limits.space)
@@ -211,7 +90,7 @@ impl Pair {
 
     /// Notes where an entry lies from now on: a small one in its slot, but not after a
     /// small one of another length.
-    fn note(&mut self, key: &[u8], value: Option<&[u8]>) {
+    pub fn note(&mut self, key: &[u8], value: Option<&[u8]>) {
         let before = self.model.get(key);
         let Some(value) = value else {
             self.in_slots.remove(key);
@@ -226,7 +105,7 @@ impl Pair {
     }
 
     /// Bytes of the records of all entries that do not lie in their slots.
-    fn record_bytes(&self) -> usize {
+    pub fn record_bytes(&self) -> usize {
         let padded = |bytes: &[u8]| bytes.len().next_multiple_of(8);
         self.model
             .iter()
@@ -237,7 +116,7 @@ impl Pair {
 
     /// Holds the outcome of a call that stores `value` against the model: it
     /// succeeded, or was refused without a promise broken.
-    fn stored<R>(
+    pub fn stored<R>(
         &mut self,
         key: &[u8],
         value: Option<&[u8]>,
@@ -275,7 +154,7 @@ impl Pair {
     }
 
     #[expect(clippy::too_many_lines, reason = "an arm for each operation")]
-    fn run(&mut self, operation: &Operation) {
+    pub fn run(&mut self, operation: &Operation) {
         use Operation as Op;
         self.step += 1;
         let table = self.handles[self.at].clone();
@@ -438,7 +317,7 @@ impl Pair {
     }
 
     /// All is as the model says. Returns how many chunks were cleaned.
-    fn verify(&self) -> u64 {
+    pub fn verify(&self) -> u64 {
         let table = &self.handles[0];
         assert_sound(table);
         assert_eq!(contents(table), self.model);
@@ -451,110 +330,5 @@ impl Pair {
         assert!(stats.value_bytes_reserved <= stats.segment_bytes - stats.index_bytes);
         assert!(stats.value_bytes_live + stats.value_bytes_dead <= stats.value_bytes_reserved);
         stats.cleanings
-    }
-}
-
-/// Runs sequences whose longest values have `most` bytes: the same ones in every run,
-/// because a check is to fail for a change and not by chance, but new ones where
-/// `SHMTABLE_TEST_SCALE` asks for more of them.
-fn sequences(most: usize) {
-    let cases = scaled(CASES);
-    let mut runner = TestRunner::new(Config {
-        cases: cases as u32,
-        rng_seed: if cases > CASES {
-            RngSeed::Random
-        } else {
-            RngSeed::Fixed(0)
-        },
-        failure_persistence: None,
-        ..Config::default()
-    });
-    let (cleanings, refused) = (Cell::new(0), Cell::new(0));
-    let sequence = prop::collection::vec(operation(most), 1..400);
-    let outcome = runner.run(&sequence, |sequence| {
-        let mut pair = Pair::new(SMALL);
-        for operation in &sequence {
-            pair.run(operation);
-        }
-        // More than it has room for: chance need not have filled it before.
-        for key in 0..30 {
-            pair.run(&Operation::Insert(key, 3000));
-        }
-        prop_assert!(pair.refused > 0, "the table was full at the end");
-        cleanings.set(cleanings.get() + pair.verify());
-        refused.set(refused.get() + pair.refused);
-        Ok(())
-    });
-    println!(
-        "{cases} sequences, {} chunks cleaned, {} calls refused",
-        cleanings.get(),
-        refused.get()
-    );
-    if let Err(failure) = outcome {
-        panic!("{failure}");
-    }
-    assert!(cleanings.get() > 0);
-}
-
-#[test]
-fn entries_up_to_a_chunk_behave_as_in_a_map_and_fit_as_promised() {
-    sequences(FITS - 30);
-}
-
-#[test]
-fn entries_of_several_chunks_behave_as_in_a_map() {
-    sequences(SMALL.space);
-}
-
-/// Keeps a table filled to the last byte that was promised, and changes it.
-fn full_to_the_brim(seed: u64, steps: usize, lengths: impl Fn(&mut Dice) -> usize) {
-    let mut dice = Dice::new(seed);
-    let mut pair = Pair::new(LARGE);
-    let mut brimful = 0;
-    for _ in 0..steps {
-        let number = dice.below(80) as u8;
-        let key = key_of(number);
-        let others: Model = with(&pair.model, &key, None);
-        if others.len() >= LARGE.capacity || dice.below(12) == 0 {
-            pair.run(&Operation::Remove(number));
-            continue;
-        }
-        let room = LARGE.space - payload(&others);
-        if room < key.len() {
-            pair.run(&Operation::Remove(number));
-            continue;
-        }
-        let wanted = lengths(&mut dice).min(FITS - key.len());
-        let length = wanted.min(room - key.len());
-        let operation = match dice.below(4) {
-            0 => Operation::Update(number, Some(length)),
-            1 => Operation::CompareExchange(number, true, Some(length)),
-            _ => Operation::Insert(number, length),
-        };
-        if dice.below(3) == 0 {
-            pair.run(&Operation::Other);
-        }
-        pair.run(&operation);
-        assert_eq!(pair.refused, 0);
-        brimful += usize::from(payload(&pair.model) == LARGE.space);
-    }
-    let cleanings = pair.verify();
-    assert!(cleanings > 0);
-    assert!(brimful > 0, "it never was full");
-    println!("seed {seed}: {steps} steps, full at {brimful}, {cleanings} cleanings");
-}
-
-#[test]
-fn what_was_promised_fits_at_any_time() {
-    for seed in 0..scaled(3) as u64 {
-        full_to_the_brim(seed, 3000, |dice| dice.below(FITS));
-        full_to_the_brim(seed, 3000, |dice| dice.below(4000));
-        // One record more than half a chunk: what wastes the most.
-        full_to_the_brim(seed, 3000, |dice| 2030 + dice.below(40));
-        full_to_the_brim(seed, 3000, |dice| match dice.below(3) {
-            0 => FITS,
-            1 => 2040,
-            _ => dice.below(2500),
-        });
     }
 }

@@ -1,0 +1,270 @@
+//! Operations on one entry.
+
+use std::collections::BTreeSet;
+
+use shmtable::{Error, Result};
+
+use crate::common::bytes;
+use crate::{get, on_each_shape, some};
+
+#[test]
+fn insert_tells_whether_the_key_was_new() {
+    on_each_shape(100, 1 << 16, |table| {
+        assert!(table.insert(b"a", b"1").unwrap());
+        assert!(!table.insert(b"a", b"2").unwrap());
+        assert!(!table.insert(b"a", b"a longer value than before").unwrap());
+        assert_eq!(get(table, b"a"), some(b"a longer value than before"));
+        assert!(table.remove(b"a").unwrap());
+        assert!(table.insert(b"a", b"3").unwrap());
+        assert_eq!(get(table, b"a"), some(b"3"));
+        assert_eq!(table.len(), 1);
+    });
+}
+
+#[test]
+fn try_insert_leaves_a_present_value_alone() {
+    on_each_shape(100, 1 << 16, |table| {
+        assert!(table.try_insert(b"a", b"").unwrap());
+        assert!(!table.try_insert(b"a", b"other").unwrap());
+        assert_eq!(get(table, b"a"), some(b""));
+        table.remove(b"a").unwrap();
+        assert!(table.try_insert(b"a", b"other").unwrap());
+        assert_eq!(get(table, b"a"), some(b"other"));
+    });
+}
+
+#[test]
+fn replace_and_take_return_the_old_value() {
+    on_each_shape(100, 1 << 16, |table| {
+        assert_eq!(table.replace(b"a", b"first").unwrap(), None);
+        assert_eq!(table.replace(b"a", b"").unwrap(), some(b"first"));
+        assert_eq!(table.replace(b"a", b"12345678").unwrap(), some(b""));
+        // In place.
+        assert_eq!(table.replace(b"a", b"87654321").unwrap(), some(b"12345678"));
+        assert_eq!(table.take(b"a").unwrap(), some(b"87654321"));
+        assert_eq!(table.take(b"a").unwrap(), None);
+        assert!(!table.remove(b"a").unwrap());
+        assert!(table.is_empty());
+    });
+}
+
+#[test]
+fn get_into_replaces_what_the_buffer_held() {
+    on_each_shape(100, 1 << 16, |table| {
+        table.insert(b"a", b"value").unwrap();
+        table.insert(b"empty", b"").unwrap();
+        let mut buffer = b"what was there before, and longer".to_vec();
+        assert!(table.get_into(b"a", &mut buffer).unwrap());
+        assert_eq!(buffer, b"value");
+        assert!(table.get_into(b"empty", &mut buffer).unwrap());
+        assert_eq!(buffer, b"");
+        buffer = b"old".to_vec();
+        assert!(!table.get_into(b"absent", &mut buffer).unwrap());
+        assert_eq!(buffer, b"", "the buffer is emptied");
+        assert!(table.contains_key(b"empty").unwrap());
+        assert!(!table.contains_key(b"absent").unwrap());
+    });
+}
+
+#[test]
+fn keys_have_zero_bytes_to_just_under_a_mebibyte() {
+    const LONGEST: usize = 1_048_575;
+    on_each_shape(100, 6 << 20, |table| {
+        let lengths = [
+            0, 1, 7, 8, 9, 16, 255, 4087, 4096, 65_535, 65_536, 65_537, LONGEST,
+        ];
+        for length in lengths {
+            assert!(
+                table
+                    .insert(&bytes(1, length), &length.to_le_bytes())
+                    .unwrap()
+            );
+        }
+        for length in lengths {
+            let key = bytes(1, length);
+            assert_eq!(get(table, &key), some(&length.to_le_bytes()));
+            if length > 0 {
+                // A key that differs in the last byte only is another one.
+                let mut other = key.clone();
+                other[length - 1] ^= 1;
+                assert_eq!(get(table, &other), None);
+                assert_eq!(
+                    get(table, &key[..length - 1]).is_some(),
+                    lengths.contains(&(length - 1))
+                );
+            }
+        }
+        let seen: BTreeSet<usize> = table.keys().map(|key| key.unwrap().len()).collect();
+        assert_eq!(seen, lengths.into());
+        for length in lengths {
+            assert!(table.remove(&bytes(1, length)).unwrap());
+        }
+    });
+}
+
+#[test]
+fn values_have_zero_bytes_to_all_of_the_value_space() {
+    const SPACE: usize = 300_000;
+    on_each_shape(10, SPACE, |table| {
+        for key in [&b""[..], b"key"] {
+            let most = SPACE - key.len();
+            for length in [
+                0,
+                1,
+                7,
+                8,
+                9,
+                4000,
+                4080,
+                4096,
+                5000,
+                65_520,
+                65_536,
+                150_000,
+                most - 1,
+                most,
+            ] {
+                let value = bytes(length as u64, length);
+                assert!(table.insert(key, &value).unwrap(), "{length} bytes");
+                assert_eq!(get(table, key).as_ref(), Some(&value));
+                assert_eq!(
+                    table.values().map(Result::unwrap).collect::<Vec<_>>(),
+                    [value]
+                );
+                assert!(table.remove(key).unwrap());
+            }
+        }
+        // The same after the whole table was full of small entries.
+        for number in 0..10_u32 {
+            table
+                .insert(&number.to_le_bytes(), &bytes(2, 3000))
+                .unwrap();
+        }
+        table.clear().unwrap();
+        assert!(table.insert(b"", &bytes(3, SPACE)).unwrap());
+        // Every operation takes it, one entry of this size at a time.
+        assert_eq!(table.take(b"").unwrap(), Some(bytes(3, SPACE)));
+        assert!(table.try_insert(b"", &bytes(4, SPACE)).unwrap());
+        assert!(table.remove(b"").unwrap());
+        assert_eq!(
+            table.update(b"", |_| Some(bytes(5, SPACE))).unwrap(),
+            Some(bytes(5, SPACE))
+        );
+        assert_eq!(
+            table
+                .compare_exchange(b"", Some(&bytes(5, SPACE)), None)
+                .unwrap(),
+            Ok(())
+        );
+        assert_eq!(
+            table
+                .compare_exchange(b"", None, Some(&bytes(6, SPACE)))
+                .unwrap(),
+            Ok(())
+        );
+        assert_eq!(get(table, b""), Some(bytes(6, SPACE)));
+    });
+}
+
+#[test]
+fn compare_exchange_knows_present_and_absent() {
+    on_each_shape(100, 1 << 16, |table| {
+        let exchange = |expected: Option<&[u8]>, new: Option<&[u8]>| {
+            table
+                .compare_exchange(b"k", expected, new)
+                .expect("no error")
+        };
+        // Absent.
+        assert_eq!(exchange(None, None), Ok(()));
+        assert_eq!(get(table, b"k"), None);
+        assert_eq!(exchange(Some(b"1"), Some(b"2")), Err(None));
+        assert_eq!(exchange(Some(b""), None), Err(None));
+        assert_eq!(get(table, b"k"), None);
+        assert_eq!(exchange(None, Some(b"")), Ok(()));
+        // Present: an empty value is not absence.
+        assert_eq!(exchange(None, Some(b"2")), Err(some(b"")));
+        assert_eq!(exchange(None, None), Err(some(b"")));
+        assert_eq!(exchange(Some(b"1"), None), Err(some(b"")));
+        assert_eq!(exchange(Some(b""), Some(b"12345678")), Ok(()));
+        assert_eq!(
+            exchange(Some(b"1234567"), Some(b"x")),
+            Err(some(b"12345678"))
+        );
+        assert_eq!(exchange(Some(b"12345678"), Some(b"87654321")), Ok(()));
+        assert_eq!(get(table, b"k"), some(b"87654321"));
+        assert_eq!(exchange(Some(b"87654321"), Some(b"87654321")), Ok(()));
+        assert_eq!(exchange(Some(b"87654321"), None), Ok(()));
+        assert_eq!(get(table, b"k"), None);
+        assert_eq!(table.len(), 0);
+    });
+}
+
+#[test]
+fn fetch_add_counts_and_refuses_to_overflow() {
+    on_each_shape(100, 1 << 16, |table| {
+        assert_eq!(table.fetch_add(b"n", 5).unwrap(), 0);
+        assert_eq!(table.fetch_add(b"n", -7).unwrap(), 5);
+        assert_eq!(table.fetch_add(b"n", 0).unwrap(), -2);
+        assert_eq!(get(table, b"n"), some(&(-2_i64).to_le_bytes()));
+
+        table.insert(b"n", &i64::MAX.to_le_bytes()).unwrap();
+        assert!(matches!(
+            table.fetch_add(b"n", 1),
+            Err(Error::CounterOverflow { value, add: 1, number: "i64", .. })
+                if value == i64::MAX.into()
+        ));
+        assert_eq!(get(table, b"n"), some(&i64::MAX.to_le_bytes()));
+        assert_eq!(table.fetch_add(b"n", i64::MIN).unwrap(), i64::MAX);
+        assert_eq!(table.fetch_add(b"n", 0).unwrap(), -1);
+        assert!(matches!(
+            table.fetch_add(b"n", i64::MIN),
+            Err(Error::CounterOverflow { value: -1, add, .. }) if add == i64::MIN.into()
+        ));
+        assert_eq!(table.fetch_add(b"n", i64::MAX).unwrap(), -1);
+
+        for value in [&b""[..], b"1234567", b"123456789"] {
+            table.insert(b"no counter", value).unwrap();
+            assert!(matches!(
+                table.fetch_add(b"no counter", 1),
+                Err(Error::NotACounter { length, .. }) if length == value.len()
+            ));
+            assert_eq!(get(table, b"no counter"), some(value));
+        }
+        // From nothing to the limit in one step.
+        assert_eq!(table.fetch_add(b"m", i64::MIN).unwrap(), 0);
+        assert_eq!(get(table, b"m"), some(&i64::MIN.to_le_bytes()));
+    });
+}
+
+#[test]
+fn get_into_slice_copies_what_fits_and_tells_the_length() {
+    on_each_shape(100, 1 << 20, |table| {
+        for length in [0, 1, 7, 8, 9, 100, 5000, 150_000] {
+            let value = bytes(length as u64, length);
+            table.insert(b"k", &value).unwrap();
+            for room in [
+                0,
+                1,
+                5,
+                8,
+                9,
+                16,
+                length.saturating_sub(1),
+                length,
+                length + 9,
+            ] {
+                let mut buffer = vec![0xa5; room];
+                assert_eq!(
+                    table.get_into_slice(b"k", &mut buffer).unwrap(),
+                    Some(length)
+                );
+                let fits = length.min(room);
+                assert_eq!(buffer[..fits], value[..fits], "{length} bytes in {room}");
+                assert!(buffer[fits..].iter().all(|byte| *byte == 0xa5));
+            }
+            let mut buffer = [0xa5; 4];
+            assert_eq!(table.get_into_slice(b"absent", &mut buffer).unwrap(), None);
+            assert_eq!(buffer, [0xa5; 4], "an absent key leaves the buffer alone");
+        }
+    });
+}
