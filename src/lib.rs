@@ -263,60 +263,35 @@
 compile_error!("shmtable needs a 64-bit little-endian target: its words are the segment's format");
 
 mod arena;
-mod at_once;
-mod check;
-mod chunk;
-mod claims;
-mod clean;
+mod damage;
 mod error;
-mod geometry;
-mod hash;
-mod header;
-mod holder;
 mod index;
-mod iter;
 mod layout;
-mod lock;
+mod locking;
 #[cfg(loom)]
 #[doc(hidden)]
-pub mod model;
-mod options;
-mod orphans;
-mod participants;
-mod record;
-mod repair;
-#[cfg(not(loom))]
-mod salvage;
+pub mod loom_model;
 mod segment;
-mod snapshot;
-mod stats;
-mod stripe;
 mod sync;
 mod sys;
 mod table;
 mod typed;
-mod wait;
-mod waiting;
-mod watching;
 mod write;
-mod writer;
 
-pub use error::{Error, Result};
-pub use iter::{Iter, Keys, Values};
-pub use options::{Options, Trust};
-pub use orphans::Orphan;
 #[cfg(not(loom))]
-pub use salvage::Salvage;
-pub use snapshot::{Snapshot, SnapshotIntoIter, SnapshotIter};
-pub use stats::Stats;
-pub use table::{Claim, Claimed, OtherClaim, Table};
+pub use damage::Salvage;
+pub use error::{BoxedError, Error, Result};
+pub use layout::{codec_id, codec_names};
+pub use table::{
+    Attached, Claim, Claimed, Iter, Keys, Options, Orphan, OtherClaim, Snapshot, SnapshotIntoIter,
+    SnapshotIter, Stats, StripeStats, Table, Trust, Values,
+};
 #[cfg(feature = "serde")]
 pub use typed::MessagePack;
 pub use typed::{
-    BoxedError, Codec, Number, TypedClaim, TypedClaimed, TypedIter, TypedKeys, TypedOtherClaim,
-    TypedSnapshot, TypedSnapshotIter, TypedTable, TypedValues, codec_id, codec_names,
+    Codec, Number, TypedClaim, TypedClaimed, TypedIter, TypedKeys, TypedOtherClaim, TypedSnapshot,
+    TypedSnapshotIter, TypedTable, TypedValues,
 };
-pub use watching::{Attached, StripeStats};
 
 /// The programs of the README run as tests.
 #[cfg(doctest)]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use shmtable::Table;
-use shmtable::model;
+use shmtable::loom_model;
 
 /// Runs a model in which a process dies at its first crash point, one in which it
 /// dies at its second, and so on until nobody dies in any execution.

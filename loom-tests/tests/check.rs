@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use loom::thread;
 use loom_tests::{check, insert};
-use shmtable::model::{self, Segment};
+use shmtable::loom_model::{self, Segment};
 
 /// A newcomer takes the lock that is looked at: its generation is known by then.
 #[test]

@@ -13,7 +13,7 @@
 
 use loom::thread;
 use loom_tests::{check, clean, get, insert};
-use shmtable::model::{self, Segment};
+use shmtable::loom_model::{self, Segment};
 
 /// Against a reader: the record moves and its old memory is used again.
 #[test]

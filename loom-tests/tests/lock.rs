@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 
 use loom::thread;
 use loom_tests::at_each_crash_point;
-use shmtable::model::{Segment, run_until_death};
+use shmtable::loom_model::{Segment, run_until_death};
 
 fn contend(processes: usize, turns: i64) {
     loom::model(move || {

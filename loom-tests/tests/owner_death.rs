@@ -2,7 +2,7 @@
 //! taken for dead?
 //!
 //! From the first death on, sleeps end at once, as if by their timeout: see
-//! `src/sys/heap.rs`.
+//! `src/sys/heap/mod.rs`.
 //!
 //! # Planted, and seen to fail
 //! - take-over without repair; a repair that bumps no version (readers are misled),
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 use loom_tests::{at_each_crash_point, check, clean, get, insert, insert_large, value};
 use shmtable::Table;
-use shmtable::model::{self, Segment, run_until_death};
+use shmtable::loom_model::{self, Segment, run_until_death};
 
 /// A process dies in `work`, beside another one that writes to the same stripe.
 /// `a` is 1 before; what `work` says afterwards of `a` and `b` must be `before` or

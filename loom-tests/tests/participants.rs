@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use loom::thread;
 use loom_tests::{at_each_crash_point, check, get, insert};
-use shmtable::model::{self, Segment, run_until_death};
+use shmtable::loom_model::{self, Segment, run_until_death};
 use shmtable::{Error, Table};
 
 #[test]

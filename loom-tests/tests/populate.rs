@@ -7,7 +7,7 @@
 
 use loom::thread;
 use loom_tests::{check, get, insert_large};
-use shmtable::model::Segment;
+use shmtable::loom_model::Segment;
 
 /// Both want the same two chunks: the one gets memory for them, the other may get them.
 #[test]

@@ -17,7 +17,7 @@
 use loom::thread;
 use loom_tests::{get, insert};
 use shmtable::Table;
-use shmtable::model::{self, Segment};
+use shmtable::loom_model::{self, Segment};
 
 const KEYS: [&str; 3] = ["a", "b", "c"];
 

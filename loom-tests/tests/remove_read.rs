@@ -13,7 +13,7 @@
 
 use loom::thread;
 use loom_tests::{clean, get, insert, value};
-use shmtable::model::{self, Segment};
+use shmtable::loom_model::{self, Segment};
 
 /// Its record's memory is used again.
 #[test]

@@ -16,7 +16,7 @@
 
 use loom::thread;
 use loom_tests::{clean, get, insert, insert_large, number};
-use shmtable::model::{self, Segment};
+use shmtable::loom_model::{self, Segment};
 
 /// One process does all the writing.
 #[test]

@@ -1,7 +1,7 @@
 //! Is a value computed once among those who ask for it at the same time, and
 //! again if who computes it dies before it is there?
 //!
-//! A claim is a lock of the kernel's, which ends with its process: `src/sys/heap.rs`
+//! A claim is a lock of the kernel's, which ends with its process: `src/sys/heap/mod.rs`
 //! models it. That a waiter asks again after a death, and finds circles of waiters, is not
 //! modelled: its time slices are real time. `tests/claims.rs` and `tests/crosswise.rs` ask
 //! that.
@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 
 use loom::thread;
 use loom_tests::{at_each_crash_point, check, get, number, value};
-use shmtable::model::{Segment, run_until_death};
+use shmtable::loom_model::{Segment, run_until_death};
 use shmtable::{Claimed, Table};
 
 /// What somebody made of its question for `k`.

@@ -33,7 +33,7 @@ use std::sync::atomic::Ordering;
 use loom::thread;
 use loom_tests::{at_each_crash_point, check, clean, insert};
 use shmtable::Table;
-use shmtable::model::{self, Segment, run_until_death};
+use shmtable::loom_model::{self, Segment, run_until_death};
 
 /// All of the first one lies in its slot's head, the last byte of the other in the tail.
 const KEYS: [&str; 2] = ["k", "k2345678"];

@@ -12,7 +12,7 @@
 use loom::thread;
 use loom_tests::{check, get, insert, insert_large, value};
 use shmtable::Table;
-use shmtable::model::Segment;
+use shmtable::loom_model::Segment;
 
 /// Two processes, and what `work` gives in each when they run side by side.
 fn side_by_side<R: 'static>(

@@ -15,7 +15,7 @@ use std::time::Duration;
 use loom::thread;
 use loom_tests::{at_each_crash_point, insert, number};
 use shmtable::Table;
-use shmtable::model::{Segment, run_until_death};
+use shmtable::loom_model::{Segment, run_until_death};
 
 fn wait(table: &Table, key: &str) -> u8 {
     let found = table.wait(key.as_bytes(), Duration::MAX).unwrap();

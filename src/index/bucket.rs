@@ -22,8 +22,9 @@
 
 use crate::index::slot::Content;
 use crate::layout::{BUCKET_SLOTS, BUCKET_WORDS, LINE, OVERFLOW_BITS};
-use crate::sync::{AtomicU64, Ordering, crash_point};
-use crate::sys::simd;
+use crate::sync::{AtomicU64, Ordering};
+use crate::sys::crash_point;
+use crate::sys::memory::simd;
 
 /// The greatest overflow count. It stays once it is reached: who searches on for nothing
 /// loses time, who stops short a key.

@@ -3,11 +3,11 @@
 //! - `bucket`: the words of a bucket, and who may write them.
 //! - `slot`: what a slot of a bucket holds: a small entry, or the way to a record.
 //! - `probe`: from a hash to a stripe, a bucket and a tag; the order of buckets.
-//! - `read`: lock-free look-up.
-//! - `locked`: everything done under a stripe's lock, and its repair.
+//! - `lookup`: lock-free lookup.
+//! - `stripe_ops`: everything done under a stripe's lock, and its repair.
 
 pub(crate) mod bucket;
-pub(crate) mod locked;
+pub(crate) mod lookup;
 pub(crate) mod probe;
-pub(crate) mod read;
 pub(crate) mod slot;
+pub(crate) mod stripe_ops;

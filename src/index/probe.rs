@@ -7,7 +7,7 @@
 use crate::index::bucket::Bucket;
 use crate::layout::CLAIM_BYTES;
 use crate::segment::Segment;
-use crate::stripe::Stripe;
+use crate::segment::stripe::Stripe;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Hash(u64);

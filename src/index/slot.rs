@@ -18,7 +18,7 @@
 //! small entry to another one, of another length, no store leads: it would take two.
 
 use crate::layout::{HEAD_BYTES, SMALL_BYTES, WORD};
-use crate::record::{Header, word_from};
+use crate::segment::record::{Header, word_from};
 use crate::sync::{AtomicU64, Ordering};
 
 const LENGTH_BITS: u32 = 4;

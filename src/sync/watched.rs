@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{self, Ordering};
 
-use crate::sys::crash::stored;
+use super::crash::stored;
 
 /// As transparent as the word in it: a segment is a slice of these.
 #[repr(transparent)]

@@ -88,14 +88,16 @@
 
 #![allow(unsafe_code)]
 
-pub(crate) mod copy;
+mod crash;
 pub(crate) mod fork;
-mod indexed;
 mod kept;
-pub(crate) mod simd;
+pub(crate) mod memory;
 
-pub(crate) use indexed::IndexedMapping;
+#[cfg(all(shmtable_crash_points, not(loom)))]
+pub(crate) use crash::reach_crash_point;
+pub(crate) use crash::{crash_point, process_crash_point};
 pub(crate) use kept::KeptWord;
+pub(crate) use memory::indexed::IndexedMapping;
 
 #[cfg(loom)]
 mod heap;
@@ -114,9 +116,6 @@ pub(crate) use linux::*;
 mod portable;
 #[cfg(all(not(loom), any(not(target_os = "linux"), shmtable_portable)))]
 pub(crate) use portable::*;
-
-#[cfg(shmtable_crash_points)]
-pub(crate) mod crash;
 
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -5,12 +5,12 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::Table;
-use crate::claims::{self, Node};
 use crate::error::{Error, Result};
 use crate::index::probe::Hash;
 use crate::sync;
 use crate::sys::fork;
-use crate::writer::Writer;
+use crate::write::claims::{self, Node};
+use crate::write::writer::Writer;
 
 /// How long others sleep before they look whether a claim was given up. Models know
 /// no time: there a wake-up, or time that passes, must end the sleep.

@@ -2,12 +2,12 @@
 
 use super::Table;
 use crate::error::{Error, Result};
-use crate::index::locked::{self, Locked, Place};
-use crate::index::read;
-use crate::iter::{self, Entry, Iter, Keys, Part, Values, Wanted};
-use crate::snapshot::Snapshot;
+use crate::index::lookup;
+use crate::index::stripe_ops::{self, Locked, Place};
 use crate::sync;
-use crate::writer::Held;
+use crate::table::iter::{self, Entry, Iter, Keys, Part, Values, Wanted};
+use crate::table::snapshot::Snapshot;
+use crate::write::writer::Held;
 
 /// Many keys.
 impl Table {
@@ -276,7 +276,7 @@ impl Table {
     /// # }
     /// ```
     pub fn len(&self) -> usize {
-        locked::entries(self.segment())
+        stripe_ops::entries(self.segment())
     }
 
     /// Whether there is no entry; as exact as [`len`](Self::len).
@@ -320,7 +320,7 @@ impl Table {
     pub(crate) fn entries_of_bucket(&self, bucket: usize, wanted: &Wanted) -> Result<Vec<Entry>> {
         let stripe = bucket / self.segment().geometry.stripe_buckets;
         loop {
-            for _ in 0..read::ATTEMPTS {
+            for _ in 0..lookup::ATTEMPTS {
                 if let Some(entries) = iter::read_bucket(self.segment(), bucket, wanted)? {
                     return Ok(entries);
                 }

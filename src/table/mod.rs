@@ -1,8 +1,14 @@
 //! The public table: the handle and its life; the methods by what they do.
 
 mod claiming;
+pub(crate) mod inspect;
+pub(crate) mod iter;
 mod many;
+pub(crate) mod options;
+pub(crate) mod orphans;
 mod reading;
+mod snapshot;
+mod stats;
 mod waiting;
 mod writing;
 
@@ -11,14 +17,20 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::layout::FLAG_ANONYMOUS;
-use crate::options::{Options, check_name, check_os_name, system_error};
-use crate::participants::Participant;
+use crate::locking::participants::Participant;
 use crate::segment::Segment;
 use crate::sys::fork::{self, ForkCell};
 use crate::sys::{self, Liveness, Owner};
-use crate::writer::{Held, Writer};
+use crate::table::options::{check_name, check_os_name, system_error};
+use crate::write::writer::{Held, Writer};
 
 pub use claiming::{Claim, Claimed, OtherClaim};
+pub use inspect::{Attached, StripeStats};
+pub use iter::{Iter, Keys, Values};
+pub use options::{Options, Trust};
+pub use orphans::Orphan;
+pub use snapshot::{Snapshot, SnapshotIntoIter, SnapshotIter};
+pub use stats::Stats;
 
 /// A hash table in a named shared-memory segment.
 ///

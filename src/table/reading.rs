@@ -2,14 +2,14 @@
 
 use super::Table;
 use crate::error::{Error, Result};
-use crate::index::locked::Locked;
+use crate::index::lookup::{self, Found};
 use crate::index::probe::{self, Hash};
-use crate::index::read::{self, Found};
 use crate::index::slot::{self, Holds};
-use crate::record;
-use crate::stripe::Stripe;
+use crate::index::stripe_ops::Locked;
+use crate::segment::record;
+use crate::segment::stripe::Stripe;
 use crate::sync::{self, AtomicU64};
-use crate::sys::simd;
+use crate::sys::memory::simd;
 
 /// Keys that [`Table::get_many`] has under way at once: enough to keep the memory
 /// busy, few enough to stay in the first cache.
@@ -242,7 +242,7 @@ impl Table {
         hash: Hash,
         mut copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
     ) -> Result<Option<R>> {
-        match read::lookup_at_home(self.segment(), key, hash, &mut copy)? {
+        match lookup::lookup_at_home(self.segment(), key, hash, &mut copy)? {
             Found::Present(result) => Ok(Some(result)),
             Found::Absent => Ok(None),
             Found::Undecided => self.lookup_fully(key, copy),
@@ -259,7 +259,7 @@ impl Table {
     ) -> Result<Option<R>> {
         let hash = Hash::of(self.segment(), key);
         loop {
-            let found = match read::lookup(self.segment(), key, hash, &mut copy)? {
+            let found = match lookup::lookup(self.segment(), key, hash, &mut copy)? {
                 Found::Undecided => self.lookup_locked(key, hash, &mut copy)?,
                 decided => decided,
             };

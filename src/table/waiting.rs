@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Table;
 use crate::error::Result;
 use crate::index::probe::Hash;
-use crate::wait;
+use crate::locking::key_wait;
 
 /// Waiting.
 impl Table {
@@ -42,7 +42,7 @@ impl Table {
 
     fn wait_for_bytes(&self, key: &[u8], timeout: Duration) -> Result<Option<Vec<u8>>> {
         let stripe = Hash::of(self.segment(), key).stripe(self.segment());
-        wait::until(self.segment(), stripe, self.0.read_only, timeout, || {
+        key_wait::until(self.segment(), stripe, self.0.read_only, timeout, || {
             self.get_bytes(key)
         })
     }
@@ -74,7 +74,7 @@ impl Table {
     ) -> Result<Option<Option<Vec<u8>>>> {
         let key = key.as_ref();
         let stripe = Hash::of(self.segment(), key).stripe(self.segment());
-        wait::until(self.segment(), stripe, self.0.read_only, timeout, || {
+        key_wait::until(self.segment(), stripe, self.0.read_only, timeout, || {
             let now = self.get_bytes(key)?;
             Ok((now.as_deref() != seen).then_some(now))
         })

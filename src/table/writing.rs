@@ -6,7 +6,7 @@ use crate::index::probe::Hash;
 use crate::index::slot::Content;
 use crate::layout::WORD;
 use crate::write::Change;
-use crate::writer::{Held, Writer};
+use crate::write::writer::{Held, Writer};
 
 /// Writing one key.
 impl Table {

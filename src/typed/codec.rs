@@ -2,12 +2,7 @@
 
 use std::borrow::Borrow;
 
-use crate::{Error, Result};
-
-/// Why a codec refused: any error, or a text turned into one with `into`.
-///
-/// The view makes an [`Error::Codec`] of it that names the codec.
-pub type BoxedError = Box<dyn std::error::Error + Send + Sync + 'static>;
+use crate::{BoxedError, Error, Result};
 
 /// How keys or values of a [`TypedTable`](crate::TypedTable) become bytes and
 /// bytes become them.

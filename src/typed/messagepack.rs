@@ -6,7 +6,8 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::codec::{BoxedError, Codec};
+use super::codec::Codec;
+use crate::BoxedError;
 
 /// The name of the encoding of Python's tables: `MessagePack`, and an extension
 /// type holding a pickle for what `MessagePack` cannot represent.

@@ -6,7 +6,6 @@
 //!
 //! - `codec`: the [`Codec`] trait, and the one place that makes
 //!   [`Error::Codec`] of a codec's refusal.
-//! - `names`: which codecs an id stands for.
 //! - `plain`: types that are their own codecs; `messagepack`: serde types.
 //! - `entries`: operations on one key; `claiming`: on one whose value is computed;
 //!   `numbers`: on one that is a number; `bulk`:
@@ -20,7 +19,6 @@ mod handle;
 mod iter;
 #[cfg(feature = "serde")]
 mod messagepack;
-mod names;
 mod numbers;
 mod plain;
 mod snapshot;
@@ -28,17 +26,14 @@ mod snapshot;
 use std::fmt;
 use std::marker::PhantomData;
 
-use xxhash_rust::xxh3::xxh3_64;
-
+use crate::layout::codec_id;
 use crate::{Error, Options, Result, Table};
 
 pub use claiming::{TypedClaim, TypedClaimed, TypedOtherClaim};
-pub use codec::{BoxedError, Codec};
+pub use codec::Codec;
 pub use iter::{TypedIter, TypedKeys, TypedValues};
 #[cfg(feature = "serde")]
 pub use messagepack::MessagePack;
-pub(crate) use names::CODEC_NAMES;
-pub use names::codec_names;
 pub use numbers::Number;
 pub use snapshot::{TypedSnapshot, TypedSnapshotIter};
 
@@ -225,27 +220,6 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         keys()
             .flat_map(|key| values().map(move |value| codec_id(key, value)))
             .collect()
-    }
-}
-
-/// What a segment says of the encodings of its keys and values: the XXH3-64 hash
-/// (seed 0) of the key codec's name, a zero byte and the value codec's name.
-///
-/// Two exceptions: it is 0 for plain bytes (`bytes`, `bytes`), which is what a
-/// table created through [`Options`] holds, and 1 where the hash is 0.
-///
-/// ```
-/// use shmtable::codec_id;
-///
-/// assert_eq!(codec_id("bytes", "bytes"), 0);
-/// assert_eq!(codec_id("str", "u64"), xxhash_rust::xxh3::xxh3_64(b"str\0u64"));
-/// ```
-pub fn codec_id(key: &str, value: &str) -> u64 {
-    const PLAIN: &str = <[u8] as Codec>::NAME;
-    if key == PLAIN && value == PLAIN {
-        0
-    } else {
-        xxh3_64([key, "\0", value].concat().as_bytes()).max(1)
     }
 }
 

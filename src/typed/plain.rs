@@ -2,7 +2,8 @@
 
 use std::str;
 
-use super::codec::{BoxedError, Codec, length_reason};
+use super::codec::{Codec, length_reason};
+use crate::BoxedError;
 
 /// `bytes`, if there are `N` of them.
 #[inline]

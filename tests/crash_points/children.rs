@@ -9,7 +9,7 @@ use crate::common::{Child, Name, Named, Role, eventually};
 use crate::scenarios::{Meeting, Scenario, repairers_steps, scenarios};
 use crate::steps::{End, Step, key_of};
 
-/// What `src/sys/crash.rs` begins the line of two stores without a point with.
+/// What `src/sync/crash.rs` begins the line of two stores without a point with.
 const UNNAMED: &str = "unnamed: ";
 
 /// A file of its own in the folder for such, gone with this.

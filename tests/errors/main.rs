@@ -70,7 +70,7 @@ fn stores(table: &Table, key: &[u8], value: &[u8]) -> Vec<(&'static str, Option<
 
 #[test]
 fn every_variant_is_provoked_here() {
-    let source = include_str!("../../src/error.rs");
+    let source = include_str!("../../src/error/mod.rs");
     let here = [
         include_str!("access.rs"),
         include_str!("bytes.rs"),

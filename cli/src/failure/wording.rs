@@ -188,7 +188,7 @@ mod tests {
 
     /// The messages of all variants of the library's error, and their parts, from its source.
     fn messages() -> Vec<String> {
-        let source = include_str!("../../../src/error.rs");
+        let source = include_str!("../../../src/error/mod.rs");
         let code = source
             .lines()
             .filter(|line| !line.trim_start().starts_with("//"));

@@ -13,8 +13,9 @@ use rustix::process::{Resource, getrlimit};
 
 use super::path_of;
 use super::staging::{self, Staging, Taken, descriptor_path};
-use crate::sync::{AtomicU64, process_crash_point};
+use crate::sync::AtomicU64;
 use crate::sys::fork::descriptors::{Descriptor, FileId};
+use crate::sys::process_crash_point;
 use crate::sys::unix::liveness::Liveness;
 use crate::sys::unix::{access_flags, check_length, not_plain, open_plain, owner_of};
 use crate::sys::{Access, FileTooLong, NoAddressSpace, Owner, TooShort, bytes_of};

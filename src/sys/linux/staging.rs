@@ -19,9 +19,9 @@ use rustix::io::Errno;
 
 use super::alone::while_alone;
 use super::{DIRECTORY, current_user, random};
-use crate::sync::process_crash_point;
 use crate::sys::Access;
 use crate::sys::fork::descriptors::FileId;
+use crate::sys::process_crash_point;
 use crate::sys::unix::{open_plain, owner_of};
 
 /// The name under which any process reaches its own descriptor's file.

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::os::{self, Liveness, LockFile};
 use super::{memory, random};
-use crate::sync::process_crash_point;
 use crate::sys::Access;
+use crate::sys::process_crash_point;
 
 const MAGIC: &str = "shmtable companion 1";
 const TABLE: &str = "table-";

@@ -8,7 +8,8 @@ use super::companion::{Directory, Id, Record};
 use super::memory::{self, Memory};
 use super::os::{self, LockFile};
 use super::{Liveness, check_name};
-use crate::sync::{AtomicU64, Ordering, process_crash_point};
+use crate::sync::{AtomicU64, Ordering};
+use crate::sys::process_crash_point;
 use crate::sys::{Access, Owner, TooShort, bytes_of};
 
 /// No segment is shorter: a header has this size.

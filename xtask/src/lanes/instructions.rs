@@ -148,8 +148,8 @@ mod tests {
 
     #[test]
     fn lines_of_counts_are_read_and_others_left_out() {
-        let line = "3,900,000 ( 8.71%)  /a/src/write.rs:shmtable::write::put [/a/program]";
-        assert_eq!(parse(line), Some((3_900_000, "/a/src/write.rs")));
+        let line = "3,900,000 ( 8.71%)  /a/src/write/mod.rs:shmtable::write::put [/a/program]";
+        assert_eq!(parse(line), Some((3_900_000, "/a/src/write/mod.rs")));
         let short = "    12 ( 0.00%)  ./elf/dl.c:start [/lib/ld.so]";
         assert_eq!(parse(short), Some((12, "./elf/dl.c")));
         assert_eq!(parse("44,780,291 (100.0%)  PROGRAM TOTALS"), None);
@@ -158,9 +158,9 @@ mod tests {
 
     #[test]
     fn files_belong_to_layers() {
-        let own = root().join("src/index/read.rs");
-        assert_eq!(layer(&own.to_string_lossy()), "src/index/read.rs");
-        assert_eq!(layer("src/index/read.rs"), "src/index/read.rs");
+        let own = root().join("src/index/lookup.rs");
+        assert_eq!(layer(&own.to_string_lossy()), "src/index/lookup.rs");
+        assert_eq!(layer("src/index/lookup.rs"), "src/index/lookup.rs");
         let hash = "/home/.cargo/registry/src/index-1/xxhash-rust-0.8.19/src/xxh3.rs";
         assert_eq!(layer(hash), "xxhash-rust-0.8.19");
         let slice = "/rustc/59807/library/core/src/slice/index.rs";

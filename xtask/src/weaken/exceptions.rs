@@ -12,21 +12,21 @@ pub(crate) struct Exception {
 
 pub(crate) const EXCEPTIONS: &[Exception] = &[
     Exception {
-        changes: &[("src/lock.rs", "acquire_contended", 3, "Release")],
+        changes: &[("src/locking/lock.rs", "acquire_contended", 3, "Release")],
         reason: "A lock taken over, without acquire: that its owner is dead was learned from \
                  the kernel, or from its slot's next generation with an acquire, and either \
                  orders all that it did before. Kept because it costs nothing, and because \
                  the first is the kernel's promise, not the language's.",
     },
     Exception {
-        changes: &[("src/wait.rs", "until", 1, "Acquire")],
+        changes: &[("src/locking/key_wait.rs", "until", 1, "Acquire")],
         reason: "SLEEPERS set, without release: it keeps the load of the event before the \
                  flag. A load that is done after the flag was set might return the event \
                  that the flag's own unlock raised, and the waiter would sleep on it. loom \
                  never lets a load see what comes later.",
     },
     Exception {
-        changes: &[("src/lock.rs", "confirm", 1, "Relaxed")],
+        changes: &[("src/locking/lock.rs", "confirm", 1, "Relaxed")],
         reason: "A lock given back by an owner whose descriptor was closed, in no model: models \
                  have no descriptors to close. It is an unlock as that of `drop`, whose row \
                  shows what the release is for: the owner may have taken the lock over and \
@@ -37,7 +37,7 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
 /// Sources whose orderings are in no model, and why.
 pub(crate) const OUTSIDE: &[(&str, &str)] = &[
     (
-        "src/sys/fork.rs",
+        "src/sys/fork/mod.rs",
         "the handlers of a fork, and what they keep in this process's own memory, in the \
          standard library's atomics; `tests/forks/` tries them, also under \
          ThreadSanitizer",

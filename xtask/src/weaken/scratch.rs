@@ -16,7 +16,7 @@ use crate::process::{root, target_dir};
 use crate::result::Result;
 
 /// Where the copy's part of the instrumentation goes: all layers may import it.
-const HOME: &str = "src/sync.rs";
+const HOME: &str = "src/sync/mod.rs";
 const INJECTED: &str = include_str!("injected.rs");
 
 /// The sources of the table that may have orderings: not those of tests.

@@ -24,7 +24,8 @@ use raw_sync::Timeout;
 use raw_sync::events::{Event, EventImpl, EventInit, EventState};
 
 use super::super::memory::Memory;
-use crate::sync::{AtomicU64, Ordering, fence, process_crash_point};
+use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sys::process_crash_point;
 
 /// Bells of a segment; words that share one wake each other's sleepers.
 const BELLS: usize = 64;

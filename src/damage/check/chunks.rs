@@ -1,0 +1,176 @@
+//! Verifying chunks, with the locks of all stripes.
+
+use super::census::{Census, Live};
+use super::{is_nobody, load};
+use crate::arena::chunk::{self, State};
+use crate::layout::{CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, WORD};
+use crate::segment::Segment;
+use crate::segment::record::Header;
+use crate::sync::{self, Ordering, fence};
+
+/// Looks that must show the same before something counts that others may be at.
+const LOOKS: usize = 3;
+
+/// What is wrong with a chunk, with the locks of all stripes; what only some looks
+/// show is not.
+pub(crate) fn chunk_faults(segment: &Segment, census: &Census, chunk: usize) -> Vec<String> {
+    let records = census.of(segment, chunk);
+    let mut faults = chunk_faults_now(segment, records, chunk);
+    for _ in 1..LOOKS {
+        if faults.is_empty() {
+            break;
+        }
+        sync::before_another_look();
+        let again = chunk_faults_now(segment, records, chunk);
+        faults.retain(|fault| again.contains(fault));
+    }
+    faults
+}
+
+fn chunk_faults_now(segment: &Segment, records: &[Live], chunk: usize) -> Vec<String> {
+    let geometry = &segment.geometry;
+    let mut wrong = Vec::new();
+    let mut say = |what: &str| wrong.push(format!("chunk {chunk}: {what}"));
+    let state = chunk::state(segment, chunk);
+    // After the state: whoever took it had raised the mark before.
+    if state != State::Free && chunk >= segment.populated() {
+        say("it is in use, and the header says that it has no memory");
+    }
+    match state {
+        State::Damaged => say("its state is none"),
+        State::Free => {
+            if [CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN]
+                .iter()
+                .any(|word| detail(segment, chunk, *word) != 0)
+            {
+                say("it is free and not empty");
+            }
+        }
+        State::Tail(distance) => {
+            if !is_tail_of(segment, chunk, distance) {
+                say("it is the tail of a run that is not there");
+            }
+        }
+        State::Open(owner) | State::Cleaning(owner) => {
+            if is_nobody(segment, owner) {
+                say("its state names nobody");
+            }
+        }
+        State::Sealed => {}
+    }
+    if !in_use(state) {
+        if !records.is_empty() {
+            say("it is not in use, and a record lies in it");
+        }
+        return wrong;
+    }
+    if let Some(fault) = contents_faults(segment, records, chunk, state) {
+        say(&fault);
+    }
+    let truth: usize = records.iter().map(|record| record.words).sum();
+    let live = detail(segment, chunk, CHUNK_LIVE) as i64;
+    if live > truth as i64 {
+        say(&format!(
+            "{truth} words of it are live and it says {live} are"
+        ));
+    }
+    for record in records.iter().filter(|r| r.words > geometry.chunk_words) {
+        for distance in 1..record.words.div_ceil(geometry.chunk_words) {
+            if chunk + distance >= geometry.chunks
+                || chunk::state(segment, chunk + distance) != State::Tail(distance)
+            {
+                say(&format!("the run's chunk {} is not its", chunk + distance));
+            }
+        }
+    }
+    wrong
+}
+
+/// What is wrong with the cursor, the run and the records of a chunk in use.
+fn contents_faults(
+    segment: &Segment,
+    records: &[Live],
+    chunk: usize,
+    state: State,
+) -> Option<String> {
+    let geometry = &segment.geometry;
+    let begin = geometry.chunk(chunk);
+    let limit = chunk::run(segment, chunk) * geometry.chunk_words;
+    let word = detail(segment, chunk, CHUNK_CURSOR);
+    // Whoever sees a cursor sees, by the fence before its store, that the chunk was
+    // opened for it: still sealed, it is the sealed chunk's.
+    fence(Ordering::Acquire);
+    let sealed = state == State::Sealed && chunk::state(segment, chunk) == State::Sealed;
+    let (cursor, sound) = chunk::cursor_of(word);
+    if !sound {
+        return Some(format!("its cursor's word {word:#x} has a wrong bit"));
+    }
+    if cursor > limit {
+        return Some(format!("its cursor {cursor} is past its end"));
+    }
+    let last = records.last().map_or(begin, Live::end);
+    if last > begin + cursor {
+        return Some("a record reaches past what it holds".to_owned());
+    }
+    if let Some(first) = records.first() {
+        let longest = records.iter().map(|record| record.words).max();
+        let needed = longest.map_or(1, |words| words.div_ceil(geometry.chunk_words));
+        let run = detail(segment, chunk, CHUNK_RUN);
+        if run.max(1) != needed as u64 {
+            return Some(format!("it says that its run has {run} chunks"));
+        }
+        if needed > 1 && first.at != begin {
+            return Some("a large record begins in its middle".to_owned());
+        }
+    }
+    let until = if sealed { begin + cursor } else { last };
+    if until > geometry.chunk(segment.populated()) {
+        return Some("it holds more than has memory".to_owned());
+    }
+    let mut at = begin;
+    let mut records = records.iter();
+    let mut next = records.next();
+    while at < until {
+        if let Some(record) = next.filter(|record| record.at <= at) {
+            if record.at < at {
+                return Some(format!(
+                    "the record at byte {} begins inside another",
+                    record.at * WORD
+                ));
+            }
+            next = records.next();
+        }
+        match record_at(segment, at, until) {
+            Some(words) => at += words,
+            None => {
+                return Some(format!(
+                    "at byte {} should be a record and is none",
+                    at * WORD
+                ));
+            }
+        }
+    }
+    None
+}
+
+/// The words of the record at a word, if there is one that ends before `until`.
+pub(crate) fn record_at(segment: &Segment, at: usize, until: usize) -> Option<usize> {
+    let header = Header::unpack(load(segment, at))?;
+    let words = header.words();
+    (words <= until - at).then_some(words)
+}
+
+fn detail(segment: &Segment, chunk: usize, word: usize) -> u64 {
+    chunk::detail(segment, chunk, word).load(Ordering::Relaxed)
+}
+
+pub(crate) fn in_use(state: State) -> bool {
+    matches!(state, State::Open(_) | State::Sealed | State::Cleaning(_))
+}
+
+/// Whether the chunk that a tail names as its run's head has a run so long.
+fn is_tail_of(segment: &Segment, chunk: usize, distance: usize) -> bool {
+    chunk.checked_sub(distance).is_some_and(|head| {
+        distance > 0 && in_use(chunk::state(segment, head)) && chunk::run(segment, head) > distance
+    })
+}

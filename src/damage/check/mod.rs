@@ -1,0 +1,321 @@
+//! Verifying a live table.
+//!
+//! # What is verified when
+//! Others may read and write all the while, and what they have half done must not be
+//! reported. So each thing is verified at a moment when it has to be right:
+//!
+//! - *Without a lock*: what never changes (the header, words that mean nothing), what
+//!   only its owner changes (this handle's own participant slot), what no store leaves
+//!   wrong (bits of participant slots, the populated mark), and lock words, which are
+//!   looked at before the lock is taken. An owner is "nobody" if its slot is none, or
+//!   if its generation is one that the slot has not come to: who sees an owner in a
+//!   word sees its generation in the slot.
+//! - *Under the stripe's lock, stripe by stripe*: counts, tags, slots, and the records
+//!   they lead to. Only the holder changes those.
+//! - *With the locks of all stripes*, which writers wait for and readers do not: chunks.
+//!   No record is published, unlinked or moved, so the live words of each chunk are
+//!   known and a live count must not be above them. No chunk with a record in it is
+//!   freed: cleaning takes the lock of every record. Space is still taken, chunks still
+//!   opened and left, and a cleaner that had come to the end of its chunk still frees
+//!   it; so an anomaly counts only if three looks show the same.
+//!   Records follow one another up to the last live one, in any chunk; up to the cursor
+//!   in a sealed one, which nobody fills. Live counts that are too low and chunks of the
+//!   dead are what a death leaves, and not wrong.
+
+mod census;
+mod chunks;
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+pub(crate) use census::{Census, Live};
+pub(crate) use chunks::{chunk_faults, in_use, record_at};
+
+use crate::error::{Error, Result};
+use crate::index::bucket::MAX_OVERFLOW;
+use crate::index::lookup::{Entry, Lies};
+use crate::index::probe;
+use crate::index::slot::Content;
+use crate::index::stripe_ops::Locked;
+use crate::layout::{
+    CHUNK_RUN, CHUNK_WORDS, HEADER_CHECKSUM, HEADER_CLEANINGS, HEADER_CODEC, HEADER_FLAGS,
+    HEADER_HASH_SEED, HEADER_POPULATED, HEADER_TAKE_OVERS, HEADER_WORDS, PARTICIPANT_SINCE,
+    PARTICIPANT_STATE, PARTICIPANT_WORDS, STRIPE_ACQUIRED, STRIPE_LOCK, STRIPE_WORDS, WORD,
+};
+use crate::locking::lock::{SLEEPERS, WAITERS};
+use crate::locking::participants::{self, OWNER_BITS, OwnerId};
+use crate::segment::Segment;
+use crate::segment::geometry::Geometry;
+use crate::segment::stripe::Stripe;
+use crate::sync::Ordering;
+use crate::table::Table;
+use crate::write::writer::Writer;
+
+impl Table {
+    /// Verifies every invariant of the table and says in words what is wrong; empty
+    /// if all is well.
+    ///
+    /// Verified are the header, participant slots and lock words; each stripe's
+    /// counts, tags and slots, and the records they lead to; the states, cursors,
+    /// runs and live counts of chunks, and that records follow one another in them.
+    /// What a value's bytes were, nobody can tell: there is no checksum of them.
+    ///
+    /// Others may go on reading. Writers wait: first for one stripe at a time, while its
+    /// keys are read, then for all of them, as with [`snapshot`](Self::snapshot), while
+    /// every record's header is looked at: about 0.45 s for a million entries, and ten times
+    /// that for ten times as many. [`check_stripes`](Self::check_stripes) leaves that out. Like
+    /// every operation it takes over, and so recovers, the locks of processes that died.
+    /// [`repair`](Self::repair) repairs the rest.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert!(table.check()?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`]. Damage is reported in the result, not as an error.
+    pub fn check(&self) -> Result<Vec<String>> {
+        let mut wrong = self.check_stripes()?;
+        let segment = self.segment();
+        let _stripes = self.writer()?.lock_all()?;
+        let census = Census::take(segment);
+        wrong.extend(census.overlaps());
+        for chunk in 0..segment.geometry.chunks {
+            wrong.extend(chunk_faults(segment, &census, chunk));
+        }
+        Ok(wrong)
+    }
+
+    /// Verifies all that [`check`](Self::check) does but the chunks, and never keeps more than
+    /// one stripe locked.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert!(table.check_stripes()?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn check_stripes(&self) -> Result<Vec<String>> {
+        let writer = self.writer()?;
+        let segment = self.segment();
+        let mut wrong = Vec::new();
+        // A model's header says nothing but what has memory, and its shape is none that a
+        // file may have.
+        if !cfg!(loom) {
+            check_header(segment, &mut wrong);
+        }
+        check_participants(writer, &mut wrong);
+        for stripe in segment.stripes() {
+            wrong.extend(lock_of_nobody(segment, stripe));
+            let locked = writer.lock(stripe)?;
+            check_stripe(&locked, &mut wrong);
+        }
+        Ok(wrong)
+    }
+}
+
+fn load(segment: &Segment, at: usize) -> u64 {
+    segment.words()[at].load(Ordering::Relaxed)
+}
+
+fn check_header(segment: &Segment, wrong: &mut Vec<String>) {
+    if header_changed(segment) {
+        wrong.push("the header is not what it was when the table was opened".to_owned());
+    }
+    let populated = load(segment, HEADER_POPULATED);
+    if populated > segment.geometry.chunks as u64 {
+        wrong.push(format!(
+            "the header says that {populated} of {} chunks have memory",
+            segment.geometry.chunks
+        ));
+    }
+    for at in reserved(&segment.geometry) {
+        if load(segment, at) != 0 {
+            wrong.push(format!(
+                "the word at byte {} means nothing and is not zero",
+                at * WORD
+            ));
+        }
+    }
+}
+
+/// Whether somebody who opens the table now sees another header than we did.
+pub(crate) fn header_changed(segment: &Segment) -> bool {
+    Geometry::read("", segment.words()).ok().as_ref() != Some(&segment.geometry)
+        || load(segment, HEADER_HASH_SEED) != segment.seed.bits()
+        || load(segment, HEADER_CODEC) != segment.codec
+        || load(segment, HEADER_FLAGS) != segment.flags
+}
+
+/// The words before the arena that the format does not mention.
+pub(crate) fn reserved(geometry: &Geometry) -> impl Iterator<Item = usize> {
+    let header = (HEADER_CHECKSUM + 1..HEADER_WORDS)
+        .filter(|at| ![HEADER_POPULATED, HEADER_TAKE_OVERS, HEADER_CLEANINGS].contains(at));
+    let slots = (0..geometry.participants).flat_map(move |slot| {
+        let at = geometry.participant(slot);
+        at + PARTICIPANT_SINCE + 1..at + PARTICIPANT_WORDS
+    });
+    let stripes = (0..geometry.stripes).flat_map(move |stripe| {
+        let at = geometry.stripe(stripe);
+        at + STRIPE_ACQUIRED + 1..at + STRIPE_WORDS
+    });
+    let details = (0..geometry.chunks).flat_map(move |chunk| {
+        let at = geometry.details(chunk);
+        at + CHUNK_RUN + 1..at + CHUNK_WORDS
+    });
+    header
+        .chain(slots)
+        .chain(stripes)
+        .chain(geometry.stripe(geometry.stripes)..geometry.bucket(0))
+        .chain(geometry.state(geometry.chunks)..geometry.details_at)
+        .chain(details)
+        .chain(geometry.details(geometry.chunks)..geometry.arena_at)
+}
+
+fn check_participants(writer: &Writer, wrong: &mut Vec<String>) {
+    let segment = &*writer.segment;
+    for slot in 0..segment.geometry.participants {
+        let state = load(
+            segment,
+            segment.geometry.participant(slot) + PARTICIPANT_STATE,
+        );
+        if slot == writer.me.id().slot {
+            if state != writer.me.state() {
+                wrong.push(format!(
+                    "participant slot {slot} is this handle's and says something else"
+                ));
+            }
+        } else if has_stray_bits(state) {
+            wrong.push(format!(
+                "participant slot {slot} has bits that mean nothing"
+            ));
+        }
+    }
+}
+
+/// Whether a participant slot's state has bits that no participant sets.
+pub(crate) fn has_stray_bits(state: u64) -> bool {
+    state != participants::without_stray_bits(state)
+}
+
+/// Whether no participant has ever been this owner.
+pub(crate) fn is_nobody(segment: &Segment, owner: OwnerId) -> bool {
+    if owner.slot >= segment.geometry.participants {
+        return true;
+    }
+    let at = segment.geometry.participant(owner.slot) + PARTICIPANT_STATE;
+    // Who saw the owner in a word, with acquire, sees no older generation here.
+    let generation = (load(segment, at) >> 32) as u32;
+    (owner.generation.wrapping_sub(generation) as i32) > 0
+}
+
+/// What is wrong with a stripe's lock word: it names nobody.
+pub(crate) fn lock_of_nobody(segment: &Segment, stripe: Stripe<'_>) -> Option<String> {
+    let word = stripe.word(STRIPE_LOCK).load(Ordering::Acquire);
+    let nobody = match OwnerId::from_bits(word) {
+        Some(owner) => is_nobody(segment, owner),
+        None => word & OWNER_BITS != 0,
+    };
+    let stray = word & !OWNER_BITS & !WAITERS & !SLEEPERS != 0;
+    let stripe = segment.number_of(stripe);
+    (nobody || stray).then(|| format!("stripe {stripe}: its lock word {word:#x} names nobody"))
+}
+
+fn check_stripe(locked: &Locked<'_>, wrong: &mut Vec<String>) {
+    let (segment, stripe) = (locked.segment(), locked.number());
+    let (overflows, entries) = locked.recount();
+    let (stored_overflows, stored_entries) = locked.counts();
+    if entries != stored_entries {
+        wrong.push(format!(
+            "stripe {stripe}: holds {entries} entries and says {stored_entries}"
+        ));
+    }
+    let mut keys = HashSet::new();
+    for (i, number) in locked.buckets().enumerate() {
+        // A count that came to its greatest stays there.
+        if overflows[i] != stored_overflows[i] && stored_overflows[i] != MAX_OVERFLOW {
+            wrong.push(format!(
+                "bucket {number}: {} keys passed over it and it says {}",
+                overflows[i], stored_overflows[i]
+            ));
+        }
+        let tags = probe::bucket(segment, number).tags();
+        if tags.has_stray_bits() {
+            wrong.push(format!("bucket {number}: has a tag and no slot for it"));
+        }
+        for slot in tags.slots() {
+            let outcome = locked.place(number, slot).and_then(|place| {
+                let (key, hash) = locked.hash_of(&place)?;
+                if !locked.is_found_in(&key, hash, number, slot)? {
+                    wrong.push(format!(
+                        "bucket {number}: the key in slot {slot} is not found by its hash"
+                    ));
+                }
+                if !is_padded(&place.entry) {
+                    wrong.push(match place.entry.at() {
+                        Some(at) => {
+                            format!("the record at byte {} is not padded with zeros", at * WORD)
+                        }
+                        None => format!(
+                            "bucket {number}: the entry in slot {slot} is not padded with zeros"
+                        ),
+                    });
+                }
+                if !keys.insert(key) {
+                    wrong.push(format!("bucket {number}: a key stands twice in its stripe"));
+                }
+                Ok(())
+            });
+            if let Err(error) = outcome {
+                let what = match error {
+                    // The remedies are for whoever did not ask what is wrong.
+                    Error::Corrupted { what, offset } => format!("{what} at byte {offset}"),
+                    error => error.to_string(),
+                };
+                wrong.push(format!("bucket {number}, slot {slot}: {what}"));
+            }
+        }
+    }
+}
+
+/// The slots in use of some buckets, with the buckets' numbers.
+pub(crate) fn slots_in_use(
+    segment: &Segment,
+    buckets: Range<usize>,
+) -> impl Iterator<Item = (usize, usize)> {
+    buckets.flat_map(|number| {
+        let tags = probe::bucket(segment, number).tags();
+        tags.slots().map(move |slot| (number, slot))
+    })
+}
+
+/// The words of a small entry's slot as they should be; `None` for a record.
+pub(crate) fn right_content(entry: &Entry<'_>) -> Option<Content> {
+    if entry.at().is_some() {
+        return None;
+    }
+    Content::small(&entry.key().ok()?, &entry.value().ok()?)
+}
+
+/// Whether an entry has zeros behind its value.
+pub(crate) fn is_padded(entry: &Entry<'_>) -> bool {
+    let Entry {
+        lengths,
+        value,
+        lies,
+    } = *entry;
+    if let Lies::InSlot { head } = lies {
+        let tail = value.first().map(|tail| tail.load(Ordering::Relaxed));
+        return right_content(entry) == Some(Content { head, tail });
+    }
+    let rest = lengths.value % WORD;
+    let last = value.get(lengths.value / WORD);
+    rest == 0 || last.is_none_or(|word| word.load(Ordering::Relaxed) >> (8 * rest) == 0)
+}

@@ -1,0 +1,176 @@
+//! Chunks are made to fit the records that stay.
+
+use std::collections::HashMap;
+
+use super::{Repair, put_word};
+use crate::arena;
+use crate::arena::chunk::{self, State};
+use crate::damage::check::{self, Census, Live};
+use crate::layout::{CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, WORD};
+use crate::locking::participants::Participant;
+use crate::segment::Segment;
+use crate::segment::record::Header;
+use crate::sync::Ordering;
+use crate::sys::crash_point;
+
+impl Repair<'_> {
+    pub(super) fn chunks(&mut self) {
+        let segment = self.segment;
+        let geometry = &segment.geometry;
+        let census = Census::take(segment);
+        // First of all, so that nobody else takes them for free.
+        let mut tails = HashMap::new();
+        for chunk in 0..geometry.chunks {
+            let records = census.of(segment, chunk);
+            for record in records.iter().filter(|r| r.words > geometry.chunk_words) {
+                for distance in 1..record.words.div_ceil(geometry.chunk_words) {
+                    tails.insert(chunk + distance, distance);
+                }
+            }
+            let state = chunk::state(segment, chunk);
+            if let State::Open(owner) | State::Cleaning(owner) = state
+                && !self.lives(owner)
+                && chunk::transit(segment, chunk, state, State::Sealed)
+            {
+                crash_point!("mend: chunk sealed");
+                Participant::count_take_over(segment.words());
+                self.say(format!("chunk {chunk}: its owner is dead; it was sealed"));
+            }
+        }
+        for chunk in 0..geometry.chunks {
+            if let Some(distance) = tails.get(&chunk) {
+                self.tail(chunk, *distance);
+            }
+        }
+        for chunk in (0..geometry.chunks).filter(|chunk| !tails.contains_key(chunk)) {
+            self.chunk(&census, census.of(segment, chunk), chunk);
+        }
+    }
+
+    /// A later chunk of the run of a live record.
+    fn tail(&mut self, chunk: usize, distance: usize) {
+        let segment = self.segment;
+        let tail = State::Tail(distance);
+        let word = chunk::state_word(segment, chunk);
+        let state = State::unpack(word);
+        if state == tail {
+            self.blank(chunk);
+        } else if matches!(state, State::Open(_) | State::Cleaning(_))
+            || !chunk::transit_word(segment, chunk, word, tail)
+        {
+            self.leave(chunk, "it belongs to the run of a record");
+        } else {
+            crash_point!("mend: tail taken");
+            self.blank(chunk);
+            self.say(format!("chunk {chunk}: it is a run's again"));
+        }
+    }
+
+    fn chunk(&mut self, census: &Census, records: &[Live], chunk: usize) {
+        let segment = self.segment;
+        let faults = check::chunk_faults(segment, census, chunk);
+        let truth: usize = records.iter().map(|record| record.words).sum();
+        let word = chunk::state_word(segment, chunk);
+        let state = State::unpack(word);
+        if faults.is_empty() || matches!(state, State::Open(_) | State::Cleaning(_)) {
+            // A hint that a death left too low.
+            let live = chunk::detail(segment, chunk, CHUNK_LIVE);
+            let before = live.load(Ordering::Relaxed) as i64;
+            if check::in_use(state) && put_word(live, truth as u64) {
+                self.say(format!(
+                    "chunk {chunk}: {truth} words of it are live, and it said {before}"
+                ));
+            }
+            let faults = check::chunk_faults(segment, census, chunk);
+            for fault in faults {
+                self.leave(chunk, &fault);
+            }
+            return;
+        }
+        let mine = State::Cleaning(self.writer.me.id());
+        if !chunk::transit_word(segment, chunk, word, mine) {
+            self.leave(chunk, &faults[0]);
+            return;
+        }
+        crash_point!("mend: chunk taken");
+        if records.is_empty() {
+            chunk::free(segment, chunk, mine);
+            self.say(format!("{}; nothing lies in it, and it is free", faults[0]));
+            return;
+        }
+        self.contents(records, chunk);
+        put_word(chunk::detail(segment, chunk, CHUNK_LIVE), truth as u64);
+        chunk::transit(segment, chunk, mine, State::Sealed);
+        crash_point!("mend: chunk sealed");
+        for fault in faults {
+            self.say(format!("{fault}; it was set right"));
+        }
+    }
+
+    /// Makes the records of a chunk of ours follow one another, and its run and cursor
+    /// fit them.
+    fn contents(&mut self, records: &[Live], chunk: usize) {
+        let segment = self.segment;
+        let geometry = &segment.geometry;
+        let begin = geometry.chunk(chunk);
+        let mut at = begin;
+        for record in records {
+            while at < record.at {
+                at += check::record_at(segment, at, record.at).unwrap_or_else(|| {
+                    // One dead record in place of whatever lies there.
+                    let words = record.at - at;
+                    let header = Header {
+                        key: 0,
+                        value: (words - 1) * WORD,
+                    };
+                    arena::put_header(segment, at, header);
+                    crash_point!("mend: word stored");
+                    words
+                });
+            }
+            at = record.end();
+        }
+        let longest = records.iter().map(|record| record.words).max();
+        let run = longest.map_or(1, |words| words.div_ceil(geometry.chunk_words));
+        let detail = |word| chunk::detail(segment, chunk, word);
+        if detail(CHUNK_RUN).load(Ordering::Relaxed).max(1) != run as u64 {
+            put_word(detail(CHUNK_RUN), if run > 1 { run as u64 } else { 0 });
+        }
+        // Dead records behind the last live one may be forgotten.
+        let cursor = filled(segment, chunk);
+        let mut last = at;
+        while last < cursor {
+            match check::record_at(segment, last, cursor) {
+                Some(words) => last += words,
+                None => break,
+            }
+        }
+        let right = if last == cursor { cursor } else { at };
+        put_word(detail(CHUNK_CURSOR), chunk::cursor_word(right - begin));
+    }
+
+    /// Nothing lies in a chunk but what its run's head answers for.
+    fn blank(&mut self, chunk: usize) {
+        let mut changed = false;
+        for word in [CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN] {
+            changed |= put_word(chunk::detail(self.segment, chunk, word), 0);
+        }
+        if changed {
+            self.say(format!("chunk {chunk}: its details were set to zero"));
+        }
+    }
+
+    fn leave(&mut self, chunk: usize, fault: &str) {
+        self.say(format!(
+            "{fault}: left, as a participant that lives has chunk {chunk}; repair again when it \
+             has closed the table"
+        ));
+    }
+}
+
+/// The word to which a chunk says that it is filled, as far as there is memory.
+pub(super) fn filled(segment: &Segment, chunk: usize) -> usize {
+    let geometry = &segment.geometry;
+    let end = geometry.chunk(chunk) + chunk::cursor(segment, chunk);
+    end.min(geometry.chunk(segment.populated()))
+}

@@ -1,0 +1,323 @@
+//! Mending a table whose bytes were damaged.
+//!
+//! What a death leaves needs none of this: who takes a dead owner's lock over repairs
+//! its stripe, who looks for room seals its chunks. This is for words that no writer
+//! of this crate stored.
+//!
+//! # Why it is safe beside others
+//! All stripes' locks are held to the end. So nobody publishes, unlinks or moves a
+//! record, what slots lead to is the whole truth about what is alive, and every version
+//! that a dead owner did not raise was raised when its lock was taken over. Readers go
+//! on; a slot that changes has its bucket's version raised after it.
+//!
+//! A chunk is changed only while it is ours: its state is exchanged, from what was
+//! seen, for "being cleaned" by us, and for "sealed" or "free" afterwards. Chunks that
+//! living participants fill or clean are left to them, but for live counts, which
+//! change under stripes' locks alone.
+//!
+//! # What a death in the middle leaves
+//! Each store makes one word right, or takes an entry away that nobody could read. The
+//! locks are taken over, which counts each stripe again, and a chunk that was ours is
+//! sealed; the rest is damaged as before, and repair can be called again. A record's
+//! header is stored before the cursor that covers it, as everywhere.
+
+mod chunks;
+mod slots;
+
+use crate::arena::chunk::{self, State};
+use crate::damage::check::{self, Census};
+use crate::error::{Error, Result};
+use crate::index::lookup::{self, Record};
+use crate::index::probe;
+use crate::index::stripe_ops::Locked;
+use crate::layout::{
+    HEADER_CHECKSUM, HEADER_CREATED, HEADER_POPULATED, HEADER_WORDS, PARTICIPANT_STATE,
+    STRIPE_ENTRIES, WORD,
+};
+use crate::locking::participants;
+use crate::segment::Segment;
+use crate::sync::{AtomicU64, Ordering};
+use crate::sys::crash_point;
+use crate::table::Table;
+use crate::table::orphans;
+use crate::write::writer::Writer;
+
+impl Table {
+    /// Mends what [`check`](Self::check) finds wrong, as far as it can be, and says in
+    /// words what it did, and what it had to leave.
+    ///
+    /// Set right are the header, participant slots and the mark of what has memory;
+    /// counts and tags of stripes; states, cursors, runs and live counts of chunks. A
+    /// slot that leads to no record, or to one that cannot be its own, is emptied: **the
+    /// entry is lost**, and what is said tells how many. Of two entries of one key the
+    /// one stays that reads find. What a death left is cleared up too: live counts that
+    /// are too low, and chunks of dead participants. A table in which none of this is
+    /// found is left as it is.
+    ///
+    /// The bytes of values have no checksum: one that was damaged stays so. A chunk that
+    /// a living participant fills is left to it, and said; call again when it has
+    /// closed the table. Without damage this need never be called: a table mends by
+    /// itself what deaths leave.
+    ///
+    /// Safe beside other processes: takes the locks of all stripes, as
+    /// [`snapshot`](Self::snapshot) does, and holds them to the end. Writers wait,
+    /// readers do not. Not one step: if it is killed half-way, call it again. Costs a
+    /// look at every record's header and key, thrice, and a few words of memory for each.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"k", b"1")?;
+    /// for line in table.repair()? {
+    ///     println!("{line}");
+    /// }
+    /// assert!(table.check()?.is_empty());
+    /// assert!(table.repair()?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`]; `ReadOnly` too. `SharedMemoryFull` if chunks that records lie in
+    /// have no memory and none is to be had: entries and chunks are as they were then.
+    /// `LockTimeout` if a lock's word names a living participant that does not let go of
+    /// it: whatever the reason, it is not robbed.
+    pub fn repair(&self) -> Result<Vec<String>> {
+        let writer = self.writer()?;
+        let segment = self.segment();
+        let mut done: Vec<String> = segment
+            .stripes()
+            .filter_map(|stripe| check::lock_of_nobody(segment, stripe))
+            .map(|fault| format!("{fault}: taken over"))
+            .collect();
+        if !self.check()?.is_empty() {
+            // Chunks are mended that nobody fills.
+            writer.arena.seal_current(segment, &writer.me);
+        }
+        let stripes = writer.lock_all()?;
+        let mut repair = Repair {
+            writer,
+            segment,
+            stripes: &stripes,
+            done: &mut done,
+        };
+        repair.header();
+        repair.participants()?;
+        repair.populated().map_err(orphans::counted)?;
+        let unfound = repair.slots()?;
+        repair.overlaps();
+        repair.padding();
+        repair.counts(&unfound);
+        repair.chunks();
+        Ok(done)
+    }
+}
+
+struct Repair<'a> {
+    writer: &'a Writer,
+    segment: &'a Segment,
+    stripes: &'a [Locked<'a>],
+    done: &'a mut Vec<String>,
+}
+
+/// Stores a word if it is another; whether it was.
+fn put(segment: &Segment, at: usize, value: u64) -> bool {
+    put_word(&segment.words()[at], value)
+}
+
+fn put_word(word: &AtomicU64, value: u64) -> bool {
+    let differs = word.load(Ordering::Relaxed) != value;
+    if differs {
+        word.store(value, Ordering::Relaxed);
+        crash_point!("mend: word stored");
+    }
+    differs
+}
+
+impl Repair<'_> {
+    fn say(&mut self, what: String) {
+        self.done.push(what);
+    }
+
+    /// Words that never change, and words that mean nothing.
+    fn header(&mut self) {
+        let segment = self.segment;
+        if check::header_changed(segment) {
+            let fresh: Vec<AtomicU64> = (0..HEADER_WORDS).map(|_| AtomicU64::new(0)).collect();
+            let created = segment.words()[HEADER_CREATED].load(Ordering::Relaxed);
+            segment.geometry.write(
+                &fresh,
+                segment.seed.bits(),
+                segment.codec,
+                created,
+                segment.flags,
+            );
+            for (at, word) in fresh.iter().enumerate().take(HEADER_CHECKSUM + 1) {
+                put(segment, at, word.load(Ordering::Relaxed));
+            }
+            self.say("the header was written again".to_owned());
+        }
+        for at in check::reserved(&segment.geometry) {
+            if put(segment, at, 0) {
+                self.say(format!(
+                    "the word at byte {}, which means nothing, was set to zero",
+                    at * WORD
+                ));
+            }
+        }
+    }
+
+    fn participants(&mut self) -> Result<()> {
+        let segment = self.segment;
+        let geometry = &segment.geometry;
+        for slot in 0..geometry.participants {
+            let at = geometry.participant(slot) + PARTICIPANT_STATE;
+            let state = segment.words()[at].load(Ordering::Relaxed);
+            if slot == self.writer.me.id().slot {
+                if put(segment, at, self.writer.me.state()) {
+                    self.say(format!(
+                        "participant slot {slot}, this handle's, was set right"
+                    ));
+                }
+            } else if check::has_stray_bits(state) {
+                // Only the holder of the byte writes a slot.
+                let system = |source| Error::system("hold a participant slot", source);
+                let holder = segment.map.liveness().map_err(system)?;
+                if holder
+                    .try_hold(participants::byte(geometry, slot))
+                    .map_err(system)?
+                {
+                    let state = segment.words()[at].load(Ordering::Relaxed);
+                    put(segment, at, participants::without_stray_bits(state));
+                    self.say(format!("participant slot {slot} was set right"));
+                } else {
+                    self.say(format!(
+                        "participant slot {slot} has bits that mean nothing, and was left to \
+                         its owner, who lives"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the header says has memory gets it, and so does what is in use.
+    fn populated(&mut self) -> Result<()> {
+        let segment = self.segment;
+        let geometry = &segment.geometry;
+        segment.populate_again()?;
+        let used = (0..geometry.chunks)
+            .filter(|chunk| self.is_used(*chunk))
+            .map(|chunk| {
+                let filled = chunk::cursor(segment, chunk).max(1);
+                chunk + filled.div_ceil(geometry.chunk_words)
+            })
+            .max()
+            .filter(|chunks| *chunks > segment.populated());
+        if let Some(chunks) = used {
+            segment.populate(chunks)?;
+            self.say(format!(
+                "the header says now that {chunks} chunks have memory: records lie in them"
+            ));
+        }
+        let mark = &segment.words()[HEADER_POPULATED];
+        let seen = mark.load(Ordering::Relaxed);
+        if seen > geometry.chunks as u64 && put_word(mark, geometry.chunks as u64) {
+            self.say(format!(
+                "the header said that {seen} chunks have memory; there are {}",
+                geometry.chunks
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether somebody has written to a chunk, or may be about to.
+    fn is_used(&self, chunk: usize) -> bool {
+        match chunk::state(self.segment, chunk) {
+            State::Open(owner) | State::Cleaning(owner) => {
+                chunk::cursor(self.segment, chunk) > 0 || self.lives(owner)
+            }
+            State::Sealed => chunk::cursor(self.segment, chunk) > 0,
+            State::Free | State::Tail(_) | State::Damaged => false,
+        }
+    }
+
+    fn lives(&self, owner: participants::OwnerId) -> bool {
+        let segment = self.segment;
+        let (me, words, geometry) = (&self.writer.me, segment.words(), &segment.geometry);
+        me.is_alive(words, geometry, owner) || !me.may_take_over(words, geometry, owner)
+    }
+
+    /// Zeros behind keys, which are compared by words, and behind values.
+    fn padding(&mut self) {
+        let segment = self.segment;
+        for (bucket, slot) in check::slots_in_use(segment, 0..segment.geometry.buckets) {
+            let words = probe::bucket(segment, bucket);
+            let Ok(entry) = lookup::open(segment, words, slot) else {
+                continue;
+            };
+            if let Some(content) = check::right_content(&entry)
+                && !check::is_padded(&entry)
+            {
+                // Readers compare keys with whole heads: the version tells them to look again.
+                words.republish(slot, content);
+                crash_point!("mend: slot padded");
+                self.say(format!(
+                    "bucket {bucket}: the entry in slot {slot} was padded with zeros"
+                ));
+            }
+        }
+        for record in Census::take(segment).0 {
+            let Some(Record { header, key, value }) = lookup::open_record(segment, record.at)
+            else {
+                continue;
+            };
+            for (words, length) in [(key, header.key), (value, header.value)] {
+                let used = length % WORD;
+                if let Some(last) = words.last().filter(|_| used > 0) {
+                    let value = last.load(Ordering::Relaxed) & ((1 << (8 * used)) - 1);
+                    if put_word(last, value) {
+                        self.say(format!(
+                            "the record at byte {} was padded with zeros",
+                            record.at * WORD
+                        ));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Overflow counts and numbers of entries.
+    fn counts(&mut self, unfound: &[u64]) {
+        for (stripe, locked) in self.stripes.iter().enumerate() {
+            let (overflows, entries) = locked.recount();
+            let (stored, counted) = locked.counts();
+            for (bucket, (right, stored)) in locked.buckets().zip(overflows.into_iter().zip(stored))
+            {
+                if right != stored {
+                    let words = probe::bucket(self.segment, bucket);
+                    words.set_overflow(right);
+                    crash_point!("mend: overflow set, version not bumped");
+                    // A reader that stopped short, or did not, looks again.
+                    words.bump_version();
+                    crash_point!("mend: overflow set");
+                    self.say(format!(
+                        "bucket {bucket}: {right} keys passed over it, and it said {stored}"
+                    ));
+                }
+            }
+            let at = self.segment.geometry.stripe(stripe) + STRIPE_ENTRIES;
+            if put(self.segment, at, entries) {
+                let lost = unfound[stripe];
+                self.say(if lost > 0 {
+                    format!(
+                        "stripe {stripe}: holds {entries} entries and said {counted}: {lost} \
+                         of them, if they were there, are lost"
+                    )
+                } else {
+                    format!("stripe {stripe}: holds {entries} entries and said {counted}")
+                });
+            }
+        }
+    }
+}

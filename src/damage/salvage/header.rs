@@ -1,0 +1,312 @@
+//! What a damaged header said, as far as its checksum, the segment's length and the rules
+//! by which tables are sized tell.
+//!
+//! The magic number, the format version and the fingerprint are known, and the segment's
+//! length is that of the file. If one more word is wrong the checksum, which is of all of
+//! them, tells when a candidate for it is right: there are few for each word of the
+//! geometry, because all of them together make up the length.
+
+use crate::error::{Error, Result};
+use crate::layout::{
+    BUCKET_SLOTS, FLAG_ANONYMOUS, HEADER_CAPACITY, HEADER_CHECKSUM, HEADER_CHUNK_BYTES,
+    HEADER_CHUNKS, HEADER_CODEC, HEADER_CREATED, HEADER_FINGERPRINT, HEADER_FLAGS,
+    HEADER_HASH_SEED, HEADER_MAGIC, HEADER_PARTICIPANTS, HEADER_SEGMENT_BYTES,
+    HEADER_STRIPE_BUCKETS, HEADER_STRIPES, HEADER_VALUE_SPACE, HEADER_VERSION, MAX_PARTICIPANTS,
+    RECORD_OVERHEAD, RESERVED_CHUNKS, WORD,
+};
+use crate::layout::{CODEC_NAMES, codec_id};
+use crate::segment::geometry::{Geometry, MAX_CHUNKS, default_space};
+use crate::segment::header::{self, known};
+
+pub(super) const WORDS: usize = HEADER_CHECKSUM + 1;
+/// The words that a checksum is of, and itself.
+pub(super) type Header = [u64; WORDS];
+
+/// Candidates that are tried for one word at most.
+const MOST_CANDIDATES: usize = 1 << 21;
+/// Geometries of one length that are compared at most.
+const MOST_READINGS: usize = 64;
+
+/// One way to understand a header.
+pub(super) struct Reading {
+    pub(super) header: Header,
+    pub(super) geometry: Geometry,
+    /// What is wrong with the header, in sentences.
+    pub(super) damage: Vec<String>,
+}
+
+impl Reading {
+    fn new(header: Header, found: &Header, remark: Option<&str>) -> Option<Self> {
+        let geometry = geometry(&header)?;
+        let differs = (0..HEADER_CHECKSUM).filter(|&word| header[word] != found[word]);
+        let damage = differs.map(|word| {
+            format!(
+                "the header's {} is {:#x}, and was {:#x}",
+                name_of(word),
+                found[word],
+                header[word]
+            )
+        });
+        let damage = damage.chain(remark.map(str::to_owned)).collect();
+        Some(Self {
+            header,
+            geometry,
+            damage,
+        })
+    }
+}
+
+/// The ways to understand a header, of which there is mostly one.
+pub(super) fn readings(
+    name: &str,
+    found: &Header,
+    length: u64,
+    codecs: &[u64],
+) -> Result<Vec<Reading>> {
+    if found[HEADER_CHECKSUM] == checksum(found) {
+        for (what, word, expected) in known() {
+            if found[word] != expected {
+                // Whole, and of another format: what would be read is nonsense.
+                return Err(Error::IncompatibleFormat {
+                    name: name.to_owned(),
+                    what,
+                    found: found[word],
+                    expected,
+                });
+            }
+        }
+        if is_sound(found) {
+            return Ok(Reading::new(*found, found, None).into_iter().collect());
+        }
+    }
+    if let Some(header) = corrected(found, length, codecs) {
+        return Ok(Reading::new(header, found, None).into_iter().collect());
+    }
+    let readings = by_length(found, length);
+    if readings.is_empty() {
+        return Err(Error::Corrupted {
+            what: "the header's numbers agree neither with its checksum nor with the segment's \
+                   length",
+            offset: HEADER_CAPACITY * WORD,
+        });
+    }
+    Ok(readings)
+}
+
+fn name_of(word: usize) -> &'static str {
+    match word {
+        HEADER_MAGIC => "magic number",
+        HEADER_VERSION => "format version",
+        HEADER_FINGERPRINT => "layout fingerprint",
+        HEADER_SEGMENT_BYTES => "segment length",
+        HEADER_CAPACITY => "capacity",
+        HEADER_VALUE_SPACE => "value space",
+        HEADER_STRIPES => "number of stripes",
+        HEADER_STRIPE_BUCKETS => "number of buckets of a stripe",
+        HEADER_PARTICIPANTS => "number of participant slots",
+        HEADER_CHUNKS => "number of chunks",
+        HEADER_CHUNK_BYTES => "chunk size",
+        HEADER_HASH_SEED => "hash seed",
+        HEADER_CODEC => "codec id",
+        HEADER_CREATED => "time of creation",
+        HEADER_FLAGS => "flags",
+        _ => "unused word",
+    }
+}
+
+fn checksum(header: &Header) -> u64 {
+    header::checksum(|word| header[word])
+}
+
+fn geometry(header: &Header) -> Option<Geometry> {
+    Geometry::said_by(|word| header[word])
+}
+
+/// Whether its numbers agree with its checksum and with each other.
+fn is_sound(header: &Header) -> bool {
+    header[HEADER_CHECKSUM] == checksum(header) && is_consistent(header)
+}
+
+fn is_consistent(header: &Header) -> bool {
+    geometry(header)
+        .is_some_and(|geometry| (geometry.words * WORD) as u64 == header[HEADER_SEGMENT_BYTES])
+}
+
+/// The header with what is known put in: the length may be the file's, or, if the file was
+/// cut, the header's own.
+fn bases(found: &Header, length: u64) -> [Header; 2] {
+    let mut base = *found;
+    for (_, word, value) in known() {
+        base[word] = value;
+    }
+    let mut of_file = base;
+    of_file[HEADER_SEGMENT_BYTES] = length;
+    [base, of_file]
+}
+
+/// The header as it was, if the checksum confirms it.
+fn corrected(found: &Header, length: u64, codecs: &[u64]) -> Option<Header> {
+    let [own, of_file] = bases(found, length);
+    let bases = if own == of_file {
+        &[own][..]
+    } else {
+        &[own, of_file]
+    };
+    if let Some(sound) = bases.iter().find(|base| is_sound(base)) {
+        return Some(*sound);
+    }
+    // Those with the most candidates last.
+    let words = (HEADER_STRIPES..HEADER_CHECKSUM).chain([HEADER_CAPACITY, HEADER_VALUE_SPACE]);
+    for (word, base) in words.flat_map(|word| bases.iter().map(move |base| (word, base))) {
+        let mut header = *base;
+        for candidate in candidates(base, word, codecs).take(MOST_CANDIDATES) {
+            header[word] = candidate;
+            if header[HEADER_CHECKSUM] == checksum(&header) && is_consistent(&header) {
+                return Some(header);
+            }
+        }
+    }
+    None
+}
+
+/// What a word may have been if all others are right.
+fn candidates<'a>(
+    base: &'a Header,
+    word: usize,
+    codecs: &'a [u64],
+) -> Box<dyn Iterator<Item = u64> + 'a> {
+    let flipped = (0..u64::BITS).map(move |bit| base[word] ^ 1 << bit);
+    let others: Box<dyn Iterator<Item = u64>> = match word {
+        HEADER_STRIPES => Box::new((0..=16).map(|bits| 1 << bits)),
+        HEADER_CHUNK_BYTES => Box::new((12..=30).map(|bits| 1 << bits)),
+        HEADER_STRIPE_BUCKETS | HEADER_CHUNKS | HEADER_PARTICIPANTS => {
+            Box::new(solutions(base, word).into_iter())
+        }
+        HEADER_CAPACITY => Box::new(std::iter::once(base[HEADER_VALUE_SPACE] / 64).chain(sizes(
+            base,
+            base[HEADER_VALUE_SPACE].into(),
+            RECORD_OVERHEAD as u128,
+        ))),
+        HEADER_VALUE_SPACE => {
+            let capacity = base[HEADER_CAPACITY];
+            let entries = RECORD_OVERHEAD as u128 * u128::from(capacity);
+            // 64 bytes an entry is what a small table may have been asked for.
+            let likely = [
+                capacity.saturating_mul(64),
+                default_space(capacity as usize) as u64,
+            ];
+            Box::new(likely.into_iter().chain(sizes(base, entries, 1)))
+        }
+        HEADER_CODEC => Box::new(
+            codecs.iter().copied().chain(
+                CODEC_NAMES
+                    .iter()
+                    .flat_map(|key| CODEC_NAMES.iter().map(move |value| codec_id(key, value))),
+            ),
+        ),
+        HEADER_FLAGS => Box::new([0, FLAG_ANONYMOUS].into_iter()),
+        // Unused.
+        11 => Box::new(std::iter::once(0)),
+        _ => Box::new(std::iter::empty()),
+    };
+    Box::new(flipped.chain(others))
+}
+
+/// What may have been planned with this number of chunks: numbers which, `factor` times and
+/// with `rest` added, need them.
+fn sizes(base: &Header, rest: u128, factor: u128) -> impl Iterator<Item = u64> + use<> {
+    let chunks = u128::from(base[HEADER_CHUNKS])
+        .saturating_sub(u128::from(base[HEADER_PARTICIPANTS]) + RESERVED_CHUNKS as u128);
+    let half = u128::from(base[HEADER_CHUNK_BYTES]) / 2;
+    let number =
+        |payload: u128| u64::try_from(payload.saturating_sub(rest) / factor).unwrap_or(u64::MAX);
+    let last = chunks.saturating_mul(half);
+    let first = chunks.saturating_sub(1).saturating_mul(half);
+    number(first)..=number(last)
+}
+
+/// The values of a word of the geometry with which a header has its length.
+fn solutions(base: &Header, word: usize) -> Vec<u64> {
+    let most = match word {
+        HEADER_PARTICIPANTS => MAX_PARTICIPANTS as u64,
+        HEADER_CHUNKS => MAX_CHUNKS as u64,
+        _ => 1 << 40,
+    };
+    let target = base[HEADER_SEGMENT_BYTES];
+    let mut header = *base;
+    // What says nothing of the length must be in range at least.
+    header[HEADER_CAPACITY] = 1;
+    header[HEADER_VALUE_SPACE] = 1;
+    header[word] = 1;
+    if geometry(&header).is_none() {
+        return Vec::new();
+    }
+    let mut length = |value| {
+        header[word] = value;
+        // Larger ones are refused as too large.
+        geometry(&header).map_or(u64::MAX, |geometry| (geometry.words * WORD) as u64)
+    };
+    // It grows with the word: the first value that is enough.
+    let (mut low, mut high) = (1, most);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if length(middle) < target {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    (low..=most)
+        .take_while(|&value| length(value) == target)
+        .take(MOST_CANDIDATES)
+        .collect()
+}
+
+/// What the segment's length alone allows, if at most one of the geometry's words is wrong.
+/// What the header itself says is the first, if it is among that.
+fn by_length(found: &Header, length: u64) -> Vec<Reading> {
+    const REMARK: &str = "the header's checksum is wrong, and confirms none of its numbers: its \
+                          geometry is that which agrees with the segment's length, and its codec \
+                          id, its capacity and its value space may be wrong";
+    let [own, of_file] = bases(found, length);
+    let mut headers: Vec<Header> = [own, of_file]
+        .into_iter()
+        .filter(|header| is_consistent(&with_sizes(*header)))
+        .collect();
+    let words = [
+        HEADER_STRIPES,
+        HEADER_STRIPE_BUCKETS,
+        HEADER_PARTICIPANTS,
+        HEADER_CHUNKS,
+        HEADER_CHUNK_BYTES,
+    ];
+    for word in words {
+        let candidates = candidates(&of_file, word, &[]).take(MOST_CANDIDATES);
+        let fitting = candidates.map(|candidate| {
+            let mut header = of_file;
+            header[word] = candidate;
+            header
+        });
+        let fitting = fitting.filter(|header| is_consistent(&with_sizes(*header)));
+        headers.extend(fitting.take(MOST_READINGS));
+    }
+    let readings = headers.into_iter();
+    readings
+        .filter_map(|header| Reading::new(with_sizes(header), found, Some(REMARK)))
+        .collect()
+}
+
+/// With a capacity and a value space that are possible.
+fn with_sizes(mut header: Header) -> Header {
+    let slots = header[HEADER_STRIPES]
+        .saturating_mul(header[HEADER_STRIPE_BUCKETS])
+        .saturating_mul(BUCKET_SLOTS as u64);
+    let arena = header[HEADER_CHUNKS].saturating_mul(header[HEADER_CHUNK_BYTES]);
+    if !(1..=slots).contains(&header[HEADER_CAPACITY]) {
+        header[HEADER_CAPACITY] = slots.clamp(1, 1 << 40);
+    }
+    if !(1..=arena).contains(&header[HEADER_VALUE_SPACE]) {
+        header[HEADER_VALUE_SPACE] = (arena / 2).clamp(1, 1 << 43);
+    }
+    header
+}

@@ -1,0 +1,497 @@
+//! Reading the entries of a table whose header is damaged.
+//!
+//! The bytes are copied out of the segment, by the file where there is one, and nothing is
+//! believed of them: so a page that is not there, or a file that is cut meanwhile, is not a
+//! signal. Nothing is locked and nothing is written.
+
+mod header;
+
+use std::collections::{HashSet, VecDeque};
+use std::iter::FusedIterator;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::arena::chunk;
+use crate::error::{Error, Result};
+use crate::index::slot::{self, Holds};
+use crate::layout::{
+    BUCKET_SLOTS, BUCKET_WORDS, CHUNK_CURSOR, HEADER_CODEC, STRIPE_ENTRIES, STRIPE_WORDS, WORD,
+};
+use crate::segment::geometry::Geometry;
+use crate::segment::record::Header;
+use crate::sys::Mapping;
+use crate::table::options::Options;
+use header::Reading;
+
+/// Buckets that are copied at a time.
+const BLOCK: usize = 64;
+/// Copies of buckets that others change meanwhile.
+const LOOKS: usize = 4;
+/// Blocks by which geometries are compared.
+const SAMPLES: usize = 64;
+/// Bytes that are copied where a record begins: most records are not longer.
+const GLANCE: usize = 256;
+
+type Entry = (Vec<u8>, Vec<u8>);
+
+/// Options that open a damaged table.
+impl Options {
+    /// Opens what is left of a table whose header is damaged, to read its entries.
+    ///
+    /// A table that [`open`](Self::open) and [`Table::repair`](crate::Table::repair) refuse,
+    /// because its header is not that of a table, may have all its entries still. This takes
+    /// the geometry from the header's words if the checksum confirms it, or would if one of
+    /// them were another; else if it agrees with the segment's length.
+    ///
+    /// For a table that nobody writes to: of one that changes meanwhile, entries may be
+    /// missed. Nothing is locked or changed, and the handle does not count as a user.
+    /// [`codec`](Self::codec) is a hint, for a header whose codec id is damaged.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::Options;
+    ///
+    /// let table = Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"key", b"value")?;
+    /// let salvage = Options::new().open_damaged(table.name())?;
+    /// assert!(salvage.damage().is_empty());
+    /// for entry in salvage {
+    ///     let (key, value) = entry?;
+    ///     assert_eq!((&key[..], &value[..]), (&b"key"[..], &b"value"[..]));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `NotFound`, `WrongOwner`, `PermissionDenied`, `InvalidName`, `AddressSpaceFull`,
+    /// `System`; `IncompatibleFormat` if the header is whole and of another format, or the
+    /// segment is shorter than a header; `Corrupted` if no geometry can be made of it.
+    pub fn open_damaged(&self, name: &str) -> Result<Salvage> {
+        let (map, codecs) = self.map_damaged(name)?;
+        let source = Source::new(map)?;
+        let mut words = [0; header::WORDS];
+        source.words(0, &mut words)?;
+        let length = (source.length * WORD) as u64;
+        let mut best: Option<(i64, Reading)> = None;
+        let readings = header::readings(name, &words, length, codecs)?;
+        let one = readings.len() == 1;
+        for reading in readings {
+            let score = if one {
+                0
+            } else {
+                source.score(&reading.geometry)?
+            };
+            if best.as_ref().is_none_or(|(before, _)| score > *before) {
+                best = Some((score, reading));
+            }
+        }
+        let (_, reading) = best.ok_or(Error::Corrupted {
+            what: "the header says nothing",
+            offset: 0,
+        })?;
+        Ok(Salvage::new(source, reading))
+    }
+}
+
+/// The entries of a damaged table; see [`Options::open_damaged`].
+///
+/// Yields what the index leads to. If some of it leads nowhere, it then yields the records
+/// that the index does not lead to and whose keys it does not have: among them may be values
+/// that were replaced, keys that were removed, and a key twice.
+#[derive(Debug)]
+pub struct Salvage {
+    source: Source,
+    geometry: Geometry,
+    codec: u64,
+    damage: Vec<String>,
+    lost: usize,
+    uncounted: bool,
+    unsure: usize,
+    found: u64,
+    read: VecDeque<Entry>,
+    next: Next,
+}
+
+/// Where reading goes on.
+#[derive(Debug)]
+enum Next {
+    Bucket(usize),
+    /// A chunk, and the keys that the index has, by their hashes.
+    Chunk(usize, HashSet<u64>),
+    Nothing,
+}
+
+impl Salvage {
+    fn new(source: Source, reading: Reading) -> Self {
+        let mut damage = reading.damage;
+        if source.length < reading.geometry.words {
+            damage.push(format!(
+                "the segment has {} bytes, and had {}",
+                source.length * WORD,
+                reading.geometry.words * WORD
+            ));
+        }
+        let buckets = source.buckets(&reading.geometry);
+        if buckets < reading.geometry.buckets {
+            damage.push(format!(
+                "part of the index is gone: the segment has {buckets} of its {} buckets",
+                reading.geometry.buckets
+            ));
+        }
+        Self {
+            codec: reading.header[HEADER_CODEC],
+            geometry: reading.geometry,
+            source,
+            damage,
+            lost: 0,
+            uncounted: false,
+            unsure: 0,
+            found: 0,
+            read: VecDeque::new(),
+            next: Next::Bucket(0),
+        }
+    }
+
+    /// What is wrong with the table's header and its length, in sentences.
+    pub fn damage(&self) -> &[String] {
+        &self.damage
+    }
+
+    /// The table's codec id, as far as it can be known; see [`Table::codec_id`](crate::Table::codec_id).
+    pub fn codec_id(&self) -> u64 {
+        self.codec
+    }
+
+    /// The capacity that the table was created with, or more if that can't be known.
+    pub fn capacity(&self) -> usize {
+        self.geometry.capacity
+    }
+
+    /// The value space that the table was created with, or more if that can't be known.
+    pub fn value_space(&self) -> usize {
+        self.geometry.value_space
+    }
+
+    /// How many entries are lost, unless they are among the [unsure](Self::unsure) ones: the
+    /// slots in use up to now that led to no entry, and, once all of the index is read, what
+    /// the stripes count and the index has no longer.
+    pub fn lost(&self) -> usize {
+        self.lost
+    }
+
+    /// Whether more entries than [`lost`](Self::lost) says may be lost: part of the index is
+    /// gone, and not all stripes tell how many entries they had. Known once all of the index
+    /// is read.
+    pub fn may_have_lost_more(&self) -> bool {
+        self.uncounted
+    }
+
+    /// How many of the entries up to now are records that the index does not lead to.
+    pub fn unsure(&self) -> usize {
+        self.unsure
+    }
+
+    fn fill(&mut self) -> Result<()> {
+        while self.read.is_empty() {
+            match &mut self.next {
+                Next::Bucket(bucket) => {
+                    let first = *bucket;
+                    let end = (first + BLOCK).min(self.source.buckets(&self.geometry));
+                    if first >= end {
+                        self.next = self.after_the_index()?;
+                        continue;
+                    }
+                    let (entries, lost) = self.source.block(&self.geometry, first, end)?;
+                    *bucket = if entries.is_empty() && lost == 0 {
+                        self.source.next_bucket(&self.geometry, end)?
+                    } else {
+                        end
+                    };
+                    self.found += entries.len() as u64;
+                    self.lost += lost;
+                    self.read = entries.into();
+                }
+                Next::Chunk(chunk, keys) => {
+                    if *chunk >= self.geometry.chunks {
+                        self.next = Next::Nothing;
+                        continue;
+                    }
+                    let (entries, chunks) = self.source.chunk(&self.geometry, *chunk)?;
+                    *chunk += chunks;
+                    let entries = entries.into_iter();
+                    let unknown = entries.filter(|(key, _)| !keys.contains(&xxh3_64(key)));
+                    self.read = unknown.collect();
+                    self.unsure += self.read.len();
+                }
+                Next::Nothing => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// The arena, if the index does not lead to all of it that it should lead to.
+    fn after_the_index(&mut self) -> Result<Next> {
+        let geometry = &self.geometry;
+        let said = self.source.entries_said(geometry)?;
+        let known = said.credible.saturating_sub(self.found);
+        self.lost = self.lost.max(usize::try_from(known).unwrap_or(usize::MAX));
+        let is_cut = self.source.buckets(geometry) < geometry.buckets;
+        self.uncounted = is_cut && !said.is_complete;
+        let is_all = !is_cut && said.is_complete && self.found >= said.credible;
+        if self.lost == 0 && is_all {
+            return Ok(Next::Nothing);
+        }
+        let mut keys = HashSet::new();
+        let buckets = self.source.buckets(geometry);
+        let mut first = 0;
+        while first < buckets {
+            let end = (first + BLOCK).min(buckets);
+            let (entries, _) = self.source.block(geometry, first, end)?;
+            first = if entries.is_empty() {
+                self.source.next_bucket(geometry, end)?
+            } else {
+                end
+            };
+            keys.extend(entries.iter().map(|(key, _)| xxh3_64(key)));
+        }
+        Ok(Next::Chunk(0, keys))
+    }
+}
+
+impl Iterator for Salvage {
+    type Item = Result<(Vec<u8>, Vec<u8>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.fill() {
+            Ok(()) => self.read.pop_front().map(Ok),
+            Err(error) => {
+                self.next = Next::Nothing;
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+impl FusedIterator for Salvage {}
+
+/// How many entries the stripes count.
+struct Said {
+    /// Those of the stripes whose counts can be right.
+    credible: u64,
+    /// Whether these are all stripes.
+    is_complete: bool,
+}
+
+/// The segment's bytes, none of which is believed.
+struct Source {
+    map: Mapping,
+    /// Words.
+    length: usize,
+    /// No value that was stored is longer than this.
+    present: usize,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source")
+            .field("words", &self.length)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a copy of bytes failed for.
+fn cannot_read(source: std::io::Error) -> Error {
+    Error::system("read the segment", source)
+}
+
+impl Source {
+    fn new(map: Mapping) -> Result<Self> {
+        let present = map.bytes_present().map_err(cannot_read)?;
+        Ok(Self {
+            length: map.words().len(),
+            present: usize::try_from(present).unwrap_or(usize::MAX),
+            map,
+        })
+    }
+
+    fn bytes(&self, at: usize, out: &mut [u8]) -> Result<()> {
+        self.map.copy_bytes(at, out).map_err(cannot_read)
+    }
+
+    /// Words from this one on; zero beyond the end.
+    fn words(&self, at: usize, out: &mut [u64]) -> Result<()> {
+        let mut bytes = vec![0; out.len() * WORD];
+        self.bytes(at * WORD, &mut bytes)?;
+        for (to, from) in out.iter_mut().zip(bytes.as_chunks().0) {
+            *to = u64::from_le_bytes(*from);
+        }
+        Ok(())
+    }
+
+    /// Buckets that are in the segment, which may be shorter than it should be.
+    fn buckets(&self, geometry: &Geometry) -> usize {
+        let words = self.length.saturating_sub(geometry.bucket(0));
+        geometry.buckets.min(words / BUCKET_WORDS)
+    }
+
+    /// The first bucket from this one on that has memory: a header may say that there are
+    /// more buckets than anybody has time to read.
+    fn next_bucket(&self, geometry: &Geometry, bucket: usize) -> Result<usize> {
+        let at = geometry.bucket(bucket) * WORD;
+        let present = self.map.next_present(at).map_err(cannot_read)?;
+        Ok(present.map_or(geometry.buckets, |present| {
+            let words = (present / WORD).saturating_sub(geometry.bucket(0));
+            bucket.max(words / BUCKET_WORDS)
+        }))
+    }
+
+    /// Entries, as the stripes count them.
+    fn entries_said(&self, geometry: &Geometry) -> Result<Said> {
+        let mut words = vec![0; geometry.stripes * STRIPE_WORDS];
+        self.words(geometry.stripe(0), &mut words)?;
+        let counts = words.iter().skip(STRIPE_ENTRIES).step_by(STRIPE_WORDS);
+        // No stripe has more than it has slots: another count is damaged.
+        let most = (geometry.stripe_buckets * BUCKET_SLOTS) as u64;
+        let credible = counts.clone().filter(|count| **count <= most);
+        Ok(Said {
+            credible: credible.clone().sum(),
+            is_complete: geometry.stripe(0) + words.len() <= self.length
+                && credible.count() == geometry.stripes,
+        })
+    }
+
+    /// The entries of some buckets, and how many slots in use lead to none.
+    fn block(&self, geometry: &Geometry, first: usize, end: usize) -> Result<(Vec<Entry>, usize)> {
+        let mut words = vec![0; (end - first) * BUCKET_WORDS];
+        let mut again = words.clone();
+        self.words(geometry.bucket(first), &mut words)?;
+        for look in 0.. {
+            let (mut entries, mut lost) = (Vec::new(), 0);
+            for bucket in words.as_chunks().0 {
+                self.bucket(geometry, bucket, &mut entries, &mut lost)?;
+            }
+            self.words(geometry.bucket(first), &mut again)?;
+            if again == words || look == LOOKS {
+                return Ok((entries, lost));
+            }
+            words.copy_from_slice(&again);
+        }
+        Ok((Vec::new(), 0))
+    }
+
+    fn bucket(
+        &self,
+        geometry: &Geometry,
+        words: &[u64; BUCKET_WORDS],
+        entries: &mut Vec<Entry>,
+        lost: &mut usize,
+    ) -> Result<()> {
+        let tags = words[1].to_le_bytes();
+        for slot in (1..=BUCKET_SLOTS).filter(|slot| tags[*slot] != 0) {
+            let (head, tail) = (words[2 * slot], words[2 * slot + 1]);
+            let entry = match slot::holds(head) {
+                Holds::Small(lengths) => {
+                    let mut key = Vec::new();
+                    slot::key_into(head, tail, lengths.key, &mut key);
+                    let value = slot::value_in(tail, lengths.value).to_le_bytes();
+                    Some((key, value[..lengths.value].to_vec()))
+                }
+                Holds::Record(offset) => self.record(geometry, offset)?,
+                Holds::Nothing => None,
+            };
+            match entry {
+                Some(entry) => entries.push(entry),
+                None => *lost += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// The record at an offset in the arena, if there can be one.
+    fn record(&self, geometry: &Geometry, offset: usize) -> Result<Option<Entry>> {
+        let arena = geometry.chunks * geometry.chunk_words;
+        if offset >= arena {
+            return Ok(None);
+        }
+        let at = geometry.word_of(offset) * WORD;
+        let mut glance = [0; GLANCE];
+        self.bytes(at, &mut glance)?;
+        let Some(header) = header_in(&glance) else {
+            return Ok(None);
+        };
+        if !fits(geometry, offset, header) || at + header.words() * WORD > self.length * WORD {
+            return Ok(None);
+        }
+        let bytes = header.words() * WORD;
+        let mut copy = Vec::new();
+        if bytes > self.present.saturating_add(WORD) || copy.try_reserve_exact(bytes).is_err() {
+            return Ok(None);
+        }
+        copy.extend_from_slice(&glance[..bytes.min(GLANCE)]);
+        copy.resize(bytes, 0);
+        if bytes > GLANCE {
+            self.bytes(at + GLANCE, &mut copy[GLANCE..])?;
+        }
+        let value_at = header.value_at() * WORD;
+        let key = copy[WORD..WORD + header.key].to_vec();
+        copy.truncate(value_at + header.value);
+        copy.drain(..value_at);
+        Ok(Some((key, copy)))
+    }
+
+    /// The records of a chunk, or of the run of chunks that begins with it, and how many
+    /// chunks these are.
+    fn chunk(&self, geometry: &Geometry, chunk: usize) -> Result<(Vec<Entry>, usize)> {
+        let mut details = [0; CHUNK_CURSOR + 1];
+        self.words(geometry.details(chunk), &mut details)?;
+        let mut limit = geometry.chunk_words;
+        if let (cursor, true) = chunk::cursor_of(details[CHUNK_CURSOR]) {
+            limit = limit.min(cursor);
+        }
+        let first = chunk * geometry.chunk_words;
+        let mut entries = Vec::new();
+        let mut at = 0;
+        while at < limit {
+            let mut word = [0];
+            self.words(geometry.word_of(first + at), &mut word)?;
+            let header = Header::unpack(word[0]);
+            let Some(header) = header.filter(|header| fits(geometry, first + at, *header)) else {
+                break;
+            };
+            entries.extend(self.record(geometry, first + at)?);
+            at += header.words();
+        }
+        Ok((entries, at.div_ceil(geometry.chunk_words).max(1)))
+    }
+
+    /// How well a geometry explains the index.
+    fn score(&self, geometry: &Geometry) -> Result<i64> {
+        let mut score = 0;
+        let buckets = self.buckets(geometry);
+        // Of a large index not all: a wrong geometry is wrong everywhere.
+        let step = (buckets / SAMPLES).max(1).next_multiple_of(BLOCK);
+        for first in (0..buckets).step_by(step) {
+            let end = (first + BLOCK).min(buckets);
+            let (entries, lost) = self.block(geometry, first, end)?;
+            score += entries.len() as i64 - 10 * lost as i64;
+        }
+        Ok(score)
+    }
+}
+
+/// The lengths of the record that begins here.
+fn header_in(bytes: &[u8; GLANCE]) -> Option<Header> {
+    Header::unpack(u64::from_le_bytes(*bytes.first_chunk()?))
+}
+
+/// Whether a record can lie there: in one chunk, or at the beginning of a run of them.
+fn fits(geometry: &Geometry, offset: usize, header: Header) -> bool {
+    let inside = offset % geometry.chunk_words;
+    let arena = geometry.chunks * geometry.chunk_words;
+    if geometry.needs_run(header) {
+        inside == 0 && header.words() <= arena - offset
+    } else {
+        inside + header.words() <= geometry.chunk_words
+    }
+}

@@ -1,0 +1,424 @@
+//! A stripe under its lock: look-up, publication, removal, repair.
+//!
+//! # What a death in the middle leaves
+//! One store publishes, one store removes; the rest are counts and versions that
+//! [`Locked::repair`] sets right, and the next owner of the lock runs it before
+//! anything else. In the order of the stores:
+//! - insertion: overflow counts too high, or a slot without a tag (empty), or a
+//!   published key that the stripe's count has not got;
+//! - replacement: a tail that means nothing beside a head that leads to a record; or a
+//!   published entry whose predecessor's readers were not warned
+//!   (version not bumped): nobody gives the predecessor's memory away, or stores the
+//!   slot's tail again, without this lock, so the repair's bump comes before that;
+//! - removal: the same, or overflow counts too high;
+//! - a chunk's live count is lowered before a record is unlinked and raised after
+//!   one is published: a death leaves it too low, never too high, and a chunk
+//!   that looks emptier than it is is only cleaned sooner.
+
+use std::ops::Range;
+
+use crate::arena::Space;
+use crate::arena::chunk;
+use crate::error::{Error, Result};
+use crate::index::bucket::{self, Bucket};
+use crate::index::lookup::{self, Compared, Entry, Glance, Lies};
+use crate::index::probe::{self, Hash};
+use crate::index::slot::{self, Content};
+use crate::layout::{BUCKET_SLOTS, STRIPE_ENTRIES, USED_SLOTS, WORD};
+use crate::locking::lock::Guard;
+use crate::segment::Segment;
+use crate::sync::{AtomicU64, Ordering};
+use crate::sys::{crash_point, process_crash_point};
+
+/// A stripe whose lock is held.
+pub(crate) struct Locked<'a> {
+    guard: Guard<'a>,
+}
+
+/// Where a key's entry was found.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) bucket: usize,
+    pub(crate) slot: usize,
+    pub(crate) entry: Entry<'a>,
+}
+
+/// What is published under a key.
+#[derive(Clone, Copy)]
+pub(crate) enum New<'s> {
+    /// A small entry.
+    Small(Content),
+    /// A record that is written.
+    Record(&'s Space),
+}
+
+impl New<'_> {
+    /// The value of a key that was `found`, as a small entry if it may be one: it may not
+    /// follow a small one, as no one store leads there.
+    #[inline]
+    pub(crate) fn small(found: Option<Place<'_>>, key: &[u8], value: &[u8]) -> Option<Self> {
+        if found.is_some_and(|place| place.entry.at().is_none()) {
+            return None;
+        }
+        Content::small(key, value).map(Self::Small)
+    }
+}
+
+impl<'a> Locked<'a> {
+    pub(crate) fn new(guard: Guard<'a>) -> Self {
+        Self { guard }
+    }
+
+    #[inline]
+    pub(crate) fn segment(&self) -> &'a Segment {
+        self.guard.segment()
+    }
+
+    /// `DescriptorClosed` if the lock may be another one's by now: for looks after a caller's
+    /// closure.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<()> {
+        self.guard.check()
+    }
+
+    /// Whether the lock is this process's, and not its parent's.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.guard.is_ours()
+    }
+
+    /// Looks for `key` where it nearly always is, in its [home](probe::home): see
+    /// [`lookup::glance`].
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn glance(&self, home: Bucket<'a>, key: &[u8], hash: Hash) -> Glance<'a> {
+        lookup::glance(self.segment(), home, home.tags(), key, hash)
+    }
+
+    /// Finds `key`.
+    pub(crate) fn find(&self, key: &[u8], hash: Hash) -> Result<Option<Place<'a>>> {
+        let (bucket, home) = probe::home(self.segment(), hash);
+        match self.glance(home, key, hash) {
+            Glance::Small(slot, entry) | Glance::Record(slot, entry) => Ok(Some(Place {
+                bucket,
+                slot,
+                entry,
+            })),
+            Glance::Absent => Ok(None),
+            Glance::Undecided => self.search(key, hash),
+        }
+    }
+
+    /// Whether a look for `key` comes to this slot.
+    pub(crate) fn is_found_in(
+        &self,
+        key: &[u8],
+        hash: Hash,
+        bucket: usize,
+        slot: usize,
+    ) -> Result<bool> {
+        let found = self.find(key, hash)?;
+        Ok(found.is_some_and(|found| (found.bucket, found.slot) == (bucket, slot)))
+    }
+
+    /// Looks for `key` in all its buckets.
+    #[cold]
+    pub(crate) fn search(&self, key: &[u8], hash: Hash) -> Result<Option<Place<'a>>> {
+        for (number, bucket) in probe::buckets(self.segment(), hash) {
+            let tags = bucket.tags();
+            for slot in tags.slots_with(hash.tag()) {
+                match lookup::compare(self.segment(), bucket, slot, key) {
+                    Compared::Same(entry) => {
+                        return Ok(Some(Place {
+                            bucket: number,
+                            slot,
+                            entry,
+                        }));
+                    }
+                    Compared::Other => {}
+                    Compared::NoEntry(damage) => return Err(damage.error(self.segment(), number)),
+                }
+            }
+            if tags.overflow() == 0 {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Finds the slot that leads to the record at `at`, if one does.
+    pub(crate) fn find_record(&self, hash: Hash, at: usize) -> Result<Option<Place<'a>>> {
+        let wanted = Content::record(self.segment().geometry.offset_of(at)).head;
+        for (number, bucket) in probe::buckets(self.segment(), hash) {
+            let tags = bucket.tags();
+            let mut slots = tags.slots_with(hash.tag());
+            if let Some(slot) = slots.find(|slot| bucket.head(*slot) == wanted) {
+                return self.place(number, slot).map(Some);
+            }
+            if tags.overflow() == 0 {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// The entry of a slot of this stripe. It cannot go away while the lock is held, so
+    /// anything odd is damage.
+    #[inline]
+    pub(crate) fn place(&self, number: usize, slot: usize) -> Result<Place<'a>> {
+        let bucket = probe::bucket(self.segment(), number);
+        match lookup::open(self.segment(), bucket, slot) {
+            Ok(entry) => Ok(Place {
+                bucket: number,
+                slot,
+                entry,
+            }),
+            Err(damage) => Err(damage.error(self.segment(), number)),
+        }
+    }
+
+    /// Replaces a value of a word at most by another of the same length. One store.
+    #[expect(clippy::unused_self, reason = "only who holds the lock may do this")]
+    #[inline]
+    pub(crate) fn store_in_place(&self, entry: &Entry<'_>, value: u64) {
+        // None if a record has a value of no bytes.
+        if let Some(word) = entry.value.first() {
+            let length = entry.lengths.value;
+            let value = match entry.lies {
+                // The rest is the key's.
+                Lies::InSlot { .. } if length < WORD => {
+                    slot::with_value(word.load(Ordering::Relaxed), length, value)
+                }
+                _ => value,
+            };
+            // Release, so that who sees a counter's new value sees what its
+            // writer did before.
+            word.store(value, Ordering::Release);
+        }
+        crash_point!("write: value stored in place");
+    }
+
+    /// Publishes a new key's entry in its [home](probe::home); `false` if that is full.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn insert_at_home(&self, home: Bucket<'_>, hash: Hash, new: New<'_>) -> bool {
+        let vacancy = vacancy(home);
+        if let Some(slot) = vacancy {
+            self.publish(home, slot, hash, new);
+        }
+        vacancy.is_some()
+    }
+
+    /// Publishes a new key's entry.
+    ///
+    /// # Errors
+    /// `TableFull` if the stripe has no empty slot.
+    pub(crate) fn insert(&self, hash: Hash, new: New<'_>) -> Result<()> {
+        // The first empty slot in probing order.
+        let target = probe::buckets(self.segment(), hash)
+            .find_map(|(number, bucket)| Some((number, bucket, vacancy(bucket)?)));
+        let Some((number, bucket, slot)) = target else {
+            return Err(Error::TableFull {
+                capacity: self.segment().geometry.capacity,
+                entries: entries(self.segment()),
+            });
+        };
+        for (_, passed) in probe::passed(self.segment(), hash, number) {
+            passed.raise_overflow();
+            crash_point!("insert: overflow raised");
+        }
+        self.publish(bucket, slot, hash, new);
+        Ok(())
+    }
+
+    /// Publishes a new key's entry in an empty slot.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn publish(&self, bucket: Bucket<'_>, slot: usize, hash: Hash, new: New<'_>) {
+        bucket.publish(slot, hash.tag(), self.content(new));
+        crash_point!("insert: published");
+        if let New::Record(space) = new {
+            chunk::add_live(self.segment(), space.chunk, space.words);
+            crash_point!("insert: live counted");
+        }
+        self.add_entries(1);
+    }
+
+    /// Publishes an entry in place of the one found; a small one only in that of a record.
+    pub(crate) fn replace(&self, place: Place<'_>, new: New<'_>) {
+        self.forget(place);
+        crash_point!("replace: old record not counted");
+        probe::bucket(self.segment(), place.bucket).republish(place.slot, self.content(new));
+        crash_point!("replace: published");
+        if let New::Record(space) = new {
+            chunk::add_live(self.segment(), space.chunk, space.words);
+            process_crash_point!("replace: live counted");
+        }
+    }
+
+    #[inline]
+    fn content(&self, new: New<'_>) -> Content {
+        match new {
+            New::Small(content) => content,
+            New::Record(space) => Content::record(self.segment().geometry.offset_of(space.at)),
+        }
+    }
+
+    /// Removes the key found.
+    pub(crate) fn remove(&self, place: Place<'_>, hash: Hash) {
+        self.forget(place);
+        crash_point!("remove: record not counted");
+        probe::bucket(self.segment(), place.bucket).remove(place.slot);
+        crash_point!("remove: unlinked");
+        for (_, passed) in probe::passed(self.segment(), hash, place.bucket) {
+            passed.lower_overflow();
+            crash_point!("remove: overflow lowered");
+        }
+        self.add_entries(-1);
+    }
+
+    /// Takes a record that is about to be unlinked out of its chunk's live count.
+    fn forget(&self, place: Place<'_>) {
+        if let Some(at) = place.entry.at() {
+            chunk::sub_live(self.segment(), at, place.entry.lengths.words());
+        }
+    }
+
+    #[inline]
+    fn add_entries(&self, change: i64) {
+        let count = self.entries_word();
+        let sum = count.load(Ordering::Relaxed).wrapping_add_signed(change);
+        count.store(sum, Ordering::Relaxed);
+        process_crash_point!("stripe: entry counted");
+    }
+
+    fn entries_word(&self) -> &'a AtomicU64 {
+        self.guard.stripe().word(STRIPE_ENTRIES)
+    }
+
+    /// Calls `visit` for every entry of a bucket of this stripe.
+    pub(crate) fn for_each_in(
+        &self,
+        number: usize,
+        mut visit: impl FnMut(&Place<'a>) -> Result<()>,
+    ) -> Result<()> {
+        let bucket = probe::bucket(self.segment(), number);
+        for slot in bucket.tags().slots() {
+            visit(&self.place(number, slot)?)?;
+        }
+        Ok(())
+    }
+
+    /// An entry's key and its hash.
+    ///
+    /// # Errors
+    /// `Corrupted` if such a key has no place in this stripe: who probed for it would
+    /// leave the stripe, and write where others hold the lock.
+    pub(crate) fn hash_of(&self, place: &Place<'_>) -> Result<(Vec<u8>, Hash)> {
+        let key = place.entry.key()?;
+        let hash = Hash::of(self.segment(), &key);
+        if hash.stripe(self.segment()) == self.guard.stripe() {
+            Ok((key, hash))
+        } else {
+            Err(Segment::damaged(
+                "a slot holds a key of another stripe",
+                match place.entry.at() {
+                    Some(at) => at,
+                    None => self.segment().geometry.bucket(place.bucket),
+                },
+            ))
+        }
+    }
+
+    /// The stripe's number.
+    pub(crate) fn number(&self) -> usize {
+        self.segment().number_of(self.guard.stripe())
+    }
+
+    /// The numbers of the stripe's buckets.
+    pub(crate) fn buckets(&self) -> Range<usize> {
+        self.segment().buckets_of(self.guard.stripe())
+    }
+
+    /// The overflow counts and the number of entries that the stripe's tags and
+    /// slots call for.
+    pub(crate) fn recount(&self) -> (Vec<u32>, u64) {
+        let range = self.buckets();
+        let mut overflows = vec![0; range.len()];
+        let mut entries = 0;
+        for number in range.clone() {
+            let bucket = probe::bucket(self.segment(), number);
+            for slot in bucket.tags().slots() {
+                entries += 1;
+                // A damaged entry is left for `check` to report.
+                let Ok(place) = self.place(number, slot) else {
+                    continue;
+                };
+                let Ok((_, hash)) = self.hash_of(&place) else {
+                    continue;
+                };
+                for (passed, _) in probe::passed(self.segment(), hash, number) {
+                    let count: &mut u32 = &mut overflows[passed - range.start];
+                    *count = (*count + 1).min(bucket::MAX_OVERFLOW);
+                }
+            }
+        }
+        (overflows, entries)
+    }
+
+    /// Sets right what a dead owner may have left half done; may itself be cut
+    /// short by a death and done again. The lock comes back.
+    pub(crate) fn repaired(self) -> Guard<'a> {
+        self.repair();
+        self.guard
+    }
+
+    fn repair(&self) {
+        let (overflows, entries) = self.recount();
+        let range = self.buckets();
+        for (number, overflow) in range.zip(overflows) {
+            let bucket = probe::bucket(self.segment(), number);
+            bucket.set_overflow(overflow);
+            crash_point!("repair: overflow set");
+            bucket.bump_version();
+            crash_point!("repair: version bumped");
+        }
+        self.entries_word().store(entries, Ordering::Relaxed);
+        crash_point!("repair: entries counted");
+    }
+
+    /// The stripe's own count of entries, and of its overflow counts.
+    pub(crate) fn counts(&self) -> (Vec<u32>, u64) {
+        let range = self.buckets();
+        let overflows = range
+            .map(|number| probe::bucket(self.segment(), number).tags().overflow())
+            .collect();
+        (overflows, self.entries_word().load(Ordering::Relaxed))
+    }
+}
+
+/// An empty slot of a bucket.
+#[inline]
+fn vacancy(bucket: Bucket<'_>) -> Option<usize> {
+    let empty = !bucket.tags().occupied() & USED_SLOTS;
+    (empty != 0).then(|| empty.trailing_zeros() as usize)
+}
+
+/// Entries of all stripes: each count is exact, their sum is of no one moment.
+///
+/// A damaged count is no more than its stripe has slots: callers reserve memory by it.
+pub(crate) fn entries(segment: &Segment) -> usize {
+    let geometry = &segment.geometry;
+    let most = geometry.stripe_buckets * BUCKET_SLOTS;
+    segment
+        .stripes()
+        .map(|stripe| {
+            let count = stripe.word(STRIPE_ENTRIES);
+            (count.load(Ordering::Relaxed) as usize).min(most)
+        })
+        .sum()
+}
+
+/// Bytes of a record that takes `words` words.
+pub(crate) fn bytes(words: usize) -> usize {
+    words * WORD
+}

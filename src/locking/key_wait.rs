@@ -1,0 +1,73 @@
+//! Waiting for a key.
+//!
+//! A waiter sets SLEEPERS in the stripe's lock word, looks at the key once more,
+//! and sleeps on the stripe's event word. The exchange that lets go of the lock
+//! sees the flag, raises the event and wakes all.
+//!
+//! # Why no wake-up is lost
+//! Setting the flag and letting go of the lock are read-modify-writes of one
+//! word, so one comes first. If the flag comes first, the unlocking exchange sees
+//! it and raises the event, which the waiter read before: the kernel refuses to
+//! put it to sleep, or it is woken. If the unlock comes first, the flag's
+//! exchange reads it (or a later one) with acquire, and the waiter's look at the
+//! key sees what was published under the lock. No fence of the strongest kind is
+//! needed, and writers pay nothing when nobody waits. The flag's exchange is a release
+//! as well: the event is read before the flag is set.
+//!
+//! A writer that dies between its publication and its unlock wakes nobody; every
+//! sleep is bounded by [`SLICE`], and looks again.
+
+use std::time::{Duration, Instant};
+
+use crate::error::Result;
+use crate::layout::{STRIPE_EVENT, STRIPE_LOCK};
+use crate::locking::lock::SLEEPERS;
+use crate::segment::Segment;
+use crate::segment::stripe::Stripe;
+use crate::sync::{self, Ordering};
+use crate::sys::process_crash_point;
+
+/// The longest sleep without a look.
+const SLICE: Duration = Duration::from_millis(50);
+/// The same for a read-only handle, which cannot ask to be woken: from the first
+/// to the last, doubling.
+const POLL: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(5));
+
+/// Calls `look` until it gives something or the time is over.
+pub(crate) fn until<T>(
+    segment: &Segment,
+    stripe: Stripe<'_>,
+    read_only: bool,
+    timeout: Duration,
+    mut look: impl FnMut() -> Result<Option<T>>,
+) -> Result<Option<T>> {
+    let header = segment.index_of(stripe);
+    let deadline = Instant::now().checked_add(timeout);
+    let mut poll = POLL.0;
+    loop {
+        let event = stripe.word(STRIPE_EVENT).load(Ordering::Relaxed);
+        if !read_only {
+            stripe
+                .word(STRIPE_LOCK)
+                .fetch_or(SLEEPERS, Ordering::AcqRel);
+            process_crash_point!("wait: sleepers flagged");
+        }
+        if let Some(found) = look()? {
+            return Ok(Some(found));
+        }
+        let left = deadline.map_or(SLICE, |end| end.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            return Ok(None);
+        }
+        if read_only {
+            segment.hooks.sleep(|| sync::pause(poll.min(left)))?;
+            poll = (poll * 2).min(POLL.1);
+        } else {
+            segment.hooks.sleep(|| {
+                segment
+                    .map
+                    .sleep(header + STRIPE_EVENT, event as u32, SLICE.min(left));
+            })?;
+        }
+    }
+}

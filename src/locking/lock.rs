@@ -1,0 +1,274 @@
+//! The stripe lock: one word, robust against the death of its holder.
+//!
+//! # The word
+//!
+//! | bits     | meaning                                                          |
+//! |----------|------------------------------------------------------------------|
+//! | 0 to 15  | the owner's participant slot plus one; 0: free                   |
+//! | 16       | WAITERS: somebody sleeps for the lock                            |
+//! | 17       | SLEEPERS: somebody sleeps for a key of this stripe (see `wait`)  |
+//! | 32 to 63 | the owner's generation; 0 when free                              |
+//!
+//! | from                  | to                        | by                       |
+//! |-----------------------|---------------------------|--------------------------|
+//! | free, any flags       | owner, same flags         | the new owner            |
+//! | free, any flags       | owner, flags and WAITERS  | a new owner that slept   |
+//! | owner, any flags      | 0                         | the owner, at unlock     |
+//! | any                   | same with WAITERS         | who is about to sleep    |
+//! | any                   | same with SLEEPERS        | who waits for a key      |
+//! | dead owner, any flags | other owner, same flags   | who takes over           |
+//!
+//! # Why nobody sleeps for ever
+//! Who sleeps has set WAITERS, and the kernel compares the word again before it
+//! puts anybody to sleep. The unlocking exchange sees the flag and wakes one;
+//! that one takes the lock with WAITERS set, because there may be more. A wake-up
+//! that dies with its sender or its receiver costs a time slice: every sleep is
+//! bounded, and looks around when it ends.
+//!
+//! # Why no living owner is robbed
+//! Only a word that names a dead owner is exchanged for another owner's, and the
+//! kernel says who is dead: see `participants`. The exchange fails if anything
+//! changed meanwhile.
+//!
+//! # Orderings
+//! Taking is an acquire, letting go a release exchange: what one owner did is
+//! visible to the next. Taking is a release too, and the look at the word before
+//! asking whether its owner lives an acquire: who sees the owner in the word sees
+//! the generation that the owner wrote to its slot before, and does not take an
+//! older one there for a sign of death. A dead owner did not let go; what it stored before it
+//! died is visible because the kernel's answer that it is dead came after. Setting
+//! a flag needs no ordering of its own for the lock; SLEEPERS' is told in `wait`.
+
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::layout::{STRIPE_ACQUIRED, STRIPE_CONTENDED, STRIPE_EVENT, STRIPE_LOCK};
+use crate::locking::holder::Holder;
+use crate::locking::participants::{OWNER_BITS, OwnerId, Participant};
+use crate::segment::Segment;
+use crate::segment::stripe::Stripe;
+use crate::sync::{self, AtomicU64, Ordering};
+use crate::sys::{crash_point, process_crash_point};
+
+pub(crate) const WAITERS: u64 = 1 << 16;
+pub(crate) const SLEEPERS: u64 = 1 << 17;
+
+/// Looks at the word before the first sleep: an uncontended critical section is
+/// shorter than this.
+const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
+/// The first sleep, after which the owner's life is asked for.
+const FIRST_SLEEP: Duration = Duration::from_millis(1);
+/// All later sleeps.
+const SLEEP: Duration = Duration::from_millis(10);
+
+/// A held stripe lock; dropping it lets go.
+pub(crate) struct Guard<'a> {
+    holder: &'a Holder,
+    stripe: Stripe<'a>,
+}
+
+/// Takes a stripe's lock, waiting for it no longer than the segment's lock timeout. If its last
+/// owner died holding it, `repair` is called with it.
+///
+/// # Errors
+/// `LockTimeout` if a living owner kept it.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+pub(crate) fn acquire<'a>(
+    holder: &'a Holder,
+    stripe: Stripe<'a>,
+    repair: impl FnOnce(Guard<'a>) -> Guard<'a>,
+) -> Result<Guard<'a>> {
+    let mine = holder.me.bits();
+    let word = stripe.word(STRIPE_LOCK);
+    if word
+        .compare_exchange(0, mine, Ordering::AcqRel, Ordering::Relaxed)
+        .is_ok()
+    {
+        crash_point!("lock: taken");
+    } else {
+        acquire_otherwise(holder, stripe, repair)?;
+    }
+    // Not before the lock is held: its drop lets go. And made here alone, of what is at
+    // hand, so that no branch needs to keep it in memory.
+    Ok(Guard { holder, stripe })
+}
+
+/// Gives a lock back, and is `DescriptorClosed`, if others can take its holder for dead.
+#[cold]
+#[inline(never)]
+fn confirm(holder: &Holder, stripe: Stripe<'_>) -> Result<()> {
+    holder.look().inspect_err(|_| {
+        let word = stripe.word(STRIPE_LOCK);
+        let mut seen = word.load(Ordering::Relaxed);
+        // Unless somebody has taken it over.
+        while seen & OWNER_BITS == holder.me.bits() {
+            match word.compare_exchange(seen, 0, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return wake(&holder.segment, stripe, seen),
+                Err(now) => seen = now,
+            }
+        }
+    })
+}
+
+/// The same if the lock is not free; the guard is not made yet.
+#[cold]
+#[inline(never)]
+fn acquire_otherwise<'a>(
+    holder: &'a Holder,
+    stripe: Stripe<'a>,
+    repair: impl FnOnce(Guard<'a>) -> Guard<'a>,
+) -> Result<()> {
+    if acquire_contended(holder, stripe)? {
+        // The lock stays held.
+        std::mem::forget(repair(Guard { holder, stripe }));
+    }
+    Ok(())
+}
+
+/// `true`: taken over from a dead owner.
+fn acquire_contended(holder: &Holder, stripe: Stripe<'_>) -> Result<bool> {
+    let Holder { segment, me, .. } = holder;
+    let mine = me.bits();
+    let word = stripe.word(STRIPE_LOCK);
+    let index = segment.index_of(stripe) + STRIPE_LOCK;
+    let deadline = Instant::now() + segment.lock_timeout;
+    let mut spins = 0;
+    let mut flags = 0;
+    let mut slept = false;
+    let mut contended = false;
+    loop {
+        let seen = word.load(Ordering::Acquire);
+        let Some(owner) = OwnerId::from_bits(seen) else {
+            let next = mine | (seen & SLEEPERS) | (seen & WAITERS) | flags;
+            if word
+                .compare_exchange(seen, next, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
+                crash_point!("lock: taken after waiting");
+                if contended {
+                    count(stripe.word(STRIPE_CONTENDED));
+                }
+                return Ok(false);
+            }
+            continue;
+        };
+        contended = true;
+        if spins < SPINS {
+            spins += 1;
+            sync::spin_hint();
+            continue;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        // Asking costs a system call: not before the first sleep, but in any case
+        // before giving up.
+        if (slept || left.is_zero())
+            && !me.is_alive(segment.words(), &segment.geometry, owner)
+            && (me.may_take_over(segment.words(), &segment.geometry, owner) || left.is_zero())
+        {
+            let next = mine | (seen & !OWNER_BITS) | flags;
+            if word
+                .compare_exchange(seen, next, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
+                crash_point!("lock: taken over");
+                Participant::count_take_over(segment.words());
+                return Ok(true);
+            }
+            continue;
+        }
+        if left.is_zero() {
+            return Err(Error::LockTimeout {
+                timeout: segment.lock_timeout,
+                participant: owner.slot,
+            });
+        }
+        if seen & WAITERS == 0
+            && word
+                .compare_exchange(seen, seen | WAITERS, Ordering::Relaxed, Ordering::Relaxed)
+                .is_err()
+        {
+            continue;
+        }
+        process_crash_point!("lock: waiters flagged");
+        // From here on others may sleep behind us without having set the flag.
+        flags = WAITERS;
+        let slice = if slept { SLEEP } else { FIRST_SLEEP };
+        segment.hooks.sleep(|| {
+            segment
+                .map
+                .sleep(index, (seen | WAITERS) as u32, slice.min(left));
+        })?;
+        slept = true;
+        // Before anything is taken over.
+        holder.look()?;
+    }
+}
+
+/// Raises a count of the stripe's header, for the statistics: in the cache line of the
+/// lock, which is ours anyway. Under the lock, so a load and a store are enough.
+#[inline]
+fn count(count: &AtomicU64) {
+    let raised = count.load(Ordering::Relaxed).wrapping_add(1);
+    count.store(raised, Ordering::Relaxed);
+    process_crash_point!("lock: counted");
+}
+
+impl<'a> Guard<'a> {
+    pub(crate) fn segment(&self) -> &'a Segment {
+        &self.holder.segment
+    }
+
+    pub(crate) fn stripe(&self) -> Stripe<'a> {
+        self.stripe
+    }
+
+    /// `DescriptorClosed` if the lock may be another one's by now; it is let go then.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.holder.is_doubted() {
+            confirm(self.holder, self.stripe)?;
+        }
+        Ok(())
+    }
+
+    /// Whether this process holds the lock: not so in a child that was forked
+    /// while the lock was held.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.holder.me.is_ours()
+    }
+}
+
+impl Drop for Guard<'_> {
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn drop(&mut self) {
+        if !self.is_ours() {
+            return;
+        }
+        // Here, where it fills a wait: behind the exchange that takes the lock it costs 10 ns.
+        if !cfg!(loom) {
+            count(self.stripe.word(STRIPE_ACQUIRED));
+        }
+        crash_point!("unlock: before");
+        let seen = self.stripe.word(STRIPE_LOCK).swap(0, Ordering::Release);
+        crash_point!("unlock: let go");
+        if seen & (WAITERS | SLEEPERS) != 0 {
+            wake(&self.holder.segment, self.stripe, seen);
+        }
+    }
+}
+
+/// Wakes whom the flags of a lock word that was let go of call for.
+#[cold]
+fn wake(segment: &Segment, stripe: Stripe<'_>, seen: u64) {
+    let header = segment.index_of(stripe);
+    if seen & WAITERS != 0 {
+        segment.map.wake_one(header + STRIPE_LOCK);
+    }
+    if seen & SLEEPERS != 0 {
+        stripe.word(STRIPE_EVENT).fetch_add(1, Ordering::Relaxed);
+        crash_point!("unlock: event raised");
+        segment.map.wake_all(header + STRIPE_EVENT);
+    }
+}

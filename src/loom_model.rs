@@ -1,0 +1,140 @@
+//! What the models of `loom-tests` need beside the public interface: a tiny
+//! segment in the heap, processes that attach to it, cleaning on demand, and
+//! death.
+//!
+//! A process is a [`Table`] of its own. Its threads are loom's threads that use
+//! this `Table`; the segment and the code are the real ones.
+
+// Models panic where something is amiss: that is how loom hears of it.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, missing_docs)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::arena::chunk::{self, State};
+use crate::arena::{self, Purpose};
+use crate::error::Result;
+use crate::index::probe::Hash;
+use crate::layout::{HEADER_HASH_SEED, HEADER_POPULATED};
+use crate::segment;
+use crate::segment::geometry::Geometry;
+use crate::segment::hooks::Hooks;
+use crate::sync::Ordering;
+use crate::sys::{self, Mapping};
+use crate::table::Table;
+
+/// No model takes so long.
+const LOCK_TIMEOUT: Duration = Duration::from_hours(365 * 24);
+
+/// A segment before anybody attaches to it: one stripe, all chunks free.
+pub struct Segment {
+    map: Mapping,
+    geometry: Geometry,
+}
+
+impl Segment {
+    /// A chunk of 4 words holds one record of a key of 1 to 8 bytes and a value of
+    /// 9 to 16, a chunk of 8 two of them.
+    pub fn new(buckets: usize, participants: usize, chunks: usize, chunk_words: usize) -> Self {
+        let geometry = Geometry::tiny(buckets, participants, chunks, chunk_words);
+        Self::of(geometry, chunks, None)
+    }
+
+    /// The same, but no chunk has memory yet.
+    pub fn without_memory(
+        buckets: usize,
+        participants: usize,
+        chunks: usize,
+        chunk_words: usize,
+    ) -> Self {
+        let geometry = Geometry::tiny(buckets, participants, chunks, chunk_words);
+        let pages = geometry.arena_at;
+        Self::of(geometry, 0, Some(pages))
+    }
+
+    fn of(geometry: Geometry, populated: usize, pages: Option<usize>) -> Self {
+        let map = Mapping::in_heap(geometry.words, pages);
+        let put = |at: usize, value| map.words()[at].store(value, Ordering::Relaxed);
+        put(HEADER_HASH_SEED, sys::random().unwrap());
+        put(HEADER_POPULATED, populated as u64);
+        Self { map, geometry }
+    }
+
+    fn mapped(&self) -> Arc<segment::Segment> {
+        Arc::new(segment::Segment::new(
+            self.map.share(),
+            self.geometry.clone(),
+            LOCK_TIMEOUT,
+            Hooks::new(|error| error),
+        ))
+    }
+
+    /// A process that opens the segment for writing.
+    ///
+    /// # Errors
+    /// As [`Options::open`](crate::Options::open).
+    pub fn attach(&self) -> Result<Table> {
+        Table::attach("model", self.mapped(), None)
+    }
+
+    /// A process that opens the segment for reading.
+    pub fn attach_read_only(&self) -> Table {
+        Table::read_only("model", self.mapped(), None)
+    }
+
+    /// From here on every sleep ends at once, as if by its timeout.
+    pub fn let_time_pass(&self) {
+        self.map.let_time_pass();
+    }
+
+    /// Whether a chunk is free.
+    pub fn is_free(&self, chunk: usize) -> bool {
+        chunk::state(&self.mapped(), chunk) == State::Free
+    }
+}
+
+/// The participant slot of a process, and the slot's generation.
+pub fn slot(table: &Table) -> (usize, u32) {
+    let id = table.writer().unwrap().me.id();
+    (id.slot, id.generation)
+}
+
+/// `count` keys of one byte whose probing begins in `bucket`.
+pub fn keys_of_bucket(table: &Table, bucket: usize, count: usize) -> Vec<[u8; 1]> {
+    (b'a'..=b'z')
+        .map(|byte| [byte])
+        .filter(|key| Hash::of(table.segment(), key).home(table.segment()) == bucket)
+        .take(count)
+        .collect()
+}
+
+/// Stops filling the process's open chunk, as a process does that ends or that
+/// makes room for a large value.
+pub fn seal(table: &Table) {
+    let writer = table.writer().unwrap();
+    writer.arena.seal_current(&writer.segment, &writer.me);
+}
+
+/// Cleans a chunk, as a process does that needs room.
+///
+/// # Errors
+/// Damage.
+pub fn clean(table: &Table, chunk: usize) -> Result<bool> {
+    let writer = table.writer()?;
+    writer.clean(chunk, &Purpose::Move { away_from: 0..0 })
+}
+
+/// Takes over what the dead left in the arena; the number of chunks.
+pub fn seal_dead(table: &Table) -> usize {
+    let writer = table.writer().unwrap();
+    arena::seal_dead(&writer.segment, &writer.me).sealed
+}
+
+/// Runs `work` of the process `table`, which dies when it comes to its
+/// `point`th crash point (the first is 0); `None` if it did.
+///
+/// A dead process does nothing any more: its liveness bytes are let go of, and
+/// what unwinds finds `is_ours()` false. Nobody may use `table` after its death.
+pub fn run_until_death<R>(point: usize, table: &Table, work: impl FnOnce() -> R) -> Option<R> {
+    sys::run_until_death(point, table.writer().unwrap().me.killer(), work)
+}

@@ -1,0 +1,420 @@
+//! The shape of a segment: how large its parts are, and where they begin.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::layout::{
+    BUCKET_SLOTS, BUCKET_WORDS, CHUNK_WORDS, HEADER_WORDS, LINE, MAX_KEY, MAX_PARTICIPANTS,
+    MAX_VALUE, PAGE, PARTICIPANT_WORDS, RECORD_OVERHEAD, RESERVED_CHUNKS, STRIPE_WORDS, WORD,
+};
+use crate::segment::record;
+
+/// Most chunks; their states are scanned.
+pub(crate) const MAX_CHUNKS: u128 = 1 << 20;
+/// Most bytes of a segment: what a 47-bit address space can well map.
+const MAX_SEGMENT_BYTES: u128 = 1 << 45;
+/// The mean share of a stripe's slots in use when the table is at its capacity: then three of
+/// a hundred keys lie beyond the bucket where they are looked for first, at 0.75 seven.
+const MEAN_LOAD: f64 = 0.60;
+/// The chance, as a power of e, that some stripe is too small for a table's keys.
+const REFUSAL_LOG: f64 = -27.6; // 1e-12
+
+/// The shape of a segment: everything that follows from the options it was
+/// created with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    pub(crate) capacity: usize,
+    pub(crate) value_space: usize,
+    /// A power of two.
+    pub(crate) stripes: usize,
+    pub(crate) stripe_buckets: usize,
+    pub(crate) participants: usize,
+    pub(crate) chunks: usize,
+    pub(crate) chunk_words: usize,
+
+    // Derived, so that no hot path adds them up.
+    /// Longest key and value together, in bytes.
+    pub(crate) max_entry: usize,
+    /// Longest key, in bytes.
+    pub(crate) max_key: usize,
+    /// The first stripe's header's first word, in such headers.
+    pub(crate) first_stripe: usize,
+    /// The first bucket's first word, in buckets.
+    pub(crate) first_bucket: usize,
+    pub(crate) buckets: usize,
+    pub(crate) states_at: usize,
+    pub(crate) details_at: usize,
+    pub(crate) arena_at: usize,
+    pub(crate) words: usize,
+}
+
+/// What a geometry is computed from; `None` is a default.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Request {
+    pub(crate) capacity: Option<usize>,
+    pub(crate) value_space: Option<usize>,
+    pub(crate) stripes: Option<usize>,
+    pub(crate) chunk_bytes: Option<usize>,
+    pub(crate) participants: Option<usize>,
+}
+
+const DEFAULT_CAPACITY: usize = 1 << 20;
+const DEFAULT_PARTICIPANTS: usize = 1024;
+/// The least value space of a table that is asked for none: a small table takes large
+/// values too.
+const LEAST_DEFAULT_SPACE: usize = 64 << 20;
+const MAX_SPACE: usize = 1 << 43;
+
+/// The value space of a table that is asked for none.
+pub(crate) fn default_space(capacity: usize) -> usize {
+    capacity
+        .saturating_mul(64)
+        .clamp(LEAST_DEFAULT_SPACE, MAX_SPACE)
+}
+
+fn invalid(option: &'static str, given: u128, allowed: impl Into<Cow<'static, str>>) -> Error {
+    Error::InvalidOption {
+        option,
+        given,
+        allowed: allowed.into(),
+    }
+}
+
+impl Request {
+    /// A segment of this request would be too large.
+    fn too_large(&self, capacity: usize, value_space: usize) -> Error {
+        const LIMIT: &str = "a segment has at most 2^45 bytes of address space";
+        let participants = self.participants.unwrap_or(DEFAULT_PARTICIPANTS);
+        match self.value_space {
+            // The index alone takes 31 bytes for each entry, and overhead is added.
+            Some(_) if value_space / 64 > capacity => invalid(
+                "value_space",
+                value_space as u128,
+                format!(
+                    "less, or a smaller chunk_size or max_participants ({participants}): {LIMIT}"
+                ),
+            ),
+            Some(_) => invalid(
+                "capacity",
+                capacity as u128,
+                format!("less, or with a smaller value_space than {value_space}: {LIMIT}"),
+            ),
+            None => invalid(
+                "capacity",
+                capacity as u128,
+                format!("less, or with a value_space below the default of {value_space}: {LIMIT}"),
+            ),
+        }
+    }
+}
+
+impl Geometry {
+    /// Sizes a table.
+    pub(crate) fn plan(request: &Request) -> Result<Self> {
+        let capacity = request.capacity.unwrap_or(DEFAULT_CAPACITY);
+        if capacity == 0 || capacity > 1 << 40 {
+            return Err(invalid("capacity", capacity as u128, "1 to 2^40 entries"));
+        }
+        let value_space = request
+            .value_space
+            .unwrap_or_else(|| default_space(capacity));
+        if value_space == 0 || value_space > MAX_SPACE {
+            return Err(invalid(
+                "value_space",
+                value_space as u128,
+                "1 to 2^43 bytes",
+            ));
+        }
+        let participants = request.participants.unwrap_or(DEFAULT_PARTICIPANTS);
+        if participants == 0 || participants > MAX_PARTICIPANTS {
+            return Err(invalid(
+                "max_participants",
+                participants as u128,
+                "1 to 4096",
+            ));
+        }
+        let stripes = match request.stripes {
+            Some(n) if n.is_power_of_two() && n <= 1 << 16 => n,
+            Some(n) => {
+                return Err(invalid("stripes", n as u128, "a power of two up to 65536"));
+            }
+            None => default_stripes(capacity),
+        };
+        let slots = stripe_slots(capacity, stripes);
+        let chunk_bytes = match request.chunk_bytes {
+            Some(n) if n.is_power_of_two() && (4096..=1 << 30).contains(&n) => Some(n),
+            Some(n) => {
+                return Err(invalid(
+                    "chunk_size",
+                    n as u128,
+                    "a power of two from 4096 to 2^30 bytes",
+                ));
+            }
+            None => None,
+        };
+        let overhead = RECORD_OVERHEAD as u128 * capacity as u128;
+        let payload = value_space as u128 + overhead;
+        let entries = request.value_space.unwrap_or(capacity.saturating_mul(64));
+        let chunk_bytes =
+            chunk_bytes.unwrap_or_else(|| default_chunk_bytes(entries as u128 + overhead, payload));
+        // Twice the payload: chunks that are half full on the average always leave one
+        // that is worth cleaning, and no record is so awkward that next-fit wastes more
+        // than half. One chunk more for each participant to fill, and some for cleaning.
+        // All of it is address space; memory comes with use.
+        let chunks = (2 * payload).div_ceil(chunk_bytes as u128)
+            + participants as u128
+            + RESERVED_CHUNKS as u128;
+        if chunks > MAX_CHUNKS {
+            let spare = MAX_CHUNKS - participants as u128 - RESERVED_CHUNKS as u128;
+            let least = (2 * payload).div_ceil(spare).next_power_of_two();
+            return Err(invalid(
+                "chunk_size",
+                chunk_bytes as u128,
+                format!(
+                    "{least} or more, or nothing: a value_space of {value_space} bytes in at most \
+                     2^20 chunks"
+                ),
+            ));
+        }
+        Self::derive(
+            capacity,
+            value_space,
+            stripes,
+            slots.div_ceil(BUCKET_SLOTS),
+            participants,
+            chunks as usize,
+            chunk_bytes / WORD,
+        )
+        .ok_or_else(|| request.too_large(capacity, value_space))
+    }
+
+    /// A geometry given in full, for models that need a tiny one: one stripe, and
+    /// chunks of `chunk_words`.
+    #[cfg(loom)]
+    pub(crate) fn tiny(
+        stripe_buckets: usize,
+        participants: usize,
+        chunks: usize,
+        chunk_words: usize,
+    ) -> Self {
+        Self::derive(
+            8,
+            1 << 10,
+            1,
+            stripe_buckets,
+            participants,
+            chunks,
+            chunk_words,
+        )
+        .unwrap()
+    }
+
+    /// Adds up the offsets; `None` if the segment would be too large.
+    pub(crate) fn derive(
+        capacity: usize,
+        value_space: usize,
+        stripes: usize,
+        stripe_buckets: usize,
+        participants: usize,
+        chunks: usize,
+        chunk_words: usize,
+    ) -> Option<Self> {
+        let (wide_stripes, wide_chunks) = (stripes as u128, chunks as u128);
+        let stripes_at = HEADER_WORDS as u128 + (participants * PARTICIPANT_WORDS) as u128;
+        let buckets_at = (stripes_at + wide_stripes * STRIPE_WORDS as u128)
+            .next_multiple_of(BUCKET_WORDS as u128);
+        let states_at = buckets_at + wide_stripes * stripe_buckets as u128 * BUCKET_WORDS as u128;
+        let details_at = states_at + wide_chunks.next_multiple_of(LINE as u128);
+        let arena_at =
+            (details_at + wide_chunks * CHUNK_WORDS as u128).next_multiple_of(PAGE as u128);
+        let arena = wide_chunks * chunk_words as u128;
+        let words = arena_at + arena;
+        if words * WORD as u128 > MAX_SEGMENT_BYTES {
+            return None;
+        }
+        let max_entry = value_space.min(MAX_VALUE);
+        Some(Self {
+            max_entry,
+            max_key: max_entry.min(MAX_KEY),
+            capacity,
+            value_space,
+            stripes,
+            stripe_buckets,
+            participants,
+            chunks,
+            chunk_words,
+            first_stripe: stripes_at as usize / STRIPE_WORDS,
+            first_bucket: buckets_at as usize / BUCKET_WORDS,
+            buckets: stripes * stripe_buckets,
+            states_at: states_at as usize,
+            details_at: details_at as usize,
+            arena_at: arena_at as usize,
+            words: words as usize,
+        })
+    }
+
+    /// Index of a participant slot's first word.
+    #[expect(
+        clippy::unused_self,
+        reason = "asked like its neighbours, which need it"
+    )]
+    pub(crate) fn participant(&self, slot: usize) -> usize {
+        HEADER_WORDS + slot * PARTICIPANT_WORDS
+    }
+
+    /// Index of a stripe header's first word.
+    pub(crate) fn stripe(&self, stripe: usize) -> usize {
+        (self.first_stripe + stripe) * STRIPE_WORDS
+    }
+
+    /// Where the stripe headers are, counted in stripe headers from the segment's beginning.
+    pub(crate) fn stripe_headers(&self) -> Range<usize> {
+        self.first_stripe..self.first_stripe + self.stripes
+    }
+
+    /// Where the buckets are, counted in buckets from the segment's beginning.
+    pub(crate) fn all_buckets(&self) -> Range<usize> {
+        self.first_bucket..self.first_bucket + self.buckets
+    }
+
+    /// Index of a bucket's first word.
+    pub(crate) fn bucket(&self, bucket: usize) -> usize {
+        (self.first_bucket + bucket) * BUCKET_WORDS
+    }
+
+    /// Index of a chunk's state word.
+    pub(crate) fn state(&self, chunk: usize) -> usize {
+        self.states_at + chunk
+    }
+
+    /// Index of a chunk's details.
+    pub(crate) fn details(&self, chunk: usize) -> usize {
+        self.details_at + chunk * CHUNK_WORDS
+    }
+
+    /// Index of a chunk's first word.
+    pub(crate) fn chunk(&self, chunk: usize) -> usize {
+        self.arena_at + chunk * self.chunk_words
+    }
+
+    /// The chunk in which a word of the arena lies.
+    pub(crate) fn chunk_of(&self, at: usize) -> usize {
+        (at - self.arena_at) >> self.chunk_words.trailing_zeros()
+    }
+
+    /// The word that a slot's offset stands for.
+    pub(crate) fn word_of(&self, offset: usize) -> usize {
+        self.arena_at + offset
+    }
+
+    /// The offset that stands for a word of the arena.
+    pub(crate) fn offset_of(&self, at: usize) -> usize {
+        at - self.arena_at
+    }
+
+    /// Whether a record of these lengths is too large for one chunk.
+    pub(crate) fn needs_run(&self, header: record::Header) -> bool {
+        header.words() > self.chunk_words
+    }
+}
+
+/// About five hundred entries a stripe, between 16 stripes, so that small tables
+/// have little contention too, and 4096. Many writers on few cores wait for each other
+/// at fewer; a table in which 64 processes write is half as fast with half of these.
+fn default_stripes(capacity: usize) -> usize {
+    (capacity / 512).next_power_of_two().clamp(16, 4096)
+}
+
+/// A chunk is large enough that taking one is rare and small enough that one
+/// for each participant is little: for what the entries are expected to take. Each has
+/// its place in the index, so there are no more than some thousands of them for a value
+/// space that is larger only because nobody asked for less, and some ten thousands for
+/// the largest.
+fn default_chunk_bytes(expected: u128, payload: u128) -> usize {
+    const MOST: usize = 1 << 20;
+    let part = |bytes: u128, parts: u128| {
+        let wanted = usize::try_from(bytes.div_ceil(parts)).unwrap_or(usize::MAX / 2);
+        wanted.next_power_of_two()
+    };
+    let usual = part(expected, 256).max(part(payload, 1024));
+    usual.clamp(1 << 16, MOST).max(part(payload, 1 << 15))
+}
+
+/// Slots a stripe needs so that any `capacity` keys fit the table.
+///
+/// Keys fall on stripes at random (the hash seed is the table's own secret), so
+/// the load of a stripe is binomial with mean `m`; Chernoff's bound on more than
+/// `k` of them is `exp(k - m - k ln(k/m))`. The smallest `k` for which that,
+/// times the number of stripes, is below 1e-12; never more than the capacity,
+/// never less than what [`MEAN_LOAD`] asks.
+fn stripe_slots(capacity: usize, stripes: usize) -> usize {
+    let mean = capacity as f64 / stripes as f64;
+    let limit = REFUSAL_LOG - (stripes as f64).ln();
+    let mut slots = (mean / MEAN_LOAD).ceil() as usize;
+    while slots < capacity {
+        let k = slots as f64;
+        if k - mean - k * (k / mean).ln() <= limit {
+            break;
+        }
+        slots += 1 + slots / 64;
+    }
+    slots.max(1)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn request(capacity: usize) -> Request {
+        Request {
+            capacity: Some(capacity),
+            participants: Some(128),
+            ..Request::default()
+        }
+    }
+
+    #[test]
+    fn a_stripe_of_a_large_table_is_loaded_to_six_tenths() {
+        let geometry = Geometry::plan(&request(1 << 20)).unwrap();
+        let slots = geometry.buckets * BUCKET_SLOTS;
+        let load = geometry.capacity as f64 / slots as f64;
+        assert!((0.58..=0.6).contains(&load), "{load}");
+    }
+
+    #[test]
+    fn a_tiny_table_has_room_for_all_its_keys_in_one_stripe() {
+        for capacity in [1, 2, 10, 11, 12] {
+            let geometry = Geometry::plan(&request(capacity)).unwrap();
+            assert!(geometry.stripe_buckets * BUCKET_SLOTS >= capacity);
+        }
+    }
+
+    #[test]
+    fn options_out_of_range_are_refused() {
+        for bad in [
+            request(0),
+            Request {
+                value_space: Some(0),
+                ..request(1)
+            },
+            Request {
+                stripes: Some(3),
+                ..request(1)
+            },
+            Request {
+                chunk_bytes: Some(100),
+                ..request(1)
+            },
+            Request {
+                participants: Some(0),
+                ..request(1)
+            },
+        ] {
+            assert!(matches!(
+                Geometry::plan(&bad),
+                Err(Error::InvalidOption { .. })
+            ));
+        }
+    }
+}

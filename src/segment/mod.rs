@@ -1,0 +1,190 @@
+//! A mapped segment whose header was found good: what all layers above share.
+
+pub(crate) mod geometry;
+pub(crate) mod hash;
+pub(crate) mod header;
+pub(crate) mod hooks;
+pub(crate) mod record;
+pub(crate) mod stripe;
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering as LocalOrdering};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::layout::{
+    HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED, STRIPE_WORDS, WORD,
+};
+use crate::segment::geometry::Geometry;
+use crate::segment::hash::Seed;
+use crate::segment::hooks::Hooks;
+use crate::segment::stripe::Stripe;
+use crate::sync::{AtomicU64, Ordering};
+use crate::sys::{IndexedMapping, Mapping};
+use crate::sys::{crash_point, process_crash_point};
+
+/// Words that are asked for at a time when they are probably there.
+const POPULATE_AGAIN: usize = 1 << 17;
+
+pub(crate) struct Segment {
+    pub(crate) map: IndexedMapping,
+    pub(crate) geometry: Geometry,
+    /// The table's own hash seed; as it is random, it also tells segments apart.
+    pub(crate) seed: Seed,
+    pub(crate) codec: u64,
+    pub(crate) flags: u64,
+    pub(crate) lock_timeout: Duration,
+    pub(crate) hooks: Hooks,
+    /// The end of the arena's pages, in words, as last seen: see
+    /// [`Segment::record`].
+    readable: AtomicUsize,
+}
+
+impl Segment {
+    /// Takes a mapping whose header `geometry` was read from.
+    pub(crate) fn new(
+        map: Mapping,
+        geometry: Geometry,
+        lock_timeout: Duration,
+        hooks: Hooks,
+    ) -> Self {
+        let get = |at: usize| map.words()[at].load(Ordering::Relaxed);
+        Self {
+            seed: Seed::new(get(HEADER_HASH_SEED)),
+            codec: get(HEADER_CODEC),
+            flags: get(HEADER_FLAGS),
+            readable: AtomicUsize::new(geometry.arena_at),
+            lock_timeout,
+            hooks,
+            map: IndexedMapping::new(map, geometry.stripe_headers(), geometry.all_buckets()),
+            geometry,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn words(&self) -> &[AtomicU64] {
+        self.map.words()
+    }
+
+    /// The stripe of this number.
+    pub(crate) fn stripe(&self, number: usize) -> Stripe<'_> {
+        Stripe::new(&self.map.stripes()[number])
+    }
+
+    /// Where a stripe's header begins.
+    pub(crate) fn index_of(&self, stripe: Stripe<'_>) -> usize {
+        stripe.index_in(self.words())
+    }
+
+    /// A stripe's number.
+    pub(crate) fn number_of(&self, stripe: Stripe<'_>) -> usize {
+        self.index_of(stripe) / STRIPE_WORDS - self.geometry.first_stripe
+    }
+
+    /// The numbers of a stripe's buckets.
+    pub(crate) fn buckets_of(&self, stripe: Stripe<'_>) -> Range<usize> {
+        let length = self.geometry.stripe_buckets;
+        let first = self.number_of(stripe) * length;
+        first..first + length
+    }
+
+    /// All stripes, in ascending order.
+    pub(crate) fn stripes(&self) -> impl Iterator<Item = Stripe<'_>> {
+        (0..self.geometry.stripes).map(|number| self.stripe(number))
+    }
+
+    /// Chunks that have pages. Acquire: whoever sees a chunk counted may touch it.
+    pub(crate) fn populated(&self) -> usize {
+        let chunks = self.words()[HEADER_POPULATED].load(Ordering::Acquire);
+        usize::try_from(chunks).map_or(self.geometry.chunks, |n| n.min(self.geometry.chunks))
+    }
+
+    /// Gives pages to the first `chunks` chunks.
+    ///
+    /// Several processes may do this at once, for the same chunks too. What one
+    /// got before it failed stays: another may be using it already.
+    pub(crate) fn populate(&self, chunks: usize) -> Result<()> {
+        let present = self.populated();
+        if chunks <= present {
+            return Ok(());
+        }
+        let range = self.geometry.chunk(present)..self.geometry.chunk(chunks);
+        let asked = range.len() * WORD;
+        self.map
+            .populate(range)
+            .map_err(|source| no_memory(source, asked))?;
+        crash_point!("populate: pages present");
+        // Release: see `populated`. Who raised it before goes on being acquired with it.
+        self.words()[HEADER_POPULATED].fetch_max(chunks as u64, Ordering::Release);
+        process_crash_point!("populate: pages counted");
+        Ok(())
+    }
+
+    /// Gives pages to all chunks that are said to have them, in case a damaged header
+    /// says it.
+    pub(crate) fn populate_again(&self) -> Result<()> {
+        let end = self.geometry.chunk(self.populated());
+        let mut at = self.geometry.chunk(0);
+        while at < end {
+            // In small pieces: a large one is refused if there is not so much memory
+            // left, and mostly all of it is there already.
+            let next = end.min(at + POPULATE_AGAIN);
+            self.map
+                .populate(at..next)
+                .map_err(|source| no_memory(source, (next - at) * WORD))?;
+            at = next;
+        }
+        Ok(())
+    }
+
+    /// The word at `at`, a record's header, and all from it to the end of what has pages: a
+    /// record cannot reach further. `None` if `at` is no place a record can be, which is
+    /// damage.
+    ///
+    /// The end is remembered, so that a reader does not ask the header each time;
+    /// it only ever grows, and it grew before a record beyond it was published.
+    #[inline]
+    pub(crate) fn record(&self, at: usize) -> Option<(&AtomicU64, &[AtomicU64])> {
+        self.record_in_sight(at).or_else(|| self.record_beyond(at))
+    }
+
+    /// The same, but `None` too if the record may lie beyond the end that is remembered.
+    #[inline]
+    pub(crate) fn record_in_sight(&self, at: usize) -> Option<(&AtomicU64, &[AtomicU64])> {
+        let end = self.readable.load(LocalOrdering::Relaxed);
+        let record = self.words().get(..end)?.get(at..)?;
+        Some((record.first()?, record))
+    }
+
+    /// The same after a look at the header.
+    #[cold]
+    pub(crate) fn record_beyond(&self, at: usize) -> Option<(&AtomicU64, &[AtomicU64])> {
+        let end = self.geometry.chunk(self.populated());
+        self.readable.store(end, LocalOrdering::Relaxed);
+        let record = self.words().get(at..end)?;
+        Some((record.first()?, record))
+    }
+
+    /// Damage found at a word.
+    #[cold]
+    pub(crate) fn damaged(what: &'static str, at: usize) -> Error {
+        Error::Corrupted {
+            what,
+            offset: at * WORD,
+        }
+    }
+}
+
+/// The error of a refused page reservation.
+pub(crate) fn no_memory(source: std::io::Error, asked: usize) -> Error {
+    if source.kind() == std::io::ErrorKind::StorageFull {
+        Error::SharedMemoryFull {
+            asked,
+            // Counted when the error leaves the crate: most are not the last word.
+            orphans: 0,
+            orphaned: 0,
+        }
+    } else {
+        Error::system("reserve pages of shared memory", source)
+    }
+}

@@ -1,0 +1,81 @@
+//! The standard library's atomics and `parking_lot`'s mutex, or loom's, behind
+//! one door.
+
+#[cfg(not(any(loom, shmtable_crash_points)))]
+pub(crate) use std::sync::atomic::AtomicU64;
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::{Ordering, fence};
+
+#[cfg(shmtable_crash_points)]
+pub(crate) mod crash;
+#[cfg(all(shmtable_crash_points, not(loom)))]
+mod watched;
+#[cfg(all(shmtable_crash_points, not(loom)))]
+pub(crate) use watched::AtomicU64;
+
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{Ordering, fence};
+
+#[cfg(loom)]
+mod word;
+#[cfg(loom)]
+pub(crate) use word::AtomicU64;
+
+#[cfg(not(loom))]
+pub(crate) use parking_lot::Mutex;
+
+/// loom's mutex with `parking_lot`'s interface: a poisoned one is a test that
+/// failed already.
+#[cfg(loom)]
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+#[cfg(loom)]
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+        self.0.lock().unwrap()
+    }
+}
+
+/// Storage of threads, which in a model are loom's.
+#[cfg(loom)]
+pub(crate) use loom::thread_local;
+#[cfg(not(loom))]
+pub(crate) use std::thread_local;
+
+/// Tells the processor, or loom, that this thread waits for another one.
+pub(crate) fn spin_hint() {
+    #[cfg(not(loom))]
+    std::hint::spin_loop();
+    #[cfg(loom)]
+    loom::thread::yield_now();
+}
+
+/// Lets another thread run.
+pub(crate) fn yield_now() {
+    #[cfg(not(loom))]
+    std::thread::yield_now();
+    #[cfg(loom)]
+    loom::thread::yield_now();
+}
+
+/// Lets another thread run, before what looked wrong is looked at again. Not in a model:
+/// loom shows no outdated word again after a yield, and every look may show it.
+pub(crate) fn before_another_look() {
+    #[cfg(not(loom))]
+    std::thread::yield_now();
+}
+
+/// Lets other threads run for a while.
+pub(crate) fn pause(duration: std::time::Duration) {
+    #[cfg(not(loom))]
+    std::thread::sleep(duration);
+    #[cfg(loom)]
+    {
+        let _ = duration;
+        loom::thread::yield_now();
+    }
+}

@@ -1,0 +1,466 @@
+//! Segments in the memory of a loom model, where threads play processes.
+//!
+//! What is modelled is what the contract promises and no more: words are loom's
+//! atomics; a sleeper that finds its word unchanged sleeps until it is woken
+//! **and never times out**, so a lost wake-up is a deadlock that loom reports;
+//! a process dies when it is [killed](Killer::kill), or, without a trace in its
+//! own threads, when its [`Liveness`] is dropped. There are no names.
+//!
+//! A death is the one thing that no wake-up tells of. From the first one on, or
+//! when a model asks for it by [`Mapping::let_time_pass`], every sleep in the
+//! segment ends at once, as if its timeout had come. A process's first one ends
+//! without a word to loom: after a yield loom lets others do at least one step, and
+//! the sleeper would never look while its owner still has the lock.
+
+// Models panic where something is amiss: that is how loom hears of it.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
+
+mod death;
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering as LocalOrdering};
+use std::time::Duration;
+
+use loom::sync::{Arc, Condvar, Mutex};
+
+use super::{Access, Owner, TooManyFiles};
+use crate::sync::{self, AtomicU64, Ordering};
+pub(crate) use death::{reach_crash_point, run_until_death};
+
+/// The longest name of a segment, as on Linux.
+pub(crate) const MAX_NAME: usize = 246;
+
+/// A segment as one process has it mapped.
+pub(crate) struct Mapping {
+    segment: Arc<Segment>,
+    process: Process,
+    /// Whether a sleep of this process ended by its timeout.
+    timed_out: AtomicBool,
+}
+
+struct Segment {
+    words: Vec<AtomicU64>,
+    /// The end of the words that have pages, in a model that asks for it. Nothing is
+    /// ordered by it: the kernel promises that pages are there for who knows of it.
+    pages: Option<AtomicU64>,
+    /// The kernel's wait queues, under one lock as a hash bucket of them is.
+    queues: Mutex<Queues>,
+    locks: Mutex<Locks>,
+}
+
+#[derive(Default)]
+struct Queues {
+    /// A queue for each word that was ever slept on.
+    queues: BTreeMap<usize, std::sync::Arc<Condvar>>,
+    /// Whether timeouts come; see the module.
+    time_passes: bool,
+}
+
+#[derive(Default)]
+struct Locks {
+    processes: usize,
+    holders: usize,
+    /// For each byte its holders, and whether they hold it alone.
+    bytes: BTreeMap<u64, Vec<(Holder, bool)>>,
+}
+
+/// A [`Liveness`], and the process that it ends with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Holder {
+    process: usize,
+    number: usize,
+}
+
+#[derive(Clone)]
+struct Process {
+    number: usize,
+    /// Not one of loom's: only the process itself asks.
+    dead: std::sync::Arc<AtomicBool>,
+}
+
+impl Mapping {
+    /// A new segment of zero words, of which only the first ones have pages if that is
+    /// said.
+    pub(crate) fn in_heap(words: usize, pages: Option<usize>) -> Mapping {
+        Self::of_a_process(Arc::new(Segment {
+            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            pages: pages.map(|end| AtomicU64::new(end as u64)),
+            queues: Mutex::new(Queues::default()),
+            locks: Mutex::new(Locks::default()),
+        }))
+    }
+
+    /// The same segment as another process has it mapped.
+    pub(crate) fn share(&self) -> Mapping {
+        Self::of_a_process(self.segment.clone())
+    }
+
+    /// The segment as a new process has it mapped.
+    fn of_a_process(segment: Arc<Segment>) -> Mapping {
+        let mut locks = segment.locks.lock().unwrap();
+        locks.processes += 1;
+        let process = Process {
+            number: locks.processes,
+            dead: std::sync::Arc::default(),
+        };
+        drop(locks);
+        Mapping {
+            segment,
+            process,
+            timed_out: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn create<E: From<io::Error>>(
+        _name: &str,
+        _words: usize,
+        _mode: u32,
+        _fill: impl FnMut(&Mapping) -> Result<(), E>,
+    ) -> Result<Mapping, E> {
+        Err(io::Error::from(io::ErrorKind::Unsupported).into())
+    }
+
+    pub(crate) fn replace<E: From<io::Error>>(
+        _name: &str,
+        _words: usize,
+        _mode: u32,
+        _fill: impl FnMut(&Mapping) -> Result<(), E>,
+    ) -> Result<Mapping, E> {
+        Err(io::Error::from(io::ErrorKind::Unsupported).into())
+    }
+
+    pub(crate) fn open<E: From<io::Error>>(
+        _name: &str,
+        _access: Access,
+        _admit: impl FnOnce(Owner) -> Result<(), E>,
+    ) -> Result<Mapping, E> {
+        Err(io::Error::from(io::ErrorKind::Unsupported).into())
+    }
+
+    pub(crate) fn words(&self) -> &[AtomicU64] {
+        &self.segment.words
+    }
+
+    pub(crate) fn populate(&self, words: Range<usize>) -> io::Result<()> {
+        if words.start > words.end || words.end > self.words().len() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        if let Some(pages) = &self.segment.pages {
+            pages.fetch_max(words.end as u64, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// A store to a word, which is a deadly signal where there may be no page.
+    pub(crate) fn touch(&self, word: usize) {
+        if let Some(pages) = &self.segment.pages {
+            let end = pages.load(Ordering::Relaxed);
+            assert!((word as u64) < end, "a store to memory that is not there");
+        }
+    }
+
+    /// The kernel looks at the word under the lock of its queue, and a waker
+    /// takes the same lock after its store: either the look sees the store or
+    /// the sleeper is in the queue when the waker comes.
+    pub(crate) fn sleep(&self, word: usize, low_half: u32, _timeout: Duration) {
+        let Some(value) = self.words().get(word) else {
+            return;
+        };
+        let mut queues = self.segment.queues.lock().unwrap();
+        if value.load(Ordering::Relaxed) as u32 != low_half {
+            return;
+        }
+        if queues.time_passes {
+            drop(queues);
+            if self.timed_out.swap(true, LocalOrdering::Relaxed) {
+                sync::yield_now();
+            }
+            return;
+        }
+        let queue = queues
+            .queues
+            .entry(word)
+            .or_insert_with(|| std::sync::Arc::new(Condvar::new()))
+            .clone();
+        drop(queue.wait(queues).unwrap());
+    }
+
+    pub(crate) fn wake_one(&self, word: usize) {
+        let queues = self.segment.queues.lock().unwrap();
+        if let Some(queue) = queues.queues.get(&word) {
+            queue.notify_one();
+        }
+    }
+
+    pub(crate) fn wake_all(&self, word: usize) {
+        let queues = self.segment.queues.lock().unwrap();
+        if let Some(queue) = queues.queues.get(&word) {
+            queue.notify_all();
+        }
+    }
+
+    /// Ends all sleeps in the segment, and all later ones as soon as they begin.
+    pub(crate) fn let_time_pass(&self) {
+        self.segment.let_time_pass();
+    }
+
+    #[allow(clippy::unnecessary_wraps)]
+    pub(crate) fn owner(&self) -> io::Result<Owner> {
+        Ok(Owner {
+            user: current_user(),
+            mode: 0o600,
+        })
+    }
+
+    pub(crate) fn liveness(&self) -> io::Result<Liveness> {
+        let mut locks = self.segment.locks.lock().unwrap();
+        locks.holders += 1;
+        Ok(Liveness {
+            segment: self.segment.clone(),
+            process: self.process.clone(),
+            number: locks.holders,
+        })
+    }
+
+    #[allow(clippy::unused_self)]
+    pub(crate) fn while_alone<R>(&self, _act: impl FnOnce() -> R) -> io::Result<Option<R>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps)]
+    pub(crate) fn has_name(&self, _name: &str) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    #[allow(clippy::unused_self)]
+    pub(crate) fn unlink_if_same(&self, _name: &str) -> io::Result<bool> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Liveness bytes as one process holds them; they are let go of when this is
+/// dropped or the process is killed.
+pub(crate) struct Liveness {
+    segment: Arc<Segment>,
+    process: Process,
+    number: usize,
+}
+
+impl Segment {
+    fn let_time_pass(&self) {
+        let mut queues = self.queues.lock().unwrap();
+        queues.time_passes = true;
+        for queue in queues.queues.values() {
+            queue.notify_all();
+        }
+    }
+
+    fn release(&self, ends: impl Fn(Holder) -> bool) {
+        if let Ok(mut locks) = self.locks.lock() {
+            for holders in locks.bytes.values_mut() {
+                holders.retain(|(holder, _)| !ends(*holder));
+            }
+        }
+    }
+}
+
+/// Ends a process that is at work.
+pub(crate) struct Killer {
+    segment: Arc<Segment>,
+    process: Process,
+}
+
+impl Killer {
+    /// Lets go of all the process's bytes, as the kernel does. The caller must see to
+    /// it that the process does nothing from here on.
+    pub(crate) fn kill(self) {
+        self.process.dead.store(true, LocalOrdering::Relaxed);
+        let number = self.process.number;
+        self.segment.release(|holder| holder.process == number);
+        self.segment.let_time_pass();
+    }
+}
+
+impl Liveness {
+    pub(crate) fn killer(&self) -> Killer {
+        Killer {
+            segment: self.segment.clone(),
+            process: self.process.clone(),
+        }
+    }
+
+    fn holder(&self) -> Holder {
+        Holder {
+            process: self.process.number,
+            number: self.number,
+        }
+    }
+
+    /// Whether the process was killed.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.process.dead.load(LocalOrdering::Relaxed)
+    }
+
+    /// As that of a process that lives.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.is_dead()
+    }
+
+    pub(crate) fn try_hold(&self, byte: u64) -> io::Result<bool> {
+        self.set(byte, true)
+    }
+
+    pub(crate) fn try_share(&self, byte: u64) -> io::Result<bool> {
+        self.set(byte, false)
+    }
+
+    pub(crate) fn is_held_by_others(&self, byte: u64) -> bool {
+        let locks = self.segment.locks.lock().unwrap();
+        let holders = locks.bytes.get(&byte).map_or(&[][..], Vec::as_slice);
+        holders.iter().any(|(holder, _)| *holder != self.holder())
+    }
+
+    pub(crate) fn release(&self, byte: u64) {
+        if self.is_dead() {
+            return;
+        }
+        let mut locks = self.segment.locks.lock().unwrap();
+        if let Some(holders) = locks.bytes.get_mut(&byte) {
+            holders.retain(|(holder, _)| *holder != self.holder());
+        }
+    }
+
+    pub(crate) fn first_held_by_others(&self, bytes: Range<u64>) -> Option<u64> {
+        let locks = self.segment.locks.lock().unwrap();
+        let mut held = locks.bytes.range(bytes);
+        let others = |holders: &[(Holder, bool)]| holders.iter().any(|(h, _)| *h != self.holder());
+        held.find_map(|(byte, holders)| others(holders).then_some(*byte))
+    }
+
+    #[allow(clippy::unnecessary_wraps)]
+    fn set(&self, byte: u64, alone: bool) -> io::Result<bool> {
+        let mut locks = self.segment.locks.lock().unwrap();
+        let holders = locks.bytes.entry(byte).or_default();
+        let conflict = holders
+            .iter()
+            .any(|(holder, other_alone)| *holder != self.holder() && (alone || *other_alone));
+        if !conflict {
+            holders.retain(|(holder, _)| *holder != self.holder());
+            holders.push((self.holder(), alone));
+        }
+        Ok(!conflict)
+    }
+}
+
+impl Drop for Liveness {
+    fn drop(&mut self) {
+        // A model that failed already unwinds through here.
+        if std::thread::panicking() {
+            return;
+        }
+        if !self.is_dead() {
+            self.segment.release(|holder| holder == self.holder());
+        }
+    }
+}
+
+pub(crate) fn unlink(_name: &OsStr) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(crate) fn rename(_from: &str, _to: &str, _replace: bool) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[allow(clippy::unnecessary_wraps)]
+pub(crate) fn list() -> io::Result<Vec<OsString>> {
+    Ok(Vec::new())
+}
+
+#[allow(clippy::unnecessary_wraps)]
+pub(crate) fn list_beginning(_beginning: &str) -> io::Result<Vec<String>> {
+    Ok(Vec::new())
+}
+
+pub(crate) fn process_exists(_pid: u32) -> bool {
+    false
+}
+
+pub(crate) fn is_open_here(_name: &str) -> bool {
+    false
+}
+
+pub(crate) fn is_idle(_name: &str) -> bool {
+    false
+}
+
+pub(crate) fn too_many_files(_error: &io::Error) -> Option<TooManyFiles> {
+    None
+}
+
+/// Always the same: loom must be able to repeat an execution.
+#[allow(clippy::unnecessary_wraps)]
+pub(crate) fn random() -> io::Result<u64> {
+    Ok(0x9e37_79b9_7f4a_7c15)
+}
+
+pub(crate) fn current_user() -> u32 {
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handshake(wakes: bool) {
+        loom::model(move || {
+            let sleeper = Mapping::in_heap(2, None);
+            let other = sleeper.share();
+            let thread = loom::thread::spawn(move || {
+                other.words()[1].store(1, Ordering::Relaxed);
+                if wakes {
+                    other.wake_one(1);
+                }
+            });
+            while sleeper.words()[1].load(Ordering::Relaxed) == 0 {
+                sleeper.sleep(1, 0, Duration::ZERO);
+            }
+            thread.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_wake_after_the_store_is_never_lost() {
+        handshake(true);
+    }
+
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn a_missing_wake_is_a_deadlock() {
+        handshake(false);
+    }
+
+    #[test]
+    fn a_dropped_liveness_is_a_dead_process() {
+        loom::model(|| {
+            let segment = Mapping::in_heap(1, None);
+            let watcher = segment.liveness().unwrap();
+            let other = segment.share();
+            let thread = loom::thread::spawn(move || {
+                let own = other.liveness().unwrap();
+                assert!(own.try_hold(3).unwrap());
+                assert!(!own.is_held_by_others(3));
+            });
+            thread.join().unwrap();
+            assert!(!watcher.is_held_by_others(3));
+            assert!(watcher.try_share(3).unwrap());
+            let reader = segment.liveness().unwrap();
+            assert!(reader.try_share(3).unwrap());
+            assert!(!reader.try_hold(3).unwrap());
+            assert!(reader.is_held_by_others(3));
+        });
+    }
+}

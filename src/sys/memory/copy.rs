@@ -1,0 +1,360 @@
+//! Copies between shared words and this process's bytes, cache lines at a time.
+//!
+//! The language has relaxed loads and stores of a word for memory that others
+//! change; the compiler neither joins nor unrolls them. On x86-64 a line takes four
+//! moves of 16 bytes instead of eight of 8, and many lines two of 32 each where the
+//! processor has AVX.
+//! A build with crash points goes by words, so that a death may fall between any two.
+//!
+//! # Why wider moves are right
+//! They do what relaxed accesses of the lines' words in their order would do. The
+//! processor neither moves a load before an earlier load nor a store before an earlier
+//! one, whatever their widths, so fences and releases order them as they order words.
+//! A wide access that falls apart does so into pieces that are no worse than the words
+//! that the loop would have read at different moments: what was read while somebody
+//! wrote is not believed (`index::read`), and the one word that is written under a
+//! reader's eyes, a value replaced in place, is shorter than a line.
+
+use std::mem::MaybeUninit;
+
+use crate::layout::{LINE, WORD, words_of};
+use crate::sync::{AtomicU64, Ordering};
+
+#[cfg(any(loom, miri, shmtable_crash_points, not(target_arch = "x86_64")))]
+use by_word as way;
+#[cfg(not(any(loom, miri, shmtable_crash_points, not(target_arch = "x86_64"))))]
+use wide as way;
+
+pub(crate) const LINE_BYTES: usize = LINE * WORD;
+
+/// Reads lines, as many as both have.
+#[inline]
+pub(crate) fn load_lines(words: &[[AtomicU64; LINE]], bytes: &mut [[u8; LINE_BYTES]]) {
+    let count = words.len().min(bytes.len());
+    // SAFETY: so many times 64 bytes may be written.
+    unsafe { way::load(&words[..count], bytes.as_mut_ptr().cast()) }
+}
+
+/// Writes lines, as many as both have.
+#[inline]
+pub(crate) fn store_lines(words: &[[AtomicU64; LINE]], bytes: &[[u8; LINE_BYTES]]) {
+    way::store(words, bytes);
+}
+
+/// Replaces the content of `bytes` by the first `length` bytes of `words`; `false`, and
+/// `bytes` is empty, if there are not so many or its capacity is too small for all words
+/// they take: the last one's padding comes along, so that no byte is handled alone.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+pub(crate) fn load_bytes(words: &[AtomicU64], length: usize, bytes: &mut Vec<u8>) -> bool {
+    // Short values are many, and what others take is not for nothing.
+    if let [word] = words
+        && length <= WORD
+        && bytes.capacity() >= WORD
+    {
+        let loaded = load_word(word);
+        let room = bytes.as_mut_ptr().cast::<[MaybeUninit<u8>; WORD]>();
+        // SAFETY: the capacity has room for a word from its beginning on.
+        unsafe { room.write(loaded) }
+        // SAFETY: so many bytes are in the word, which was just written.
+        unsafe { bytes.set_len(length) }
+        return true;
+    }
+    load_many_bytes(words, length, bytes)
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn load_word(word: &AtomicU64) -> [MaybeUninit<u8>; WORD] {
+    let bytes = word.load(Ordering::Relaxed).to_le_bytes();
+    bytes.map(MaybeUninit::new)
+}
+
+#[inline(never)]
+fn load_many_bytes(words: &[AtomicU64], length: usize, bytes: &mut Vec<u8>) -> bool {
+    bytes.clear();
+    let taken = words_of(length);
+    let (room, _) = bytes.spare_capacity_mut().as_chunks_mut::<WORD>();
+    let (Some(words), Some(room)) = (words.get(..taken), room.get_mut(..taken)) else {
+        return false;
+    };
+    let (lines, rest) = words.as_chunks::<LINE>();
+    let (line_room, room) = room.as_chunks_mut::<LINE>();
+    // SAFETY: `room` has as many words as `words`, so as many lines may be written,
+    // whether they had a value or not.
+    unsafe { way::load(lines, line_room.as_mut_ptr().cast()) };
+    for (word, room) in rest.iter().zip(room) {
+        *room = load_word(word);
+    }
+    // SAFETY: so many bytes are in the words taken, which are inside the capacity, from
+    // its beginning, and were just written.
+    unsafe { bytes.set_len(length) }
+    true
+}
+
+#[cfg(target_arch = "x86_64")]
+#[cfg_attr(
+    any(loom, miri, shmtable_crash_points),
+    allow(dead_code, reason = "the other way is taken")
+)]
+mod wide {
+    use std::arch::{asm, is_x86_feature_detected};
+
+    use super::{LINE, LINE_BYTES};
+    use crate::sync::AtomicU64;
+
+    /// Lines from which on it pays to ask what the processor has.
+    const MANY: usize = 4;
+
+    /// Reads lines to `to`.
+    ///
+    /// # Safety
+    /// 64 bytes for each may be written there.
+    #[inline]
+    pub(super) unsafe fn load(words: &[[AtomicU64; LINE]], to: *mut u8) {
+        // SAFETY: so many lines may be read at `words`, and written at `to`, as the caller
+        // says.
+        unsafe { move_lines(words.as_ptr().cast(), to, words.len()) }
+    }
+
+    /// Writes lines, as many as both have.
+    #[inline]
+    pub(super) fn store(words: &[[AtomicU64; LINE]], bytes: &[[u8; LINE_BYTES]]) {
+        let count = words.len().min(bytes.len());
+        // SAFETY: so many lines may be read at `bytes`, and written at `words`, which
+        // atomics may be through a shared reference.
+        unsafe {
+            move_lines(
+                bytes.as_ptr().cast(),
+                words.as_ptr().cast_mut().cast(),
+                count,
+            );
+        }
+    }
+
+    /// Copies lines of 64 bytes.
+    ///
+    /// # Safety
+    /// They may be read, and written; one side may be words that others change.
+    #[inline]
+    unsafe fn move_lines(from: *const u8, to: *mut u8, count: usize) {
+        if count < MANY {
+            // SAFETY: as the caller says.
+            unsafe { move_few_lines(from, to, count) }
+        } else {
+            // SAFETY: as the caller says.
+            unsafe { move_many_lines(from, to, count) }
+        }
+    }
+
+    /// # Safety
+    /// As [`move_lines`].
+    #[inline(never)]
+    unsafe fn move_many_lines(from: *const u8, to: *mut u8, count: usize) {
+        if is_x86_feature_detected!("avx") && count > 0 {
+            // SAFETY: as the caller says, and the processor has AVX.
+            unsafe { move_lines_avx(from, to, count) }
+        } else {
+            // SAFETY: as the caller says.
+            unsafe { move_few_lines(from, to, count) }
+        }
+    }
+
+    /// # Safety
+    /// As [`move_lines`].
+    #[inline]
+    unsafe fn move_few_lines(from: *const u8, to: *mut u8, count: usize) {
+        for line in 0..count {
+            // SAFETY: a line of what the caller says.
+            let from = unsafe { from.add(line * LINE_BYTES) };
+            // SAFETY: as above.
+            let to = unsafe { to.add(line * LINE_BYTES) };
+            // SAFETY: as the caller says.
+            unsafe { move_line(from, to) }
+        }
+    }
+
+    /// Copies 64 bytes.
+    ///
+    /// # Safety
+    /// They may be read, and written; one side may be words that others change.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    unsafe fn move_line(from: *const u8, to: *mut u8) {
+        // SAFETY: as the caller says; `movups` takes any alignment, and every x86_64
+        // processor has it. Others may access the words meanwhile, which accesses outside
+        // the language allow as atomics do (see above). Nothing but the four registers and
+        // the bytes at `to` changes.
+        unsafe {
+            asm!(
+                "movups {a}, [{from}]",
+                "movups {b}, [{from} + 16]",
+                "movups {c}, [{from} + 32]",
+                "movups {d}, [{from} + 48]",
+                "movups [{to}], {a}",
+                "movups [{to} + 16], {b}",
+                "movups [{to} + 32], {c}",
+                "movups [{to} + 48], {d}",
+                from = in(reg) from,
+                to = in(reg) to,
+                a = out(xmm_reg) _,
+                b = out(xmm_reg) _,
+                c = out(xmm_reg) _,
+                d = out(xmm_reg) _,
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+
+    /// Copies lines of 64 bytes, one at least.
+    ///
+    /// # Safety
+    /// As [`move_lines`]; the processor has AVX.
+    unsafe fn move_lines_avx(from: *const u8, to: *mut u8, count: usize) {
+        debug_assert!(count > 0);
+        // SAFETY: as the caller says; `vmovups` takes any alignment. The loop ends after
+        // `count` lines, which are not zero. Nothing but the flags, the three operands, the
+        // vector registers, whose upper halves `vzeroupper` clears for the code behind, and
+        // the bytes at `to` changes; the named ABI has all vector registers clobbered.
+        unsafe {
+            asm!(
+                "2:",
+                "vmovups ymm0, [rsi]",
+                "vmovups ymm1, [rsi + 32]",
+                "vmovups [rdi], ymm0",
+                "vmovups [rdi + 32], ymm1",
+                "add rsi, 64",
+                "add rdi, 64",
+                "dec rcx",
+                "jnz 2b",
+                "vzeroupper",
+                inout("rsi") from => _,
+                inout("rdi") to => _,
+                inout("rcx") count => _,
+                clobber_abi("sysv64"),
+                options(nostack),
+            );
+        }
+    }
+
+    /// Each way that this processor has.
+    #[cfg(all(test, not(any(loom, miri))))]
+    pub(super) fn ways() -> Vec<unsafe fn(*const u8, *mut u8, usize)> {
+        let mut ways: Vec<unsafe fn(*const u8, *mut u8, usize)> =
+            vec![move_lines, move_few_lines, move_many_lines];
+        if is_x86_feature_detected!("avx") {
+            ways.push(move_lines_avx);
+        }
+        ways
+    }
+}
+
+#[cfg(any(test, loom, miri, shmtable_crash_points, not(target_arch = "x86_64")))]
+mod by_word {
+    use super::{LINE, LINE_BYTES, WORD};
+    use crate::sync::{AtomicU64, Ordering};
+    use crate::sys::process_crash_point;
+
+    /// Reads lines to `to`.
+    ///
+    /// # Safety
+    /// 64 bytes for each may be written there.
+    pub(super) unsafe fn load(words: &[[AtomicU64; LINE]], to: *mut u8) {
+        for (number, word) in words.as_flattened().iter().enumerate() {
+            let bytes = word.load(Ordering::Relaxed).to_le_bytes();
+            // SAFETY: a word of what the caller says.
+            let to = unsafe { to.add(number * WORD) };
+            // SAFETY: as above; `bytes` is this function's own.
+            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, WORD) };
+        }
+    }
+
+    /// Writes lines, as many as both have.
+    pub(super) fn store(words: &[[AtomicU64; LINE]], bytes: &[[u8; LINE_BYTES]]) {
+        let (bytes, _) = bytes.as_flattened().as_chunks::<WORD>();
+        for (word, bytes) in words.as_flattened().iter().zip(bytes) {
+            word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+            process_crash_point!("stage: word written");
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn words(count: u64) -> Vec<AtomicU64> {
+        (1..=count)
+            .map(|word| AtomicU64::new(0x0102_0304_0506_0708 * word))
+            .collect()
+    }
+
+    fn bytes_of(words: &[AtomicU64]) -> Vec<u8> {
+        words
+            .iter()
+            .flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes())
+            .collect()
+    }
+
+    #[test]
+    fn lines_are_read_and_written_as_words_are() {
+        // Bytes begin anywhere, words at words.
+        for count in 0..12 {
+            let all = words(count as u64 * LINE as u64);
+            let (lines, _) = all.as_chunks::<LINE>();
+            for at in 0..16 {
+                let mut memory = vec![0_u8; at + count * LINE_BYTES + 16];
+                let (room, _) = memory[at..].as_chunks_mut::<LINE_BYTES>();
+                load_lines(lines, &mut room[..count]);
+                let end = at + count * LINE_BYTES;
+                let mut read = vec![0; count * LINE_BYTES];
+                // SAFETY: so many lines may be written.
+                unsafe { by_word::load(lines, read.as_mut_ptr()) };
+                assert_eq!(memory[at..end], read);
+                assert_eq!(read, bytes_of(&all));
+                let mut around = memory[..at].iter().chain(&memory[end..]);
+                assert!(around.all(|byte| *byte == 0));
+
+                let (one, other) = (words(200), words(200));
+                let (source, _) = memory[at..end].as_chunks::<LINE_BYTES>();
+                store_lines(one.as_chunks::<LINE>().0, source);
+                by_word::store(&other.as_chunks::<LINE>().0[..count], source);
+                assert_eq!(bytes_of(&one), bytes_of(&other));
+            }
+        }
+    }
+
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    #[test]
+    fn every_way_copies_the_same() {
+        let memory: Vec<u8> = (0..=255).cycle().take(20 * LINE_BYTES + 16).collect();
+        for way in wide::ways() {
+            for count in 1..20 {
+                for at in 0..16 {
+                    let mut to = vec![0; memory.len()];
+                    // SAFETY: so many bytes, and 16 more, are in both.
+                    unsafe { way(memory[at..].as_ptr(), to[16 - at..].as_mut_ptr(), count) };
+                    let end = 16 - at + count * LINE_BYTES;
+                    assert_eq!(to[16 - at..end], memory[at..at + count * LINE_BYTES]);
+                    let mut around = to[..16 - at].iter().chain(&to[end..]);
+                    assert!(around.all(|byte| *byte == 0));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_loaded_if_there_is_room() {
+        let words = words(30);
+        let all = bytes_of(&words);
+        for room in 0..300 {
+            for length in 0..=all.len() + 1 {
+                let mut bytes = Vec::with_capacity(room);
+                bytes.extend([9, 9].iter().take(room));
+                let fits = length.next_multiple_of(WORD) <= bytes.capacity().min(all.len());
+                assert_eq!(load_bytes(&words, length, &mut bytes), fits);
+                assert_eq!(bytes, all[..if fits { length } else { 0 }]);
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Weakly consistent iteration.
+
+use std::collections::VecDeque;
+use std::iter::FusedIterator;
+
+use crate::error::Result;
+use crate::index::{lookup, probe};
+use crate::segment::Segment;
+use crate::table::Table;
+
+/// An owned key and its value.
+pub(crate) type Entry = (Vec<u8>, Vec<u8>);
+
+/// Entries of a table; see [`Table::iter`] and [`Table::scan_prefix`].
+///
+/// Reads a bucket at a time, without a lock. Holds a clone of the handle.
+pub struct Iter {
+    table: Table,
+    wanted: Wanted,
+    bucket: usize,
+    read: VecDeque<Entry>,
+    failed: bool,
+}
+
+impl Iter {
+    pub(crate) fn new(table: &Table, part: Part, prefix: &[u8]) -> Self {
+        Self {
+            table: table.clone(),
+            wanted: Wanted {
+                part,
+                prefix: prefix.into(),
+            },
+            bucket: 0,
+            read: VecDeque::new(),
+            failed: false,
+        }
+    }
+
+    fn fill(&mut self) -> Result<bool> {
+        let buckets = self.table.segment().geometry.buckets;
+        while self.read.is_empty() && self.bucket < buckets {
+            self.read = self
+                .table
+                .entries_of_bucket(self.bucket, &self.wanted)?
+                .into();
+            self.bucket += 1;
+        }
+        Ok(!self.read.is_empty())
+    }
+}
+
+impl Iterator for Iter {
+    type Item = Result<(Vec<u8>, Vec<u8>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        match self.fill() {
+            Ok(true) => self.read.pop_front().map(Ok),
+            Ok(false) => None,
+            Err(error) => {
+                self.failed = true;
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+impl FusedIterator for Iter {}
+
+impl IntoIterator for &Table {
+    type Item = Result<(Vec<u8>, Vec<u8>)>;
+    type IntoIter = Iter;
+
+    fn into_iter(self) -> Iter {
+        self.iter()
+    }
+}
+
+impl std::fmt::Debug for Iter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Iter")
+            .field("table", &self.table)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Keys of a table; see [`Table::keys`]. Values are not read.
+#[derive(Debug)]
+pub struct Keys(pub(crate) Iter);
+
+impl Iterator for Keys {
+    type Item = Result<Vec<u8>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.0.next()?.map(|(key, _)| key))
+    }
+}
+
+impl FusedIterator for Keys {}
+
+/// Values of a table; see [`Table::values`].
+#[derive(Debug)]
+pub struct Values(pub(crate) Iter);
+
+impl Iterator for Values {
+    type Item = Result<Vec<u8>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.0.next()?.map(|(_, value)| value))
+    }
+}
+
+impl FusedIterator for Values {}
+
+/// What is copied of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Whole,
+    /// The key; the value stays empty.
+    Key,
+}
+
+/// Which entries an iterator passes on.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    part: Part,
+    /// What their keys begin with.
+    prefix: Box<[u8]>,
+}
+
+impl Wanted {
+    /// A copy of an entry, if it is wanted.
+    pub(crate) fn copy(&self, entry: &lookup::Entry<'_>) -> Result<Option<Entry>> {
+        if entry.lengths.key < self.prefix.len() {
+            return Ok(None);
+        }
+        let key = entry.key()?;
+        if !key.starts_with(&self.prefix) {
+            return Ok(None);
+        }
+        let value = match self.part {
+            Part::Whole => entry.value()?,
+            Part::Key => Vec::new(),
+        };
+        Ok(Some((key, value)))
+    }
+}
+
+/// Reads all entries of a bucket that are wanted; `None` if one was unlinked meanwhile.
+pub(crate) fn read_bucket(
+    segment: &Segment,
+    number: usize,
+    wanted: &Wanted,
+) -> Result<Option<Vec<Entry>>> {
+    let bucket = probe::bucket(segment, number);
+    let tags = bucket.tags();
+    let mut entries = Vec::with_capacity(tags.occupied().count_ones() as usize);
+    for slot in tags.slots() {
+        let entry = match lookup::open(segment, bucket, slot) {
+            Ok(entry) => entry,
+            Err(damage) if lookup::still(bucket, tags) => return Err(damage.error(segment, number)),
+            Err(_) => return Ok(None),
+        };
+        // The lengths are not to be trusted before.
+        if !lookup::still(bucket, tags) {
+            return Ok(None);
+        }
+        entries.extend(wanted.copy(&entry)?);
+    }
+    Ok(lookup::still(bucket, tags).then_some(entries))
+}
+
+/// Turns an iterator that fails into one result.
+pub(crate) fn for_each(table: &Table, mut visit: impl FnMut(&[u8], &[u8])) -> Result<()> {
+    for entry in table {
+        let (key, value) = entry?;
+        visit(&key, &value);
+    }
+    Ok(())
+}

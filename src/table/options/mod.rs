@@ -1,0 +1,534 @@
+//! How a table is created and opened.
+
+mod opening;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opening::{Sizes, Taken};
+pub(crate) use opening::{check_name, check_os_name, system_error};
+
+use crate::error::{Error, Result};
+use crate::layout::{FLAG_ANONYMOUS, anonymous_name};
+use crate::segment::hooks::Hooks;
+use crate::sys::{self, Access};
+use crate::table::Table;
+use crate::table::orphans;
+
+/// Whose segments are opened.
+///
+/// A segment of a name can be made by anybody on the machine. Whoever owns it can
+/// change its bytes at any time, so a process should only open what belongs to
+/// users it trusts. Damage is an error and never a fault, but wrong values are
+/// wrong values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Trust {
+    /// Only segments of this process's effective user. The default.
+    #[default]
+    SameUser,
+    /// Segments of this process's effective user or of one of these user ids.
+    Users(Vec<u32>),
+    /// Segments of anybody.
+    Anyone,
+}
+
+/// Options for creating and opening a table.
+///
+/// | option             | default                                            | used by         |
+/// |--------------------|----------------------------------------------------|-----------------|
+/// | `capacity`         | 1 048 576 entries                                  | create          |
+/// | `value_space`      | 64 bytes for each entry of capacity, 64 MiB or more | create          |
+/// | `mode`             | `0o600`                                            | create          |
+/// | `stripes`          | capacity / 512, from 16 to 4096                    | create          |
+/// | `chunk_size`       | 256 KiB to 1 MiB, more above 32 GiB of value space | create          |
+/// | `max_participants` | 1024                                               | create          |
+/// | `lock_timeout`     | 5 s                                                | create and open |
+/// | `waiting`          | sleep, and go on                                   | create and open |
+/// | `trust`            | [`Trust::SameUser`]                                | open, replace   |
+/// | `codec`            | plain bytes                                        | create and open |
+/// | `codec_if_created` | plain bytes                                        | create          |
+///
+/// A table keeps the shape that it was created with: [`open`](Options::open) ignores the
+/// options that are used by `create`. [`open_or_create`](Options::open_or_create) ignores
+/// them too when it finds a table, but for the sizes that you have set, `capacity`,
+/// `value_space` and `max_participants`: the table has at least these, or you get
+/// [`Error::TooSmall`]. [`create_or_replace`](Options::create_or_replace) always makes a
+/// new table.
+///
+/// ```
+/// use shmtable::Options;
+///
+/// # fn main() -> shmtable::Result<()> {
+/// # let name = format!("doc-options-{}", std::process::id());
+/// let table = Options::new()
+///     .capacity(10_000)
+///     .value_space(1 << 20)
+///     .create(&name)?;
+/// table.insert(b"answer", b"42")?;
+/// # shmtable::Table::unlink(&name)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Options {
+    capacity: Option<usize>,
+    value_space: Option<usize>,
+    mode: u32,
+    stripes: Option<usize>,
+    chunk_bytes: Option<usize>,
+    participants: Option<usize>,
+    lock_timeout: Duration,
+    hooks: Hooks,
+    trust: Trust,
+    /// The first for what is created, any for what is opened.
+    codecs: Vec<u64>,
+    /// The names of the first of them, if it was not given by number.
+    view: Option<(&'static str, &'static str)>,
+    opens_any_codec: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Longer waits are as good as endless, and do not overflow a clock.
+const LONGEST_TIMEOUT: Duration = Duration::from_hours(365 * 24);
+
+impl Options {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self {
+            capacity: None,
+            value_space: None,
+            mode: 0o600,
+            stripes: None,
+            chunk_bytes: None,
+            participants: None,
+            lock_timeout: Duration::from_secs(5),
+            hooks: Hooks::new(orphans::counted),
+            trust: Trust::default(),
+            codecs: Vec::new(),
+            view: None,
+            opens_any_codec: false,
+        }
+    }
+
+    /// The number of entries that the table must take. Any set of that many keys fits
+    /// (the chance that one does not is below 10^-12). More may fit, in a small table
+    /// several times as many, and which keys do is chance: where one is refused another may
+    /// still fit.
+    ///
+    /// The index takes its memory at creation: about 31 bytes for each entry, and more
+    /// in a small table. Larger entries take more memory as they are stored.
+    pub fn capacity(mut self, entries: usize) -> Self {
+        self.capacity = Some(entries);
+        self
+    }
+
+    /// The bytes that keys and values may fill, overhead apart.
+    ///
+    /// The promise: any set of at most `capacity` entries whose keys and values
+    /// together have at most so many bytes fits, whatever was stored, replaced and
+    /// removed before, if no entry is larger than a chunk less 24 bytes. A larger
+    /// entry needs neighbouring chunks; a table that holds nothing takes one of
+    /// any size up to all of the value space, and one with little room to spare
+    /// may answer `ValueSpaceFull` for want of neighbours.
+    ///
+    /// The segment's address space is more than twice this, because record headers,
+    /// padding, replaced values that were not cleaned away yet, and a chunk for
+    /// every participant come on top. Memory is taken as it fills: about as much
+    /// as there are live bytes, and as much again, or somewhat more, in replaced
+    /// ones.
+    pub fn value_space(mut self, bytes: usize) -> Self {
+        self.value_space = Some(bytes);
+        self
+    }
+
+    /// The permission bits of the segment; the umask does not change them. On Windows
+    /// and macOS a segment is its user's alone whatever they say.
+    ///
+    /// Bits of reading and writing alone (`0o666`), and the owner's two among them:
+    /// anything else is `InvalidOption` when the table is created.
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// The number of stripes, each with a lock of its own: a power of two up to
+    /// 65 536.
+    ///
+    /// Leave it. If many more processes write than the machine has cores, a writer that
+    /// the scheduler stops may hold a lock for a whole turn of all the others, and those
+    /// who want that stripe wait: a `LockTimeout` then means that the machine is
+    /// overloaded, and more stripes, a longer [`lock_timeout`](Self::lock_timeout) or
+    /// fewer writers are the remedy.
+    pub fn stripes(mut self, stripes: usize) -> Self {
+        self.stripes = Some(stripes);
+        self
+    }
+
+    /// The bytes of a chunk of the arena: a power of two from 4096 to 2^30. Every
+    /// process that writes fills one at a time; a larger entry takes several. The default
+    /// grows with the value space.
+    pub fn chunk_size(mut self, bytes: usize) -> Self {
+        self.chunk_bytes = Some(bytes);
+        self
+    }
+
+    /// The number of handles that may be open for writing at the same time, in all
+    /// processes: up to 4096. Read-only handles are not counted.
+    pub fn max_participants(mut self, participants: usize) -> Self {
+        self.participants = Some(participants);
+        self
+    }
+
+    /// How long an operation waits for a stripe that a living process keeps
+    /// locked, before it fails with `LockTimeout`.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// # let created = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// # let name = created.name();
+    /// let table = shmtable::Options::new().lock_timeout(Duration::from_millis(200)).open(name)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.lock_timeout = timeout.min(LONGEST_TIMEOUT);
+        self
+    }
+
+    /// What to do around each sleep of an operation that waits, for a lock, for
+    /// room or for a key: a closure that gets the sleep, calls it, and says
+    /// whether to go on. After [`ControlFlow::Break`] the operation returns
+    /// `Interrupted` and has changed nothing but what it says of its errors. (A
+    /// write that is done, and waits to give a large value's room back at once,
+    /// leaves that to cleaning and returns its result.)
+    ///
+    /// No sleep is longer than 50 ms, so this is where to ask whether the user
+    /// has pressed Ctrl-C, and where an interpreter lets its other threads run. The
+    /// closure may be called while this thread holds locks of stripes
+    /// ([`Table::snapshot`]): it must not wait for anybody who needs this table.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    /// use std::time::Duration;
+    /// use shmtable::{Error, Options};
+    ///
+    /// # fn main() -> shmtable::Result<()> {
+    /// let stop = Arc::new(AtomicBool::new(false));
+    /// let seen = Arc::clone(&stop);
+    /// let options = Options::new().capacity(100).waiting(move |sleep| {
+    ///     sleep();
+    ///     match seen.load(Ordering::Relaxed) {
+    ///         true => ControlFlow::Break(()),
+    ///         false => ControlFlow::Continue(()),
+    ///     }
+    /// });
+    /// let table = options.create_anonymous()?;
+    /// stop.store(true, Ordering::Relaxed);
+    /// let waited = table.wait(b"never", Duration::from_secs(60));
+    /// assert!(matches!(waited, Err(Error::Interrupted)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn waiting(
+        mut self,
+        around: impl Fn(&mut (dyn FnMut() + Send)) -> ControlFlow<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.set_around_sleep(around);
+        self
+    }
+
+    /// Whose segments are opened.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Options, Trust};
+    ///
+    /// # let created = Options::new().capacity(100).create_anonymous()?;
+    /// # let name = created.name();
+    /// let table = Options::new().trust(Trust::Users(vec![1000])).open(name)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
+    }
+
+    /// The codec id that a created table gets and an opened one must have: what
+    /// its bytes are encoded in, see [`codec_id`](crate::codec_id). Without it,
+    /// a created table is one of plain bytes (0), and any is opened.
+    ///
+    /// For programs that bring codecs of their own, such as bindings to other
+    /// languages; [`TypedTable`](crate::TypedTable) does it by itself.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Error, Options, codec_id};
+    ///
+    /// let texts = codec_id("str", "json");
+    /// let table = Options::new().capacity(100).codec(texts).create_anonymous()?;
+    /// assert_eq!(table.codec_id(), texts);
+    /// let other = Options::new().codec(codec_id("str", "u64")).open(table.name());
+    /// assert!(matches!(other, Err(Error::CodecMismatch { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn codec(mut self, id: u64) -> Self {
+        self.opens_any_codec = false;
+        self.codecs(vec![id], None)
+    }
+
+    /// The codec id that a created table gets, as [`codec`](Self::codec), while an
+    /// opened one may have any: for programs that read it from the table.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Options, codec_id};
+    ///
+    /// let texts = codec_id("str", "json");
+    /// let table = Options::new().capacity(100).codec(texts).create_anonymous()?;
+    /// let options = Options::new().codec_if_created(codec_id("str", "u64"));
+    /// assert_eq!(options.open(table.name())?.codec_id(), texts);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn codec_if_created(mut self, id: u64) -> Self {
+        self.opens_any_codec = true;
+        self.codecs(vec![id], None)
+    }
+
+    /// The codec that a created table gets, and behind it others that an opened
+    /// one may have as well; and what the first one is called.
+    pub(crate) fn codecs(
+        mut self,
+        ids: Vec<u64>,
+        view: Option<(&'static str, &'static str)>,
+    ) -> Self {
+        self.codecs = ids;
+        self.view = view;
+        self
+    }
+
+    /// Creates a table.
+    ///
+    /// It appears under its name at once and complete. If this process dies on the
+    /// way, nothing is left. If the machine refuses the memory, orphans of this user are
+    /// removed ([`Table::remove_orphans`]) and the creation is tried once more.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, `InvalidName`, `InvalidOption`, `SharedMemoryFull`,
+    /// `AddressSpaceFull`, `PermissionDenied`, `System`; then nothing was created.
+    pub fn create(&self, name: &str) -> Result<Table> {
+        self.create_flagged(name, 0, Taken::Refused)
+    }
+
+    /// Creates a table in place of the one of this name, if there is one.
+    ///
+    /// The name changes from the old table to the new one in one step: whoever opens it
+    /// gets the one or the other, and never neither. Handles of the old table stay open
+    /// and go on using it, among themselves; its memory is freed with the last of them.
+    /// If this process dies on the way, the name is the old table's or the new one's,
+    /// and what else it leaves is removed by the next call of this or of
+    /// [`Table::list`]. (On Windows there is a moment in which the name is nobody's.)
+    ///
+    /// Only a table is replaced, and only one of a user whom [`trust`](Self::trust)
+    /// names. One that is damaged is a table still, as long as its first bytes say so.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Options, Table};
+    ///
+    /// # let name = &format!("doc-replace-{}", std::process::id());
+    /// let old = Options::new().capacity(100).create(name)?;
+    /// old.insert(b"run", b"1")?;
+    /// let new = Options::new().capacity(5000).create_or_replace(name)?;
+    /// assert_eq!(new.get(b"run")?, None);
+    /// assert_eq!(old.get(b"run")?, Some(b"1".to_vec()));
+    /// assert_eq!(Table::open(name)?.capacity(), 5000);
+    /// # Table::unlink(name)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), but for `AlreadyExists`; `WrongOwner`;
+    /// `IncompatibleFormat` or `NotATable` if it is no table that has the name. Then
+    /// the old table is as it was.
+    pub fn create_or_replace(&self, name: &str) -> Result<Table> {
+        self.take_name(
+            name,
+            || self.create(name),
+            || self.create_flagged(name, 0, Taken::Replaced),
+        )
+    }
+
+    /// Gives a table another name, as [`Table::rename_or_replace`], and trusts the owner of
+    /// the table that loses the name if [`trust`](Self::trust) names this user.
+    ///
+    /// ```
+    /// # #[cfg(target_os = "linux")]
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Options, Table, Trust};
+    ///
+    /// # let (new, name) = (&format!("doc-next-{}", std::process::id()), &format!("doc-current-{}", std::process::id()));
+    /// Options::new().capacity(100).create(name)?;
+    /// Options::new().capacity(200).create(new)?;
+    /// Options::new().trust(Trust::Anyone).rename_or_replace(new, name)?;
+    /// assert_eq!(Table::open(name)?.capacity(), 200);
+    /// # Table::unlink(name)?;
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(target_os = "linux"))]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Table::rename_or_replace`].
+    pub fn rename_or_replace(&self, from: &str, to: &str) -> Result<()> {
+        self.take_name(
+            to,
+            || Table::rename(from, to),
+            || Table::rename_over(from, to),
+        )
+    }
+
+    /// Creates a table with a generated name, [`Table::name`], which is removed
+    /// when the creating handle (with all its clones) is dropped in the process
+    /// that created it. Others may open it by name meanwhile, and may go on using
+    /// it after that.
+    ///
+    /// A creator that is killed leaves its table behind, and so does one whose handle is
+    /// never dropped: a handle in a `static`, in a thread that still runs when `main`
+    /// returns, or anywhere at all when [`std::process::exit`] is called. Such an orphan is
+    /// removed by a later creation: each call of this method looks at up to 32 anonymous
+    /// tables first, at others each time, and removes those of its own user whose creators
+    /// are gone and that no process has open. [`Table::remove_orphans`] looks at all.
+    ///
+    /// Looking costs a few microseconds for each of these tables.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Error, Options, Table};
+    ///
+    /// let table = Options::new().capacity(100).create_anonymous()?;
+    /// let name = table.name().to_owned();
+    /// drop(table);
+    /// assert!(matches!(Table::open(&name), Err(Error::NotFound { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_anonymous(&self) -> Result<Table> {
+        orphans::sweep();
+        loop {
+            let random = sys::random()
+                .map_err(|source| Error::system("get random bits for a name", source))?;
+            match self.create_flagged(
+                &anonymous_name::of_number(random),
+                FLAG_ANONYMOUS,
+                Taken::Refused,
+            ) {
+                Err(Error::AlreadyExists { .. }) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Opens a table for reading and writing, which takes one of its participant
+    /// slots.
+    ///
+    /// # Errors
+    /// `NotFound`, `WrongOwner`, `PermissionDenied`, `IncompatibleFormat`,
+    /// `Corrupted`, `TooManyParticipants`, `AddressSpaceFull`, `InvalidName`, `System`.
+    pub fn open(&self, name: &str) -> Result<Table> {
+        self.open_with(name, Access::ReadWrite, Sizes::Any)
+    }
+
+    /// Opens a table for reading. Nothing is written to the segment, and what
+    /// writes fails with `ReadOnly`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), without `TooManyParticipants`.
+    pub fn open_read_only(&self, name: &str) -> Result<Table> {
+        self.open_with(name, Access::ReadOnly, Sizes::Any)
+    }
+
+    /// Opens a table for reading, as [`open_read_only`](Self::open_read_only), but
+    /// without showing it: nobody who asks whether the table is in use is told of this
+    /// handle. For programs that look at tables of others, which must not seem used
+    /// because of that.
+    ///
+    /// Its mapping stays whole while it is open, whatever happens to the name.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::Options;
+    ///
+    /// # let created = Options::new().capacity(100).create_anonymous()?;
+    /// # let name = created.name();
+    /// let looker = Options::new().observe(name)?;
+    /// assert!(!looker.has_readers()?);
+    /// let reader = Options::new().open_read_only(name)?;
+    /// assert!(looker.has_readers()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open_read_only`](Self::open_read_only).
+    pub fn observe(&self, name: &str) -> Result<Table> {
+        let segment = self.map(name, Access::ReadOnly)?;
+        Ok(Table::read_only(name, Arc::new(segment), None))
+    }
+
+    /// Opens the table of this name, or creates it. Of several processes that do
+    /// this at once one creates, the others open.
+    ///
+    /// You have the sizes that you ask for: if you set `capacity`, `value_space` or
+    /// `max_participants`, and the table that is there was created with less, that is
+    /// `TooSmall`. One with as much or more is opened. Sizes that you do not set may be
+    /// anything.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Options, Table};
+    ///
+    /// # let name = &format!("doc-open-or-create-{}", std::process::id());
+    /// let first = Options::new().capacity(100).open_or_create(name)?;
+    /// let second = Options::new().capacity(100).open_or_create(name)?;
+    /// first.insert(b"k", b"1")?;
+    /// assert_eq!(second.get(b"k")?, Some(b"1".to_vec()));
+    /// Table::unlink(name)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`create`](Self::create) and [`open`](Self::open); `TooSmall`.
+    pub fn open_or_create(&self, name: &str) -> Result<Table> {
+        loop {
+            match self.open_with(name, Access::ReadWrite, Sizes::Asked) {
+                Err(Error::NotFound { .. }) => {}
+                other => return other,
+            }
+            match self.create(name) {
+                Err(Error::AlreadyExists { .. }) => {}
+                other => return other,
+            }
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! Cleaning: how the arena gets room back, as log-structured memory does
+//! (Rumble, Kejriwal, Ousterhout: "Log-structured Memory for DRAM-based
+//! Storage", FAST 2014).
+//!
+//! A cleaner takes a sealed chunk with little live data, walks its records and
+//! moves each that a slot still leads to: under that record's stripe lock it
+//! copies the record into its own open chunk and stores the slot's word. Then the
+//! chunk is free. The lock of *every* record is taken, of dead ones too: a record
+//! may have been unlinked by a process that died before it bumped the bucket's
+//! version, and taking the lock is what runs the repair.
+//!
+//! Never called with a stripe lock held: a cleaner takes the locks of others.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use crate::arena::chunk::{self, State};
+use crate::arena::{self, Purpose};
+use crate::error::{Error, Result};
+use crate::index::lookup::{self, Record};
+use crate::index::probe::{self, Hash};
+use crate::index::stripe_ops::{self, New};
+use crate::layout::{HEADER_CLEANINGS, RESERVED_CHUNKS};
+use crate::segment::Segment;
+use crate::segment::record;
+use crate::sync::{self, Ordering};
+use crate::sys::{crash_point, process_crash_point};
+use crate::write::writer::Writer;
+
+/// How long to let other cleaners work before looking again.
+const PAUSE: Duration = Duration::from_millis(1);
+/// Chunks that are cleaned for one record before memory is asked for instead.
+const PATIENCE: usize = 8;
+/// More looks at a table that seems full.
+const LOOKS: usize = if cfg!(loom) { 0 } else { 3 };
+/// Windows that are emptied for one run before it is given up.
+const WINDOWS: usize = 16;
+
+/// Records whose buckets are asked for before the first of them is looked up: the memory
+/// brings them at the same time.
+const BATCH: usize = if cfg!(loom) { 2 } else { 32 };
+
+/// A record of a chunk that is being cleaned.
+struct Walked<'a> {
+    at: usize,
+    record: Record<'a>,
+    hash: Hash,
+}
+
+/// What one search for room has spent already.
+#[derive(Default)]
+pub(crate) struct Effort {
+    cleaned: usize,
+    looks: usize,
+    /// Chunks whose records found no place; there is no use in trying them again.
+    stuck: Vec<usize>,
+    windows: usize,
+    deadline: Option<Instant>,
+    /// The system had no more pages to give.
+    no_memory: Option<Error>,
+}
+
+impl Effort {
+    /// Notes that pages were refused; other errors are the caller's.
+    pub(crate) fn refused(&mut self, error: Error) -> Result<()> {
+        match error {
+            Error::SharedMemoryFull { .. } => {
+                self.no_memory = Some(error);
+                Ok(())
+            }
+            other => Err(other),
+        }
+    }
+}
+
+/// The chunk table at one look.
+#[derive(Default)]
+struct Survey {
+    /// Free chunks with pages.
+    present: usize,
+    /// Words of live records, and of all records.
+    live: usize,
+    filled: usize,
+    sealed: usize,
+    /// The sealed chunk that is cheapest to clean, and its live words.
+    victim: Option<(usize, usize)>,
+    /// Chunks that somebody is cleaning.
+    cleaning: usize,
+    /// Open chunks beside the one that each participant fills: they hold records
+    /// that threads have written and not yet published.
+    pending: usize,
+}
+
+impl Writer {
+    /// Makes room for a record of `words` words, by whatever is cheapest, one step
+    /// a call: the caller tries again after each.
+    ///
+    /// # Errors
+    /// `ValueSpaceFull`, or `SharedMemoryFull` if more pages would have helped.
+    pub(crate) fn make_room(&self, words: usize, effort: &mut Effort) -> Result<()> {
+        self.look()?;
+        if words > self.segment.geometry.chunk_words {
+            return self.make_room_for_run(words, effort);
+        }
+        let segment = &*self.segment;
+        let geometry = &segment.geometry;
+        let survey = self.survey(&effort.stuck);
+        let populated = segment.populated();
+        let free = survey.present + (geometry.chunks - populated);
+        if free > RESERVED_CHUNKS {
+            if survey.present >= 2 {
+                return Ok(());
+            }
+            // More garbage than data: clean before asking for more memory, as long
+            // as that gains something.
+            let dead = survey.filled - survey.live.min(survey.filled);
+            let wasteful = effort.cleaned < PATIENCE
+                && dead > survey.live + RESERVED_CHUNKS * geometry.chunk_words
+                && survey
+                    .victim
+                    .is_some_and(|(_, live)| live <= geometry.chunk_words / 2);
+            if !wasteful && populated < geometry.chunks && effort.no_memory.is_none() {
+                match segment.populate(populated + 1) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => effort.refused(error)?,
+                }
+            }
+        }
+        let of_the_dead = arena::seal_dead(segment, &self.me);
+        if of_the_dead.sealed > 0 {
+            return Ok(());
+        }
+        let worthwhile = words.max(geometry.chunk_words / 4);
+        if self.arena.reopen(segment, &self.me, worthwhile) {
+            return Ok(());
+        }
+        if let Some((victim, _)) = survey.victim
+            && effort.cleaned < 2 * survey.sealed + 16
+        {
+            effort.cleaned += 1;
+            return match self.clean(victim, &Purpose::Move { away_from: 0..0 }) {
+                Ok(true) => Ok(()),
+                Ok(false) => {
+                    effort.stuck.push(victim);
+                    Ok(())
+                }
+                Err(error) => {
+                    effort.stuck.push(victim);
+                    effort.refused(error)
+                }
+            };
+        }
+        // What others hold in their hands they are about to give back.
+        let held = survey.cleaning + survey.pending + of_the_dead.spared;
+        if held > 0 && self.pause(effort)? {
+            return Ok(());
+        }
+        // The survey is of no one moment: they may have given it back meanwhile.
+        if effort.looks < LOOKS && self.pause(effort)? {
+            effort.looks += 1;
+            return Ok(());
+        }
+        Err(self.no_room(words, effort))
+    }
+
+    /// Empties neighbouring chunks.
+    fn make_room_for_run(&self, words: usize, effort: &mut Effort) -> Result<()> {
+        let segment = &*self.segment;
+        let length = words.div_ceil(segment.geometry.chunk_words);
+        let of_the_dead = arena::seal_dead(segment, &self.me);
+        if of_the_dead.sealed > 0 {
+            effort.windows = 0;
+            return Ok(());
+        }
+        // What holds nothing alive costs nothing to clean.
+        let before = effort.cleaned;
+        for chunk in 0..segment.populated() {
+            if chunk::state(segment, chunk) == State::Sealed
+                && chunk::live(segment, chunk) == 0
+                && self.clean(chunk, &Purpose::Move { away_from: 0..0 })?
+            {
+                effort.cleaned += 1;
+            }
+        }
+        let budget = 4 * segment.geometry.chunks;
+        if effort.cleaned > before && effort.cleaned < budget {
+            return Ok(());
+        }
+        if effort.windows < WINDOWS {
+            effort.windows += 1;
+            // Our own open chunk would be in the way.
+            self.arena.seal_current(segment, &self.me);
+            if let Some(head) = self.cheapest_window(length) {
+                let window = head..head + length;
+                for chunk in window.clone() {
+                    let purpose = Purpose::Move {
+                        away_from: window.clone(),
+                    };
+                    if chunk::state(segment, chunk) == State::Sealed {
+                        match self.clean(chunk, &purpose) {
+                            Ok(_) => {}
+                            Err(error) => effort.refused(error)?,
+                        }
+                    }
+                }
+                return Ok(());
+            }
+            if self.survey(&[]).cleaning > 0 && self.pause(effort)? {
+                return Ok(());
+            }
+        }
+        if of_the_dead.spared > 0 && self.pause(effort)? {
+            return Ok(());
+        }
+        Err(self.no_room(words, effort))
+    }
+
+    /// Where a run of this length would cost the least to empty.
+    fn cheapest_window(&self, length: usize) -> Option<usize> {
+        let segment = &*self.segment;
+        let chunk_words = segment.geometry.chunk_words;
+        // The live words to be moved out of each chunk; `None` cannot be emptied.
+        let costs: Vec<Option<usize>> = (0..segment.geometry.chunks)
+            .map(|chunk| match chunk::state(segment, chunk) {
+                State::Free => Some(0),
+                State::Sealed => {
+                    let live = chunk::live(segment, chunk);
+                    (chunk::run(segment, chunk) == 1 || live == 0).then_some(live)
+                }
+                _ => None,
+            })
+            .collect();
+        let all_free = costs.iter().flatten().count();
+        let live: usize = costs.iter().flatten().sum();
+        // What is moved must fit beside the run.
+        if all_free < length + live.div_ceil(chunk_words) {
+            return None;
+        }
+        costs
+            .windows(length)
+            .enumerate()
+            .filter_map(|(head, window)| {
+                let cost: Option<usize> = window.iter().copied().sum();
+                cost.map(|cost| (cost, head))
+            })
+            .min()
+            .map(|(_, head)| head)
+    }
+
+    /// Moves all live records out of a sealed chunk and frees it. `false`: it was
+    /// not sealed, or no room for its records was found.
+    pub(crate) fn clean(&self, chunk: usize, purpose: &Purpose) -> Result<bool> {
+        self.look()?;
+        let segment = &*self.segment;
+        let mine = State::Cleaning(self.me.id());
+        if !chunk::transit(segment, chunk, State::Sealed, mine) {
+            return Ok(false);
+        }
+        crash_point!("clean: chunk taken");
+        let moved = match self.move_all(chunk, purpose) {
+            // The count errs low, so the walk has missed a record: to give the chunk
+            // away would lose it.
+            Ok(true) if chunk::live(segment, chunk) > 0 => Err(Segment::damaged(
+                "a chunk holds more live records than can be found in it",
+                segment.geometry.details(chunk),
+            )),
+            moved => moved,
+        };
+        if let Ok(true) = moved {
+            chunk::free(segment, chunk, mine);
+            segment.words()[HEADER_CLEANINGS].fetch_add(1, Ordering::Relaxed);
+        } else {
+            chunk::transit(segment, chunk, mine, State::Sealed);
+        }
+        crash_point!("clean: chunk left");
+        moved
+    }
+
+    fn move_all(&self, chunk: usize, purpose: &Purpose) -> Result<bool> {
+        let segment = &*self.segment;
+        let start = segment.geometry.chunk(chunk);
+        let mut walk = start..start + chunk::cursor(segment, chunk);
+        let mut key = Vec::new();
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            while batch.len() < BATCH && !walk.is_empty() {
+                batch.push(self.next_record(&mut walk, &mut key)?);
+            }
+            if batch.is_empty() {
+                return Ok(true);
+            }
+            for record in batch.drain(..) {
+                if !self.move_record(&record, purpose)? {
+                    return Ok(false);
+                }
+            }
+        }
+    }
+
+    /// The record where `walk` begins, which goes on behind it; its bucket is asked for.
+    fn next_record<'a>(&'a self, walk: &mut Range<usize>, key: &mut Vec<u8>) -> Result<Walked<'a>> {
+        let segment = &*self.segment;
+        let at = walk.start;
+        let record = lookup::open_record(segment, at)
+            .ok_or_else(|| Segment::damaged("a chunk holds no record where one should be", at))?;
+        let words = record.header.words();
+        if words > walk.len() {
+            return Err(Segment::damaged("a record reaches past its chunk", at));
+        }
+        walk.start += words;
+        record::load_bytes(record.key, record.header.key, key)?;
+        let hash = Hash::of(segment, key);
+        probe::home(segment, hash).1.prefetch();
+        Ok(Walked { at, record, hash })
+    }
+
+    /// Moves a record if a slot still leads to it. `false`: there is no room for it.
+    fn move_record(&self, walked: &Walked<'_>, purpose: &Purpose) -> Result<bool> {
+        let segment = &*self.segment;
+        let Walked { at, record, hash } = *walked;
+        let header = record.header;
+        let locked = self.lock(hash.stripe(segment))?;
+        let Some(place) = locked.find_record(hash, at)? else {
+            return Ok(true);
+        };
+        if place.entry.lengths != header {
+            return Err(Segment::damaged("a record changed its lengths", at));
+        }
+        let Some(space) = self.arena.allocate(segment, &self.me, header, purpose)? else {
+            return Ok(false);
+        };
+        // The header is there already.
+        let target = &segment.words()[space.at + 1..space.at + header.words()];
+        for (from, to) in record.key.iter().chain(record.value).zip(target) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+            process_crash_point!("clean: word copied");
+        }
+        crash_point!("clean: record copied");
+        locked.replace(place, New::Record(&space));
+        self.arena.finish(segment, &self.me, &space);
+        Ok(true)
+    }
+
+    /// A look at the chunk table; `stuck` chunks are no victims.
+    fn survey(&self, stuck: &[usize]) -> Survey {
+        let segment = &*self.segment;
+        let chunk_words = segment.geometry.chunk_words;
+        let mut survey = Survey::default();
+        let mut filling = HashSet::new();
+        for chunk in 0..segment.populated() {
+            match chunk::state(segment, chunk) {
+                State::Free => survey.present += 1,
+                State::Cleaning(_) => survey.cleaning += 1,
+                State::Sealed => {
+                    let live = chunk::live(segment, chunk);
+                    let filled = chunk::cursor(segment, chunk);
+                    survey.sealed += 1;
+                    survey.live += live;
+                    survey.filled += filled;
+                    let gains = if chunk::run(segment, chunk) > 1 {
+                        live == 0
+                    } else {
+                        live <= chunk_words / 2 || filled.saturating_sub(live) >= chunk_words / 8
+                    };
+                    if gains
+                        && !stuck.contains(&chunk)
+                        && survey.victim.is_none_or(|(_, least)| live < least)
+                    {
+                        survey.victim = Some((chunk, live));
+                    }
+                }
+                State::Open(owner) => {
+                    survey.pending += usize::from(!filling.insert(owner.to_bits()));
+                }
+                State::Tail(_) | State::Damaged => {}
+            }
+        }
+        survey
+    }
+
+    /// Lets other cleaners work; `false` when that took too long already.
+    fn pause(&self, effort: &mut Effort) -> Result<bool> {
+        let timeout = self.segment.lock_timeout;
+        let deadline = *effort
+            .deadline
+            .get_or_insert_with(|| Instant::now() + timeout);
+        self.segment.hooks.sleep(|| sync::pause(PAUSE))?;
+        Ok(Instant::now() < deadline)
+    }
+
+    /// Why there is no room.
+    #[cold]
+    fn no_room(&self, words: usize, effort: &mut Effort) -> Error {
+        match effort.no_memory.take() {
+            Some(error) => self.segment.hooks.explain(error),
+            None => self.full(words),
+        }
+    }
+
+    fn full(&self, words: usize) -> Error {
+        let segment = &*self.segment;
+        let live: usize = (0..segment.populated())
+            .map(|chunk| chunk::live(segment, chunk))
+            .sum();
+        Error::ValueSpaceFull {
+            asked: stripe_ops::bytes(words),
+            limit: segment.geometry.value_space,
+            live: stripe_ops::bytes(live),
+            room: stripe_ops::bytes(segment.geometry.chunks * segment.geometry.chunk_words),
+            neighbours: words.div_ceil(segment.geometry.chunk_words),
+        }
+    }
+}
