@@ -9,14 +9,14 @@ use crate::result::Result;
 
 /// The workspace's folder.
 pub(crate) fn root() -> PathBuf {
-    // `cargo run` says where xtask lies now, even if the folder was moved.
+    // `cargo run` says where xtask is now, even if the folder was moved.
     let xtask = env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
     let root = Path::new(&xtask).parent();
-    root.expect("xtask lies in the workspace's folder").into()
+    root.expect("xtask is in the workspace's folder").into()
 }
 
-/// Where the builds go that differ from the ordinary one by compiler flags, so
-/// that the two never evict each other.
+/// A folder in the target folder, for builds whose compiler flags differ from the ordinary
+/// one's, so that neither evicts the other, and for files that commands make.
 pub(crate) fn target_dir(name: &str) -> PathBuf {
     let base = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| OsString::from("target"));
     root().join(base).join(name)
@@ -54,7 +54,7 @@ pub(crate) fn run(command: &mut Command) -> Result {
     }
 }
 
-/// What a program writes to its standard output; anything but success is an error.
+/// Runs a program and returns its standard output; anything but success is an error.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command
         .output()
@@ -67,7 +67,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     }
 }
 
-/// The command much as one would type it: changed variables, program, arguments.
+/// The command roughly as you would type it: changed variables, program, arguments.
 fn shown(command: &Command) -> String {
     let quoted = |part: &OsStr| match part.to_string_lossy() {
         part if part.contains(' ') => format!("'{part}'"),

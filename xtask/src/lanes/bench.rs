@@ -7,7 +7,7 @@ use crate::result::Result;
 
 /// Runs the harness with these options.
 pub(crate) fn run(options: &[&str]) -> Result {
-    // Before the build, which is work enough to look like that of others.
+    // Read before the build, whose load would look like that of other programs.
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().filter(|load| !load.is_empty());
     let load = load.map(|load| format!("--load-before={load}"));

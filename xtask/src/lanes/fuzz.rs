@@ -14,19 +14,19 @@ const TARGETS: &[(&str, usize)] = &[("open", 60_000), ("operations", 4096)];
 /// Seconds after which an input counts as a hang.
 const HANG: usize = 25;
 
-/// Runs each target for so many seconds, from the seeds in `fuzz/corpus` and what was
-/// found before.
+/// Runs each target for this number of seconds, starting from the seeds in `fuzz/corpus`
+/// and the inputs that earlier runs found.
 pub(crate) fn run(seconds: &str) -> Result {
     let seconds: usize = seconds
         .parse()
-        .map_err(|_| format!("{seconds} is no number of seconds"))?;
+        .map_err(|_| format!("{seconds} is not a number of seconds"))?;
     require_nightly()?;
     let folder = install()?;
     let mut folders = vec![folder];
     folders.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
     let path = env::join_paths(folders)?;
     for (target, longest) in TARGETS {
-        // What is found goes to the first folder, and is not for the repository.
+        // New inputs go to the first folder, which is not part of the repository.
         let found = target_dir("fuzz-corpus").join(target);
         std::fs::create_dir_all(&found)?;
         let name = format!("fuzz-{}", std::process::id());
@@ -53,7 +53,7 @@ pub(crate) fn run(seconds: &str) -> Result {
     Ok(())
 }
 
-/// Where cargo-fuzz is, after it was installed if it was not.
+/// Installs cargo-fuzz if it is missing; returns its folder.
 fn install() -> Result<PathBuf> {
     let tools = target_dir("tools");
     let folder = tools.join("bin");

@@ -1,6 +1,6 @@
-//! `cargo xtask neighbours`: the tests for which other users, mounts and PID
-//! namespaces are made. Without the right to make them `cargo xtask test` leaves
-//! them out and says so; here that is a failure.
+//! `cargo xtask neighbours`: the tests that act as other users and make mounts and PID
+//! namespaces. Where that isn't allowed, the lane `tests` leaves them out and says so; here
+//! it is a failure.
 
 use std::process::Command;
 

@@ -1,7 +1,7 @@
-//! `cargo xtask refused-calls`: what the table does where a filter of system calls (a
-//! container's, a sandbox's, an old kernel's) refuses those for which there is another way.
+//! `cargo xtask refused-calls`: what the table does where a container's filter, a sandbox or
+//! an old kernel refuses system calls for which there is another way.
 //!
-//! `strace` answers in the kernel's place, for the test programs alone.
+//! `strace` answers in the kernel's place, only for the test programs.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ use crate::result::Result;
 const TESTS: &str = "test --package shmtable --all-features --test claims --test replacing \
                      --test sizes";
 
-/// Calls, and what they fail with.
+/// The calls that are refused, and the error of each.
 const REFUSALS: [(&str, &str); 6] = [
     ("madvise", "EPERM"),
     ("madvise", "ENOSYS"),
@@ -19,7 +19,7 @@ const REFUSALS: [(&str, &str); 6] = [
     // An unnamed file that is given no name.
     ("linkat", "EPERM"),
     ("linkat", "EACCES"),
-    // How much room there is: nobody needs to know.
+    // Tells how much room there is; the table works without it.
     ("fstatfs", "ENOSYS"),
 ];
 

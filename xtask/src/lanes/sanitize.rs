@@ -1,16 +1,16 @@
 //! `cargo xtask sanitize address` and `cargo xtask sanitize thread`: the crate's tests
-//! under a sanitizer, by the nightly toolchain.
+//! under a sanitizer, with the nightly toolchain.
 //!
-//! The standard library is the toolchain's own, which is not instrumented: to build
-//! another takes its source, which need not be installed.
+//! The standard library is the toolchain's, without instrumentation: building another one
+//! takes its source, which may not be installed.
 
 use std::process::Command;
 
 use crate::process::{output, root, run as run_command, target_dir};
 use crate::result::Result;
 
-/// Where sanitizers come with the toolchain; tests for it only, not build scripts, are
-/// built with one.
+/// A target for which the toolchain brings sanitizers. Naming it keeps build scripts from
+/// being instrumented.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// How much less the tests repeat under a sanitizer.
@@ -18,7 +18,7 @@ const SCALE: &str = "0.3";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sanitizer {
-    /// Memory: out of bounds, after free, leaked.
+    /// Accesses out of bounds or after a free, and leaks.
     Address,
     /// Data races.
     Thread,
@@ -68,7 +68,7 @@ impl Sanitizer {
         match name {
             "address" => Ok(Self::Address),
             "thread" => Ok(Self::Thread),
-            _ => Err(format!("there is no sanitizer {name}: address and thread are").into()),
+            _ => Err(format!("no sanitizer is called {name}: choose address or thread").into()),
         }
     }
 
@@ -79,19 +79,18 @@ impl Sanitizer {
         }
     }
 
-    /// What the sanitizer is told, by its variable of the environment.
+    /// The environment variable that holds the sanitizer's options, and the options.
     fn options(self) -> (&'static str, String) {
         match self {
-            // A segment larger than the machine's memory is a test of ours, and so is a
-            // refused allocation.
+            // Tests create a segment larger than the machine's memory, and provoke a refused
+            // allocation.
             Self::Address => (
                 "ASAN_OPTIONS",
                 "detect_leaks=1:allocator_may_return_null=1:strict_string_checks=1".to_owned(),
             ),
             Self::Thread => {
                 let file = root().join("xtask/thread-sanitizer.supp");
-                // Tests of forks fork while there are threads, and a refused allocation is a
-                // test of ours.
+                // Tests fork while there are threads, and provoke a refused allocation.
                 let options = "die_after_fork=0 allocator_may_return_null=1";
                 (
                     "TSAN_OPTIONS",
@@ -102,7 +101,7 @@ impl Sanitizer {
     }
 }
 
-/// Says what is missing if there is no nightly toolchain.
+/// An error if no nightly toolchain is installed.
 pub(crate) fn require_nightly() -> Result {
     output(Command::new("cargo").args(["+nightly", "--version"]))
         .map(drop)

@@ -4,8 +4,7 @@
 use crate::process::{cargo, run as run_command};
 use crate::result::Result;
 
-/// Builds the trials, optimized, and runs one; its options are its own, and `--help`
-/// lists them.
+/// Builds the trials, optimized, and runs one with its own options, which `--help` lists.
 pub(crate) fn run(trial: &str, options: &[&str]) -> Result {
     let mut command = cargo("run --quiet --release --package shmtable-trials --");
     run_command(command.arg(trial).args(options))

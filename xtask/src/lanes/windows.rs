@@ -1,9 +1,8 @@
-//! `cargo xtask windows`: the tests of the crate, crash points too, built for Windows
-//! and run under wine, and whether the crate compiles for systems that it cannot be run
-//! for here.
+//! `cargo xtask windows`: the crate's tests and crash points, built for Windows and run under
+//! wine, and type checks for systems whose programs can't run here.
 //!
-//! rustup's toolchains have the standard library for Windows only if it was
-//! downloaded for them. Debian's compiler comes with the library's source, so that
+//! rustup's toolchains have the standard library for Windows only where it was
+//! downloaded. Debian's compiler comes with the library's source, so that
 //! cargo builds it for any target; hence the packages below.
 
 use std::fs;
@@ -33,19 +32,19 @@ const WINE_SERVER: &str = "/usr/lib/wine/wineserver64";
 
 const TARGET: &str = "x86_64-pc-windows-gnu";
 
-/// Compiled, but never run: there is nothing here to run them with.
+/// Targets that are only checked: nothing here could run the programs.
 const CHECKED: &[&str] = &[
     "x86_64-pc-windows-msvc",
     "x86_64-apple-darwin",
     "aarch64-apple-darwin",
 ];
 
-/// Crash points in the crate alone: the standard library is not built once more.
+/// Only the crate gets crash points, so that the standard library isn't built again.
 const CRASH_POINTS: &str = "-Z profile-rustflags \
     --config profile.dev.package.shmtable.rustflags=[\"--cfg\",\"shmtable_crash_points\"]";
 
-/// wine 8 has no `bcryptprimitives.dll`, of which the standard library wants this
-/// one function.
+/// wine 8 lacks `bcryptprimitives.dll`, of which the standard library needs only this
+/// function.
 const SHIM: &str = "\
 unsigned char __stdcall SystemFunction036(void *, unsigned long);\n\
 __declspec(dllexport) int ProcessPrng(void *data, unsigned long long length) {\n\
@@ -132,7 +131,7 @@ fn build(arguments: &str) -> Command {
     command
         .env("RUSTC", RUSTC)
         .env("RUSTDOC", "/usr/bin/rustdoc")
-        // For -Z: this is no nightly compiler.
+        // Allows -Z in a compiler that isn't a nightly one.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_DIR", target_dir("windows"))
         // Debug information would be most of the work.
@@ -161,7 +160,7 @@ fn count_passed(command: &mut Command) -> Result<usize> {
     }
 }
 
-/// A Windows of our own, in the target folder; its server ends with this.
+/// A Windows installation in the target folder; dropping it ends its server.
 struct Wine {
     prefix: PathBuf,
 }

@@ -36,11 +36,12 @@ impl Interpreter {
         let program = env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
         Self::at(program.clone().into()).ok_or_else(|| {
             let program = program.to_string_lossy();
-            format!("`{program}` is no Python 3.{OLDEST} or later; name one in PYTHON").into()
+            format!("`{program}` is not Python 3.{OLDEST} or later; name an interpreter in PYTHON")
+                .into()
         })
     }
 
-    /// The others, of versions for which there is one.
+    /// The other interpreters that are installed, one for each version.
     pub(super) fn others(&self) -> Vec<Self> {
         (OLDEST..=NEWEST)
             .flat_map(|minor| [format!("3.{minor}"), format!("3.{minor}t")])
@@ -54,26 +55,25 @@ impl Interpreter {
             .collect()
     }
 
-    /// Whether it takes the wheel for all versions, or needs one of its own.
+    /// Whether it takes the wheel for all versions; if not, it needs a wheel of its own.
     pub(super) fn takes_stable_wheel(&self) -> bool {
         !self.version.ends_with('t')
     }
 
-    /// The interpreter of a virtual environment in `target`, which is made if it is
-    /// not there.
+    /// A virtual environment in the target folder, created if it is missing.
     pub(super) fn environment(&self, name: &str) -> Result<Environment> {
         let folder = target_dir(name);
         let python = folder.join("bin/python");
         let made = Self::at(python.clone()).is_some_and(|made| made.version == self.version);
         if !made {
             let venv = run_command(self.python(&["-m", "venv", "--clear"]).arg(&folder));
-            // Some systems part it from the interpreter, but not pip.
+            // Some systems package `venv` apart from the interpreter, but not pip.
             venv.or_else(|_| self.virtualenv(&folder))?;
         }
         Ok(Environment { python })
     }
 
-    /// A virtual environment made by a package that serves for the module `venv`.
+    /// Creates a virtual environment with the package virtualenv, where `venv` is missing.
     fn virtualenv(&self, folder: &Path) -> Result {
         let package = target_dir("virtualenv");
         run_command(
@@ -95,7 +95,7 @@ impl Interpreter {
     }
 }
 
-/// Where an interpreter of a version may be: on the path, or with pyenv.
+/// The places where an interpreter of a version may be: on the path, or in pyenv's folder.
 fn programs(version: &str) -> Vec<PathBuf> {
     let name = format!("python{version}");
     let mut programs = vec![PathBuf::from(&name)];
@@ -138,7 +138,7 @@ impl Environment {
         )
     }
 
-    /// Builds the wheel with this environment's maturin; where it is.
+    /// Builds the wheel with this environment's maturin and returns its path.
     pub(super) fn build_wheel(&self) -> Result<PathBuf> {
         self.pip_install(&["maturin>=1.9,<2"])?;
         let folder = target_dir("wheels");

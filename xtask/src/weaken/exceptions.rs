@@ -53,7 +53,7 @@ pub(crate) const OUTSIDE: &[(&str, &str)] = &[
     ),
 ];
 
-/// The number of the exception that a change is, from 1.
+/// The number, from 1, of the exception that covers a change.
 pub(crate) fn of(place: &Place, to: &str) -> Option<usize> {
     let is = |&(file, function, number, weaker): &(&str, &str, usize, &str)| {
         (file, function, number, weaker)
@@ -70,7 +70,7 @@ pub(crate) fn of(place: &Place, to: &str) -> Option<usize> {
         .map(|at| at + 1)
 }
 
-/// Exceptions for changes that there are no more.
+/// Exceptions whose ordering no longer exists.
 pub(crate) fn without_a_site(sites: &[Site]) -> Vec<String> {
     let there = |change: &&(&str, &str, usize, &str)| {
         let &&(file, function, number, to) = change;

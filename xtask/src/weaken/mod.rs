@@ -15,28 +15,28 @@ use self::sites::{Place, Site};
 use crate::lanes::loom::{self, Model};
 use crate::result::Result;
 
-/// A model that takes so many times as long as without a change does not end.
+/// How many times its usual time a model may take before it counts as endless.
 const PATIENCE: u32 = 10;
-/// On top of that, for a machine that has something else to do.
+/// Added to that limit, for a busy machine.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// What of all that is to be done.
+/// What the command's options ask for.
 #[derive(Default)]
 struct Options<'a> {
-    /// All models, not up to the first that notices.
+    /// Try every model, not only up to the first that notices.
     all: bool,
-    /// For each change the model that the report names, and no other.
+    /// Try only the model that the report names for a change.
     quick: bool,
-    /// Write the report, row by row.
+    /// Write the report after each change.
     write: bool,
-    /// Sites with this in their file or function.
+    /// Try only sites with this in their file or function.
     filter: Option<&'a str>,
 }
 
 /// The orderings of the sources.
 pub(crate) struct Sites {
     modelled: Vec<Site>,
-    /// How many there are in the files that no model can see.
+    /// The number of orderings in each file that no model reaches.
     outside: BTreeMap<String, usize>,
 }
 
@@ -60,7 +60,7 @@ impl Sites {
         }
         let stale = exceptions::without_a_site(&found.modelled);
         if !stale.is_empty() {
-            return Err(format!("exceptions for what there is not: {stale:?}").into());
+            return Err(format!("exceptions without an ordering: {stale:?}").into());
         }
         Ok(found)
     }
@@ -73,10 +73,10 @@ impl Site {
     }
 }
 
-/// What came of one change.
+/// The result of one change.
 enum Finding {
     Noticed(Vec<(String, String)>),
-    /// With the number of models that came to it, and those that did not end.
+    /// With the number of models that reach the site, and those that did not end.
     Unnoticed(usize, Vec<String>),
 }
 
@@ -90,8 +90,8 @@ struct Models<'a> {
 }
 
 impl Models<'_> {
-    /// Which to try first: what noticed this before, then what noticed something in this
-    /// file, then what takes little time.
+    /// The models in the order to try them: those that noticed this change before, then those
+    /// that noticed most in this file, then the fastest.
     fn in_order(&self, file: &str, before: &[String]) -> Vec<Model> {
         let mut models = self.all.clone();
         models.sort_by_cached_key(|model| {
@@ -108,7 +108,7 @@ impl Models<'_> {
         *self.noticed.entry(of_file).or_default() += 1;
     }
 
-    /// The time a model takes unchanged, if it comes to a site.
+    /// The time that a model takes without a change, if it reaches a site.
     fn reaches(&mut self, model: &Model, site: usize) -> Result<Option<Duration>> {
         let name = model.to_string();
         if !self.reached.contains_key(&name) {
@@ -160,7 +160,7 @@ impl Models<'_> {
     }
 }
 
-/// Counts and complaints.
+/// The counts and the failures of a run.
 #[derive(Default)]
 struct Outcome {
     changes: usize,
@@ -170,7 +170,8 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// Tells what came of a change, and makes its row; none if that is wrong.
+    /// Counts the result of a change. Returns its description, and its row unless the result
+    /// is a failure.
     fn take(&mut self, site: &Site, to: &str, finding: Finding) -> (String, Option<Row>) {
         self.changes += 1;
         let exception = exceptions::of(&site.place, to);
@@ -212,7 +213,7 @@ impl Outcome {
             }
             (Finding::Unnoticed(tried, _), None) => {
                 let told = match tried {
-                    0 => "no model comes to it".to_owned(),
+                    0 => "no model reaches it".to_owned(),
                     tried => format!("NOTICED BY NONE of {tried}"),
                 };
                 self.wrong.push(format!("{} -> {to}: {told}", site.place));
@@ -275,7 +276,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result {
         {
             continue;
         }
-        // The weakest first: what that one does to no model, none in between does.
+        // The weakest first: if no model notices that one, none notices those in between.
         let mut harmless = None;
         for &to in site.weaker().iter().rev() {
             let change = (site.place.clone(), to.to_owned());
@@ -377,7 +378,7 @@ mod tests {
 
     #[test]
     fn what_no_model_notices_is_wrong_unless_it_is_an_exception() {
-        for (tried, says) in [(0, "no model comes to it"), (3, "NOTICED BY NONE of 3")] {
+        for (tried, says) in [(0, "no model reaches it"), (3, "NOTICED BY NONE of 3")] {
             let (row, wrong) = taken(Finding::Unnoticed(tried, vec![]), false);
             assert_eq!((row, wrong.len()), (None, 1));
             assert!(wrong[0].contains(says), "{wrong:?}");

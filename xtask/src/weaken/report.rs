@@ -1,4 +1,4 @@
-//! `loom-tests/orderings.md`: what was found, as a table that is read again.
+//! Reads and writes `loom-tests/orderings.md`, the table of what was found.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -130,7 +130,7 @@ mod tests {
 
     const AGAIN: &str = "run `cargo xtask weaken --write [FILE]`";
 
-    /// So that no ordering comes, goes or changes without a look at what notices it.
+    /// An ordering that comes, goes or changes must be weakened again.
     #[test]
     fn the_report_has_the_orderings_of_the_sources_and_no_others() {
         let sites = Sites::find().unwrap();

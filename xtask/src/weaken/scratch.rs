@@ -1,6 +1,6 @@
 //! A copy of the workspace in which every ordering can be weakened without another
 //! build: each names its site, and a variable of the environment says which one is
-//! weaker in this run. Only the sources are copied, the rest is linked to.
+//! weaker in this run. Only the sources are copied; the rest are symbolic links.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -155,7 +155,7 @@ impl Scratch {
         Ok(End::Passed)
     }
 
-    /// The sites that a model comes to, and the time it takes, with nothing changed.
+    /// The sites that a model reaches with nothing changed, and the time it takes.
     pub(crate) fn reached(&self, model: &Model) -> Result<(BTreeSet<usize>, Duration)> {
         let file = self.reached_file();
         File::create(&file)?;
@@ -177,8 +177,8 @@ impl Scratch {
     }
 }
 
-/// Makes a folder of the copy what the instrumented one is. What does not change is
-/// left alone, so that cargo need not build it again.
+/// Brings a folder of the copy up to date with the instrumented sources. Files that don't
+/// change are left alone, so that cargo doesn't build them again.
 fn copy_sources(from: &Path, to: &Path, sites: &[Site]) -> Result {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(to)? {
@@ -210,7 +210,7 @@ fn copy_sources(from: &Path, to: &Path, sites: &[Site]) -> Result {
     Ok(())
 }
 
-/// A file's name as reports give it.
+/// A file's path in the workspace, as reports show it.
 fn relative(path: &Path) -> Result<String> {
     let name = path.strip_prefix(root())?;
     Ok(name.to_string_lossy().into_owned())
@@ -243,7 +243,7 @@ fn instrumented(file: &str, mut text: String, sites: &[Site]) -> String {
     text
 }
 
-/// What the first panic said, in a line.
+/// The first panic's message, on one line.
 fn panic(said: &str) -> Option<String> {
     let mut lines = said.lines();
     lines.find(|line| line.contains("panicked at"))?;

@@ -18,15 +18,15 @@ pub(crate) struct Site {
     /// What is called with it: `load`, `fence` and so on.
     pub(crate) callee: String,
     pub(crate) ordering: String,
-    /// Where the ordering's path stands in the file.
+    /// Where the ordering's path is in the file.
     pub(crate) path: Range<usize>,
-    /// Where the callee's name stands.
+    /// Where the callee's name is.
     pub(crate) name: Range<usize>,
     /// Whether it is the ordering of the load of an exchange that failed.
     of_failure: bool,
 }
 
-/// What a site is known by, whatever lines are put above it.
+/// Identifies a site, whatever lines are added above it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) file: String,
@@ -51,7 +51,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// What a fence is weakened to: it is not there.
+/// The weaker form of a fence: none at all.
 pub(crate) const NO_FENCE: &str = "none";
 
 /// What follows the `#` of an item that only tests have.
@@ -64,7 +64,7 @@ impl Site {
         self.callee == "fence"
     }
 
-    /// Everything weaker, for this kind of access.
+    /// Every weaker ordering for this kind of access.
     pub(crate) fn weaker(&self) -> &'static [&'static str] {
         match (self.is_fence(), self.ordering.as_str()) {
             (true, "SeqCst") => &["AcqRel", "Acquire", "Release", NO_FENCE],

@@ -1,5 +1,4 @@
 //! `cargo xtask loom`: the models of `loom-tests/`, each under its pinned bounds.
-//!
 mod models;
 
 use std::collections::BTreeSet;
@@ -87,7 +86,7 @@ pub(crate) fn cargo(arguments: &str) -> Command {
     command
 }
 
-/// Holds the table against the files of `loom-tests/tests`.
+/// Compares the table with the files of `loom-tests/tests`.
 pub(crate) fn check_files() -> Result {
     let mut files = BTreeSet::new();
     let folder = root().join("loom-tests/tests");
@@ -107,7 +106,7 @@ pub(crate) fn check_files() -> Result {
     compare("the files of loom-tests/tests", &files, &pinned)
 }
 
-/// Holds the table against the tests of a file, as its program lists them.
+/// Compares the table with the tests of a file, as its program lists them.
 fn check_tests(file: &str) -> Result {
     let list = output(&mut cargo(&format!(
         "--test {file} -- --list --format terse"
@@ -126,7 +125,7 @@ fn check_tests(file: &str) -> Result {
     )
 }
 
-/// Both sets must be equal.
+/// An error if two sets differ.
 fn compare(what: &str, there: &BTreeSet<&str>, pinned: &BTreeSet<&str>) -> Result {
     if there == pinned {
         return Ok(());

@@ -121,7 +121,7 @@ impl fmt::Display for Model {
 }
 
 impl Model {
-    /// Puts a command that runs the model under its bounds, and no others.
+    /// Sets the model's bounds, and no others, for a command that runs it.
     pub(crate) fn bound(&self, command: &mut Command) {
         without_limits(command)
             .env("LOOM_MAX_PREEMPTIONS", self.preemptions.to_string())
@@ -138,7 +138,7 @@ pub(crate) enum Selection<'a> {
     All,
     /// Those of one file of `loom-tests/tests`.
     File(&'a str),
-    /// Those that end soon.
+    /// Models that take at most two seconds.
     Brief,
     /// All but the brief ones.
     Long,
@@ -163,7 +163,7 @@ pub(crate) fn models(selection: Selection<'_>) -> impl Iterator<Item = Model> {
         })
 }
 
-/// Without limits from the environment: loom would stop at them and report success.
+/// Removes limits that the environment sets: loom would stop at them and report success.
 pub(super) fn without_limits(command: &mut Command) -> &mut Command {
     command
         .env_remove("LOOM_MAX_DURATION")
