@@ -283,8 +283,8 @@ pub use damage::Salvage;
 pub use error::{BoxedError, Error, Result};
 pub use layout::{codec_id, codec_names};
 pub use table::{
-    Attached, Claim, Claimed, Iter, Keys, Options, Orphan, OtherClaim, Snapshot, SnapshotIntoIter,
-    SnapshotIter, Stats, StripeStats, Table, Trust, Values,
+    Attached, Claim, Claimed, Figure, FigureKind, FigureUnit, Iter, Keys, Options, Orphan,
+    OtherClaim, Snapshot, SnapshotIntoIter, SnapshotIter, Stats, StripeStats, Table, Trust, Values,
 };
 #[cfg(feature = "serde")]
 pub use typed::MessagePack;

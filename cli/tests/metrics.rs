@@ -116,7 +116,7 @@ fn figures_are_scraped_and_right() {
         assert_eq!(figure(&scrape, "shmtable_up", absent, None), Some(0.0));
         assert_eq!(figure(&scrape, "shmtable_entries", absent, None), None);
         let helped = scrape.docs.get("shmtable_entries").map(String::as_str);
-        assert_eq!(helped, Some("Entries now"));
+        assert_eq!(helped, Some("Entries in the table"));
     }
     // At each scrape anew.
     one.insert(b"one more", b"").unwrap();

@@ -138,14 +138,8 @@ impl SharedDictBase {
         let open = self.open_long(py)?;
         let stats = py.detach(|| open.table.stats()).or_raise(py)?;
         let figures = PyDict::new(py);
-        macro_rules! copy {
-            ($($name:ident)*) => { $(figures.set_item(stringify!($name), stats.$name)?;)* };
-        }
-        copy! {
-            entries capacity value_space value_bytes_live value_bytes_dead value_bytes_free
-            value_bytes_reserved segment_bytes index_bytes chunk_bytes chunks_free chunks_open
-            chunks_sealed chunks_cleaning chunks_in_runs stripes participants max_participants
-            acquired contended take_overs cleanings longest_probe created
+        for figure in stats.figures() {
+            figures.set_item(figure.name, figure.value)?;
         }
         STATS.get(py)?.call1((figures,))
     }

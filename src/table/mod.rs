@@ -30,7 +30,7 @@ pub use iter::{Iter, Keys, Values};
 pub use options::{Options, Trust};
 pub use orphans::Orphan;
 pub use snapshot::{Snapshot, SnapshotIntoIter, SnapshotIter};
-pub use stats::Stats;
+pub use stats::{Figure, FigureKind, FigureUnit, Stats};
 
 /// A hash table in a named shared-memory segment.
 ///

@@ -1,4 +1,4 @@
-//! What a table is doing.
+//! The figures of a table.
 
 use crate::arena::chunk::{self, State};
 use crate::error::Result;
@@ -9,71 +9,177 @@ use crate::sync::Ordering;
 use crate::table::Table;
 use crate::table::inspect::StripeStats;
 
-/// Figures of a table, from [`Table::stats`].
-///
-/// Read without a lock while others write, so that they need not fit each other
-/// to the last one. Bytes of records count their headers and paddings. Small entries, of 15
-/// bytes at most and with a value of 8 at most, lie in the index and are in no record.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Declares [`Stats`] and [`Stats::figures`] from one list, so that a figure is written once:
+/// its documentation, whose first line is its help, its field, its kind and its unit.
+macro_rules! figures {
+    (
+        $(#[doc = $documentation:literal])+
+        pub struct Stats {
+            $(
+                #[doc = $help:literal]
+                $(#[doc = $details:literal])*
+                pub $name:ident: $number:ty = $kind:ident of $unit:ident,
+            )+
+        }
+    ) => {
+        $(#[doc = $documentation])+
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Stats {
+            $(
+                #[doc = $help]
+                $(#[doc = $details])*
+                pub $name: $number,
+            )+
+        }
+
+        impl Stats {
+            /// Every figure with its name and meaning, in the order of the fields.
+            ///
+            /// For programs that show all figures, and that are to show one of a later version
+            /// too. [`longest_probe`](Self::longest_probe) is left out if it is 0, that is, after
+            /// [`Table::quick_stats`].
+            ///
+            /// ```
+            /// # fn main() -> shmtable::Result<()> {
+            /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+            /// for figure in table.stats()?.figures() {
+            ///     println!("{}: {} ({:?})", figure.name, figure.value, figure.unit);
+            /// }
+            /// let entries = table.stats()?.figures().next().unwrap();
+            /// assert_eq!((entries.name, entries.value), ("entries", 0));
+            /// # Ok(())
+            /// # }
+            /// ```
+            pub fn figures(&self) -> impl Iterator<Item = Figure> + use<> {
+                let figures = [$(
+                    Figure {
+                        name: stringify!($name),
+                        kind: FigureKind::$kind,
+                        unit: FigureUnit::$unit,
+                        help: $help.trim().trim_end_matches('.'),
+                        value: self.$name as u64,
+                    },
+                )+];
+                let counted = |figure: &Figure| figure.name != "longest_probe" || figure.value > 0;
+                figures.into_iter().filter(counted)
+            }
+        }
+    };
+}
+
+figures! {
+    /// The figures of a table at one moment, from [`Table::stats`].
+    ///
+    /// They are read without a lock while others write, so they may not agree with each other
+    /// exactly. Small entries have no record: they are kept in the index. (An entry is small if its
+    /// key and value have at most 15 bytes together, of which at most 8 are the value's.)
+    /// [`figures`](Self::figures) gives all figures with their names.
+    pub struct Stats {
+        /// Entries in the table.
+        pub entries: usize = Gauge of Count,
+        /// Entries the table was created for.
+        pub capacity: usize = Gauge of Count,
+        /// Bytes of keys and values the table was created for.
+        pub value_space: usize = Gauge of Bytes,
+        /// Bytes of live records, with their headers and padding.
+        pub value_bytes_live: usize = Gauge of Bytes,
+        /// Bytes of replaced and removed records, which cleaning makes free again.
+        pub value_bytes_dead: usize = Gauge of Bytes,
+        /// Bytes of free chunks, and of the unused ends of open and sealed chunks.
+        pub value_bytes_free: usize = Gauge of Bytes,
+        /// Bytes of the arena that have memory; the rest is only address space.
+        pub value_bytes_reserved: usize = Gauge of Bytes,
+        /// Bytes of address space of the whole segment.
+        pub segment_bytes: usize = Gauge of Bytes,
+        /// Bytes of the segment outside the arena.
+        ///
+        /// These are the header, the participants, the stripes, the buckets and the chunk table.
+        pub index_bytes: usize = Gauge of Bytes,
+        /// Bytes of one chunk.
+        pub chunk_bytes: usize = Gauge of Bytes,
+        /// Chunks that hold nothing.
+        pub chunks_free: usize = Gauge of Count,
+        /// Chunks that a participant is filling.
+        pub chunks_open: usize = Gauge of Count,
+        /// Chunks that are full, or that their participant left.
+        pub chunks_sealed: usize = Gauge of Count,
+        /// Chunks that a participant is cleaning.
+        pub chunks_cleaning: usize = Gauge of Count,
+        /// Chunks that continue a record larger than a chunk.
+        ///
+        /// The first chunk of such a run is counted as open or sealed.
+        pub chunks_in_runs: usize = Gauge of Count,
+        /// Stripes, each with a lock.
+        pub stripes: usize = Gauge of Count,
+        /// Open handles that may write, in all living processes.
+        pub participants: usize = Gauge of Count,
+        /// The most handles that may be open for writing at once.
+        pub max_participants: usize = Gauge of Count,
+        /// Times that the lock of a stripe was taken, since the table was created.
+        ///
+        /// Each write takes one lock, and another one if it has to make room first. Cleaning and
+        /// operations on all stripes take locks too.
+        pub acquired: u64 = Counter of Count,
+        /// Times that taking the lock of a stripe had to wait, since the table was created.
+        pub contended: u64 = Counter of Count,
+        /// Locks and chunks recovered from dead processes, since the table was created.
+        pub take_overs: u64 = Counter of Count,
+        /// Chunks cleaned, since the table was created.
+        pub cleanings: u64 = Counter of Count,
+        /// The most buckets that a lookup has to visit.
+        ///
+        /// It is 0 from [`Table::quick_stats`], which doesn't read the buckets.
+        pub longest_probe: usize = Gauge of Count,
+        /// When the table was created.
+        ///
+        /// In nanoseconds since the Unix epoch.
+        pub created: u64 = Gauge of UnixNanoseconds,
+    }
+}
+
+/// One figure of a table, from [`Stats::figures`].
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Stats {
-    /// Entries now.
-    pub entries: usize,
-    /// Entries the table was created for.
-    pub capacity: usize,
-    /// Bytes of keys and values the table was created for.
-    pub value_space: usize,
-    /// Bytes of live records.
-    pub value_bytes_live: usize,
-    /// Bytes of replaced and removed records, which cleaning gains back.
-    pub value_bytes_dead: usize,
-    /// Bytes in free chunks and in the open and sealed chunks' unused ends.
-    pub value_bytes_free: usize,
-    /// Bytes of the arena that have memory; the rest is address space.
-    pub value_bytes_reserved: usize,
-    /// Bytes of the whole segment's address space.
-    pub segment_bytes: usize,
-    /// Bytes of header, participant slots, stripes, buckets and chunk table.
-    pub index_bytes: usize,
-    /// Bytes of a chunk.
-    pub chunk_bytes: usize,
-    /// Chunks that hold nothing.
-    pub chunks_free: usize,
-    /// Chunks that participants fill.
-    pub chunks_open: usize,
-    /// Chunks that are full or were left.
-    pub chunks_sealed: usize,
-    /// Chunks that participants clean.
-    pub chunks_cleaning: usize,
-    /// Chunks that belong to the run of an entry larger than a chunk, beside its
-    /// first, which is counted as open or sealed.
-    pub chunks_in_runs: usize,
-    /// Stripes, each with a lock.
-    pub stripes: usize,
-    /// Living handles that may write, in all processes.
-    pub participants: usize,
-    /// Most of them.
-    pub max_participants: usize,
-    /// Lock acquisitions, since creation: one for each write, another one where a write
-    /// had to make room first, and those of cleaning and of what goes through all stripes.
-    pub acquired: u64,
-    /// Those of them that had to wait.
-    pub contended: u64,
-    /// Locks and chunks taken over from dead processes, since creation.
-    pub take_overs: u64,
-    /// Chunks cleaned, since creation.
-    pub cleanings: u64,
-    /// The most buckets a look-up may have to visit now.
-    pub longest_probe: usize,
-    /// When the table was created, in nanoseconds since the Unix epoch.
-    pub created: u64,
+pub struct Figure {
+    /// The name of the field of [`Stats`].
+    pub name: &'static str,
+    /// Whether the figure may fall.
+    pub kind: FigureKind,
+    /// What the value is a number of.
+    pub unit: FigureUnit,
+    /// What the figure says, as a phrase for people, without a full stop.
+    pub help: &'static str,
+    /// The figure itself.
+    pub value: u64,
+}
+
+/// Whether a [`Figure`] may fall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FigureKind {
+    /// It rises and falls.
+    Gauge,
+    /// It only rises while the table exists.
+    Counter,
+}
+
+/// What the value of a [`Figure`] is a number of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FigureUnit {
+    /// Of the things that its name says.
+    Count,
+    /// Of bytes.
+    Bytes,
+    /// Of nanoseconds since the Unix epoch.
+    UnixNanoseconds,
 }
 
 impl Table {
-    /// Figures of the table: how full, who is attached, what happened.
+    /// The figures of the table: how full it is, how many use it, what happened so far.
     ///
-    /// Takes no lock. Costs a look at every bucket and chunk, and a system call
-    /// for every participant slot that was ever used.
+    /// Takes no lock. Reads every bucket and every chunk's header, and makes a system call for
+    /// each participant slot that was ever used.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -87,7 +193,7 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// `System` if the system does not tell who is alive.
+    /// `System` if the system doesn't tell which participants are alive.
     pub fn stats(&self) -> Result<Stats> {
         let stats = self.quick_stats()?;
         Ok(Stats {
@@ -96,10 +202,11 @@ impl Table {
         })
     }
 
-    /// The same but for [`longest_probe`](Stats::longest_probe), which is 0.
+    /// The figures of the table but for [`longest_probe`](Stats::longest_probe), which is 0.
     ///
-    /// Takes no lock. Costs a look at every stripe and chunk, but at no bucket, and
-    /// the same system calls: little enough for a display that is drawn again and again.
+    /// Takes no lock. Reads every stripe and every chunk's header but no bucket, and makes as many
+    /// system calls as [`stats`](Self::stats): cheap enough for a display that is redrawn every
+    /// second.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -172,7 +279,7 @@ fn count_chunks(segment: &Segment, stats: &mut Stats) {
     }
 }
 
-/// One more than the longest row of neighbouring buckets that were passed over.
+/// One more than the longest row of neighboring buckets with an overflow count.
 fn longest_probe(segment: &Segment) -> usize {
     let mut longest = 0;
     for stripe in segment.stripes() {

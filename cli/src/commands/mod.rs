@@ -12,6 +12,8 @@ mod create;
 mod del;
 mod diff;
 mod dump;
+#[cfg(test)]
+mod every_figure;
 mod gc;
 mod get;
 mod load;

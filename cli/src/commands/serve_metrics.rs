@@ -16,12 +16,12 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use serde_json::json;
-use shmtable::{Options, Table};
+use shmtable::{Figure, FigureKind, FigureUnit, Options, Stats, Table};
 
 use crate::args::ServeMetrics;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome, Result};
-use crate::sample::{Sample, look};
+use crate::sample::{Sample, figures, look};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// How long a client may take to say what it wants.
@@ -110,7 +110,7 @@ struct Tables {
     names: Vec<String>,
 }
 
-type Looked = (String, Option<Sample>);
+pub(super) type Looked = (String, Option<Sample>);
 
 impl Tables {
     fn look(&self) -> Vec<Looked> {
@@ -127,122 +127,115 @@ impl Tables {
     }
 }
 
-/// A figure of a table, by its value and by what tells it from others of its kind.
-type Figures = fn(&Sample) -> Vec<(&'static str, f64)>;
+type Value = fn(&Sample) -> f64;
 
-/// Name, help, the name of the second label, figures.
-const GAUGES: &[(&str, &str, &str, Figures)] = &[
-    ("entries", "Entries now", "", |s| one(s.stats.entries)),
-    ("capacity", "Entries the table was created for", "", |s| {
-        one(s.stats.capacity)
-    }),
+/// What the crate's figures don't have: the metric, its label `state`, its help and its value.
+const OTHERS: [(&str, Option<&str>, &str, Value); 3] = [
     (
-        "value_space_bytes",
-        "Bytes of keys and values the table was created for",
-        "",
-        |s| one(s.stats.value_space),
+        "participants",
+        Some("died"),
+        "Handles that may write, by state",
+        |sample| sample.died() as f64,
     ),
-    ("value_bytes", "Bytes of records", "state", |s| {
-        vec![
-            ("live", s.stats.value_bytes_live as f64),
-            ("dead", s.stats.value_bytes_dead as f64),
-            ("free", s.stats.value_bytes_free as f64),
-        ]
+    ("reserved_bytes", None, "Bytes of memory", |sample| {
+        sample.reserved() as f64
     }),
-    ("chunks", "Chunks of the value space", "state", |s| {
-        vec![
-            ("free", s.stats.chunks_free as f64),
-            ("open", s.stats.chunks_open as f64),
-            ("sealed", s.stats.chunks_sealed as f64),
-            ("cleaning", s.stats.chunks_cleaning as f64),
-            ("in_run", s.stats.chunks_in_runs as f64),
-        ]
-    }),
-    ("reserved_bytes", "Bytes of memory", "", |s| {
-        vec![("", s.reserved() as f64)]
-    }),
-    ("segment_bytes", "Bytes of address space", "", |s| {
-        one(s.stats.segment_bytes)
-    }),
-    ("participants", "Handles that may write", "state", |s| {
-        vec![("alive", s.living() as f64), ("died", s.died() as f64)]
-    }),
-    (
-        "max_participants",
-        "The most handles that may write",
-        "",
-        |s| one(s.stats.max_participants),
-    ),
     (
         "readers",
+        None,
         "Whether read-only handles are open (1) or not (0)",
-        "",
-        |s| one(usize::from(s.readers)),
-    ),
-    (
-        "created_timestamp_seconds",
-        "When the table was created",
-        "",
-        |s| vec![("", s.stats.created as f64 / 1e9)],
+        |sample| f64::from(u8::from(sample.readers)),
     ),
 ];
 
-type Count = fn(&Sample) -> u64;
+/// All metrics in their order, with their help and their type.
+fn metrics() -> Vec<(&'static str, &'static str, FigureKind)> {
+    // Of a table without a longest probe, for which every bucket would have to be read.
+    let figures = Stats::default().figures();
+    let of_figures = figures.map(|figure| {
+        (
+            figures::metric(&figure),
+            figures::help(&figure),
+            figure.kind,
+        )
+    });
+    let others = OTHERS
+        .iter()
+        .map(|(metric, _, help, _)| (*metric, *help, FigureKind::Gauge));
+    let mut metrics: Vec<(&str, &str, FigureKind)> = Vec::new();
+    for metric in of_figures.chain(others) {
+        if metrics.iter().all(|(name, ..)| *name != metric.0) {
+            metrics.push(metric);
+        }
+    }
+    metrics
+}
 
-/// Name, help, figure; the library ends their names with `_total`.
-const COUNTERS: &[(&str, &str, Count)] = &[
-    (
-        "lock_acquisitions",
-        "Locks of stripes taken: one for each write",
-        |s| s.stats.acquired,
-    ),
-    ("lock_waits", "Those of them that had to wait", |s| {
-        s.stats.contended
-    }),
-    (
-        "take_overs",
-        "Locks and chunks taken over from dead processes",
-        |s| s.stats.take_overs,
-    ),
-    ("cleaned_chunks", "Chunks cleaned", |s| s.stats.cleanings),
-];
+/// The values of a gauge, by their label `state`.
+fn gauges(sample: &Sample, metric: &str) -> Vec<(Option<&'static str>, f64)> {
+    let of_figures = figures_of(sample, metric).map(|figure| {
+        let value = match figure.unit {
+            FigureUnit::UnixNanoseconds => figure.value as f64 / 1e9,
+            _ => figure.value as f64,
+        };
+        (figures::state(figure), value)
+    });
+    let others = OTHERS
+        .iter()
+        .filter(|(name, ..)| *name == metric)
+        .map(|(_, state, _, value)| (*state, value(sample)));
+    of_figures.chain(others).collect()
+}
 
-fn one(value: usize) -> Vec<(&'static str, f64)> {
-    vec![("", value as f64)]
+fn figures_of<'a>(sample: &'a Sample, metric: &'a str) -> impl Iterator<Item = &'a Figure> {
+    let figures = sample.figures.iter();
+    figures.filter(move |figure| figures::metric(figure) == metric)
 }
 
 impl Collector for Tables {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let tables = self.look();
-        let up = "Whether the table is there and can be opened (1) or not (0)";
-        let mut family = encoder.encode_descriptor("up", up, None, MetricType::Gauge)?;
-        for (name, sample) in &tables {
-            let labels = [("table", name.as_str())];
-            family
-                .encode_family(&labels)?
-                .encode_gauge(&i64::from(sample.is_some()))?;
-        }
-        for (metric, help, label, figures) in GAUGES {
-            let mut family = encoder.encode_descriptor(metric, help, None, MetricType::Gauge)?;
-            for sample in tables.iter().filter_map(|(_, sample)| sample.as_ref()) {
-                for (kind, value) in figures(sample) {
-                    let mut labels = vec![("table", sample.name.as_str())];
-                    if !label.is_empty() {
-                        labels.push((label, kind));
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        encode(&self.look(), encoder)
+    }
+}
+
+/// Writes the metrics of tables that were looked at.
+pub(super) fn encode(tables: &[Looked], mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+    let up = "Whether the table is there and can be opened (1) or not (0)";
+    let mut family = encoder.encode_descriptor("up", up, None, MetricType::Gauge)?;
+    for (name, sample) in tables {
+        let labels = [("table", name.as_str())];
+        family
+            .encode_family(&labels)?
+            .encode_gauge(&i64::from(sample.is_some()))?;
+    }
+    for (metric, help, kind) in metrics() {
+        let metric_type = match kind {
+            FigureKind::Gauge => MetricType::Gauge,
+            // The library ends its name with `_total`.
+            FigureKind::Counter => MetricType::Counter,
+        };
+        let mut family = encoder.encode_descriptor(metric, help, None, metric_type)?;
+        for sample in tables.iter().filter_map(|(_, sample)| sample.as_ref()) {
+            let labels = |state: Option<&'static str>| {
+                let table = ("table", sample.name.as_str());
+                let state = state.map(|state| ("state", state));
+                std::iter::once(table).chain(state).collect::<Vec<_>>()
+            };
+            match kind {
+                FigureKind::Gauge => {
+                    for (state, value) in gauges(sample, metric) {
+                        family.encode_family(&labels(state))?.encode_gauge(&value)?;
                     }
-                    family.encode_family(&labels)?.encode_gauge(&value)?;
+                }
+                FigureKind::Counter => {
+                    for figure in figures_of(sample, metric) {
+                        family
+                            .encode_family(&labels(figures::state(figure)))?
+                            .encode_counter::<NoLabelSet, _, u64>(&figure.value, None)?;
+                    }
                 }
             }
         }
-        for (metric, help, figure) in COUNTERS {
-            let mut family = encoder.encode_descriptor(metric, help, None, MetricType::Counter)?;
-            for sample in tables.iter().filter_map(|(_, sample)| sample.as_ref()) {
-                let labels = [("table", sample.name.as_str())];
-                family
-                    .encode_family(&labels)?
-                    .encode_counter::<NoLabelSet, _, u64>(&figure(sample), None)?;
-            }
-        }
-        Ok(())
     }
+    Ok(())
 }

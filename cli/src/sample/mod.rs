@@ -1,5 +1,6 @@
 //! A look at a table, for all that show figures.
 
+pub(crate) mod figures;
 mod rates;
 mod text;
 
@@ -9,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::LazyLock;
 
 use serde_json::{Value as Json, json};
-use shmtable::{Attached, Options, Stats, Table};
+use shmtable::{Attached, Figure, Options, Stats, Table};
 
 pub(crate) use rates::Rates;
 pub(crate) use text::text;
@@ -23,6 +24,8 @@ use crate::units::{moment, since};
 pub(crate) struct Sample {
     pub(crate) name: String,
     pub(crate) stats: Stats,
+    /// The figures of `stats`.
+    pub(crate) figures: Vec<Figure>,
     pub(crate) attached: Vec<Attached>,
     pub(crate) readers: bool,
     pub(crate) anonymous: bool,
@@ -68,6 +71,7 @@ impl Sample {
     fn with(table: &Table, stats: Stats) -> Result<Self> {
         Ok(Self {
             name: table.name().to_owned(),
+            figures: stats.figures().collect(),
             stats,
             attached: table.attached()?,
             readers: table.has_readers()?,
@@ -114,53 +118,24 @@ impl Sample {
     }
 
     pub(crate) fn to_json(&self) -> Json {
-        let stats = &self.stats;
         let mut json = json!({
             "name": self.name,
             "state": self.state().name(),
-            "entries": stats.entries,
-            "capacity": stats.capacity,
-            "value_space": stats.value_space,
-            "bytes_used": self.used(),
-            "bytes_reserved": self.reserved(),
-            "attached": self.living(),
-            "readers": self.readers,
-            "died": self.died(),
-            "owner": user_name(self.owner),
-            "uid": self.owner,
-            "created": moment(stats.created),
-            "age_seconds": since(stats.created).as_secs(),
-            "anonymous": self.anonymous,
-            "codec": Codec::of(self.codec).name,
-            "codec_id": format!("{:016x}", self.codec),
-            "value_bytes": {
-                "live": stats.value_bytes_live,
-                "dead": stats.value_bytes_dead,
-                "free": stats.value_bytes_free,
-                "reserved": stats.value_bytes_reserved,
-            },
-            "segment_bytes": stats.segment_bytes,
-            "index_bytes": stats.index_bytes,
-            "chunks": {
-                "bytes": stats.chunk_bytes,
-                "free": stats.chunks_free,
-                "open": stats.chunks_open,
-                "sealed": stats.chunks_sealed,
-                "cleaning": stats.chunks_cleaning,
-                "in_runs": stats.chunks_in_runs,
-            },
-            "locks": {
-                "stripes": stats.stripes,
-                "acquired": stats.acquired,
-                "contended": stats.contended,
-            },
-            "max_participants": stats.max_participants,
-            "take_overs": stats.take_overs,
-            "cleanings": stats.cleanings,
         });
-        if stats.longest_probe > 0 {
-            json["longest_probe"] = stats.longest_probe.into();
+        for figure in &self.figures {
+            figures::add_to(&mut json, figure);
         }
+        let mut add = |name: &str, value: Json| json[name] = value;
+        add("bytes_used", self.used().into());
+        add("bytes_reserved", self.reserved().into());
+        add("readers", self.readers.into());
+        add("died", self.died().into());
+        add("owner", user_name(self.owner).into());
+        add("uid", self.owner.into());
+        add("age_seconds", since(self.stats.created).as_secs().into());
+        add("anonymous", self.anonymous.into());
+        add("codec", Codec::of(self.codec).name.into());
+        add("codec_id", format!("{:016x}", self.codec).into());
         json["participants"] = self
             .attached
             .iter()

@@ -1,4 +1,6 @@
-//! A table's figures, for people.
+//! A table's figures as text.
+
+use shmtable::{Figure, FigureUnit};
 
 use super::{Rates, Sample, State, process_state, user_name};
 use crate::codec::Codec;
@@ -7,39 +9,63 @@ use crate::units::{age, count, moment, percent, since, size};
 
 type Line = (&'static str, String);
 
+/// The figures that no line shows yet.
+struct Unshown(Vec<Figure>);
+
+impl Unshown {
+    /// A figure for a line.
+    fn take(&mut self, name: &str) -> u64 {
+        let at = self.0.iter().position(|figure| figure.name == name);
+        self.0.remove(at.expect("the crate has this figure")).value
+    }
+
+    fn count(&mut self, name: &str) -> String {
+        count(self.take(name))
+    }
+
+    fn size(&mut self, name: &str) -> String {
+        size(self.take(name))
+    }
+
+    /// A line for each figure that is left.
+    fn lines(self) -> impl Iterator<Item = Line> {
+        self.0.into_iter().map(|figure| {
+            let value = match figure.unit {
+                FigureUnit::Bytes => size(figure.value),
+                FigureUnit::UnixNanoseconds => moment(figure.value),
+                _ => count(figure.value),
+            };
+            (figure.name, value)
+        })
+    }
+}
+
 /// All lines of `stat`.
 pub(crate) fn text(sample: &Sample, rates: Option<&Rates>) -> String {
-    let stats = &sample.stats;
+    let mut figures = Unshown(sample.figures.clone());
     let kind = match (sample.anonymous, sample.state()) {
-        (true, State::Orphan) => "orphan: its creator is gone, and nobody uses it".to_owned(),
+        (true, State::Orphan) => "orphan: its creator is gone, and no process uses it".to_owned(),
         (true, now) => format!("{}, goes with its creator", now.name()),
         (false, now) => now.name().to_owned(),
     };
-    let (created, ago) = (moment(stats.created), age(since(stats.created)));
+    let created = figures.take("created");
+    let ago = age(since(created));
     let mut lines = vec![
         ("table", printable(&sample.name)),
         ("state", kind),
         ("owner", user_name(sample.owner)),
-        ("created", format!("{created}, {ago} ago")),
+        ("created", format!("{}, {ago} ago", moment(created))),
         ("codec", Codec::of(sample.codec).name),
     ];
-    lines.extend(space(sample));
-    lines.extend(events(sample));
-    if let Some(rates) = rates {
-        lines.push(per_second(rates));
-    }
-    let readers = if sample.readers { ", and readers" } else { "" };
-    lines.push((
-        "attached",
-        format!(
-            "{} of {} for writing{readers}",
-            sample.living(),
-            stats.max_participants
-        ),
-    ));
+    let attached = attached(sample, &mut figures);
+    lines.extend(space(sample, &mut figures));
+    lines.extend(events(&mut figures));
+    lines.extend(figures.lines());
+    lines.extend(rates.map(per_second));
+    lines.push(attached);
     let mut text: Vec<String> = lines
         .iter()
-        .map(|(name, value)| format!("{name:<14}{value}"))
+        .map(|(name, value)| format!("{name:<13} {value}"))
         .collect();
     if !sample.attached.is_empty() {
         text.push(participants(sample));
@@ -47,27 +73,26 @@ pub(crate) fn text(sample: &Sample, rates: Option<&Rates>) -> String {
     text.join("\n")
 }
 
-fn space(sample: &Sample) -> Vec<Line> {
-    let stats = &sample.stats;
-    let bytes = |bytes: usize| size(bytes as u64);
-    vec![
+fn space(sample: &Sample, figures: &mut Unshown) -> [Line; 4] {
+    let (entries, capacity) = (figures.take("entries"), figures.take("capacity"));
+    [
         (
             "entries",
             format!(
                 "{} of {} ({:.1} %)",
-                count(stats.entries as u64),
-                count(stats.capacity as u64),
-                percent(stats.entries as u64, stats.capacity as u64)
+                count(entries),
+                count(capacity),
+                percent(entries, capacity)
             ),
         ),
         (
             "value space",
             format!(
                 "{} live, {} dead, {} free; created for {}",
-                bytes(stats.value_bytes_live),
-                bytes(stats.value_bytes_dead),
-                bytes(stats.value_bytes_free),
-                bytes(stats.value_space)
+                figures.size("value_bytes_live"),
+                figures.size("value_bytes_dead"),
+                figures.size("value_bytes_free"),
+                figures.size("value_space")
             ),
         ),
         (
@@ -75,50 +100,56 @@ fn space(sample: &Sample) -> Vec<Line> {
             format!(
                 "{}: index {}, records {}; address space {}",
                 size(sample.reserved()),
-                bytes(stats.index_bytes),
-                bytes(stats.value_bytes_reserved),
-                bytes(stats.segment_bytes)
+                figures.size("index_bytes"),
+                figures.size("value_bytes_reserved"),
+                figures.size("segment_bytes")
             ),
         ),
         (
             "chunks",
             format!(
                 "{} free, {} open, {} sealed, {} cleaning, {} in runs; {} each",
-                stats.chunks_free,
-                stats.chunks_open,
-                stats.chunks_sealed,
-                stats.chunks_cleaning,
-                stats.chunks_in_runs,
-                bytes(stats.chunk_bytes)
+                figures.take("chunks_free"),
+                figures.take("chunks_open"),
+                figures.take("chunks_sealed"),
+                figures.take("chunks_cleaning"),
+                figures.take("chunks_in_runs"),
+                figures.size("chunk_bytes")
             ),
         ),
     ]
 }
 
-fn events(sample: &Sample) -> Vec<Line> {
-    let stats = &sample.stats;
+fn events(figures: &mut Unshown) -> Vec<Line> {
+    let (acquired, contended) = (figures.take("acquired"), figures.take("contended"));
     let mut lines = vec![
         (
             "locks",
             format!(
                 "{} stripes; taken {} times, {} after waiting ({:.3} %)",
-                stats.stripes,
-                count(stats.acquired),
-                count(stats.contended),
-                percent(stats.contended, stats.acquired)
+                figures.take("stripes"),
+                count(acquired),
+                count(contended),
+                percent(contended, acquired)
             ),
         ),
         (
             "history",
             format!(
                 "{} chunks cleaned, {} take-overs from dead processes",
-                count(stats.cleanings),
-                count(stats.take_overs)
+                figures.count("cleanings"),
+                figures.count("take_overs")
             ),
         ),
     ];
-    if stats.longest_probe > 0 {
-        lines.push(("longest probe", format!("buckets: {}", stats.longest_probe)));
+    // Only known where every bucket was read.
+    if figures
+        .0
+        .iter()
+        .any(|figure| figure.name == "longest_probe")
+    {
+        let buckets = figures.take("longest_probe");
+        lines.push(("longest probe", format!("buckets: {buckets}")));
     }
     lines
 }
@@ -131,6 +162,18 @@ fn per_second(rates: &Rates) -> Line {
         rates.entries
     );
     ("per second", text)
+}
+
+fn attached(sample: &Sample, figures: &mut Unshown) -> Line {
+    let readers = if sample.readers { ", and readers" } else { "" };
+    let (writing, most) = (
+        figures.take("participants"),
+        figures.take("max_participants"),
+    );
+    (
+        "attached",
+        format!("{writing} of {most} for writing{readers}"),
+    )
 }
 
 fn participants(sample: &Sample) -> String {
