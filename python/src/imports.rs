@@ -38,6 +38,7 @@ pub(crate) static KEY_LOAD: Import = Import::new("shmtable._keys", "load");
 pub(crate) static SAME: Import = Import::new("shmtable._equality", "same");
 pub(crate) static STATS: Import = Import::new("shmtable._stats", "Stats");
 pub(crate) static MISSING: Import = Import::new("shmtable._missing", "MISSING");
+pub(crate) static BETWEEN_TURNS: Import = Import::new("shmtable._turns", "between_turns");
 pub(crate) static COMPUTING: Import = Import::new("shmtable._waiting", "computing");
 pub(crate) static COOPERATIVE_SLEEP: Import = Import::new("shmtable._waiting", "cooperative_sleep");
 pub(crate) static IS_ABANDONED: Import = Import::new("shmtable._waiting", "is_abandoned");

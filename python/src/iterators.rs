@@ -11,8 +11,8 @@ use shmtable::{Iter, Keys, Table};
 
 use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
-use crate::many::TURN;
 use crate::prefix::Prefix;
+use crate::turns::{TURN, between_turns};
 
 pub(crate) enum Source {
     Keys(Keys),
@@ -94,8 +94,7 @@ impl SharedDictIterator {
             };
             let found = match read {
                 Read::Nothing => {
-                    py.detach(|| ());
-                    py.check_signals()?;
+                    between_turns(py)?;
                     continue;
                 }
                 Read::Key(key) => open.to_key(py, &key),

@@ -10,6 +10,7 @@
 //! | `computing` | `get_or_compute` |
 //! | `waiting` | waits for a key |
 //! | `iterators`, `prefix` | iteration while others write, and keys that begin alike |
+//! | `turns` | lets signal handlers and other threads run during long calls |
 //! | `maintenance` | verifying and repairing |
 //! | `codec` | what a table's values are encoded in |
 //! | `key`, `value`, `pack` | Python objects to bytes and back |
@@ -43,6 +44,7 @@ mod prefix;
 mod reading;
 mod removing;
 mod settings;
+mod turns;
 mod value;
 mod waiting;
 mod writing;

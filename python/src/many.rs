@@ -10,11 +10,7 @@ use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
 use crate::imports::STATS;
 use crate::pack::Buffer;
-
-/// Keys, or entries, of one turn.
-pub(crate) const TURN: usize = 1024;
-/// Bytes that end a turn early.
-const TURN_BYTES: usize = 1 << 20;
+use crate::turns::{TURN, TURN_BYTES, between_turns};
 
 #[pymethods]
 impl SharedDictBase {
@@ -65,8 +61,7 @@ impl SharedDictBase {
             open.write(py, value.len(), |table| table.insert(&key, &value))?;
             stored += 1;
             if stored.is_multiple_of(TURN) {
-                py.detach(|| ());
-                py.check_signals()?;
+                between_turns(py)?;
             }
             Ok::<(), PyErr>(())
         };

@@ -8,8 +8,8 @@ use crate::codec::Codec;
 use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
 use crate::iterators::{SharedDictIterator, Source};
-use crate::many::TURN;
 use crate::pack::{Buffer, SURROGATES};
+use crate::turns::TURN;
 
 /// What keys begin with.
 pub(crate) enum Prefix {

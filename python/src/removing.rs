@@ -5,7 +5,8 @@ use pyo3::types::PyList;
 
 use crate::errors::OrRaise;
 use crate::handle::{Open, SharedDictBase};
-use crate::many::{TURN, encode_turn, entries};
+use crate::many::{encode_turn, entries};
+use crate::turns::{TURN, between_turns};
 use crate::writing::take;
 
 #[pymethods]
@@ -102,8 +103,7 @@ fn pop_each<'py>(
 ) -> PyResult<()> {
     for (number, key) in keys.try_iter()?.enumerate() {
         if number % TURN == TURN - 1 {
-            py.detach(|| ());
-            py.check_signals()?;
+            between_turns(py)?;
         }
         let key = open.key(&key?)?;
         match take(py, open, &key)? {

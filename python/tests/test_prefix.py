@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -112,26 +111,6 @@ def test_a_scan_of_a_closed_table_is_a_closed_error() -> None:
         next(found)
     with pytest.raises(ClosedError):
         d.scan("a")
-
-
-def test_others_run_while_a_scan_finds_nothing(new: Callable[..., ANYTHING]) -> None:
-    d = new(capacity=20_000)
-    d.update((number, number) for number in range(20_000))
-    go, ran = threading.Event(), threading.Event()
-    thread = threading.Thread(target=lambda: go.wait() and ran.set())
-    thread.start()
-    # Then no thread runs because of the time alone.
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1000)
-    try:
-        go.set()
-        for _ in range(1000):
-            if list(d.scan("a")) or ran.is_set():
-                break
-        assert ran.is_set()
-    finally:
-        sys.setswitchinterval(interval)
-        thread.join()
 
 
 def test_a_read_only_handle_scans_too(name: str) -> None:
