@@ -297,3 +297,12 @@ pub use typed::{
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The programs of the guide for Rust run as tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/rust/01-bytes-table.md")]
+#[doc = include_str!("../docs/guide/rust/02-typed-table.md")]
+#[doc = include_str!("../docs/guide/rust/03-atomic-updates.md")]
+#[doc = include_str!("../docs/guide/rust/04-errors-and-sizes.md")]
+#[doc = include_str!("../docs/guide/rust/05-processes.md")]
+struct Guide;
