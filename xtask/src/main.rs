@@ -7,6 +7,9 @@ mod process;
 mod python;
 mod result;
 mod test;
+#[cfg(test)]
+mod tidy;
+mod tokens;
 mod weaken;
 
 use std::env;

@@ -1,14 +1,14 @@
 //! Finds the uses of orderings in sources, and what each could be weakened to.
 //!
-//! A scanner of tokens, not a parser: it has to know comments, strings, brackets and
-//! `fn`, and saves xtask its first dependency. What it takes for a site by mistake does
-//! not compile in the scratch copy; what it cannot name, it refuses.
+//! It reads tokens and knows brackets and `fn`. What it takes for a site by mistake does not
+//! compile in the scratch copy; what it cannot name, it refuses.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
 use crate::result::Result;
+use crate::tokens::{end_of_item, is_name, is_test_only, tokens};
 
 /// One use of an ordering stronger than relaxed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,9 +53,6 @@ impl fmt::Display for Place {
 
 /// The weaker form of a fence: none at all.
 pub(crate) const NO_FENCE: &str = "none";
-
-/// What follows the `#` of an item that only tests have.
-const TEST_ONLY: [&str; 6] = ["[", "cfg", "(", "test", ")", "]"];
 
 const STRONG: [&str; 4] = ["Acquire", "Release", "AcqRel", "SeqCst"];
 
@@ -103,12 +100,8 @@ pub(crate) fn of_file(file: &str, text: &str) -> Result<Vec<Site>> {
     let mut at = 0;
     while at < tokens.len() {
         match word(at) {
-            "#" if TEST_ONLY
-                .iter()
-                .zip(at + 1..)
-                .all(|(part, at)| *part == word(at)) =>
-            {
-                at = end_of_item(at + 1 + TEST_ONLY.len(), tokens.len(), word);
+            "#" if is_test_only(at, word) => {
+                at = end_of_item(at, tokens.len(), word);
                 continue;
             }
             "fn" if is_name(word(at + 1)) => announced = Some((word(at + 1), calls.len())),
@@ -152,118 +145,6 @@ pub(crate) fn of_file(file: &str, text: &str) -> Result<Vec<Site>> {
         at += 1;
     }
     Ok(sites)
-}
-
-/// Behind the block of the item that begins at a token, or behind its semicolon.
-fn end_of_item<'a>(mut at: usize, end: usize, word: impl Fn(usize) -> &'a str) -> usize {
-    let mut depth = 0;
-    while at < end {
-        match word(at) {
-            "{" | "(" | "[" => depth += 1,
-            "}" if depth == 1 => return at + 1,
-            "}" | ")" | "]" => depth -= 1,
-            ";" if depth == 0 => return at + 1,
-            _ => {}
-        }
-        at += 1;
-    }
-    end
-}
-
-fn is_name(word: &str) -> bool {
-    word.starts_with(|first: char| first.is_alphabetic() || first == '_')
-}
-
-/// Names, numbers and single signs, without comments, strings and characters.
-fn tokens(text: &str) -> Vec<Range<usize>> {
-    let bytes = text.as_bytes();
-    let mut tokens = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        let rest = &text[at..];
-        at += match bytes[at] {
-            b'/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
-            b'/' if rest.starts_with("/*") => comment(rest),
-            b'"' => string(rest),
-            b'r' | b'b' | b'c' if raw_string(rest).is_some() => raw_string(rest).unwrap_or(1),
-            b'\'' => character(rest),
-            byte if byte.is_ascii_whitespace() => 1,
-            byte if byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii() => {
-                let is_part = |sign: char| sign.is_alphanumeric() || sign == '_';
-                // Something at least, also of a sign that is no letter anywhere.
-                let first = rest.chars().next().map_or(1, char::len_utf8);
-                let length = rest.find(|sign| !is_part(sign)).unwrap_or(rest.len());
-                let length = length.max(first);
-                tokens.push(at..at + length);
-                length
-            }
-            _ => {
-                tokens.push(at..at + 1);
-                1
-            }
-        };
-    }
-    tokens
-}
-
-/// The length of a comment, which may have others in it.
-fn comment(text: &str) -> usize {
-    let mut depth = 0;
-    let mut at = 0;
-    while at < text.len() {
-        match text.as_bytes().get(at..at + 2) {
-            Some(b"/*") => (depth, at) = (depth + 1, at + 2),
-            Some(b"*/") if depth == 1 => return at + 2,
-            Some(b"*/") => (depth, at) = (depth - 1, at + 2),
-            _ => at += 1,
-        }
-    }
-    at
-}
-
-/// The length of a string in quotes.
-fn string(text: &str) -> usize {
-    let mut escaped = false;
-    for (at, sign) in text.char_indices().skip(1) {
-        match sign {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => return at + 1,
-            _ => {}
-        }
-    }
-    text.len()
-}
-
-/// The length of a raw string, if that is what begins here.
-fn raw_string(text: &str) -> Option<usize> {
-    let prefix = text.find('r').filter(|&at| at <= 1)? + 1;
-    let fence = text[prefix..].find(|sign| sign != '#')?;
-    let begin = prefix + fence;
-    if !text[begin..].starts_with('"') {
-        return None;
-    }
-    let end = format!("\"{}", &text[prefix..begin]);
-    let length = text[begin + 1..].find(&end)?;
-    Some(begin + 1 + length + end.len())
-}
-
-/// The length of a character, or of a lifetime's tick.
-fn character(text: &str) -> usize {
-    let mut signs = text.char_indices().skip(1);
-    match signs.next() {
-        Some((_, '\\')) => {
-            // Past what is escaped, which may be a quote.
-            signs.next();
-            let end = signs.find(|(_, sign)| *sign == '\'');
-            end.map_or(text.len(), |(at, _)| at + 1)
-        }
-        Some(_) => match signs.next() {
-            Some((at, '\'')) => at + 1,
-            _ => 1,
-        },
-        None => 1,
-    }
 }
 
 #[cfg(test)]
