@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import struct
+import sys
 import tempfile
 import time
 import uuid
@@ -19,6 +20,9 @@ import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from shmtable import SharedDict
+
+sys.path.insert(0, str(Path(__file__).parent))
+import workers
 
 # Shells start programs in the background with Ctrl-C ignored, and so would be all that
 # they start: tests send it to children, who are to notice.
@@ -67,6 +71,14 @@ def new() -> Iterator[Callable[..., SharedDict[Any, Any]]]:
 def d(new: Callable[..., SharedDict[Any, Any]]) -> SharedDict[Any, Any]:
     """A small empty table."""
     return new()
+
+
+@pytest.fixture
+def there(name: str) -> Iterator[SharedDict[Any, Any]]:
+    """A table of a name, with entries of every kind."""
+    options = {"capacity": 1000, "value_space": 64_000, "max_participants": 16}
+    with SharedDict(workers.THERE, name=name, **options) as d:
+        yield d
 
 
 @pytest.fixture(autouse=True)

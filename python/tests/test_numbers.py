@@ -92,3 +92,40 @@ def test_a_value_that_is_no_number_is_named_with_its_key(new: NEW, old: Any) -> 
     with pytest.raises(NotANumberError, match=pattern):
         d.add(("hits", 1))
     assert repr(d["hits", 1]) == repr(old)
+
+
+def test_add_refuses_what_is_no_number_on_both_sides(new: NEW) -> None:
+    for codec in ("pickle", "msgpack", "json"):
+        values = {"text": "1", "none": None, "list": [1], "number": 1}
+        d = new(values, codec=codec)
+        for key in ("text", "none", "list"):
+            with pytest.raises(NotANumberError, match=r"add\(\) takes ints and floats"):
+                d.add(key)
+        for wrong in ("1", None, [1], 1j):
+            with pytest.raises(NotANumberError, match=r"add\(\) takes ints and floats"):
+                d.add("number", wrong)
+            with pytest.raises(NotANumberError):
+                d.add("new", wrong)
+        assert d == values
+
+
+def test_a_raw_counter_refuses_other_values_and_overflow(new: NEW) -> None:
+    d = new({b"short": b"1", b"long": b"123456789"}, codec="raw")
+    for key in (b"short", b"long"):
+        with pytest.raises(NotANumberError, match="a counter has 8"):
+            d.add(key)
+    d.add(b"counter", (1 << 63) - 1)
+    before = d.copy()
+    with pytest.raises(NotANumberError, match="would overflow"):
+        d.add(b"counter")
+    for wrong in (1 << 63, 0.5, -(1 << 63) - 1):
+        with pytest.raises(NotANumberError):
+            d.add(b"counter", wrong)
+    assert d == before
+
+
+def test_add_of_a_bool_counts_as_it_does_elsewhere(new: NEW) -> None:
+    for codec in ("pickle", "msgpack", "json"):
+        d = new(codec=codec)
+        total = d.add("a", True)
+        assert (type(total), total, type(d["a"]), d["a"]) == (int, 1, int, 1), codec

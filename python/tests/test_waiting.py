@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from shmtable import ClosedError, LockTimeoutError, SharedDict, WaitTimeoutError
+from shmtable import ClosedError, InvalidOptionError, LockTimeoutError, SharedDict, WaitTimeoutError
 
 sys.path.insert(0, str(Path(__file__).parent))
 import workers
@@ -446,3 +446,14 @@ def test_a_lock_that_is_kept_too_long_is_a_timeout_error(name: str) -> None:
             os.kill(holder, signal.SIGCONT)
             d["held"] = "after"
         assert d["held"] == "after"
+
+
+def test_waiting_for_a_key_whose_digits_cannot_be_shown_times_out(d: ANYTHING) -> None:
+    with pytest.raises(WaitTimeoutError):
+        d.wait(1 << 20_000, 0)
+
+
+def test_wait_refuses_what_is_no_number_of_seconds(d: ANYTHING) -> None:
+    for wrong in (-1, -0.1, float("nan")):
+        with pytest.raises(InvalidOptionError, match="timeout is .*, allowed is a number of seconds"):
+            d.wait("a", wrong)

@@ -206,7 +206,9 @@ def soon(function: Callable[..., object], *args: object) -> threading.Timer:
     return timer
 
 
-# Where tables are.
+# Where tables are, and what the fixture `there` holds.
+
+THERE = {"a": 1, "b": [2], "text": "text", ("t",): None, "too long": "for a slot of the index"}
 
 
 def exists(name: str) -> bool:
