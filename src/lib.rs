@@ -138,7 +138,7 @@
 //! # }
 //! ```
 //!
-//! [`Options::waiting`] is called around each sleep, and may end it: for Ctrl-C, or
+//! [`Options::around_sleep`] is called around each sleep, and may end it: for Ctrl-C, or
 //! for other threads of an interpreter.
 //!
 //! # Computing once
@@ -219,8 +219,8 @@
 //!
 //! # Looking from outside
 //!
-//! [`Table::stats`] tells how full a table is, [`Table::attached`] who uses it and who died
-//! using it, [`Table::stripes`] which locks are wanted. [`Options::observe`] opens a table
+//! [`Table::stats`] tells how full a table is, [`Table::participants`] who uses it and who died
+//! using it, [`Table::stripe_stats`] which locks are wanted. [`Options::open_observer`] opens a table
 //! without counting as one who uses it. A creator that is killed leaves its anonymous table
 //! behind, as an orphan. The next [`Options::create_anonymous`] of the same user removes it;
 //! [`Table::remove_orphans`] does so at once. Neither removes a table that anybody has open.
@@ -283,8 +283,9 @@ pub use damage::Salvage;
 pub use error::{BoxedError, Error, Result};
 pub use layout::{codec_id, codec_names};
 pub use table::{
-    Attached, Claim, Claimed, Figure, FigureKind, FigureUnit, Iter, Keys, Options, Orphan,
-    OtherClaim, Snapshot, SnapshotIntoIter, SnapshotIter, Stats, StripeStats, Table, Trust, Values,
+    Claim, Claimed, Figure, FigureKind, FigureUnit, Iter, Keys, Options, Orphan, OtherClaim,
+    Participant, Snapshot, SnapshotIntoIter, SnapshotIter, Stats, StripeStats, Table, Trust,
+    Values,
 };
 #[cfg(feature = "serde")]
 pub use typed::MessagePack;

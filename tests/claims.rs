@@ -44,7 +44,7 @@ fn present(table: &Table, key: &[u8], value: &[u8]) {
 fn counting(named: &Named) -> (Table, Arc<AtomicUsize>) {
     let sleeps = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&sleeps);
-    let options = Options::new().waiting(move |sleep| {
+    let options = Options::new().around_sleep(move |sleep| {
         counted.fetch_add(1, Ordering::Relaxed);
         sleep();
         ControlFlow::Continue(())
@@ -54,7 +54,7 @@ fn counting(named: &Named) -> (Table, Arc<AtomicUsize>) {
 
 /// A handle that cannot wait: whatever would is an error.
 fn impatient(named: &Named) -> Table {
-    let options = Options::new().waiting(|_| ControlFlow::Break(()));
+    let options = Options::new().around_sleep(|_| ControlFlow::Break(()));
     options.open(&named.name).unwrap()
 }
 

@@ -95,7 +95,7 @@ fn remove_orphans_tells_what_it_removed() {
     }
     let (child, name) = creator(test);
     // Nobody removes it while it is looked at, and it is not told of.
-    let looker = Options::new().observe(&name).unwrap();
+    let looker = Options::new().open_observer(&name).unwrap();
     let of_it = |orphans: Vec<shmtable::Orphan>| orphans.into_iter().find(|one| one.name == name);
     assert_eq!(of_it(Table::orphans().unwrap()), None);
     child.kill();
@@ -166,7 +166,13 @@ fn an_anonymous_table_that_was_given_a_name_stays() {
     Table::rename(&name, &kept).unwrap();
     child.kill();
     stays(&kept, "somebody gave it a name");
-    assert!(!Options::new().observe(&kept).unwrap().is_orphan().unwrap());
+    assert!(
+        !Options::new()
+            .open_observer(&kept)
+            .unwrap()
+            .is_orphan()
+            .unwrap()
+    );
 }
 
 #[test]
@@ -177,7 +183,7 @@ fn whoever_uses_a_table_keeps_it_when_its_creator_is_killed() {
             "creator" => create_and_wait(&role),
             "writer" => role.open(),
             "reader" => Table::open_read_only(role.argument(0)).unwrap(),
-            _ => Options::new().observe(role.argument(0)).unwrap(),
+            _ => Options::new().open_observer(role.argument(0)).unwrap(),
         };
         role.wait_for_start();
         return;

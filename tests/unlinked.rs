@@ -14,7 +14,7 @@ fn a_table_whose_name_was_removed_is_unlinked() {
     let name = Name::new();
     let table = small().create(&name).unwrap();
     let reader = Table::open_read_only(&name).unwrap();
-    let looker = Options::new().observe(&name).unwrap();
+    let looker = Options::new().open_observer(&name).unwrap();
     let handles = [&table, &reader, &looker];
     assert!(handles.iter().all(|handle| !handle.is_unlinked().unwrap()));
     Table::unlink(&name).unwrap();
@@ -78,7 +78,7 @@ fn a_handle_opened_read_only_does_not_remove_its_table() {
     let name = Name::new();
     let table = small().create(&name).unwrap();
     let reader = Table::open_read_only(&name).unwrap();
-    let looker = Options::new().observe(&name).unwrap();
+    let looker = Options::new().open_observer(&name).unwrap();
     for handle in [reader, looker] {
         assert!(matches!(handle.unlink_own_name(), Err(Error::ReadOnly)));
     }

@@ -32,9 +32,9 @@ fn attached_handles_are_told_with_their_processes() {
         &[&table.name],
     );
     assert_eq!(child.hear(), "ready");
-    let looker = Options::new().observe(&table.name).unwrap();
+    let looker = Options::new().open_observer(&table.name).unwrap();
     for from in [&*table, &looker] {
-        let attached = from.attached().unwrap();
+        let attached = from.participants().unwrap();
         let pids: Vec<_> = attached.iter().map(|one| (one.slot, one.pid)).collect();
         assert_eq!(pids, [(0, std::process::id()), (1, child.id())]);
         assert!(attached.iter().all(|one| one.alive && one.locks == 0));
@@ -42,29 +42,32 @@ fn attached_handles_are_told_with_their_processes() {
     }
     child.say("go");
     assert_eq!(child.hear(), "holds");
-    assert_eq!(looker.attached().unwrap()[1].locks, 1);
+    assert_eq!(looker.participants().unwrap()[1].locks, 1);
     #[cfg(target_os = "linux")]
     {
         child.signal(rustix::process::Signal::STOP);
-        assert!(looker.attached().unwrap()[1].alive, "a stopped one lives");
+        assert!(
+            looker.participants().unwrap()[1].alive,
+            "a stopped one lives"
+        );
     }
     child.kill();
-    let dead = &looker.attached().unwrap()[1];
+    let dead = &looker.participants().unwrap()[1];
     assert!(!dead.alive && dead.locks == 1);
     // Who takes the lock over counts it; the slot tells of the death until it is used again.
     table.insert(b"key", b"value").unwrap();
     assert_eq!(looker.quick_stats().unwrap().take_overs, 1);
-    assert_eq!(looker.attached().unwrap()[1].locks, 0);
+    assert_eq!(looker.participants().unwrap()[1].locks, 0);
     let again = table.open();
-    assert!(looker.attached().unwrap().iter().all(|one| one.alive));
+    assert!(looker.participants().unwrap().iter().all(|one| one.alive));
     drop(again);
-    assert_eq!(looker.attached().unwrap().len(), 1);
+    assert_eq!(looker.participants().unwrap().len(), 1);
 }
 
 #[test]
 fn looking_does_not_show() {
     let table = Named::create(&small());
-    let looker = Options::new().observe(&table.name).unwrap();
+    let looker = Options::new().open_observer(&table.name).unwrap();
     table.insert(b"key", b"value").unwrap();
     assert_eq!(looker.get(b"key").unwrap().as_deref(), Some(&b"value"[..]));
     assert!(matches!(looker.insert(b"key", b""), Err(Error::ReadOnly)));
@@ -89,7 +92,7 @@ fn stripes_count_their_locks() {
         table.insert(&[number], b"value").unwrap();
     }
     table.remove(&[0]).unwrap();
-    let stripes = table.stripes();
+    let stripes = table.stripe_stats();
     assert_eq!(stripes.len(), 4);
     let sum = |of: fn(&shmtable::StripeStats) -> u64| stripes.iter().map(of).sum::<u64>();
     assert_eq!(sum(|stripe| stripe.entries), 49);
@@ -117,7 +120,7 @@ fn only_what_nobody_uses_is_an_orphan() {
             }
             "writer" => role.open(),
             "reader" => Table::open_read_only(role.argument(0)).unwrap(),
-            _ => Options::new().observe(role.argument(0)).unwrap(),
+            _ => Options::new().open_observer(role.argument(0)).unwrap(),
         };
         role.wait_for_start();
         return;
@@ -125,7 +128,7 @@ fn only_what_nobody_uses_is_an_orphan() {
     let creator = Child::start(test, "creator", &[]);
     let name = creator.hear();
     assert_eq!(creator.hear(), "ready");
-    let looker = Options::new().observe(&name).unwrap();
+    let looker = Options::new().open_observer(&name).unwrap();
     let kept = |why: &str| {
         assert!(!looker.is_orphan().unwrap(), "{why}");
         assert!(!looker.unlink_orphan().unwrap(), "{why}");
@@ -157,7 +160,7 @@ fn what_has_a_name_of_its_own_is_no_orphan() {
     let table = Named::create(&small());
     let Named { table, name } = table;
     drop(table);
-    let looker = Options::new().observe(&name).unwrap();
+    let looker = Options::new().open_observer(&name).unwrap();
     assert!(!looker.is_orphan().unwrap() && !looker.unlink_orphan().unwrap());
     assert!(Table::open(&name).is_ok());
 }

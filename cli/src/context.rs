@@ -51,7 +51,7 @@ impl Context {
     pub(crate) fn new(global: &Global) -> Self {
         let mut options = Options::new()
             .lock_timeout(global.lock_timeout)
-            .waiting(interrupt::around);
+            .around_sleep(interrupt::around);
         if let Some(trust) = &global.trust {
             options = options.trust(trust.0.clone());
         }

@@ -76,7 +76,7 @@ fn gc_removes_what_a_killed_creator_left_and_nothing_else() {
     untouched("somebody reads it");
     drop(reader);
     // Nobody uses it, but a process has it open for whatever use.
-    let looker = Options::new().observe(&orphan).unwrap();
+    let looker = Options::new().open_observer(&orphan).unwrap();
     let collected = json(1, &["gc", &orphan]);
     assert!(has(&collected, "kept", &orphan) && !has(&collected, "removed", &orphan));
     assert!(ends(1, &["gc", &orphan]).contains("kept, a process has it open"));
@@ -211,7 +211,7 @@ fn interrupted_waits_detach() {
         eventually("it has caught the signal", || catches(wait.pid()));
         interrupted(wait);
         // Not even a dead participant is left.
-        assert_eq!(handle.attached().unwrap().len(), 1);
+        assert_eq!(handle.participants().unwrap().len(), 1);
     }
 }
 
@@ -299,13 +299,13 @@ fn an_interrupted_load_tells_what_it_did_or_removes_its_table() {
     eventually("it loads", || handle.len() == 10);
     let told = interrupted(running);
     assert!(told.contains("10 entries loaded"), "{told}");
-    assert_eq!(handle.attached().unwrap().len(), 1);
+    assert_eq!(handle.participants().unwrap().len(), 1);
     let created = Name::new();
     let shape = ["--create", "--capacity", "100", "--value-space", "1000"];
     let (running, _input) = load(&[&["load", &created][..], &shape].concat());
     eventually("it loads", || {
         Options::new()
-            .observe(&created)
+            .open_observer(&created)
             .is_ok_and(|table| table.len() == 10)
     });
     let told = interrupted(running);

@@ -30,7 +30,7 @@ fn progress_is_shown_on_a_terminal_and_ends_with_ctrl_c() {
     terminal.wait("what was done", |text| {
         text.contains("interrupted; 3 entries loaded")
     });
-    assert_eq!(table.attached().unwrap().len(), 1);
+    assert_eq!(table.participants().unwrap().len(), 1);
 
     // Without, only how many there are.
     let mut terminal = Terminal::run(program, &["load", &name], 24, 80);

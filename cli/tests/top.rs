@@ -158,7 +158,7 @@ fn waits_for_locks_are_seen_where_they_are() {
     // One handle has the lock while another one asks for it.
     let asked = Arc::new(AtomicBool::new(false));
     let asking = Arc::clone(&asked);
-    let options = Options::new().waiting(move |sleep| {
+    let options = Options::new().around_sleep(move |sleep| {
         asking.store(true, Ordering::Relaxed);
         sleep();
         ControlFlow::Continue(())

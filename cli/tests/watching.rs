@@ -103,7 +103,7 @@ fn waiting_and_watching_end_when_the_table_loses_its_name() {
         }
         let running = Running::start(&mut shmtable(&arguments));
         eventually("it has the table open", || {
-            table.attached().unwrap().len() > 1 || table.has_readers().unwrap()
+            table.participants().unwrap().len() > 1 || table.has_readers().unwrap()
         });
         Table::unlink(&name).unwrap();
         let (status, out, err) = running.output();

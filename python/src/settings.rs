@@ -107,7 +107,7 @@ fn trusted(given: &Bound<'_, PyAny>) -> PyResult<Trust> {
 impl Settings<'_> {
     pub(crate) fn options(&self, py: Python<'_>) -> PyResult<Options> {
         let mut options = Options::new()
-            .waiting(around_sleep)
+            .around_sleep(around_sleep)
             .trust(trusted(&self.trust)?);
         if let Some(capacity) = whole("capacity", &self.capacity)? {
             options = options.capacity(capacity);

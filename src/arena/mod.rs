@@ -28,7 +28,7 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::layout::{CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, RESERVED_CHUNKS};
-use crate::locking::participants::Participant;
+use crate::locking::participants::Attachment;
 use crate::segment::Segment;
 use crate::segment::record::Header;
 use crate::sync::{Mutex, Ordering, fence};
@@ -107,7 +107,7 @@ impl Arena {
     pub(crate) fn allocate(
         &self,
         segment: &Segment,
-        me: &Participant,
+        me: &Attachment,
         header: Header,
         purpose: &Purpose,
     ) -> Result<Option<Space>> {
@@ -132,7 +132,7 @@ impl Arena {
     fn allocate_run(
         &self,
         segment: &Segment,
-        me: &Participant,
+        me: &Attachment,
         header: Header,
         words: usize,
         purpose: &Purpose,
@@ -153,7 +153,7 @@ impl Arena {
     /// A record was published or given up.
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    pub(crate) fn finish(&self, segment: &Segment, me: &Participant, space: &Space) {
+    pub(crate) fn finish(&self, segment: &Segment, me: &Attachment, space: &Space) {
         // In a child that was forked by a closure under the lock this is a copy of
         // what its parent goes on with, and a thread that the child has not got
         // may hold the mutex.
@@ -168,7 +168,7 @@ impl Arena {
     }
 
     /// Seals the chunk that is being filled, if no record in it is pending.
-    pub(crate) fn seal_current(&self, segment: &Segment, me: &Participant) {
+    pub(crate) fn seal_current(&self, segment: &Segment, me: &Attachment) {
         let mut bump = self.bump.lock();
         if let Some(open) = bump.current.take() {
             bump.leave(segment, me, open);
@@ -176,7 +176,7 @@ impl Arena {
     }
 
     /// Makes a sealed chunk with at least `words` words left the one to fill.
-    pub(crate) fn reopen(&self, segment: &Segment, me: &Participant, words: usize) -> bool {
+    pub(crate) fn reopen(&self, segment: &Segment, me: &Attachment, words: usize) -> bool {
         let mut bump = self.bump.lock();
         let Some(open) = reopen(segment, me, words, &(0..0)) else {
             return false;
@@ -207,7 +207,7 @@ impl Open {
 impl Bump {
     /// A record in a chunk that is not filled any more was published or given up.
     #[cold]
-    fn finish_left(&mut self, segment: &Segment, me: &Participant, space: &Space) {
+    fn finish_left(&mut self, segment: &Segment, me: &Attachment, space: &Space) {
         if let Some(i) = self.leaving.iter().position(|o| o.chunk == space.chunk) {
             self.leaving[i].pending -= 1;
             if self.leaving[i].pending == 0 {
@@ -221,7 +221,7 @@ impl Bump {
     fn find_chunk(
         &mut self,
         segment: &Segment,
-        me: &Participant,
+        me: &Attachment,
         words: usize,
         purpose: &Purpose,
     ) -> Result<Option<Open>> {
@@ -262,7 +262,7 @@ impl Bump {
     }
 
     /// Stops filling a chunk.
-    fn leave(&mut self, segment: &Segment, me: &Participant, open: Open) {
+    fn leave(&mut self, segment: &Segment, me: &Attachment, open: Open) {
         if open.pending == 0 {
             close(segment, me, &open);
         } else {
@@ -299,7 +299,7 @@ fn place(
     Space { at, words, chunk }
 }
 
-fn close(segment: &Segment, me: &Participant, open: &Open) {
+fn close(segment: &Segment, me: &Attachment, open: &Open) {
     let mine = State::Open(me.id());
     if !me.holds_its_slot() {
         return;
@@ -313,7 +313,7 @@ fn close(segment: &Segment, me: &Participant, open: &Open) {
 }
 
 /// Takes the lowest free chunk, if enough are left.
-fn take_free(segment: &Segment, me: &Participant, purpose: &Purpose) -> Option<usize> {
+fn take_free(segment: &Segment, me: &Attachment, purpose: &Purpose) -> Option<usize> {
     let avoid = match purpose {
         Purpose::Write => 0..0,
         Purpose::Move { away_from } => away_from.clone(),
@@ -371,7 +371,7 @@ fn enough_free(segment: &Segment, purpose: &Purpose, take: usize) -> bool {
 }
 
 /// Takes a sealed chunk that has `words` words left.
-fn reopen(segment: &Segment, me: &Participant, words: usize, avoid: &Range<usize>) -> Option<Open> {
+fn reopen(segment: &Segment, me: &Attachment, words: usize, avoid: &Range<usize>) -> Option<Open> {
     let mine = State::Open(me.id());
     let room = |chunk| {
         let word = chunk::detail(segment, chunk, CHUNK_CURSOR).load(Ordering::Relaxed);
@@ -416,7 +416,7 @@ pub(crate) struct OfTheDead {
 }
 
 /// Seals what dead participants filled or cleaned.
-pub(crate) fn seal_dead(segment: &Segment, me: &Participant) -> OfTheDead {
+pub(crate) fn seal_dead(segment: &Segment, me: &Attachment) -> OfTheDead {
     let (words, geometry) = (segment.words(), &segment.geometry);
     let mut chunks = OfTheDead::default();
     for chunk in 0..segment.populated() {
@@ -431,7 +431,7 @@ pub(crate) fn seal_dead(segment: &Segment, me: &Participant) -> OfTheDead {
             chunks.spared += 1;
         } else if chunk::transit(segment, chunk, seen, State::Sealed) {
             crash_point!("take over: chunk sealed");
-            Participant::count_take_over(words);
+            Attachment::count_take_over(words);
             chunks.sealed += 1;
         }
     }
@@ -441,7 +441,7 @@ pub(crate) fn seal_dead(segment: &Segment, me: &Participant) -> OfTheDead {
 /// Takes `length` neighbouring free chunks as one.
 fn claim_run(
     segment: &Segment,
-    me: &Participant,
+    me: &Attachment,
     length: usize,
     purpose: &Purpose,
 ) -> Result<Option<usize>> {
@@ -474,7 +474,7 @@ fn claim_run(
 /// Takes the free chunks `head..head + length` as a run.
 pub(crate) fn claim_window(
     segment: &Segment,
-    me: &Participant,
+    me: &Attachment,
     head: usize,
     length: usize,
 ) -> Result<bool> {

@@ -309,7 +309,7 @@ pub enum Error {
         participant: usize,
     },
 
-    /// What [`Options::waiting`](crate::Options::waiting) was given told a wait to end.
+    /// What [`Options::around_sleep`](crate::Options::around_sleep) was given told a wait to end.
     #[error("the wait was interrupted; nothing has changed, try again if you like")]
     Interrupted,
 

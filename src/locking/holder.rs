@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::layout::PARTICIPANT_STATE;
-use crate::locking::participants::Participant;
+use crate::locking::participants::Attachment;
 use crate::segment::Segment;
 use crate::sync::Ordering;
 use crate::sys::KeptWord;
@@ -12,13 +12,13 @@ use crate::sys::KeptWord;
 /// Read through one reference by all who lock, so that a lock's guard is small.
 pub(crate) struct Holder {
     pub(crate) segment: Arc<Segment>,
-    pub(crate) me: Participant,
+    pub(crate) me: Attachment,
     /// The state of the participant's slot.
     state: KeptWord<Segment>,
 }
 
 impl Holder {
-    pub(crate) fn new(segment: &Arc<Segment>, me: Participant) -> Self {
+    pub(crate) fn new(segment: &Arc<Segment>, me: Attachment) -> Self {
         let slot = segment.geometry.participant(me.id().slot);
         Self {
             state: KeptWord::new(segment, |segment| {

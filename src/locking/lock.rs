@@ -44,7 +44,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::layout::{STRIPE_ACQUIRED, STRIPE_CONTENDED, STRIPE_EVENT, STRIPE_LOCK};
 use crate::locking::holder::Holder;
-use crate::locking::participants::{OWNER_BITS, OwnerId, Participant};
+use crate::locking::participants::{Attachment, OWNER_BITS, OwnerId};
 use crate::segment::Segment;
 use crate::segment::stripe::Stripe;
 use crate::sync::{self, AtomicU64, Ordering};
@@ -172,7 +172,7 @@ fn acquire_contended(holder: &Holder, stripe: Stripe<'_>) -> Result<bool> {
                 .is_ok()
             {
                 crash_point!("lock: taken over");
-                Participant::count_take_over(segment.words());
+                Attachment::count_take_over(segment.words());
                 return Ok(true);
             }
             continue;

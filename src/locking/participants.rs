@@ -30,7 +30,7 @@
 //!   [`GRACE`] after that;
 //! - before a write stores anything, and whenever it takes another lock, it glances at its
 //!   slot's state. If that is not what it was, it looks at its descriptor, and is an error if that
-//!   is closed ([`Participant::look`]);
+//!   is closed ([`Attachment::look`]);
 //! - a newcomer takes no slot of an owner that did not detach while that one's process may
 //!   be there, unless there is no other; it gives owners up that look dead and whose slots
 //!   it passes over.
@@ -98,7 +98,7 @@ impl OwnerId {
 }
 
 /// This process's claim to a slot.
-pub(crate) struct Participant {
+pub(crate) struct Attachment {
     id: OwnerId,
     /// The same as bits, for every lock that is taken.
     bits: u64,
@@ -113,7 +113,7 @@ pub(crate) struct Participant {
     suspects: Mutex<Vec<(OwnerId, Instant)>>,
 }
 
-impl Participant {
+impl Attachment {
     /// Claims the first free slot.
     ///
     /// Costs one system call for each slot that is tried.

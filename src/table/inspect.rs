@@ -22,10 +22,10 @@ const LOOKS: usize = 20;
 /// The time between two of them.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// A handle that may write, or one whose process died; from [`Table::attached`].
+/// A handle that may write, or one whose process died; from [`Table::participants`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Attached {
+pub struct Participant {
     /// Its participant slot, from 0.
     pub slot: usize,
     /// The id of its process, in that process's own namespace of ids.
@@ -41,7 +41,7 @@ pub struct Attached {
     pub chunks: usize,
 }
 
-/// Figures of one stripe, from [`Table::stripes`].
+/// Figures of one stripe, from [`Table::stripe_stats`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StripeStats {
@@ -65,17 +65,17 @@ impl Table {
     /// ```
     /// # fn main() -> shmtable::Result<()> {
     /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
-    /// let attached = table.attached()?;
-    /// assert_eq!(attached.len(), 1);
-    /// assert_eq!(attached[0].pid, std::process::id());
-    /// assert!(attached[0].alive);
+    /// let participants = table.participants()?;
+    /// assert_eq!(participants.len(), 1);
+    /// assert_eq!(participants[0].pid, std::process::id());
+    /// assert!(participants[0].alive);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// `System` if the system does not tell who is alive.
-    pub fn attached(&self) -> Result<Vec<Attached>> {
+    pub fn participants(&self) -> Result<Vec<Participant>> {
         let segment = self.segment();
         let geometry = &segment.geometry;
         let get = |at: usize| segment.words()[at].load(Ordering::Relaxed);
@@ -92,7 +92,7 @@ impl Table {
             })
             .collect();
         let of = |owners: &[OwnerId], me| owners.iter().filter(|owner| **owner == me).count();
-        let mut attached = Vec::new();
+        let mut participants = Vec::new();
         for slot in 0..geometry.participants {
             let at = geometry.participant(slot);
             let state = get(at + PARTICIPANT_STATE);
@@ -103,7 +103,7 @@ impl Table {
                 slot,
                 generation: participants::generation(state),
             };
-            attached.push(Attached {
+            participants.push(Participant {
                 slot,
                 pid: get(at + PARTICIPANT_PID) as u32,
                 since: get(at + PARTICIPANT_SINCE),
@@ -112,7 +112,7 @@ impl Table {
                 chunks: of(&chunks, me),
             });
         }
-        Ok(attached)
+        Ok(participants)
     }
 
     /// Whether any handle opened with [`open_read_only`](Self::open_read_only) is open in
@@ -144,13 +144,13 @@ impl Table {
     /// # fn main() -> shmtable::Result<()> {
     /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
     /// table.insert(b"k", b"1")?;
-    /// let stripes = table.stripes();
+    /// let stripes = table.stripe_stats();
     /// assert_eq!(stripes.iter().map(|stripe| stripe.entries).sum::<u64>(), 1);
     /// assert!(stripes.iter().any(|stripe| stripe.acquired >= 1));
     /// # Ok(())
     /// # }
     /// ```
-    pub fn stripes(&self) -> Vec<StripeStats> {
+    pub fn stripe_stats(&self) -> Vec<StripeStats> {
         let segment = self.segment();
         segment
             .stripes()
@@ -210,7 +210,7 @@ impl Table {
     /// [renamed](Self::rename), and no other process has it open or mapped, for whatever
     /// use. A creator that is killed leaves one.
     ///
-    /// For handles from [`Options::observe`](crate::Options::observe), as `unlink_orphan`.
+    /// For handles from [`Options::open_observer`](crate::Options::open_observer), as `unlink_orphan`.
     /// Where the system cannot tell who has a file open (a file system without leases, a
     /// table of another user), the locks of writers and readers decide, which a forked
     /// child that only reads by an inherited handle does not have.
@@ -239,7 +239,7 @@ impl Table {
     /// come to use the table between this look and the removal: opening it fails in that
     /// moment, as if it were not there.
     ///
-    /// For handles from [`Options::observe`](crate::Options::observe): a table that
+    /// For handles from [`Options::open_observer`](crate::Options::open_observer): a table that
     /// another handle of this process uses is no orphan. Where the system cannot tell
     /// who has a file open (a file system without leases) the locks of writers and
     /// readers decide.
@@ -249,7 +249,7 @@ impl Table {
     /// use shmtable::Options;
     ///
     /// let table = Options::new().capacity(100).create_anonymous()?;
-    /// let looker = Options::new().observe(table.name())?;
+    /// let looker = Options::new().open_observer(table.name())?;
     /// assert!(!looker.unlink_orphan()?); // its creator lives
     /// # Ok(())
     /// # }

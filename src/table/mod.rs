@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::layout::FLAG_ANONYMOUS;
-use crate::locking::participants::Participant;
+use crate::locking::participants::Attachment;
 use crate::segment::Segment;
 use crate::sys::fork::{self, ForkCell};
 use crate::sys::{self, Liveness, Owner};
@@ -25,7 +25,7 @@ use crate::table::options::{check_name, check_os_name, system_error};
 use crate::write::writer::{Held, Writer};
 
 pub use claiming::{Claim, Claimed, OtherClaim};
-pub use inspect::{Attached, StripeStats};
+pub use inspect::{Participant, StripeStats};
 pub use iter::{Iter, Keys, Values};
 pub use options::{Options, Trust};
 pub use orphans::Orphan;
@@ -67,7 +67,7 @@ pub use stats::{Figure, FigureKind, FigureUnit, Stats};
 ///
 /// # Errors of every method
 /// - `Corrupted`, if the segment's bytes are damaged,
-/// - `Interrupted`, if [`Options::waiting`](crate::Options::waiting) ended a wait; a
+/// - `Interrupted`, if [`Options::around_sleep`](crate::Options::around_sleep) ended a wait; a
 ///   read waits only after it was disturbed 64 times in a row.
 ///
 /// and of every method that writes, besides:
@@ -118,7 +118,7 @@ impl Table {
     pub(crate) fn attach(
         name: &str,
         segment: Arc<Segment>,
-        creator: Option<Participant>,
+        creator: Option<Attachment>,
     ) -> Result<Self> {
         let anonymous = creator.is_some() && segment.flags & FLAG_ANONYMOUS != 0;
         let table = Self(Arc::new(Handle {

@@ -105,7 +105,7 @@ fn visit(names: Vec<String>, mut act: impl FnMut(&Table, Orphan)) {
             continue;
         }
         // One that cannot be opened is nobody's to remove; it may have gone, too.
-        let Ok(table) = Options::new().observe(&name) else {
+        let Ok(table) = Options::new().open_observer(&name) else {
             continue;
         };
         if !table.seems_orphaned().unwrap_or(false) {

@@ -226,7 +226,7 @@ impl Table {
         let geometry = &segment.geometry;
         let get = |at: usize| segment.words()[at].load(Ordering::Relaxed);
         let chunk_bytes = geometry.chunk_words * WORD;
-        let stripes = self.stripes();
+        let stripes = self.stripe_stats();
         let sum = |of: fn(&StripeStats) -> u64| stripes.iter().map(of).fold(0, u64::saturating_add);
         let mut stats = Stats {
             entries: stripe_ops::entries(segment),

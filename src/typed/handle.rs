@@ -2,7 +2,7 @@
 
 use super::TypedTable;
 use super::codec::Codec;
-use crate::{Attached, Result, Stats, StripeStats};
+use crate::{Participant, Result, Stats, StripeStats};
 
 /// The table as a whole: as the methods of the same names of [`Table`](crate::Table).
 impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
@@ -80,18 +80,18 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.quick_stats()
     }
 
-    /// Figures of each stripe; see [`Table::stripes`](crate::Table::stripes).
-    pub fn stripes(&self) -> Vec<StripeStats> {
-        self.table.stripes()
+    /// Figures of each stripe; see [`Table::stripe_stats`](crate::Table::stripe_stats).
+    pub fn stripe_stats(&self) -> Vec<StripeStats> {
+        self.table.stripe_stats()
     }
 
     /// Which processes have the table open for writing; see
-    /// [`Table::attached`](crate::Table::attached).
+    /// [`Table::participants`](crate::Table::participants).
     ///
     /// # Errors
-    /// Those of [`Table::attached`](crate::Table::attached).
-    pub fn attached(&self) -> Result<Vec<Attached>> {
-        self.table.attached()
+    /// Those of [`Table::participants`](crate::Table::participants).
+    pub fn participants(&self) -> Result<Vec<Participant>> {
+        self.table.participants()
     }
 
     /// Whether any read-only handle is open in any process; see

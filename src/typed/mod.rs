@@ -134,13 +134,13 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     }
 
     /// Opens the table `name` without counting as one of its users, as
-    /// [`Options::observe`] does. Operations that write answer [`Error::ReadOnly`].
+    /// [`Options::open_observer`] does. Operations that write answer [`Error::ReadOnly`].
     ///
     /// # Errors
-    /// Those of [`Options::observe`], and [`Error::CodecMismatch`] if the table was
+    /// Those of [`Options::open_observer`], and [`Error::CodecMismatch`] if the table was
     /// created with other types.
-    pub fn observe(options: Options, name: &str) -> Result<Self> {
-        Self::from_table(Self::options(options).observe(name)?)
+    pub fn open_observer(options: Options, name: &str) -> Result<Self> {
+        Self::from_table(Self::options(options).open_observer(name)?)
     }
 
     /// Creates a table with a generated name that is removed with its creator,

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::index::stripe_ops::Locked;
 use crate::locking::holder::Holder;
 use crate::locking::lock;
-use crate::locking::participants::Participant;
+use crate::locking::participants::Attachment;
 use crate::segment::Segment;
 use crate::segment::stripe::Stripe;
 use crate::sys::crash_point;
@@ -26,13 +26,13 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// As the participant `me`, or as a new one.
-    pub(crate) fn new(segment: &Arc<Segment>, me: Option<Participant>) -> Result<Self> {
+    pub(crate) fn new(segment: &Arc<Segment>, me: Option<Attachment>) -> Result<Self> {
         Ok(Self {
             holder: Holder::new(
                 segment,
                 match me {
                     Some(me) => me,
-                    None => Participant::attach(&segment.map, &segment.geometry)?,
+                    None => Attachment::attach(&segment.map, &segment.geometry)?,
                 },
             ),
             arena: Arena::new(),

@@ -103,11 +103,13 @@ fn a_wait_goes_on_as_long_as_it_is_told_to() {
     named.insert(b"k", b"v").unwrap();
     let sleeps = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&sleeps);
-    let options = Options::new().lock_timeout(LIMIT).waiting(move |sleep| {
-        sleep();
-        counted.fetch_add(1, Ordering::Relaxed);
-        ControlFlow::Continue(())
-    });
+    let options = Options::new()
+        .lock_timeout(LIMIT)
+        .around_sleep(move |sleep| {
+            sleep();
+            counted.fetch_add(1, Ordering::Relaxed);
+            ControlFlow::Continue(())
+        });
     let patient = options.open(&named.name).unwrap();
     let reader = options.open_read_only(&named.name).unwrap();
     // Twice, for it to be told twice.
@@ -151,7 +153,7 @@ fn other_threads_use_the_handle_while_one_of_them_sleeps() {
         .max_participants(3)
         .lock_timeout(LIMIT);
     let named = Named::create(&options);
-    let waiting = options.waiting(|_| {
+    let waiting = options.around_sleep(|_| {
         let other = std::thread::spawn(|| {
             let table = TABLE.get().unwrap();
             // Gives room back, and takes some of it.

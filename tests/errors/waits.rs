@@ -86,11 +86,13 @@ fn waiting(then: ControlFlow<()>) -> (Options, Arc<AtomicUsize>) {
     let sleeps = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&sleeps);
     // So long that no wait of a test ends by itself.
-    let options = Options::new().lock_timeout(LIMIT).waiting(move |sleep| {
-        counted.fetch_add(1, Ordering::Relaxed);
-        sleep();
-        then
-    });
+    let options = Options::new()
+        .lock_timeout(LIMIT)
+        .around_sleep(move |sleep| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            sleep();
+            then
+        });
     (options, sleeps)
 }
 

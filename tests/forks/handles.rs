@@ -238,10 +238,10 @@ fn a_forked_reader_keeps_an_orphan_from_being_removed() {
     let name = parent.hear();
     let child: i32 = parent.hear().parse().unwrap();
     parent.kill();
-    let looker = Options::new().observe(&name).unwrap();
+    let looker = Options::new().open_observer(&name).unwrap();
     // The child lets go of its parent's locks when it first runs.
     eventually("no lock is left", || {
-        looker.attached().unwrap().iter().all(|one| !one.alive)
+        looker.participants().unwrap().iter().all(|one| !one.alive)
     });
     let told = || {
         Table::orphans()

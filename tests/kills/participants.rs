@@ -65,7 +65,7 @@ fn an_anonymous_table_stays_listed_if_its_creator_is_killed_and_goes_if_it_ends(
     let killed = Child::start(test, "is killed", &[]);
     let name = killed.hear();
     // Who looks at it keeps it from being removed by creations.
-    let looker = Options::new().observe(&name).unwrap();
+    let looker = Options::new().open_observer(&name).unwrap();
     killed.kill();
     assert!(listed(&name) && looker.is_orphan().unwrap());
     {

@@ -94,7 +94,7 @@ pub(crate) fn watch(mut context: Context, args: &args::Watch) -> Result {
 
 /// How often locks were taken: every write takes one.
 fn count_writes(table: &Table) -> u64 {
-    let stripes = table.stripes();
+    let stripes = table.stripe_stats();
     stripes
         .iter()
         .fold(0, |sum, stripe| sum.wrapping_add(stripe.acquired))

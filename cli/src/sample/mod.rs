@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::LazyLock;
 
 use serde_json::{Value as Json, json};
-use shmtable::{Attached, Figure, Options, Stats, Table};
+use shmtable::{Figure, Options, Participant, Stats, Table};
 
 pub(crate) use rates::Rates;
 pub(crate) use text::text;
@@ -26,7 +26,7 @@ pub(crate) struct Sample {
     pub(crate) stats: Stats,
     /// The figures of `stats`.
     pub(crate) figures: Vec<Figure>,
-    pub(crate) attached: Vec<Attached>,
+    pub(crate) participants: Vec<Participant>,
     pub(crate) readers: bool,
     pub(crate) anonymous: bool,
     /// Whether `gc` would remove it.
@@ -55,7 +55,7 @@ impl State {
 
 /// A handle that shows nothing of itself.
 pub(crate) fn look(options: &Options, name: &str) -> Result<Table> {
-    Ok(options.observe(name)?)
+    Ok(options.open_observer(name)?)
 }
 
 impl Sample {
@@ -73,7 +73,7 @@ impl Sample {
             name: table.name().to_owned(),
             figures: stats.figures().collect(),
             stats,
-            attached: table.attached()?,
+            participants: table.participants()?,
             readers: table.has_readers()?,
             anonymous: table.is_anonymous(),
             orphan: table.is_orphan()?,
@@ -83,12 +83,12 @@ impl Sample {
     }
 
     pub(crate) fn living(&self) -> usize {
-        self.attached.iter().filter(|one| one.alive).count()
+        self.participants.iter().filter(|one| one.alive).count()
     }
 
     /// Handles whose processes died, as far as their slots still tell.
     pub(crate) fn died(&self) -> usize {
-        self.attached.len() - self.living()
+        self.participants.len() - self.living()
     }
 
     pub(crate) fn state(&self) -> State {
@@ -137,7 +137,7 @@ impl Sample {
         add("codec", Codec::of(self.codec).name.into());
         add("codec_id", format!("{:016x}", self.codec).into());
         json["participants"] = self
-            .attached
+            .participants
             .iter()
             .map(|one| {
                 json!({
@@ -156,7 +156,7 @@ impl Sample {
 
 /// What a participant's process does. Its id is one of its own namespace: it is believed
 /// only if the process of this id here has the table open.
-pub(crate) fn process_state(one: &Attached, table: &str) -> &'static str {
+pub(crate) fn process_state(one: &Participant, table: &str) -> &'static str {
     if !one.alive {
         return "died";
     }

@@ -67,7 +67,7 @@ pub(crate) fn text(sample: &Sample, rates: Option<&Rates>) -> String {
         .iter()
         .map(|(name, value)| format!("{name:<13} {value}"))
         .collect();
-    if !sample.attached.is_empty() {
+    if !sample.participants.is_empty() {
         text.push(participants(sample));
     }
     text.join("\n")
@@ -186,7 +186,7 @@ fn participants(sample: &Sample) -> String {
         ("CHUNKS", Side::Right),
     ];
     let rows: Vec<_> = sample
-        .attached
+        .participants
         .iter()
         .map(|one| {
             vec![

@@ -7,7 +7,7 @@ use crate::arena;
 use crate::arena::chunk::{self, State};
 use crate::damage::check::{self, Census, Live};
 use crate::layout::{CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, WORD};
-use crate::locking::participants::Participant;
+use crate::locking::participants::Attachment;
 use crate::segment::Segment;
 use crate::segment::record::Header;
 use crate::sync::Ordering;
@@ -33,7 +33,7 @@ impl Repair<'_> {
                 && chunk::transit(segment, chunk, state, State::Sealed)
             {
                 crash_point!("mend: chunk sealed");
-                Participant::count_take_over(segment.words());
+                Attachment::count_take_over(segment.words());
                 self.say(format!("chunk {chunk}: its owner is dead; it was sealed"));
             }
         }

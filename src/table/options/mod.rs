@@ -227,7 +227,7 @@ impl Options {
     /// # fn main() -> shmtable::Result<()> {
     /// let stop = Arc::new(AtomicBool::new(false));
     /// let seen = Arc::clone(&stop);
-    /// let options = Options::new().capacity(100).waiting(move |sleep| {
+    /// let options = Options::new().capacity(100).around_sleep(move |sleep| {
     ///     sleep();
     ///     match seen.load(Ordering::Relaxed) {
     ///         true => ControlFlow::Break(()),
@@ -241,7 +241,7 @@ impl Options {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn waiting(
+    pub fn around_sleep(
         mut self,
         around: impl Fn(&mut (dyn FnMut() + Send)) -> ControlFlow<()> + Send + Sync + 'static,
     ) -> Self {
@@ -480,7 +480,7 @@ impl Options {
     ///
     /// # let created = Options::new().capacity(100).create_anonymous()?;
     /// # let name = created.name();
-    /// let looker = Options::new().observe(name)?;
+    /// let looker = Options::new().open_observer(name)?;
     /// assert!(!looker.has_readers()?);
     /// let reader = Options::new().open_read_only(name)?;
     /// assert!(looker.has_readers()?);
@@ -490,7 +490,7 @@ impl Options {
     ///
     /// # Errors
     /// As [`open_read_only`](Self::open_read_only).
-    pub fn observe(&self, name: &str) -> Result<Table> {
+    pub fn open_observer(&self, name: &str) -> Result<Table> {
         let segment = self.map(name, Access::ReadOnly)?;
         Ok(Table::read_only(name, Arc::new(segment), None))
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Options, Trust};
 use crate::error::{Error, LENGTH, Result};
 use crate::layout::{HEADER_WORDS, READERS_BYTE, WORD};
-use crate::locking::participants::{self, Participant};
+use crate::locking::participants::{self, Attachment};
 use crate::segment::geometry::{Geometry, Request};
 use crate::segment::{Segment, no_memory};
 use crate::sys::{
@@ -53,7 +53,7 @@ impl Options {
             map.populate(index)
                 .map_err(|source| no_memory(source, asked))?;
             geometry.write(map.words(), seed, codec, participants::now(), flags);
-            creator = Some(Participant::attach(map, &geometry)?);
+            creator = Some(Attachment::attach(map, &geometry)?);
             Ok(())
         };
         let map = match taken {

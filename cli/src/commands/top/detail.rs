@@ -5,7 +5,7 @@ use ratatui::layout::{Alignment, Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Sparkline, Table};
-use shmtable::{Attached, StripeStats};
+use shmtable::{Participant, StripeStats};
 
 use super::model::{App, History};
 use super::{Column, bar, frame_of, headings, keys, title};
@@ -238,8 +238,8 @@ const COLUMNS: [Column; 6] = [
 
 fn participants(app: &App, sample: &Sample) -> Table<'static> {
     let column = app.sort.of(COLUMNS.len());
-    let mut people: Vec<(&Attached, &str)> = sample
-        .attached
+    let mut people: Vec<(&Participant, &str)> = sample
+        .participants
         .iter()
         .map(|one| (one, process_state(one, &sample.name)))
         .collect();

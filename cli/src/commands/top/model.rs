@@ -98,7 +98,7 @@ impl App {
         }
         for name in names {
             let looked = look(&self.options, &name)
-                .and_then(|table| Ok((Sample::take(&table)?, table.stripes())));
+                .and_then(|table| Ok((Sample::take(&table)?, table.stripe_stats())));
             let history = self.tables.entry(name).or_default();
             match looked {
                 Ok((sample, stripes)) => history.add(sample, stripes),
@@ -188,8 +188,8 @@ impl History {
 /// What happened to the processes between two looks.
 fn events(before: &Sample, after: &Sample) -> Vec<String> {
     let mut events = Vec::new();
-    let then = |slot| before.attached.iter().find(|one| one.slot == slot);
-    for one in &after.attached {
+    let then = |slot| before.participants.iter().find(|one| one.slot == slot);
+    for one in &after.participants {
         match then(one.slot) {
             Some(then) if then.since == one.since && then.pid == one.pid => {
                 if then.alive && !one.alive {
@@ -208,8 +208,8 @@ fn events(before: &Sample, after: &Sample) -> Vec<String> {
             }
         }
     }
-    for one in &before.attached {
-        let still = after.attached.iter().any(|now| now.slot == one.slot);
+    for one in &before.participants {
+        let still = after.participants.iter().any(|now| now.slot == one.slot);
         if !still && one.alive {
             events.push(format!("{} detached", one.pid));
         }
