@@ -65,7 +65,7 @@ Programs and documents:
                    docs/benchmarks-python.md (--quick: a tenth of the size, writes nothing)
   demo [FOLDER]    counts the words of a folder (this project's own tree) with four
                    processes, kills one of them and compares every count
-  docs-cli         writes docs/cli.md from the help of the command `shmtable`
+  docs-cli         writes docs/cli.md and docs/cli/ from the help of the command `shmtable`
   docs-site        builds docs/ as a site in target/site; a link that leads nowhere is an
                    error (installs the generator into target/venv-docs)
   picture          draws docs/top.svg from a run of `shmtable top`
