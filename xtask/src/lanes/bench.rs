@@ -5,6 +5,12 @@ use std::fs;
 use crate::process::{cargo, root, run as run_command, target_dir};
 use crate::result::Result;
 
+/// Runs the benchmark's own tests, and asks whether every contender answers right.
+pub(crate) fn check() -> Result {
+    run_command(&mut cargo("test --package shmtable-bench"))?;
+    run(&["--smoke"])
+}
+
 /// Runs the harness with these options.
 pub(crate) fn run(options: &[&str]) -> Result {
     // Read before the build, whose load would look like that of other programs.

@@ -1,14 +1,16 @@
 //! `cargo xtask demo`: the example `word_count` on a real folder.
 
 use std::path::Path;
+use std::process::Command;
 
-use crate::process::{cargo, run as run_command};
+use super::workspace;
+use crate::process::{cargo, run as run_command, target_dir};
 use crate::result::Result;
 
 /// How the example is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Profile {
-    /// As `cargo test` builds it, so that nothing has to be built after that.
+    /// As the lane `tests` has built it.
     Dev,
     /// Optimized.
     Release,
@@ -21,8 +23,13 @@ pub(crate) fn run(folder: &Path, profile: Profile) -> Result {
     }
     let folder = folder.canonicalize()?;
     let mut command = match profile {
-        Profile::Dev => cargo("run --quiet --package shmtable --all-features"),
-        Profile::Release => cargo("run --quiet --package shmtable --release"),
+        Profile::Dev => {
+            run_command(&mut workspace::build_example("word_count"))?;
+            Command::new(target_dir("debug/examples/word_count"))
+        }
+        Profile::Release => {
+            cargo("run --quiet --package shmtable --release --example word_count --")
+        }
     };
-    run_command(command.args(["--example", "word_count", "--"]).arg(folder))
+    run_command(command.arg(folder))
 }

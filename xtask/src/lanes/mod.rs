@@ -15,3 +15,4 @@ pub(crate) mod refused_calls;
 pub(crate) mod sanitize;
 pub(crate) mod trials;
 pub(crate) mod windows;
+pub(crate) mod workspace;

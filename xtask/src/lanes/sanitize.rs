@@ -103,15 +103,12 @@ impl Sanitizer {
 
 /// An error if no nightly toolchain is installed.
 pub(crate) fn require_nightly() -> Result {
-    output(Command::new("cargo").args(["+nightly", "--version"]))
-        .map(drop)
-        .map_err(|error| {
-            format!(
-                "the nightly toolchain is needed and `cargo +nightly` does not run: install it \
-                 with `rustup toolchain install nightly`\n{error}"
-            )
+    let version = output(Command::new("cargo").args(["+nightly", "--version"]));
+    version.map(drop).map_err(|_| {
+        "it needs the nightly toolchain, and `cargo +nightly` does not run \
+         (rustup toolchain install nightly)"
             .into()
-        })
+    })
 }
 
 pub(crate) fn run(sanitizer: Sanitizer) -> Result {

@@ -2,9 +2,9 @@
 
 use crate::lanes::{
     bench, crash_points, damage, demo, docs_site, full_tmpfs, fuzz, instructions, loom, neighbours,
-    portable, refused_calls, sanitize, trials, windows,
+    portable, refused_calls, sanitize, trials, windows, workspace,
 };
-use crate::process::{cargo, root, run as run_command};
+use crate::process::root;
 use crate::python;
 use crate::result::Result;
 
@@ -63,32 +63,13 @@ impl Lane {
 /// The first failure ends a run, so the fast lanes come first. `windows` is last: Debian's
 /// compiler, which it needs, must not be taken for that of rustup by another lane.
 pub(super) const LANES: &[Lane] = &[
-    Lane::new(Form::Quick, "format", || {
-        run_command(&mut cargo("fmt --all --check"))
-    }),
-    Lane::new(Form::Quick, "clippy", || {
-        run_command(&mut cargo(
-            "clippy --workspace --all-targets --all-features -- -D warnings",
-        ))
-    }),
-    Lane::new(Form::Quick, "no features", || {
-        run_command(&mut cargo("check --package shmtable --no-default-features"))
-    }),
-    Lane::new(Form::Quick, "tests", || {
-        run_command(&mut cargo(
-            "test --workspace --exclude shmtable-cli --all-features",
-        ))
-    }),
-    Lane::new(Form::Quick, "command", || {
-        run_command(&mut cargo("test --package shmtable-cli"))
-    }),
-    Lane::new(Form::Short, "documents", || {
-        run_command(
-            cargo("doc --workspace --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings"),
-        )
-    }),
+    Lane::new(Form::Quick, "format", workspace::format),
+    Lane::new(Form::Quick, "clippy", workspace::clippy),
+    Lane::new(Form::Quick, "no features", workspace::no_features),
+    Lane::new(Form::Quick, "tests", workspace::tests),
+    Lane::new(Form::Quick, "command", workspace::command),
+    Lane::new(Form::Short, "documents", workspace::documents),
     Lane::new(Form::Short, "demo", || {
-        // The tests have left a build for development.
         demo::run(&root(), demo::Profile::Dev)
     }),
     Lane::new(Form::Short, "crash points", || {
@@ -116,7 +97,7 @@ pub(super) const LANES: &[Lane] = &[
         trials::run("linearizability", &["--operations", "4000000"])
     }),
     Lane::new(Form::All, "damage", damage::run),
-    Lane::new(Form::All, "benches", || bench::run(&["--smoke"])),
+    Lane::new(Form::All, "benches", bench::check),
     Lane::new(Form::All, "fuzz", || fuzz::run("20")).needing(sanitize::require_nightly),
     Lane::new(Form::All, "sanitize address", || {
         sanitize::run(sanitize::Sanitizer::Address)
