@@ -3,10 +3,14 @@
 //! - `bucket`: the words of a bucket, and who may write them.
 //! - `slot`: what a slot of a bucket holds: a small entry, or the way to a record.
 //! - `probe`: from a hash to a stripe, a bucket and a tag; the order of buckets.
-//! - `lookup`: lock-free lookup.
+//! - `entry`: an entry that was found.
+//! - `fast_path`: a get, an insertion and an addition where nothing is in the way.
+//! - `lookup`: lock-free lookup where something is.
 //! - `stripe_ops`: everything done under a stripe's lock, and its repair.
 
 pub(crate) mod bucket;
+pub(crate) mod entry;
+pub(crate) mod fast_path;
 pub(crate) mod lookup;
 pub(crate) mod probe;
 pub(crate) mod slot;

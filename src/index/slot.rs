@@ -19,9 +19,8 @@
 
 use crate::layout::{HEAD_BYTES, SMALL_BYTES, WORD};
 use crate::segment::record::{Header, word_from};
-use crate::sync::{AtomicU64, Ordering};
 
-const LENGTH_BITS: u32 = 4;
+pub(super) const LENGTH_BITS: u32 = 4;
 const LENGTH: u64 = (1 << LENGTH_BITS) - 1;
 /// Both lengths, where a slot leads to a record.
 const RECORD: u64 = LENGTH << LENGTH_BITS | LENGTH;
@@ -29,7 +28,7 @@ const REST_SHIFT: u32 = 2 * LENGTH_BITS;
 
 /// What a head says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Holds {
+pub(crate) enum SlotContent {
     /// An entry of these lengths.
     Small(Header),
     /// A record at this offset.
@@ -76,16 +75,16 @@ impl Content {
 
 /// What a head says.
 #[inline]
-pub(crate) fn holds(head: u64) -> Holds {
+pub(crate) fn holds(head: u64) -> SlotContent {
     if head & RECORD == RECORD {
-        return Holds::Record((head >> REST_SHIFT) as usize);
+        return SlotContent::Record((head >> REST_SHIFT) as usize);
     }
     let key = (head & LENGTH) as usize;
     let value = (head >> LENGTH_BITS & LENGTH) as usize;
     if value <= WORD && key + value <= SMALL_BYTES {
-        Holds::Small(Header { key, value })
+        SlotContent::Small(Header { key, value })
     } else {
-        Holds::Nothing
+        SlotContent::Nothing
     }
 }
 
@@ -94,7 +93,7 @@ pub(crate) fn holds(head: u64) -> Holds {
 /// if no small entry has such a key.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-fn key_words(key: &[u8]) -> Option<(u64, Option<(u64, u32)>)> {
+pub(super) fn key_words(key: &[u8]) -> Option<(u64, Option<(u64, u32)>)> {
     let length = key.len() as u64;
     if key.len() <= HEAD_BYTES {
         return Some((word_from(key) << REST_SHIFT | length, None));
@@ -106,25 +105,6 @@ fn key_words(key: &[u8]) -> Option<(u64, Option<(u64, u32)>)> {
     let head = u64::from_le_bytes(*first) << REST_SHIFT | length;
     let before = u8::BITS * (SMALL_BYTES - key.len()) as u32;
     Some((head, Some((u64::from_le_bytes(*last), before))))
-}
-
-/// The length of the value, if these are the words of a small entry of this key.
-#[inline(always)]
-#[allow(clippy::inline_always)]
-pub(crate) fn length_of_value(key: &[u8], head: u64, tail: &AtomicU64) -> Option<usize> {
-    let (wanted, rest) = key_words(key)?;
-    // The value's length becomes the lowest bits: nothing else may differ, and all is
-    // compared at once.
-    let length = (head ^ wanted).rotate_right(LENGTH_BITS);
-    if length > WORD as u64 {
-        return None;
-    }
-    if let Some((rest, before)) = rest
-        && (tail.load(Ordering::Relaxed) ^ rest) >> before != 0
-    {
-        return None;
-    }
-    Some(length as usize)
 }
 
 /// The bits of a tail that are the value's.
@@ -159,6 +139,12 @@ pub(crate) fn key_into(head: u64, tail: u64, length: usize, key: &mut Vec<u8>) {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::index::fast_path::compare_small;
+    use crate::sync::AtomicU64;
+
+    fn length_of_value(key: &[u8], head: u64, tail: &AtomicU64) -> Option<usize> {
+        compare_small(head, tail, key).map(|entry| entry.lengths.value)
+    }
 
     fn bytes(length: usize, first: u8) -> Vec<u8> {
         (first..).take(length).collect()
@@ -180,7 +166,7 @@ mod tests {
                     continue;
                 };
                 let lengths = Header::of(&key, &value);
-                assert_eq!(holds(head), Holds::Small(lengths));
+                assert_eq!(holds(head), SlotContent::Small(lengths));
                 let mut read = vec![9];
                 key_into(head, tail, key_length, &mut read);
                 assert_eq!(read, key);
@@ -226,7 +212,7 @@ mod tests {
     fn records_are_no_small_entries_whatever_their_offset() {
         for offset in [0, 1, 0x3030_3030_3030, (1 << 56) - 1] {
             let head = Content::record(offset).head;
-            assert_eq!(holds(head), Holds::Record(offset));
+            assert_eq!(holds(head), SlotContent::Record(offset));
             for length in 0..30 {
                 let mut key = vec![0x30; length];
                 key.truncate(length);
@@ -242,12 +228,12 @@ mod tests {
         for low in 0..=255_u64 {
             let (key, value) = (low & 15, low >> 4);
             let right = match (key, value) {
-                (15, 15) => Holds::Record(7),
-                _ if value <= 8 && key + value <= 15 => Holds::Small(Header {
+                (15, 15) => SlotContent::Record(7),
+                _ if value <= 8 && key + value <= 15 => SlotContent::Small(Header {
                     key: key as usize,
                     value: value as usize,
                 }),
-                _ => Holds::Nothing,
+                _ => SlotContent::Nothing,
             };
             assert_eq!(holds(7 << 8 | low), right);
         }

@@ -21,10 +21,12 @@ use crate::arena::Space;
 use crate::arena::chunk;
 use crate::error::{Error, Result};
 use crate::index::bucket::{self, Bucket};
-use crate::index::lookup::{self, Compared, Entry, Glance, Lies};
+use crate::index::entry::{self, Compared, Entry};
+use crate::index::fast_path::{self, Glance, vacancy};
+use crate::index::lookup;
 use crate::index::probe::{self, Hash};
-use crate::index::slot::{self, Content};
-use crate::layout::{BUCKET_SLOTS, STRIPE_ENTRIES, USED_SLOTS, WORD};
+use crate::index::slot::Content;
+use crate::layout::{BUCKET_SLOTS, STRIPE_ENTRIES, WORD};
 use crate::locking::lock::Guard;
 use crate::segment::Segment;
 use crate::sync::{AtomicU64, Ordering};
@@ -87,11 +89,11 @@ impl<'a> Locked<'a> {
     }
 
     /// Looks for `key` where it nearly always is, in its [home](probe::home): see
-    /// [`lookup::glance`].
+    /// [`fast_path::glance`].
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn glance(&self, home: Bucket<'a>, key: &[u8], hash: Hash) -> Glance<'a> {
-        lookup::glance(self.segment(), home, home.tags(), key, hash)
+        fast_path::glance(self.segment(), home, home.tags(), key, hash)
     }
 
     /// Finds `key`.
@@ -166,7 +168,7 @@ impl<'a> Locked<'a> {
     #[inline]
     pub(crate) fn place(&self, number: usize, slot: usize) -> Result<Place<'a>> {
         let bucket = probe::bucket(self.segment(), number);
-        match lookup::open(self.segment(), bucket, slot) {
+        match entry::open(self.segment(), bucket, slot) {
             Ok(entry) => Ok(Place {
                 bucket: number,
                 slot,
@@ -174,38 +176,6 @@ impl<'a> Locked<'a> {
             }),
             Err(damage) => Err(damage.error(self.segment(), number)),
         }
-    }
-
-    /// Replaces a value of a word at most by another of the same length. One store.
-    #[expect(clippy::unused_self, reason = "only who holds the lock may do this")]
-    #[inline]
-    pub(crate) fn store_in_place(&self, entry: &Entry<'_>, value: u64) {
-        // None if a record has a value of no bytes.
-        if let Some(word) = entry.value.first() {
-            let length = entry.lengths.value;
-            let value = match entry.lies {
-                // The rest is the key's.
-                Lies::InSlot { .. } if length < WORD => {
-                    slot::with_value(word.load(Ordering::Relaxed), length, value)
-                }
-                _ => value,
-            };
-            // Release, so that who sees a counter's new value sees what its
-            // writer did before.
-            word.store(value, Ordering::Release);
-        }
-        crash_point!("write: value stored in place");
-    }
-
-    /// Publishes a new key's entry in its [home](probe::home); `false` if that is full.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    pub(crate) fn insert_at_home(&self, home: Bucket<'_>, hash: Hash, new: New<'_>) -> bool {
-        let vacancy = vacancy(home);
-        if let Some(slot) = vacancy {
-            self.publish(home, slot, hash, new);
-        }
-        vacancy.is_some()
     }
 
     /// Publishes a new key's entry.
@@ -230,19 +200,6 @@ impl<'a> Locked<'a> {
         Ok(())
     }
 
-    /// Publishes a new key's entry in an empty slot.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    fn publish(&self, bucket: Bucket<'_>, slot: usize, hash: Hash, new: New<'_>) {
-        bucket.publish(slot, hash.tag(), self.content(new));
-        crash_point!("insert: published");
-        if let New::Record(space) = new {
-            chunk::add_live(self.segment(), space.chunk, space.words);
-            crash_point!("insert: live counted");
-        }
-        self.add_entries(1);
-    }
-
     /// Publishes an entry in place of the one found; a small one only in that of a record.
     pub(crate) fn replace(&self, place: Place<'_>, new: New<'_>) {
         self.forget(place);
@@ -252,14 +209,6 @@ impl<'a> Locked<'a> {
         if let New::Record(space) = new {
             chunk::add_live(self.segment(), space.chunk, space.words);
             process_crash_point!("replace: live counted");
-        }
-    }
-
-    #[inline]
-    fn content(&self, new: New<'_>) -> Content {
-        match new {
-            New::Small(content) => content,
-            New::Record(space) => Content::record(self.segment().geometry.offset_of(space.at)),
         }
     }
 
@@ -283,15 +232,7 @@ impl<'a> Locked<'a> {
         }
     }
 
-    #[inline]
-    fn add_entries(&self, change: i64) {
-        let count = self.entries_word();
-        let sum = count.load(Ordering::Relaxed).wrapping_add_signed(change);
-        count.store(sum, Ordering::Relaxed);
-        process_crash_point!("stripe: entry counted");
-    }
-
-    fn entries_word(&self) -> &'a AtomicU64 {
+    pub(super) fn entries_word(&self) -> &'a AtomicU64 {
         self.guard.stripe().word(STRIPE_ENTRIES)
     }
 
@@ -394,13 +335,6 @@ impl<'a> Locked<'a> {
             .collect();
         (overflows, self.entries_word().load(Ordering::Relaxed))
     }
-}
-
-/// An empty slot of a bucket.
-#[inline]
-fn vacancy(bucket: Bucket<'_>) -> Option<usize> {
-    let empty = !bucket.tags().occupied() & USED_SLOTS;
-    (empty != 0).then(|| empty.trailing_zeros() as usize)
 }
 
 /// Entries of all stripes: each count is exact, their sum is of no one moment.

@@ -16,9 +16,10 @@
 
 use crate::error::{Error, Result};
 use crate::layout::{KEY_SHIFT, LINE, MAX_KEY, MAX_VALUE, VALUE_SHIFT, WORD, words_of};
+use crate::segment::Segment;
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::memory::copy::{self, LINE_BYTES, load_lines, store_lines};
-use crate::sys::process_crash_point;
+use crate::sys::{crash_point, process_crash_point};
 
 /// The lengths in a record's header word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,74 @@ impl Header {
     pub(crate) fn replaceable_in_place(self, length: usize) -> bool {
         self.value == length && length <= WORD
     }
+}
+
+/// A record that was found.
+#[derive(Clone, Copy)]
+pub(crate) struct Record<'a> {
+    pub(crate) header: Header,
+    /// The key's words.
+    pub(crate) key: &'a [AtomicU64],
+    /// The value's words.
+    pub(crate) value: &'a [AtomicU64],
+}
+
+/// The words of the key and of the value, of `length` bytes, of the record that begins with
+/// these words.
+#[inline]
+pub(crate) fn split(
+    record: &[AtomicU64],
+    key: usize,
+    length: usize,
+) -> Option<(&[AtomicU64], &[AtomicU64])> {
+    let both = record.get(1..1 + key + words_of(length))?;
+    both.split_at_checked(key)
+}
+
+/// The same for a record at `at` that may reach into chunks which got pages since we last
+/// looked.
+#[inline]
+pub(crate) fn split_beyond<'a>(
+    segment: &'a Segment,
+    at: usize,
+    record: &'a [AtomicU64],
+    key: usize,
+    length: usize,
+) -> Option<(&'a [AtomicU64], &'a [AtomicU64])> {
+    split(record, key, length).or_else(|| split(segment.record_beyond(at)?.1, key, length))
+}
+
+/// The record at `at`, as far as its header can be believed; `None` if there can
+/// be none.
+#[inline]
+pub(crate) fn open(segment: &Segment, at: usize) -> Option<Record<'_>> {
+    let (header, words) = segment.record(at)?;
+    let header = Header::unpack(header.load(Ordering::Relaxed))?;
+    let (key, value) = split_beyond(segment, at, words, words_of(header.key), header.value)?;
+    Some(Record { header, key, value })
+}
+
+/// Writes the key and the value of a record whose header is stored already, and which
+/// begins at these words.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+pub(crate) fn write_body(record: &[AtomicU64], header: Header, key: &[u8], value: &[u8]) {
+    let (key_words, value_words) = record.split_at(header.value_at());
+    store_bytes(&key_words[1..], key);
+    crash_point!("stage: key written");
+    store_bytes(value_words, value);
+    crash_point!("stage: value written");
+}
+
+/// Copies the key and the value of a record to another one of the same header, which is
+/// stored there already.
+pub(crate) fn copy_body(from: Record<'_>, to: &[AtomicU64]) {
+    let target = &to[1..from.header.words()];
+    for (from, to) in from.key.iter().chain(from.value).zip(target) {
+        to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        process_crash_point!("clean: word copied");
+    }
+    crash_point!("clean: record copied");
 }
 
 /// Up to eight bytes as a little-endian word, padded with zeros.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::iter::FusedIterator;
 
 use crate::error::Result;
-use crate::index::{lookup, probe};
+use crate::index::{entry, fast_path, probe};
 use crate::segment::Segment;
 use crate::table::Table;
 
@@ -132,7 +132,7 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     /// A copy of an entry, if it is wanted.
-    pub(crate) fn copy(&self, entry: &lookup::Entry<'_>) -> Result<Option<Entry>> {
+    pub(crate) fn copy(&self, entry: &entry::Entry<'_>) -> Result<Option<Entry>> {
         if entry.lengths.key < self.prefix.len() {
             return Ok(None);
         }
@@ -158,18 +158,20 @@ pub(crate) fn read_bucket(
     let tags = bucket.tags();
     let mut entries = Vec::with_capacity(tags.occupied().count_ones() as usize);
     for slot in tags.slots() {
-        let entry = match lookup::open(segment, bucket, slot) {
+        let entry = match entry::open(segment, bucket, slot) {
             Ok(entry) => entry,
-            Err(damage) if lookup::still(bucket, tags) => return Err(damage.error(segment, number)),
+            Err(damage) if fast_path::validate(bucket, tags) => {
+                return Err(damage.error(segment, number));
+            }
             Err(_) => return Ok(None),
         };
         // The lengths are not to be trusted before.
-        if !lookup::still(bucket, tags) {
+        if !fast_path::validate(bucket, tags) {
             return Ok(None);
         }
         entries.extend(wanted.copy(&entry)?);
     }
-    Ok(lookup::still(bucket, tags).then_some(entries))
+    Ok(fast_path::validate(bucket, tags).then_some(entries))
 }
 
 /// Turns an iterator that fails into one result.

@@ -1,6 +1,7 @@
 //! The public table: the handle and its life; the methods by what they do.
 
 mod claiming;
+mod counters;
 pub(crate) mod inspect;
 pub(crate) mod iter;
 mod many;

@@ -2,9 +2,10 @@
 
 use super::Table;
 use crate::error::{Error, Result};
-use crate::index::lookup::{self, Found};
+use crate::index::fast_path::{self, Found};
+use crate::index::lookup;
 use crate::index::probe::{self, Hash};
-use crate::index::slot::{self, Holds};
+use crate::index::slot::{self, SlotContent};
 use crate::index::stripe_ops::Locked;
 use crate::segment::record;
 use crate::segment::stripe::Stripe;
@@ -152,7 +153,7 @@ impl Table {
             for hash in &hashes {
                 let (_, bucket) = probe::home(segment, *hash);
                 if let Some(slot) = bucket.tags().first_with(hash.tag())
-                    && let Holds::Record(offset) = slot::holds(bucket.head(slot))
+                    && let SlotContent::Record(offset) = slot::holds(bucket.head(slot))
                 {
                     simd::prefetch(segment.words(), segment.geometry.word_of(offset));
                 }
@@ -242,24 +243,24 @@ impl Table {
         hash: Hash,
         mut copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
     ) -> Result<Option<R>> {
-        match lookup::lookup_at_home(self.segment(), key, hash, &mut copy)? {
+        match fast_path::lookup_fast(self.segment(), key, hash, &mut copy)? {
             Found::Present(result) => Ok(Some(result)),
             Found::Absent => Ok(None),
-            Found::Undecided => self.lookup_fully(key, copy),
+            Found::Undecided => self.lookup_slow(key, copy),
         }
     }
 
     /// The same however long it takes. The hash is made again, for nobody to keep it until here.
     #[cold]
     #[inline(never)]
-    fn lookup_fully<R>(
+    fn lookup_slow<R>(
         &self,
         key: &[u8],
         mut copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
     ) -> Result<Option<R>> {
         let hash = Hash::of(self.segment(), key);
         loop {
-            let found = match lookup::lookup(self.segment(), key, hash, &mut copy)? {
+            let found = match lookup::lookup_slow(self.segment(), key, hash, &mut copy)? {
                 Found::Undecided => self.lookup_locked(key, hash, &mut copy)?,
                 decided => decided,
             };

@@ -2,11 +2,13 @@
 
 use super::Table;
 use crate::error::{Error, Result};
-use crate::index::probe::Hash;
+use crate::index::fast_path::Glance;
+use crate::index::probe::{self, Hash};
 use crate::index::slot::Content;
-use crate::layout::WORD;
+use crate::index::stripe_ops::{New, Place};
+use crate::segment::record;
 use crate::write::Change;
-use crate::write::writer::{Held, Writer};
+use crate::write::writer::Held;
 
 /// Writing one key.
 impl Table {
@@ -44,10 +46,33 @@ impl Table {
         let writer = self.writer()?;
         writer.check_sizes(key, value.len())?;
         let hash = Hash::of(&writer.segment, key);
-        writer.insert_small(key, hash, value, content)
+        let (bucket, home) = probe::home(&writer.segment, hash);
+        home.prefetch();
+        let locked = writer.lock_unchecked(hash.stripe(&writer.segment))?;
+        let (slot, entry) = match locked.glance(home, key, hash) {
+            Glance::Small(slot, entry) | Glance::Record(slot, entry) => (slot, entry),
+            Glance::Absent if locked.insert_at_home(home, hash, New::Small(content)) => {
+                return Ok(true);
+            }
+            Glance::Absent | Glance::Undecided => {
+                drop(locked);
+                return writer.insert_slow(key, value, None);
+            }
+        };
+        if entry.lengths.replaceable_in_place(value.len()) {
+            locked.store_in_place(&entry, record::word_from(value));
+            return Ok(false);
+        }
+        let place = Place {
+            bucket,
+            slot,
+            entry,
+        };
+        writer.replace_by_small(locked, place, key, value, content)
     }
 
-    /// The same for what is not small: apart, so that callers' compilers inline the rest.
+    /// Stores a value whose entry needs a record. Apart, so that callers' compilers inline the
+    /// rest of an insertion.
     #[inline(never)]
     fn insert_record(&self, key: &[u8], value: &[u8]) -> Result<bool> {
         let writer = self.writer()?;
@@ -398,72 +423,5 @@ impl Table {
             })
         })?;
         Ok(outcome)
-    }
-
-    /// Adds to a counter and returns its value before; an absent key counts as 0.
-    /// A counter is stored as 8 little-endian bytes.
-    ///
-    /// ```
-    /// # fn main() -> shmtable::Result<()> {
-    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
-    /// assert_eq!(table.fetch_add(b"hits", 2)?, 0);
-    /// assert_eq!(table.fetch_add(b"hits", 1)?, 2);
-    /// assert_eq!(table.get(b"hits")?, Some(3_i64.to_le_bytes().to_vec()));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// `NotACounter` if the value has not 8 bytes, `CounterOverflow`; then as
-    /// [`insert`](Self::insert).
-    #[inline]
-    pub fn fetch_add(&self, key: impl AsRef<[u8]>, add: i64) -> Result<i64> {
-        self.fetch_add_bytes(key.as_ref(), add)
-    }
-
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    fn fetch_add_bytes(&self, key: &[u8], add: i64) -> Result<i64> {
-        // As with look-ups: apart, so that callers' compilers inline the rest.
-        if key.len() > Hash::SHORT {
-            return self.add_to_long(key, add);
-        }
-        self.add_to(key, add)
-    }
-
-    #[inline(never)]
-    fn add_to_long(&self, key: &[u8], add: i64) -> Result<i64> {
-        self.add_to(key, add)
-    }
-
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    fn add_to(&self, key: &[u8], add: i64) -> Result<i64> {
-        let writer = self.writer()?;
-        let hash = Hash::of(&writer.segment, key);
-        match writer.add_at_once(key, hash, add)? {
-            Some(before) => Ok(before),
-            None => Self::add_anyhow(writer, key, add),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn add_anyhow(writer: &Writer, key: &[u8], add: i64) -> Result<i64> {
-        writer.check_sizes(key, WORD)?;
-        let hash = Hash::of(&writer.segment, key);
-        let (before, _) = writer.modify(key, hash, None, |current, _| {
-            let value = current.counter()?;
-            let Some(sum) = value.checked_add(add) else {
-                return Err(Error::CounterOverflow {
-                    value: value.into(),
-                    add: add.into(),
-                    number: "i64",
-                });
-            };
-            let sum = sum.to_le_bytes().to_vec();
-            Ok((value, Change::Computed(sum)))
-        })?;
-        Ok(before)
     }
 }

@@ -18,14 +18,13 @@ use std::time::{Duration, Instant};
 use crate::arena::chunk::{self, State};
 use crate::arena::{self, Purpose};
 use crate::error::{Error, Result};
-use crate::index::lookup::{self, Record};
 use crate::index::probe::{self, Hash};
 use crate::index::stripe_ops::{self, New};
 use crate::layout::{HEADER_CLEANINGS, RESERVED_CHUNKS};
 use crate::segment::Segment;
-use crate::segment::record;
+use crate::segment::record::{self, Record};
 use crate::sync::{self, Ordering};
-use crate::sys::{crash_point, process_crash_point};
+use crate::sys::crash_point;
 use crate::write::writer::Writer;
 
 /// How long to let other cleaners work before looking again.
@@ -302,7 +301,7 @@ impl Writer {
     fn next_record<'a>(&'a self, walk: &mut Range<usize>, key: &mut Vec<u8>) -> Result<Walked<'a>> {
         let segment = &*self.segment;
         let at = walk.start;
-        let record = lookup::open_record(segment, at)
+        let record = record::open(segment, at)
             .ok_or_else(|| Segment::damaged("a chunk holds no record where one should be", at))?;
         let words = record.header.words();
         if words > walk.len() {
@@ -330,13 +329,7 @@ impl Writer {
         let Some(space) = self.arena.allocate(segment, &self.me, header, purpose)? else {
             return Ok(false);
         };
-        // The header is there already.
-        let target = &segment.words()[space.at + 1..space.at + header.words()];
-        for (from, to) in record.key.iter().chain(record.value).zip(target) {
-            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
-            process_crash_point!("clean: word copied");
-        }
-        crash_point!("clean: record copied");
+        record::copy_body(record, &segment.words()[space.at..]);
         locked.replace(place, New::Record(&space));
         self.arena.finish(segment, &self.me, &space);
         Ok(true)

@@ -6,12 +6,13 @@
 //! staged under the lock, in room that is there already; if there is none, the
 //! lock is let go of, room is made, and the whole decision is taken again.
 //!
-//! Insertions of small records and additions to counters go by [`at_once`](crate::write::fast_path)
-//! first.
+//! Insertions and additions to counters take a shorter way first: see `index::fast_path`,
+//! and `insert` for records.
 
 pub(crate) mod claims;
 mod clean;
-mod fast_path;
+mod insert;
+mod streak;
 pub(crate) mod writer;
 
 use crate::arena::{Purpose, Space};
@@ -21,7 +22,6 @@ use crate::index::stripe_ops::{Locked, New, Place};
 use crate::layout::WORD;
 use crate::segment::record::{self, Header};
 use crate::sync::Ordering;
-use crate::sys::crash_point;
 use crate::write::clean::Effort;
 use crate::write::writer::Writer;
 
@@ -54,11 +54,7 @@ impl<'a> Staged<'a> {
             header,
         };
         let words = &writer.segment.words()[space.at..space.at + header.words()];
-        let (key_words, value_words) = words.split_at(header.value_at());
-        record::store_bytes(&key_words[1..], key);
-        crash_point!("stage: key written");
-        record::store_bytes(value_words, value);
-        crash_point!("stage: value written");
+        record::write_body(words, header, key, value);
         staged
     }
 

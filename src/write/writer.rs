@@ -15,7 +15,7 @@ use crate::segment::Segment;
 use crate::segment::stripe::Stripe;
 use crate::sys::crash_point;
 use crate::write::claims::Claims;
-use crate::write::fast_path::Streak;
+use crate::write::streak::Streak;
 
 pub(crate) struct Writer {
     holder: Holder,
@@ -47,15 +47,15 @@ impl Writer {
     /// `LockTimeout`; `DescriptorClosed` if others take this participant for dead.
     #[inline]
     pub(crate) fn lock<'a>(&'a self, stripe: Stripe<'a>) -> Result<Locked<'a>> {
-        let locked = self.lock_at_once(stripe)?;
+        let locked = self.lock_unchecked(stripe)?;
         locked.check()?;
         Ok(locked)
     }
 
-    /// The same for a caller that [checked](Holder::check) just before.
+    /// As [`lock`](Self::lock), for a caller that [checks](Holder::check) by itself.
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    pub(crate) fn lock_at_once<'a>(&'a self, stripe: Stripe<'a>) -> Result<Locked<'a>> {
+    pub(crate) fn lock_unchecked<'a>(&'a self, stripe: Stripe<'a>) -> Result<Locked<'a>> {
         let repair = |guard| Locked::new(guard).repaired();
         lock::acquire(&self.holder, stripe, repair).map(Locked::new)
     }

@@ -1,7 +1,7 @@
 //! The records that slots lead to: what is alive, as far as chunks are concerned.
 
 use super::slots_in_use;
-use crate::index::lookup;
+use crate::index::entry;
 use crate::index::probe;
 use crate::layout::WORD;
 use crate::segment::Segment;
@@ -29,7 +29,7 @@ impl Census {
     pub(crate) fn take(segment: &Segment) -> Self {
         let mut records = Vec::new();
         for (bucket, slot) in slots_in_use(segment, 0..segment.geometry.buckets) {
-            if let Ok(entry) = lookup::open(segment, probe::bucket(segment, bucket), slot)
+            if let Ok(entry) = entry::open(segment, probe::bucket(segment, bucket), slot)
                 && let Some(at) = entry.at()
             {
                 records.push(Live {

@@ -33,7 +33,7 @@ pub(crate) use chunks::{chunk_faults, in_use, record_at};
 
 use crate::error::{Error, Result};
 use crate::index::bucket::MAX_OVERFLOW;
-use crate::index::lookup::{Entry, Lies};
+use crate::index::entry::{Entry, Location};
 use crate::index::probe;
 use crate::index::slot::Content;
 use crate::index::stripe_ops::Locked;
@@ -309,9 +309,9 @@ pub(crate) fn is_padded(entry: &Entry<'_>) -> bool {
     let Entry {
         lengths,
         value,
-        lies,
+        location,
     } = *entry;
-    if let Lies::InSlot { head } = lies {
+    if let Location::InSlot { head } = location {
         let tail = value.first().map(|tail| tail.load(Ordering::Relaxed));
         return right_content(entry) == Some(Content { head, tail });
     }

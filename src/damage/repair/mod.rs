@@ -27,7 +27,7 @@ mod slots;
 use crate::arena::chunk::{self, State};
 use crate::damage::check::{self, Census};
 use crate::error::{Error, Result};
-use crate::index::lookup::{self, Record};
+use crate::index::entry;
 use crate::index::probe;
 use crate::index::stripe_ops::Locked;
 use crate::layout::{
@@ -36,6 +36,7 @@ use crate::layout::{
 };
 use crate::locking::participants;
 use crate::segment::Segment;
+use crate::segment::record::{self, Record};
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::crash_point;
 use crate::table::Table;
@@ -253,7 +254,7 @@ impl Repair<'_> {
         let segment = self.segment;
         for (bucket, slot) in check::slots_in_use(segment, 0..segment.geometry.buckets) {
             let words = probe::bucket(segment, bucket);
-            let Ok(entry) = lookup::open(segment, words, slot) else {
+            let Ok(entry) = entry::open(segment, words, slot) else {
                 continue;
             };
             if let Some(content) = check::right_content(&entry)
@@ -268,8 +269,7 @@ impl Repair<'_> {
             }
         }
         for record in Census::take(segment).0 {
-            let Some(Record { header, key, value }) = lookup::open_record(segment, record.at)
-            else {
+            let Some(Record { header, key, value }) = record::open(segment, record.at) else {
                 continue;
             };
             for (words, length) in [(key, header.key), (value, header.value)] {

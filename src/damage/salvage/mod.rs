@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::arena::chunk;
 use crate::error::{Error, Result};
-use crate::index::slot::{self, Holds};
+use crate::index::slot::{self, SlotContent};
 use crate::layout::{
     BUCKET_SLOTS, BUCKET_WORDS, CHUNK_CURSOR, HEADER_CODEC, STRIPE_ENTRIES, STRIPE_WORDS, WORD,
 };
@@ -391,14 +391,14 @@ impl Source {
         for slot in (1..=BUCKET_SLOTS).filter(|slot| tags[*slot] != 0) {
             let (head, tail) = (words[2 * slot], words[2 * slot + 1]);
             let entry = match slot::holds(head) {
-                Holds::Small(lengths) => {
+                SlotContent::Small(lengths) => {
                     let mut key = Vec::new();
                     slot::key_into(head, tail, lengths.key, &mut key);
                     let value = slot::value_in(tail, lengths.value).to_le_bytes();
                     Some((key, value[..lengths.value].to_vec()))
                 }
-                Holds::Record(offset) => self.record(geometry, offset)?,
-                Holds::Nothing => None,
+                SlotContent::Record(offset) => self.record(geometry, offset)?,
+                SlotContent::Nothing => None,
             };
             match entry {
                 Some(entry) => entries.push(entry),

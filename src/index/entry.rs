@@ -1,0 +1,143 @@
+//! Entries as they are found: in a slot, or in a record that a slot leads to.
+
+use crate::error::{Error, Result};
+use crate::index::bucket::Bucket;
+use crate::index::slot::{self, SlotContent};
+use crate::segment::Segment;
+use crate::segment::record::{self, Header, Record};
+use crate::sync::{AtomicU64, Ordering};
+
+/// An entry that was found.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry<'a> {
+    pub(crate) lengths: Header,
+    /// The words that begin with its value: a record's, or the tail of its slot.
+    pub(crate) value: &'a [AtomicU64],
+    pub(crate) location: Location<'a>,
+}
+
+/// Where an entry is.
+#[derive(Clone, Copy)]
+pub(crate) enum Location<'a> {
+    /// In its slot, with this head.
+    InSlot { head: u64 },
+    /// In the arena: a record's first word, and the words of its key.
+    InRecord { at: usize, key: &'a [AtomicU64] },
+}
+
+impl<'a> Entry<'a> {
+    #[inline]
+    pub(super) fn small(lengths: Header, head: u64, tail: &'a AtomicU64) -> Self {
+        Self {
+            lengths,
+            value: std::slice::from_ref(tail),
+            location: Location::InSlot { head },
+        }
+    }
+
+    #[inline]
+    pub(super) fn record(at: usize, record: Record<'a>) -> Self {
+        let Record { header, key, value } = record;
+        Self {
+            lengths: header,
+            value,
+            location: Location::InRecord { at, key },
+        }
+    }
+
+    /// The first word of its record; `None` if its slot holds it.
+    #[inline]
+    pub(crate) fn at(&self) -> Option<usize> {
+        match self.location {
+            Location::InSlot { .. } => None,
+            Location::InRecord { at, .. } => Some(at),
+        }
+    }
+
+    /// A copy of the key.
+    pub(crate) fn key(&self) -> Result<Vec<u8>> {
+        let mut key = Vec::new();
+        match self.location {
+            Location::InSlot { head } => {
+                let tail = self.value.first();
+                let tail = tail.map_or(0, |tail| tail.load(Ordering::Relaxed));
+                slot::key_into(head, tail, self.lengths.key, &mut key);
+            }
+            Location::InRecord { key: words, .. } => {
+                record::load_bytes(words, self.lengths.key, &mut key)?;
+            }
+        }
+        Ok(key)
+    }
+
+    /// A copy of the value.
+    pub(crate) fn value(&self) -> Result<Vec<u8>> {
+        let mut value = Vec::new();
+        record::load_bytes(self.value, self.lengths.value, &mut value)?;
+        Ok(value)
+    }
+
+    /// Whether this is its value.
+    pub(crate) fn has_value(&self, value: &[u8]) -> bool {
+        let length = self.lengths.value;
+        length == value.len()
+            && match (self.location, self.value) {
+                (Location::InSlot { .. }, [tail]) => {
+                    let tail = tail.load(Ordering::Relaxed);
+                    slot::value_in(tail, length) == record::word_from(value)
+                }
+                _ => record::equal_bytes(self.value, value),
+            }
+    }
+}
+
+/// What a slot with a key's tag holds.
+pub(crate) enum Compared<'a> {
+    /// The key's entry.
+    Same(Entry<'a>),
+    /// Another key's.
+    Other,
+    /// No entry; and the damage that this is, if it is still so.
+    NoEntry(Damage),
+}
+
+/// What a slot holds instead of an entry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Damage {
+    /// The offset of a word where no record is.
+    NoRecord(usize),
+    /// Lengths that no entry has.
+    NoLengths,
+}
+
+impl Damage {
+    #[cold]
+    pub(crate) fn error(self, segment: &Segment, bucket: usize) -> Error {
+        match self {
+            Self::NoRecord(at) => Segment::damaged("a slot leads to no record", at),
+            Self::NoLengths => Segment::damaged(
+                "a slot holds lengths that no entry has",
+                segment.geometry.bucket(bucket),
+            ),
+        }
+    }
+}
+
+/// The entry of a slot in use, as far as its lengths can be believed.
+#[inline]
+pub(crate) fn open<'a>(
+    segment: &'a Segment,
+    bucket: Bucket<'a>,
+    slot: usize,
+) -> std::result::Result<Entry<'a>, Damage> {
+    let head = bucket.head(slot);
+    match slot::holds(head) {
+        SlotContent::Small(lengths) => Ok(Entry::small(lengths, head, bucket.tail(slot))),
+        SlotContent::Record(offset) => {
+            let at = segment.geometry.word_of(offset);
+            let record = record::open(segment, at).ok_or(Damage::NoRecord(at))?;
+            Ok(Entry::record(at, record))
+        }
+        SlotContent::Nothing => Err(Damage::NoLengths),
+    }
+}

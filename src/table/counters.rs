@@ -1,0 +1,114 @@
+//! Counters: atomic arithmetic on one key.
+
+use super::Table;
+use crate::error::{Error, Result};
+use crate::index::fast_path::Glance;
+use crate::index::probe::{self, Hash};
+use crate::index::stripe_ops::Locked;
+use crate::layout::WORD;
+use crate::write::Change;
+use crate::write::writer::Writer;
+
+/// Counters.
+impl Table {
+    /// Adds to a counter and returns its value before; an absent key counts as 0.
+    /// A counter is stored as 8 little-endian bytes.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert_eq!(table.fetch_add(b"hits", 2)?, 0);
+    /// assert_eq!(table.fetch_add(b"hits", 1)?, 2);
+    /// assert_eq!(table.get(b"hits")?, Some(3_i64.to_le_bytes().to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `NotACounter` if the value has not 8 bytes, `CounterOverflow`; then as
+    /// [`insert`](Self::insert).
+    #[inline]
+    pub fn fetch_add(&self, key: impl AsRef<[u8]>, add: i64) -> Result<i64> {
+        self.fetch_add_bytes(key.as_ref(), add)
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn fetch_add_bytes(&self, key: &[u8], add: i64) -> Result<i64> {
+        // As with look-ups: apart, so that callers' compilers inline the rest.
+        if key.len() > Hash::SHORT {
+            return self.add_to_long(key, add);
+        }
+        self.add_to(key, add)
+    }
+
+    #[inline(never)]
+    fn add_to_long(&self, key: &[u8], add: i64) -> Result<i64> {
+        self.add_to(key, add)
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn add_to(&self, key: &[u8], add: i64) -> Result<i64> {
+        let writer = self.writer()?;
+        let hash = Hash::of(&writer.segment, key);
+        let (_, home) = probe::home(&writer.segment, hash);
+        home.prefetch();
+        let locked = writer.lock_unchecked(hash.stripe(&writer.segment))?;
+        #[expect(clippy::match_same_arms, reason = "two copies, see `Glance`")]
+        let before = match locked.glance(home, key, hash) {
+            Glance::Small(_, entry) => locked.add(entry, add),
+            Glance::Record(_, entry) => locked.add(entry, add),
+            Glance::Absent => None,
+            Glance::Undecided => return Self::add_searching(writer, locked, key, hash, add),
+        };
+        let Some(before) = before else {
+            drop(locked);
+            return Self::add_slow(writer, key, add);
+        };
+        // Before the answer is made, which would be kept in memory until then.
+        drop(locked);
+        Ok(before)
+    }
+
+    /// Adds to a counter wherever it is. Takes the lock over: callers would keep it in memory
+    /// to lend it.
+    #[cold]
+    #[inline(never)]
+    fn add_searching(
+        writer: &Writer,
+        locked: Locked<'_>,
+        key: &[u8],
+        hash: Hash,
+        add: i64,
+    ) -> Result<i64> {
+        let found = locked.search(key, hash)?;
+        let before = found.and_then(|place| locked.add(place.entry, add));
+        drop(locked);
+        match before {
+            Some(before) => Ok(before),
+            None => Self::add_slow(writer, key, add),
+        }
+    }
+
+    /// Adds to a counter, or makes it.
+    #[cold]
+    #[inline(never)]
+    fn add_slow(writer: &Writer, key: &[u8], add: i64) -> Result<i64> {
+        writer.check_sizes(key, WORD)?;
+        let hash = Hash::of(&writer.segment, key);
+        let (before, _) = writer.modify(key, hash, None, |current, _| {
+            let value = current.counter()?;
+            let Some(sum) = value.checked_add(add) else {
+                return Err(Error::CounterOverflow {
+                    value: value.into(),
+                    add: add.into(),
+                    number: "i64",
+                });
+            };
+            let sum = sum.to_le_bytes().to_vec();
+            Ok((value, Change::Computed(sum)))
+        })?;
+        Ok(before)
+    }
+}

@@ -1,0 +1,148 @@
+//! Insertions of short records, where the key is in its home bucket and the chunk that is
+//! being filled has room, and what all insertions fall back to.
+//!
+//! They do what [`Writer::modify`] does. What `modify` keeps for all other cases costs as
+//! much as the write, so these are apart, and leave such cases to it.
+//!
+//! # What is done while the memory brings the bucket
+//! A record is written before the stripe is locked if it will be needed. It is not if the
+//! bucket holds the entry itself, or if a value can be replaced in place, which nobody knows
+//! before the bucket is there; then the record is given up and its room is garbage. So a
+//! value that could be is written beforehand only after a [`Streak`](crate::write::streak::Streak) of new keys.
+
+use crate::error::Result;
+use crate::index::fast_path::Glance;
+use crate::index::probe::{self, Hash};
+use crate::index::slot::Content;
+use crate::index::stripe_ops::{Locked, New, Place};
+use crate::layout::WORD;
+use crate::segment::record::{self, Header};
+use crate::write::writer::Writer;
+use crate::write::{Change, SMALL, Staged};
+
+impl Writer {
+    /// Stores a value whose entry is small in place of one of another length. Apart: inlined,
+    /// it would make `Table::insert` keep the lock's guard in memory.
+    #[inline(never)]
+    pub(crate) fn replace_by_small(
+        &self,
+        locked: Locked<'_>,
+        place: Place<'_>,
+        key: &[u8],
+        value: &[u8],
+        content: Content,
+    ) -> Result<bool> {
+        if place.entry.at().is_some() {
+            if self.segment.geometry.needs_run(place.entry.lengths) {
+                // Its chunks are given back when it is unlinked: not here.
+                drop(locked);
+                return self.insert_slow(key, value, None);
+            }
+            locked.replace(place, New::Small(content));
+            return Ok(false);
+        }
+        // No one store leads from a small one to a small one.
+        let Some(record) = self.write_record(key, value) else {
+            drop(locked);
+            return self.insert_slow(key, value, None);
+        };
+        locked.replace(place, New::Record(record.space()));
+        // Before the record is finished, which nobody waits for.
+        drop(locked);
+        Ok(false)
+    }
+
+    /// Writes a record to the chunk that is being filled, if there is room for it.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn write_record(&self, key: &[u8], value: &[u8]) -> Option<Staged<'_>> {
+        let header = Header::of(key, value);
+        let space = self.arena.allocate_here(&self.segment, header)?;
+        Some(Staged::write(self, space, header, key, value))
+    }
+
+    /// Stores a value whose entry is not small. `true`: the key was new.
+    ///
+    /// # Errors
+    /// As [`modify`](Self::modify).
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn insert_record(&self, key: &[u8], hash: Hash, value: &[u8]) -> Result<bool> {
+        if key.len() + value.len() > SMALL {
+            return self.insert_slow(key, value, None);
+        }
+        let (bucket, home) = probe::home(&self.segment, hash);
+        home.prefetch();
+        let mut record = None;
+        if self.streak.is_long() || value.len() > WORD {
+            record = self.write_record(key, value);
+        }
+        let locked = self.lock_unchecked(hash.stripe(&self.segment))?;
+        let found = match locked.glance(home, key, hash) {
+            Glance::Small(slot, entry) | Glance::Record(slot, entry) => Some(Place {
+                bucket,
+                slot,
+                entry,
+            }),
+            Glance::Absent => None,
+            Glance::Undecided => {
+                drop(locked);
+                return self.insert_slow(key, value, record);
+            }
+        };
+        if let Some(place) = found {
+            if place.entry.lengths.replaceable_in_place(value.len()) {
+                locked.store_in_place(&place.entry, record::word_from(value));
+                self.streak.ends();
+                return Ok(false);
+            }
+            if self.segment.geometry.needs_run(place.entry.lengths) {
+                // Its chunks are given back when it is unlinked: not here.
+                drop(locked);
+                return self.insert_slow(key, value, record);
+            }
+        }
+        if record.is_none() {
+            record = self.write_record(key, value);
+        }
+        // Where it lies: a move would take as long as a look-up.
+        let Some(written) = &record else {
+            drop(locked);
+            return self.insert_slow(key, value, None);
+        };
+        let new = New::Record(written.space());
+        if let Some(place) = found {
+            locked.replace(place, new);
+        } else if locked.insert_at_home(home, hash, new) {
+            self.streak.goes_on();
+        } else {
+            drop(locked);
+            return self.insert_slow(key, value, record);
+        }
+        // Before the record is finished, which nobody waits for.
+        drop(locked);
+        Ok(found.is_none())
+    }
+
+    /// Stores a value in any case; the record may be written already.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn insert_slow<'a>(
+        &'a self,
+        key: &[u8],
+        value: &[u8],
+        mut record: Option<Staged<'a>>,
+    ) -> Result<bool> {
+        let hash = Hash::of(&self.segment, key);
+        if record.is_none() {
+            record = self.stage_if_large(key, value)?;
+        }
+        let (new, _) = self.modify(key, hash, record, |current, _| {
+            Ok((!current.is_present(), Change::Put(value)))
+        })?;
+        if !new {
+            self.streak.ends();
+        }
+        Ok(new)
+    }
+}
