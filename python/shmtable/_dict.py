@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-import threading
 from collections.abc import (
     ItemsView,
     Iterable,
-    Iterator,
     KeysView,
     Mapping,
     MutableMapping,
     ValuesView,
 )
-from itertools import islice
-
-from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
     Any,
-    Literal,
-    NamedTuple,
-    TypeAlias,
     TypeVar,
     cast,
     overload,
 )
 
-from shmtable import _leases
-from shmtable._errors import CodecError, Error, PickleRefusedError
-from shmtable._missing import MISSING
+from shmtable import _leases, _showing
 from shmtable._native import SharedDictBase, list_names, unlink_name
+from shmtable._settings import Codec, Settings, Trust
+from shmtable._views import _ItemsView, _KeysView, _ValuesView
 
 # Annotations are there for those who read them while the program runs, too.
 if TYPE_CHECKING:
@@ -41,38 +32,10 @@ elif sys.version_info >= (3, 11):
 else:
     Self = TypeVar("Self")
 
-_Codec: TypeAlias = (
-    Literal["pickle"] | Literal["msgpack"] | Literal["json"] | Literal["raw"]  # noqa: PYI030
-)
-_Trust: TypeAlias = Literal["anyone"] | list[int]
-
 K = TypeVar("K")
 V = TypeVar("V")
 K2 = TypeVar("K2")
 V2 = TypeVar("V2")
-
-# Entries that `repr` shows, keys that IPython offers, and the tables that a thread is
-# showing.
-_SHOWN = 20
-_OFFERED = 1000
-_showing = threading.local()
-
-# Errors of the package that one key raises when it is loaded.
-_OF_ONE_KEY = (CodecError, PickleRefusedError)
-
-
-class _Settings(NamedTuple):
-    """What the native half opens a table with; `None` is the default."""
-
-    capacity: int | None = None
-    value_space: int | None = None
-    mode: int | None = None
-    chunk_size: int | None = None
-    max_participants: int | None = None
-    lock_timeout: float | None = None
-    trust: _Trust | None = None
-    codec: _Codec | None = None
-    allow_pickle: bool | None = None
 
 
 class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
@@ -131,7 +94,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
 
     __slots__ = ("__weakref__", "_borrowed", "_lease", "_settings")
 
-    _settings: _Settings
+    _settings: Settings
     # The right to the name of an anonymous table: its creator's handle's, and another
     # handle's in the same process.
     _lease: _leases.Lease | None
@@ -149,8 +112,8 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         chunk_size: int | None = None,
         max_participants: int | None = None,
         lock_timeout: float | None = None,
-        trust: _Trust | None = None,
-        codec: _Codec | None = None,
+        trust: Trust | None = None,
+        codec: Codec | None = None,
         allow_pickle: bool | None = None,
     ) -> None:
         if isinstance(initial, (str, int)):
@@ -160,7 +123,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
                 f"{kind}({initial!r}): the first argument is a mapping or pairs to begin with; "
                 f"to {what} the table, write {kind}({keyword}={initial!r})"
             )
-        settings = _Settings(
+        settings = Settings(
             capacity,
             value_space,
             mode,
@@ -175,7 +138,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         if initial is not None:
             self.set_many(initial)
 
-    def _start(self, how: str, name: str | None, settings: _Settings) -> Self:
+    def _start(self, how: str, name: str | None, settings: Settings) -> Self:
         if name is None and how != "open_or_create":
             kind = type(self).__name__
             raise TypeError(
@@ -189,7 +152,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         self._borrowed = None
         return self
 
-    def _start_later(self, how: str, name: str, settings: _Settings) -> Self:
+    def _start_later(self, how: str, name: str, settings: Settings) -> Self:
         """Leaves it to the first use to open the table, and to raise what goes wrong."""
         self._open_later(how, name, settings)
         self._settings = settings
@@ -209,8 +172,8 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         chunk_size: int | None = None,
         max_participants: int | None = None,
         lock_timeout: float | None = None,
-        trust: _Trust | None = None,
-        codec: _Codec | None = None,
+        trust: Trust | None = None,
+        codec: Codec | None = None,
         allow_pickle: bool | None = None,
     ) -> Self:
         """Creates the table `name`; if there is one, that is a `FileExistsError`.
@@ -229,7 +192,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         ({}, 5000)
         >>> SharedDict.unlink('docs-fresh')
         """
-        settings = _Settings(
+        settings = Settings(
             capacity,
             value_space,
             mode,
@@ -249,8 +212,8 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         *,
         read_only: bool = False,
         lock_timeout: float | None = None,
-        trust: _Trust | None = None,
-        codec: _Codec | None = None,
+        trust: Trust | None = None,
+        codec: Codec | None = None,
         allow_pickle: bool | None = None,
     ) -> Self:
         """Opens the table `name`; if there is none, that is a `FileNotFoundError`.
@@ -260,7 +223,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         the bytes of any table. The other options are those of `SharedDict`.
         """
         how = "open_read_only" if read_only else "open"
-        settings = _Settings(
+        settings = Settings(
             lock_timeout=lock_timeout, trust=trust, codec=codec, allow_pickle=allow_pickle
         )
         return cls.__new__(cls)._start(how, name, settings)
@@ -390,167 +353,15 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        kind = type(self).__name__
-        if self.closed:
-            return f"<closed {kind}>" if self._opened else f"<{kind} that was never opened>"
-        name = self.name
-        with _first_showing(name) as first:
-            if not first:
-                return f"{kind}({{...}}, name={name!r})"
-            try:
-                entries = self._shown()
-            except Error as error:
-                # The first use of a handle, whose table cannot be opened.
-                if self._opened:
-                    raise
-                return f"<{kind} that cannot be opened, name={name!r}: {type(error).__name__}>"
-            shown = [f"{key!r}: {value!r}" for key, value in entries[:_SHOWN]]
-        shown += ["..."] * (len(entries) > _SHOWN)
-        return f"{kind}({{{', '.join(shown)}}}, name={name!r})"
-
-    def _shown(self) -> list[tuple[object, object]]:
-        """One entry more than is shown, if there are so many."""
-        entries: list[tuple[object, object]] = []
-        for key in self._loaded():
-            value: object
-            try:
-                if isinstance(key, _Placeholder):
-                    value = _Placeholder("...")
-                else:
-                    value = SharedDictBase.get(self, key, MISSING)
-            except Exception as error:
-                value = _Placeholder(f"<{type(error).__name__}>")
-            if value is not MISSING:
-                entries.append((key, value))
-            if len(entries) > _SHOWN:
-                break
-        return entries
-
-    def _loaded(self) -> Iterator[K | _Placeholder]:
-        """The keys, with a placeholder for each that cannot be loaded."""
-        keys = iter(self)
-        while True:
-            try:
-                key: K | _Placeholder = next(keys)
-            except StopIteration:
-                return
-            except Exception as error:
-                # The table's own errors say nothing of one key.
-                if isinstance(error, Error) and not isinstance(error, _OF_ONE_KEY):
-                    raise
-                key = _Placeholder(f"<{type(error).__name__}>")
-            yield key
+        return _showing.text(self)
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
         """Shows the table in IPython: on as many lines as it needs."""
-        name = None if self.closed else self.name
-        with _first_showing(name) as first:
-            try:
-                entries = self._shown() if first and name else None
-            except Error:
-                entries = None
-            if entries is None:
-                printer.text(repr(self))
-                return
-            begin = f"{type(self).__name__}({{"
-            with printer.group(len(begin), begin, f"}}, name={name!r})"):
-                for number, (key, value) in enumerate(entries):
-                    if number:
-                        printer.text(",")
-                        printer.breakable()
-                    if number == _SHOWN:
-                        printer.text("...")
-                        break
-                    printer.pretty(key)
-                    printer.text(": ")
-                    printer.pretty(value)
+        _showing.pretty(self, printer)
 
     def _ipython_key_completions_(self) -> list[K]:
         """Returns keys for IPython to offer after `d[`."""
-        loaded = (key for key in self._loaded() if not isinstance(key, _Placeholder))
-        return list(islice(loaded, _OFFERED))
-
-
-class _Placeholder:
-    """Stands for a key or a value that cannot be loaded, where a table is shown."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __repr__(self) -> str:
-        return self._text
-
-
-@contextlib.contextmanager
-def _first_showing(name: str | None) -> Iterator[bool]:
-    """Whether this thread is not showing the table already.
-
-    A table that holds itself gives another handle each time it is read.
-    """
-    names: set[str | None] = _showing.__dict__.setdefault("names", set())
-    if name in names:
-        yield False
-        return
-    names.add(name)
-    try:
-        yield True
-    finally:
-        names.remove(name)
-
-
-class _View:
-    """What the three views have alike."""
-
-    __slots__ = ()
-    _mapping: SharedDict[Any, Any]
-
-    @property
-    def mapping(self) -> MappingProxyType[Any, Any]:
-        """The table, read-only, as the views of a dict have it."""
-        return MappingProxyType(self._mapping)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__[1:]}({self._mapping!r})"
-
-
-class _KeysView(_View, KeysView[K]):
-    """Keys by an iterator that threads may share, which a generator is not."""
-
-    __slots__ = ()
-    _mapping: SharedDict[K, Any]
-
-    def __iter__(self) -> Iterator[K]:
-        return iter(self._mapping)
-
-
-class _ValuesView(_View, ValuesView[V]):
-    """Values read one after the other, not looked up by their keys."""
-
-    __slots__ = ()
-    _mapping: SharedDict[Any, V]
-
-    def __iter__(self) -> Iterator[V]:
-        return self._mapping._iter_values()
-
-    def __contains__(self, value: object) -> bool:
-        return any(found is value or found == value for found in self)
-
-
-class _ItemsView(_View, ItemsView[K, V]):
-    """Entries read one after the other, not looked up by their keys."""
-
-    __slots__ = ()
-    _mapping: SharedDict[K, V]
-
-    def __iter__(self) -> Iterator[tuple[K, V]]:
-        return self._mapping._iter_items()
-
-    def __contains__(self, item: object) -> bool:
-        if not (isinstance(item, tuple) and len(item) == 2):
-            return False
-        # Not by `[]`: its KeyError could be one that the value raised when it was loaded.
-        found = SharedDictBase.get(self._mapping, item[0], MISSING)
-        return found is not MISSING and (found is item[1] or bool(found == item[1]))
+        return _showing.offered_keys(self)
 
 
 def _plain(mapping: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -561,7 +372,7 @@ def _plain(mapping: Mapping[Any, Any]) -> dict[Any, Any]:
 def _reopen(
     cls: type[SharedDict[Any, Any]], how: str, name: str, settings: tuple[Any, ...]
 ) -> SharedDict[Any, Any]:
-    return cls.__new__(cls)._start_later(how, name, _Settings(*settings))
+    return cls.__new__(cls)._start_later(how, name, Settings(*settings))
 
 
 def tables() -> list[str]:

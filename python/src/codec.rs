@@ -53,3 +53,20 @@ impl Codec {
         Self::ALL.into_iter().find(|codec| codec.id() == id)
     }
 }
+
+/// What bytes are written for, or read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Key,
+    Value,
+}
+
+impl Role {
+    /// For messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Value => "value",
+        }
+    }
+}

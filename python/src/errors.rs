@@ -16,7 +16,7 @@ use pyo3::types::{PyList, PyType};
 use shmtable::Error;
 
 use crate::codec::Codec;
-use crate::pack::Role;
+use crate::codec::Role;
 
 thread_local! {
     /// What a signal handler raised while this thread waited.

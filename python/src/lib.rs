@@ -2,52 +2,35 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | `handle` | opens and closes; what every method goes through |
-//! | `settings` | the options of a table, as the crate takes them |
-//! | `first_use` | opens the table of an unpickled handle |
-//! | `interpreter` | refuses a second interpreter of the process |
-//! | `reading`, `writing`, `atomic`, `many`, `removing` | the methods, by what they do |
-//! | `computing` | `get_or_compute` |
-//! | `waiting` | waits for a key |
-//! | `iterators`, `prefix` | iteration while others write, and keys that begin alike |
-//! | `turns` | lets signal handlers and other threads run during long calls |
-//! | `maintenance` | verifying and repairing |
-//! | `codec` | what a table's values are encoded in |
-//! | `key`, `value`, `pack` | Python objects to bytes and back |
-//! | `housekeeping` | tables that nobody needs any more |
-//! | `imports` | what is Python's and looked up once |
+//! | `handle` | the handle, its open table and options, and the first use of an unpickled one |
+//! | `methods` | the methods of `SharedDict`: a file for each kind of operation |
+//! | `encoding` | Python objects to the bytes of keys and values, and back |
+//! | `codec` | the encodings that a table can be created with |
+//! | `tables` | functions about tables by their names, and about orphans |
+//! | `sleep` | runs other threads, greenlets and signal handlers while the crate sleeps |
+//! | `turns` | runs other threads and signal handlers during long calls |
 //! | `errors` | the crate's errors as Python exceptions |
+//! | `imports` | Python objects that are looked up once |
+//! | `interpreter` | refuses a second interpreter of the process |
 //!
 //! Every method works on the public interface of the crate `shmtable`, on bytes.
 //! No Python code runs while a lock of a table is held: what needs both is done
 //! by compare and exchange. Waits let other threads run and listen to signals
-//! (`handle::around_sleep`).
+//! (`sleep::around_sleep`).
 
 // The comments of methods are Python docstrings.
 #![allow(clippy::doc_markdown, clippy::doc_link_with_quotes)]
 
-mod atomic;
 mod codec;
-mod computing;
+mod encoding;
 mod errors;
-mod first_use;
 mod handle;
-mod housekeeping;
 mod imports;
 mod interpreter;
-mod iterators;
-mod key;
-mod maintenance;
-mod many;
-mod pack;
-mod prefix;
-mod reading;
-mod removing;
-mod settings;
+mod methods;
+mod sleep;
+mod tables;
 mod turns;
-mod value;
-mod waiting;
-mod writing;
 
 use pyo3::prelude::*;
 
@@ -58,9 +41,7 @@ mod _native {
 
     use super::handle::SharedDictBase;
     #[pymodule_export]
-    use super::handle::{list_names, unlink_name};
-    #[pymodule_export]
-    use super::housekeeping::{list_orphans, remove_orphans};
+    use super::tables::{list_names, list_orphans, remove_orphans, unlink_name};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

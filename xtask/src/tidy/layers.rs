@@ -28,48 +28,6 @@ const FLOORS: &[&[&str]] = &[
 /// The crates whose rooms have no order, but must not import in a circle.
 const WITHOUT_CIRCLES: [&str; 4] = ["cli/src", "python/src", "trials/src", "xtask/src"];
 
-/// Imports that close a circle and are accepted: the crate, from where, to where, and why.
-const EXCEPTIONS: &[(&str, &str, &str, &str)] = &[
-    ("python/src", "errors", "codec", "messages name a codec"),
-    ("python/src", "errors", "pack", "messages name a role"),
-    (
-        "python/src",
-        "handle",
-        "first_use",
-        "a handle holds the table that it opens later",
-    ),
-    (
-        "python/src",
-        "handle",
-        "waiting",
-        "a handle opens tables with the hook of a sleep",
-    ),
-    (
-        "python/src",
-        "iterators",
-        "prefix",
-        "an iteration ends with its prefix",
-    ),
-    (
-        "python/src",
-        "pack",
-        "key",
-        "the elements of a key are keys",
-    ),
-    (
-        "python/src",
-        "pack",
-        "value",
-        "the elements of a value are values",
-    ),
-    (
-        "python/src",
-        "settings",
-        "handle",
-        "a setting is the hook of a handle's sleep",
-    ),
-];
-
 /// What the rooms of a crate import: for each pair of rooms the first place that does.
 type Imports = BTreeMap<(String, String), String>;
 
@@ -199,15 +157,7 @@ fn of_crate(src: &str) -> Imports {
         .map(|(below, path)| (below, read(path)))
         .collect();
     let texts = texts.iter().map(|(path, text)| (*path, text.as_str()));
-    let mut imports = between_rooms(texts);
-    for (_, from, to, _) in EXCEPTIONS.iter().filter(|(of, ..)| *of == src) {
-        let excepted = imports.remove(&((*from).to_owned(), (*to).to_owned()));
-        assert!(
-            excepted.is_some(),
-            "{src}: {from} imports {to} no longer: take it off EXCEPTIONS"
-        );
-    }
-    imports
+    between_rooms(texts)
 }
 
 #[test]

@@ -11,7 +11,7 @@ use shmtable::{Iter, Keys, Table};
 
 use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
-use crate::prefix::Prefix;
+use crate::methods::prefix::Prefix;
 use crate::turns::{TURN, between_turns};
 
 pub(crate) enum Source {

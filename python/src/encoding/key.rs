@@ -9,10 +9,10 @@ use pyo3::exceptions::{PyArithmeticError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyTuple};
 
-use crate::codec::Codec;
+use super::messagepack::{self, Arrays, Buffer, NESTING, Reader};
+use crate::codec::{Codec, Role};
 use crate::errors;
 use crate::imports::{INTEGRAL, KEY_FORM, KEY_LOAD, REAL};
-use crate::pack::{self, Arrays, Buffer, NESTING, Reader, Role};
 
 /// Writes the bytes that a key is found by.
 #[inline]
@@ -63,9 +63,9 @@ type Imports = Option<bool>;
 #[inline]
 fn write(out: &mut Buffer, key: &Bound<'_, PyAny>, imports: Imports, depth: usize) -> PyResult<()> {
     if let Ok(key) = key.cast_exact::<PyString>() {
-        pack::string(out, Role::Key, key)
+        messagepack::string(out, Role::Key, key)
     } else if let Ok(key) = key.cast_exact::<PyInt>() {
-        pack::integer(out, Role::Key, key)
+        messagepack::integer(out, Role::Key, key)
     } else {
         write_rarer(out, key, imports, depth)
     }
@@ -78,16 +78,16 @@ fn write_rarer(
     depth: usize,
 ) -> PyResult<()> {
     if let Ok(key) = key.cast_exact::<PyBytes>() {
-        pack::bytes(key.py(), out, Role::Key, key.as_bytes())?;
+        messagepack::bytes(key.py(), out, Role::Key, key.as_bytes())?;
     } else if let Ok(key) = key.cast_exact::<PyFloat>() {
         float(out, key)?;
     } else if let Ok(key) = key.cast_exact::<PyBool>() {
-        pack::signed(out, key.is_true().into());
+        messagepack::signed(out, key.is_true().into());
     } else if key.is_none() {
-        pack::nil(out);
+        messagepack::nil(out);
     } else if let Ok(key) = key.cast_exact::<PyTuple>() {
         let depth = deeper(key.py(), depth)?;
-        pack::array(key.py(), out, Role::Key, key.len())?;
+        messagepack::array(key.py(), out, Role::Key, key.len())?;
         for item in key.iter_borrowed() {
             write(out, &item, imports, depth)?;
         }
@@ -121,7 +121,7 @@ fn write_other(
         return write(out, &content, imports, depth);
     }
     if let Ok(content) = content.cast_exact::<PyBytes>() {
-        return pack::extension(py, out, Role::Key, code, content.as_bytes());
+        return messagepack::extension(py, out, Role::Key, code, content.as_bytes());
     }
     let depth = deeper(py, depth)?;
     let mut parts = Vec::new();
@@ -130,16 +130,16 @@ fn write_other(
         write(&mut bytes, &part, imports, depth)?;
         parts.push(bytes);
     }
-    if code == pack::FROZENSET {
+    if code == messagepack::FROZENSET {
         // In one order, whatever the set's is.
         parts.sort_unstable();
     }
-    pack::extension(py, out, Role::Key, code, &parts.concat())
+    messagepack::extension(py, out, Role::Key, code, &parts.concat())
 }
 
 /// Whether a code is that of an extension which holds bytes, not keys.
 fn holds_bytes(code: i8) -> bool {
-    code == pack::TIMESTAMP || code == pack::UUID
+    code == messagepack::TIMESTAMP || code == messagepack::UUID
 }
 
 /// The key that an extension type stands for, if it is one of a key.
@@ -150,10 +150,10 @@ pub(crate) fn extension<'py>(
     reader: Reader<'_>,
     depth: usize,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
-    if !pack::KEYS.contains(&code) {
+    if !messagepack::KEYS.contains(&code) {
         return Ok(None);
     }
-    let imports = code == pack::CLASS || code == pack::ENUM;
+    let imports = code == messagepack::CLASS || code == messagepack::ENUM;
     if imports && !reader.pickles {
         return Err(errors::import_refused(py));
     }
@@ -186,12 +186,12 @@ fn float(out: &mut Buffer, key: &Bound<'_, PyFloat>) -> PyResult<()> {
         return Err(errors::bad_key(key.py(), message.to_owned()));
     }
     if value.fract() != 0.0 || value.is_infinite() {
-        pack::float(out, value);
+        messagepack::float(out, value);
     } else if value.abs() <= EXACT {
-        pack::signed(out, value as i64);
+        messagepack::signed(out, value as i64);
     } else {
         let whole = key.py().get_type::<PyInt>().call1((key,))?;
-        pack::integer(out, Role::Key, whole.cast::<PyInt>()?)?;
+        messagepack::integer(out, Role::Key, whole.cast::<PyInt>()?)?;
     }
     Ok(())
 }

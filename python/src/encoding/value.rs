@@ -7,10 +7,10 @@ use pyo3::exceptions::{PyAttributeError, PyRecursionError, PyTypeError, PyValueE
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
-use crate::codec::Codec;
+use super::messagepack::{self, Arrays, Buffer, NESTING, Reader};
+use crate::codec::{Codec, Role};
 use crate::errors;
 use crate::imports::{DUMPS, FROM_JSON, IS_COROUTINE, LOADS, MISSING, PICKLING_ERROR, TO_JSON};
-use crate::pack::{self, Arrays, Buffer, NESTING, Reader, Role};
 
 /// The protocol that pickles are written in.
 const PROTOCOL: u8 = 5;
@@ -39,10 +39,10 @@ pub(crate) fn encode(codec: Codec, pickles: bool, value: &Bound<'_, PyAny>) -> P
         Codec::Json => {
             let text = TO_JSON.get(value.py())?.call1((value,));
             let text = text.map_err(|error| wrapped(value, "JSON", error))?;
-            pack::append(value.py(), &mut out, text.cast::<PyBytes>()?.as_bytes())?;
+            messagepack::append(value.py(), &mut out, text.cast::<PyBytes>()?.as_bytes())?;
         }
         Codec::Raw => match value.cast::<PyBytes>() {
-            Ok(bytes) => pack::append(value.py(), &mut out, bytes.as_bytes())?,
+            Ok(bytes) => messagepack::append(value.py(), &mut out, bytes.as_bytes())?,
             Err(_) => {
                 return Err(unspeakable(
                     value,
@@ -92,7 +92,7 @@ pub(crate) fn decode<'py>(
 pub(crate) fn comes_back(codec: Codec, value: &Bound<'_, PyAny>, encoded: &[u8]) -> bool {
     match codec {
         // What MessagePack says exactly; a pickle says what its class makes of it.
-        Codec::Pickle => !pack::is_pickle(encoded),
+        Codec::Pickle => !messagepack::is_pickle(encoded),
         Codec::MessagePack | Codec::Json => {
             value.is_none()
                 || value.is_exact_instance_of::<PyString>()
@@ -122,7 +122,7 @@ fn pickle(out: &mut Buffer, allowed: bool, value: &Bound<'_, PyAny>) -> PyResult
     let pickle = DUMPS.get(py)?.call1((value, PROTOCOL));
     let pickle = pickle.map_err(|error| wrapped(value, "a pickle", error))?;
     let content = pickle.cast::<PyBytes>()?.as_bytes();
-    pack::extension(py, out, Role::Value, pack::PICKLE, content)
+    messagepack::extension(py, out, Role::Value, messagepack::PICKLE, content)
 }
 
 /// A value that an encoding has no form for, with the reason and the remedy.
@@ -240,18 +240,18 @@ impl<'py> Writer<'_, 'py> {
     fn value(&mut self, value: &Bound<'py, PyAny>, depth: usize) -> PyResult<bool> {
         let py = value.py();
         if let Some(value) = self.is::<PyString>(value) {
-            pack::string(self.out, Role::Value, value)?;
+            messagepack::string(self.out, Role::Value, value)?;
         } else if let Ok(value) = value.cast_exact::<PyBool>() {
             // Before integers, of which it is a subclass.
-            pack::boolean(self.out, value.is_true());
+            messagepack::boolean(self.out, value.is_true());
         } else if let Some(value) = self.is::<PyInt>(value) {
-            pack::integer(self.out, Role::Value, value)?;
+            messagepack::integer(self.out, Role::Value, value)?;
         } else if let Some(value) = self.is::<PyFloat>(value) {
-            pack::float(self.out, value.value());
+            messagepack::float(self.out, value.value());
         } else if let Some(value) = self.is::<PyBytes>(value) {
-            pack::bytes(py, self.out, Role::Value, value.as_bytes())?;
+            messagepack::bytes(py, self.out, Role::Value, value.as_bytes())?;
         } else if value.is_none() {
-            pack::nil(self.out);
+            messagepack::nil(self.out);
         } else if let Some(list) = self.is::<PyList>(value) {
             return self.array(value, || list.iter().collect(), depth);
         } else if let Some(dict) = self.is::<PyDict>(value) {
@@ -289,7 +289,7 @@ impl<'py> Writer<'_, 'py> {
         };
         // Collected first: another thread may change the list meanwhile.
         let items = items();
-        pack::array(container.py(), self.out, Role::Value, items.len())?;
+        messagepack::array(container.py(), self.out, Role::Value, items.len())?;
         for item in items {
             if !self.value(&item, depth)? {
                 return Ok(false);
@@ -304,7 +304,7 @@ impl<'py> Writer<'_, 'py> {
         };
         // A copy, because another thread may change the dict meanwhile.
         let items = map.items();
-        pack::map(map.py(), self.out, items.len())?;
+        messagepack::map(map.py(), self.out, items.len())?;
         for item in items.iter() {
             let (key, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = item.extract()?;
             if !self.value(&key, depth)? || !self.value(&value, depth)? {

@@ -11,11 +11,12 @@ use pyo3::types::{PyBool, PyFloat, PyInt};
 use shmtable::Error;
 
 use crate::codec::Codec;
+use crate::encoding::messagepack::{self, Buffer};
+use crate::encoding::number::Number;
 use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
 use crate::imports::{INDEX, MISSING, RATIONAL, REAL, SAME};
-use crate::pack::{self, Buffer, Number};
-use crate::writing::{Given, exchange, stored};
+use crate::methods::writing::{Given, exchange, stored};
 
 #[pymethods]
 impl SharedDictBase {
@@ -202,7 +203,7 @@ impl<'a, 'py> Expected<'a, 'py> {
         // One value has several pickles, by how its parts were shared: that of a copy which
         // was read is the pickle of another one.
         match &self.encoded {
-            Some(encoded) if pack::is_pickle(encoded) && pack::is_pickle(now) => {
+            Some(encoded) if messagepack::is_pickle(encoded) && messagepack::is_pickle(now) => {
                 match open.value(&value) {
                     Ok(again) => Ok(again == *encoded),
                     Err(error) if error.is_instance_of::<PyException>(py) => Ok(false),

@@ -5,9 +5,9 @@ use pyo3::types::PyList;
 
 use crate::errors::OrRaise;
 use crate::handle::{Open, SharedDictBase};
-use crate::many::{encode_turn, entries};
+use crate::methods::many::{encode_turn, entries};
+use crate::methods::writing::take;
 use crate::turns::{TURN, between_turns};
-use crate::writing::take;
 
 #[pymethods]
 impl SharedDictBase {

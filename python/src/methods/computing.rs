@@ -15,7 +15,8 @@ use shmtable::{Claim, Claimed, Error};
 use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
 use crate::imports::{COMPUTING, IS_COROUTINE};
-use crate::waiting::{Deadline, LOOK, check_wanted, letting_greenlets_run};
+use crate::methods::waiting::{Deadline, LOOK, check_wanted};
+use crate::sleep::letting_greenlets_run;
 
 /// A claim in the context of the computation that has it. Contexts are copied, and so it
 /// may be found after its end.

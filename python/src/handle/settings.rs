@@ -9,7 +9,7 @@ use shmtable::{Options, Trust};
 
 use crate::codec::Codec;
 use crate::errors;
-use crate::handle::around_sleep;
+use crate::sleep::around_sleep;
 
 /// What a table is created with; opening one takes its shape from the segment.
 #[derive(FromPyObject)]

@@ -5,10 +5,10 @@ use pyo3::types::{PyBytes, PyString, PyTuple};
 use rmp::Marker;
 
 use crate::codec::Codec;
+use crate::encoding::messagepack::{Buffer, SURROGATES};
 use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
-use crate::iterators::{SharedDictIterator, Source};
-use crate::pack::{Buffer, SURROGATES};
+use crate::methods::iterators::{SharedDictIterator, Source};
 use crate::turns::TURN;
 
 /// What keys begin with.

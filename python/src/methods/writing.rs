@@ -5,10 +5,10 @@ use std::sync::PoisonError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use crate::encoding::messagepack::Buffer;
 use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
 use crate::imports::MISSING;
-use crate::pack::Buffer;
 
 /// An argument that may be left out, where `None` is something else.
 pub(crate) struct Given<'py>(pub(crate) Option<Bound<'py, PyAny>>);

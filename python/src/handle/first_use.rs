@@ -13,11 +13,12 @@ use std::thread::{self, ThreadId};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 
+use super::open::{Open, open_table};
+use super::{SharedDictBase, State};
 use crate::errors;
-use crate::handle::{self, Open, SharedDictBase, State};
 
 /// What the first use of a handle opens its table with.
-pub(crate) struct Waiting {
+pub(crate) struct Unopened {
     how: String,
     name: String,
     settings: Py<PyAny>,
@@ -31,7 +32,7 @@ pub(crate) struct Waiting {
     inside: Mutex<Option<ThreadId>>,
 }
 
-impl Waiting {
+impl Unopened {
     pub(crate) fn new(how: &str, name: &str, settings: Py<PyAny>) -> Self {
         Self {
             how: how.to_owned(),
@@ -57,21 +58,21 @@ impl Waiting {
 
     fn open(&self, py: Python<'_>) -> PyResult<Arc<Open>> {
         let settings = self.settings.bind(py).extract()?;
-        handle::open_table(py, &self.how, Some(&self.name), &settings).map(Arc::new)
+        open_table(py, &self.how, Some(&self.name), &settings).map(Arc::new)
     }
 }
 
 impl SharedDictBase {
     /// What the first use is to open, if nobody used the handle yet.
-    pub(crate) fn waiting(&self) -> Option<Arc<Waiting>> {
+    pub(crate) fn unopened(&self) -> Option<Arc<Unopened>> {
         match &*self.state() {
-            State::Waiting(waiting) => Some(Arc::clone(waiting)),
+            State::Unopened(unopened) => Some(Arc::clone(unopened)),
             State::New | State::Open | State::Closed(_) => None,
         }
     }
 
     /// What the first use is to open, with a lock that this process can take.
-    fn waiting_here(&self, py: Python<'_>) -> PyResult<Arc<Waiting>> {
+    fn unopened_here(&self, py: Python<'_>) -> PyResult<Arc<Unopened>> {
         let mut state = self.state();
         match &mut *state {
             State::New => {
@@ -82,12 +83,12 @@ impl SharedDictBase {
                 drop(state);
                 Err(errors::closed(py))
             }
-            State::Waiting(waiting) => {
-                if waiting.process != process::id() {
-                    let settings = waiting.settings.clone_ref(py);
-                    *waiting = Arc::new(Waiting::new(&waiting.how, &waiting.name, settings));
+            State::Unopened(unopened) => {
+                if unopened.process != process::id() {
+                    let settings = unopened.settings.clone_ref(py);
+                    *unopened = Arc::new(Unopened::new(&unopened.how, &unopened.name, settings));
                 }
-                Ok(Arc::clone(waiting))
+                Ok(Arc::clone(unopened))
             }
         }
     }
@@ -95,23 +96,23 @@ impl SharedDictBase {
     /// The open table of a handle that seemed not to have one.
     #[cold]
     pub(crate) fn open_at_first_use(&self, py: Python<'_>) -> PyResult<Arc<Open>> {
-        let waiting = match self.waiting_here(py) {
-            Ok(waiting) => waiting,
+        let unopened = match self.unopened_here(py) {
+            Ok(unopened) => unopened,
             // Another thread may have opened it since.
             Err(error) => return self.if_open().ok_or(error),
         };
         let me = thread::current().id();
-        let again = *waiting.inside() == Some(me);
+        let again = *unopened.inside() == Some(me);
         let _opening = (!again).then(|| {
-            let opening = waiting.opening.lock_py_attached(py);
+            let opening = unopened.opening.lock_py_attached(py);
             opening.unwrap_or_else(PoisonError::into_inner)
         });
         if let Some(open) = self.if_open() {
             return Ok(open);
         }
-        let before = waiting.inside().replace(me);
-        let opened = waiting.open(py);
-        *waiting.inside() = before;
+        let before = unopened.inside().replace(me);
+        let opened = unopened.open(py);
+        *unopened.inside() = before;
         self.take_opened(&opened?);
         // The handle may have been closed meanwhile, or opened by a signal handler.
         self.if_open().ok_or_else(|| errors::closed(py))

@@ -6,10 +6,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyTuple};
 use shmtable::Iter;
 
+use crate::encoding::messagepack::Buffer;
 use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
 use crate::imports::STATS;
-use crate::pack::Buffer;
 use crate::turns::{TURN, TURN_BYTES, between_turns};
 
 #[pymethods]

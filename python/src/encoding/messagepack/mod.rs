@@ -1,0 +1,47 @@
+//! `MessagePack`: writing it, and reading it without trusting it.
+//!
+//! Everything is written in the shortest form, so that equal values have equal
+//! bytes. Three extension types are ours:
+//!
+//! | type | holds |
+//! |---|---|
+//! | `I` (73) | an integer beyond 64 bits: big-endian two's complement |
+//! | `S` (83) | a string with lone surrogates: UTF-8 in which they pass |
+//! | `P` (80) | a pickle |
+//!
+//! Keys have more of them: [`KEYS`].
+
+mod read;
+mod write;
+
+use smallvec::SmallVec;
+
+pub(crate) use read::{Arrays, Reader};
+pub(crate) use write::{
+    append, array, boolean, bytes, extension, float, integer, is_pickle, map, nil, signed, string,
+    unsigned,
+};
+
+/// Bytes of a key or a value on their way into a table: on the stack if there
+/// are few.
+pub(crate) type Buffer = SmallVec<[u8; 96]>;
+
+pub(crate) const INTEGER: i8 = b'I' as i8;
+pub(crate) const SURROGATES: i8 = b'S' as i8;
+pub(crate) const PICKLE: i8 = b'P' as i8;
+
+pub(crate) const TIMESTAMP: i8 = -1;
+pub(crate) const CLASS: i8 = b'C' as i8;
+pub(crate) const ENUM: i8 = b'E' as i8;
+pub(crate) const FROZENSET: i8 = b'F' as i8;
+pub(crate) const UUID: i8 = b'U' as i8;
+
+/// The extension types of keys, as `shmtable/_keys.py` and docs/python/stored.md have them.
+pub(crate) const KEYS: [i8; 13] = [
+    TIMESTAMP, b'/' as i8, CLASS, b'D' as i8, ENUM, FROZENSET, b'H' as i8, b'J' as i8, b'L' as i8,
+    b'N' as i8, b'Q' as i8, UUID, b'd' as i8,
+];
+
+/// How deep arrays and maps may be nested: as deep as Rust's `MessagePack<T>`
+/// takes them.
+pub(crate) const NESTING: usize = 128;

@@ -1,0 +1,192 @@
+//! An open table: what every method goes through.
+
+use std::sync::Mutex;
+
+use pyo3::prelude::*;
+use shmtable::{Keys, Table};
+
+use super::settings::{Settings, of_type};
+use crate::codec::Codec;
+use crate::encoding::messagepack::Buffer;
+use crate::encoding::{key, value};
+use crate::errors::{self, OrRaise};
+
+/// Values up to this length are read on the stack.
+const STACK: usize = 128;
+/// Bytes from which on copying is long enough to let other threads run.
+const LONG: usize = 1 << 16;
+
+/// An open table.
+pub(crate) struct Open {
+    pub(crate) table: Table,
+    pub(crate) codec: Codec,
+    /// Whether pickles are stored and loaded.
+    pub(crate) pickles: bool,
+    /// Where calls of `popitem` stopped, and others go on. Locked for moments only.
+    pub(crate) draining: Mutex<Vec<Keys>>,
+}
+
+impl Open {
+    /// The bytes that a key is found by.
+    pub(crate) fn key(&self, key: &Bound<'_, PyAny>) -> PyResult<Buffer> {
+        let mut out = Buffer::new();
+        key::encode(self.codec, self.pickles, key, &mut out)?;
+        Ok(out)
+    }
+
+    #[inline]
+    pub(crate) fn value(&self, value: &Bound<'_, PyAny>) -> PyResult<Buffer> {
+        value::encode(self.codec, self.pickles, value)
+    }
+
+    /// The key that bytes stand for; an error names them.
+    pub(crate) fn to_key<'py>(&self, py: Python<'py>, key: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        key::decode(py, self.codec, self.pickles, key).map_err(|error| {
+            errors::noted(py, error, || format!("while loading a key: {}", shown(key)))
+        })
+    }
+
+    /// The value of a key that bytes stand for; an error names the key.
+    #[inline]
+    pub(crate) fn to_value<'py>(
+        &self,
+        py: Python<'py>,
+        key: &[u8],
+        value: &[u8],
+    ) -> PyResult<Bound<'py, PyAny>> {
+        value::decode(py, self.codec, self.pickles, value)
+            .map_err(|error| self.naming(py, key, error))
+    }
+
+    /// What others read once `encoded`, the bytes of `value`, is stored. It is `value`
+    /// itself where it comes back as it is.
+    pub(crate) fn as_stored<'py>(
+        &self,
+        py: Python<'py>,
+        key: &[u8],
+        value: Bound<'py, PyAny>,
+        encoded: &[u8],
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if value::comes_back(self.codec, &value, encoded) {
+            Ok(value)
+        } else {
+            self.to_value(py, key, encoded)
+        }
+    }
+
+    /// An error that a key's value raised, with a note that names the key.
+    #[cold]
+    fn naming(&self, py: Python<'_>, key: &[u8], error: PyErr) -> PyErr {
+        errors::noted(py, error, || {
+            let named = key::decode(py, self.codec, self.pickles, key)
+                .and_then(|key| Ok(key.repr()?.to_string()));
+            let named = named.unwrap_or_else(|_| shown(key));
+            format!("while loading the value of the key {named}")
+        })
+    }
+
+    /// The value of a key.
+    #[inline]
+    pub(crate) fn get<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        // Written in place: a moved buffer is a copied one.
+        let mut encoded = Buffer::new();
+        key::encode(self.codec, self.pickles, key, &mut encoded)?;
+        self.read(key.py(), &encoded)
+    }
+
+    /// The value of an encoded key.
+    #[inline]
+    pub(crate) fn read<'py>(
+        &self,
+        py: Python<'py>,
+        key: &[u8],
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let mut stack = [0; STACK];
+        let Some(length) = self.table.get_into_slice(key, &mut stack).or_raise(py)? else {
+            return Ok(None);
+        };
+        match stack.get(..length) {
+            Some(value) => self.to_value(py, key, value).map(Some),
+            None => self.read_long(py, key, length),
+        }
+    }
+
+    #[cold]
+    fn read_long<'py>(
+        &self,
+        py: Python<'py>,
+        key: &[u8],
+        length: usize,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let value = detached_if(py, length >= LONG, || self.table.get(key)).or_raise(py)?;
+        value
+            .map(|value| self.to_value(py, key, &value))
+            .transpose()
+    }
+
+    /// Writes to the table, letting other threads run if so many bytes take long.
+    #[inline]
+    pub(crate) fn write<R: Send>(
+        &self,
+        py: Python<'_>,
+        bytes: usize,
+        write: impl FnOnce(&Table) -> shmtable::Result<R> + Send,
+    ) -> PyResult<R> {
+        detached_if(py, bytes >= LONG, || write(&self.table)).or_raise(py)
+    }
+}
+
+/// The bytes of a key that cannot be loaded, for messages: the first of them.
+fn shown(key: &[u8]) -> String {
+    const SHOWN: usize = 64;
+    let text = key[..key.len().min(SHOWN)].escape_ascii();
+    let more = if key.len() > SHOWN { "..." } else { "" };
+    format!("codec=\"raw\" finds it as b'{text}'{more}")
+}
+
+#[inline]
+fn detached_if<R: Send>(py: Python<'_>, detached: bool, act: impl FnOnce() -> R + Send) -> R {
+    if detached { py.detach(act) } else { act() }
+}
+
+/// Creates or opens a table; `how` is what `SharedDictBase._open` takes.
+pub(crate) fn open_table(
+    py: Python<'_>,
+    how: &str,
+    name: Option<&str>,
+    settings: &Settings<'_>,
+) -> PyResult<Open> {
+    let asked = settings.codec(py)?;
+    // "raw" looks at the bytes of any table; other codecs must be the table's.
+    let created = asked.unwrap_or(Codec::Pickle);
+    let options = settings.options(py)?;
+    let allow_pickle = of_type("allow_pickle", "True or False", &settings.allow_pickle)?;
+    let options = match asked {
+        None | Some(Codec::Raw) => options.codec_if_created(created.id()),
+        Some(codec) => options.codec(codec.id()),
+    };
+    let table = py.detach(|| match (how, name) {
+        (_, None) => options.create_anonymous(),
+        ("create", Some(name)) => options.create(name),
+        ("create_or_replace", Some(name)) => options.create_or_replace(name),
+        ("open", Some(name)) => options.open(name),
+        ("open_read_only", Some(name)) => options.open_read_only(name),
+        (_, Some(name)) => options.open_or_create(name),
+    });
+    let table = table.or_raise(py)?;
+    let codec = match asked {
+        Some(Codec::Raw) => Codec::Raw,
+        _ => Codec::of_id(table.codec_id())
+            .ok_or_else(|| errors::codec_mismatch(py, table.codec_id(), None))?,
+    };
+    let pickles = match allow_pickle {
+        Some(allowed) => allowed,
+        None => table.is_private().or_raise(py)?,
+    };
+    Ok(Open {
+        table,
+        codec,
+        pickles,
+        draining: Mutex::new(Vec::new()),
+    })
+}

@@ -1,0 +1,12 @@
+//! The methods of `SharedDict`, by what they do.
+
+mod atomic;
+mod computing;
+mod iterators;
+mod maintenance;
+mod many;
+mod prefix;
+mod reading;
+mod removing;
+mod waiting;
+mod writing;
