@@ -12,6 +12,7 @@ pub(crate) const ABOUT: About = About {
     setup: "Boost.Interprocess: a `managed_shared_memory` with 64 `unordered_map`s of its \
             strings, each behind an `interprocess_mutex`, chosen by the hash; found without \
             making a key; `g++ -O3 -march=native`",
+    hasher: "`std::hash` of the C++ library",
     sharing: Sharing::Processes,
     slow: false,
 };

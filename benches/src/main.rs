@@ -18,6 +18,7 @@ mod section;
 mod stopwatch;
 mod worker;
 
+use std::hash::RandomState;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -49,9 +50,12 @@ struct Arguments {
     /// Tables of 100 000 000 entries too.
     #[arg(long)]
     huge: bool,
-    /// Sections to run, instead of all. Writes nothing.
-    #[arg(long, value_delimiter = ',')]
+    /// Runs these sections alone. Writes nothing unless `--merge` is given.
+    #[arg(long, value_delimiter = ',', value_parser = SECTIONS.map(|(name, _)| name))]
     only: Vec<String>,
+    /// Replaces the figures and the text of the sections of `--only`, and keeps the others.
+    #[arg(long, requires = "only", conflicts_with = "smoke")]
+    merge: bool,
     /// Goes on with a run that was broken off, behind the last section that it ended.
     #[arg(long, conflicts_with_all = ["smoke", "only"])]
     resume: bool,
@@ -88,7 +92,7 @@ enum Part {
 impl Arguments {
     /// Whether figures are to be kept.
     fn writes(&self) -> bool {
-        !self.smoke && self.only.is_empty()
+        !self.smoke && (self.only.is_empty() || self.merge)
     }
 
     fn scale(&self) -> Scale {
@@ -160,7 +164,7 @@ fn bench(arguments: &Arguments) -> Result<bool> {
         }
     }
     let missed = goals.iter().any(|goal| !goal.reached());
-    println!("{} run, {:.0} s", results.scale, results.seconds);
+    println!("{} run, {:.0} s", results.scale, results.seconds());
     Ok(!(arguments.strict && missed))
 }
 
@@ -170,16 +174,20 @@ fn measure(arguments: &Arguments) -> Result<Results> {
     let machine = Machine::this(arguments.load_before)?;
     let (players, notes) = players(&arguments.target);
     let about = players.iter().map(|player| player.about);
-    let contenders = about
-        .chain([section::LIMIT])
-        .map(|about| (about.name.to_owned(), about.setup.to_owned()));
+    let contenders = about.chain([section::LIMIT]).map(|about| {
+        let setup = if about.has_default_hasher() {
+            "the same"
+        } else {
+            about.setup
+        };
+        [about.name, setup, about.hasher].map(str::to_owned)
+    });
     let mut results = Results {
         machine,
         scale: scale.name.to_owned(),
         sizes: scale.sizes.clone(),
         rounds: scale.rounds,
         turns: scale.turns,
-        seconds: 0.0,
         contenders: contenders.collect(),
         notes,
         sections: Vec::new(),
@@ -187,6 +195,15 @@ fn measure(arguments: &Arguments) -> Result<Results> {
     };
     if arguments.resume {
         results.go_on_from(Results::load(&arguments.target)?)?;
+    }
+    if arguments.merge {
+        let earlier = Results::load(&arguments.target);
+        match earlier.and_then(|earlier| results.go_on_from(earlier)) {
+            Ok(()) => results.forget(&arguments.only),
+            Err(error) => eprintln!(
+                "{error}\nThe other sections keep their text in the documents, without figures"
+            ),
+        }
     }
     let folder = tempfile::Builder::new()
         .prefix("shmtable-bench-keys-")
@@ -199,15 +216,14 @@ fn measure(arguments: &Arguments) -> Result<Results> {
     };
     for (name, section) in SECTIONS {
         let name = name.to_owned();
-        if !arguments.wants(&name) || results.sections.contains(&name) {
+        if !arguments.wants(&name) || results.has(&name) {
             continue;
         }
         let begin = Instant::now();
         section(&mut run)?;
         let took = begin.elapsed().as_secs_f64();
         eprintln!("{name}: {took:.1} s");
-        results.seconds += took;
-        results.sections.push(name);
+        results.sections.push((name, took));
         results.figures.clone_from(&run.figures);
         results.machine.looked_at_again()?;
         if arguments.writes() {
@@ -222,11 +238,15 @@ fn players(target: &std::path::Path) -> (Vec<Player>, Vec<String>) {
     let mut notes = Vec::new();
     let mut players: Vec<Player> = [
         Table::ABOUT,
-        Dashmap::ABOUT,
-        Papaya::ABOUT,
-        Scc::ABOUT,
+        <Dashmap>::ABOUT,
+        <Dashmap<RandomState>>::ABOUT,
+        <Papaya>::ABOUT,
+        <Papaya<RandomState>>::ABOUT,
+        <Scc>::ABOUT,
+        <Scc<RandomState>>::ABOUT,
         Locked::ABOUT,
-        Std::ABOUT,
+        <Std>::ABOUT,
+        <Std<RandomState>>::ABOUT,
         Lmdb::ABOUT,
     ]
     .map(|about| Player {

@@ -31,8 +31,8 @@ enum Operation {
     FetchAdd,
 }
 
-/// Passes of insertions at most. Their keys are all made beforehand, however many passes
-/// there are, so that making them is no part of what a pass takes.
+/// The most passes of insertions. All their keys are created before the first pass,
+/// however few passes run: two runs then differ only by what their passes take.
 const INSERTIONS: usize = 12;
 
 pub(crate) fn run(arguments: &Arguments) -> Result {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use shmtable_bench::Result;
-use shmtable_bench::figure::Figures;
+use shmtable_bench::figure::{Figure, Figures};
 
 use crate::machine::Machine;
 
@@ -21,13 +21,12 @@ pub(crate) struct Results {
     pub(crate) sizes: Vec<usize>,
     pub(crate) rounds: usize,
     pub(crate) turns: usize,
-    pub(crate) seconds: f64,
-    /// Names and set-ups.
-    pub(crate) contenders: Vec<(String, String)>,
+    /// Names, set-ups and hashers.
+    pub(crate) contenders: Vec<[String; 3]>,
     /// Who is left out, and why.
     pub(crate) notes: Vec<String>,
-    /// What was measured, to its end.
-    pub(crate) sections: Vec<String>,
+    /// What was measured, to its end, and the seconds it took.
+    pub(crate) sections: Vec<(String, f64)>,
     pub(crate) figures: Figures,
 }
 
@@ -40,6 +39,22 @@ impl Results {
         )?)
     }
 
+    /// Whether a section was measured.
+    pub(crate) fn has(&self, section: &str) -> bool {
+        self.sections.iter().any(|(name, _)| name == section)
+    }
+
+    pub(crate) fn seconds(&self) -> f64 {
+        self.sections.iter().map(|(_, seconds)| seconds).sum()
+    }
+
+    /// Drops the figures of sections that are to be measured again.
+    pub(crate) fn forget(&mut self, sections: &[String]) {
+        self.sections.retain(|(name, _)| !sections.contains(name));
+        let keeps = |figure: &Figure| !sections.iter().any(|name| name == measured_in(figure));
+        self.figures.0.retain(keeps);
+    }
+
     /// Takes up what a run that was broken off had come to.
     pub(crate) fn go_on_from(&mut self, earlier: Self) -> Result {
         if (&self.scale, &self.sizes) != (&earlier.scale, &earlier.sizes) {
@@ -50,7 +65,6 @@ impl Results {
             return Err("the last run had other contenders: do not resume it".into());
         }
         self.machine.go_on_from(&earlier.machine)?;
-        self.seconds = earlier.seconds;
         self.sections = earlier.sections;
         self.figures = earlier.figures;
         Ok(())
@@ -61,6 +75,17 @@ impl Results {
         let text = fs::read_to_string(&path)
             .map_err(|error| format!("{}: {error}; run it first", path.display()))?;
         Ok(serde_json::from_str(&text)?)
+    }
+}
+
+/// The section of the benchmark that measures a figure: some have figures under several
+/// names.
+fn measured_in(figure: &Figure) -> &str {
+    match figure.section.as_str() {
+        "memory" => "sizes",
+        "attach" if figure.operation.starts_with("attach, full") => "sizes",
+        "latency" | "counters" => "shared",
+        section => section,
     }
 }
 
@@ -75,7 +100,6 @@ mod tests {
             sizes: vec![1000],
             rounds: 1,
             turns: 1,
-            seconds: 0.0,
             contenders: Vec::new(),
             notes: Vec::new(),
             sections: Vec::new(),
@@ -87,17 +111,16 @@ mod tests {
     fn a_run_goes_on_where_one_of_its_kind_was_broken_off() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut broken_off = run("full");
-        broken_off.seconds = 7.0;
-        broken_off.sections.push("sizes".to_owned());
+        broken_off.sections.push(("sizes".to_owned(), 7.0));
         broken_off.figures.add(["sizes", "1000", "get", "us"], 12.0);
         broken_off.save(folder.path()).expect("saved");
         let earlier = || Results::load(folder.path()).expect("loaded");
 
         let mut resumed = run("full");
         resumed.go_on_from(earlier()).expect("of the same kind");
-        assert_eq!(resumed.sections, ["sizes"]);
+        assert_eq!(resumed.sections, broken_off.sections);
         assert_eq!(resumed.figures, broken_off.figures);
-        let took = resumed.seconds.total_cmp(&broken_off.seconds);
+        let took = resumed.seconds().total_cmp(&7.0);
         assert!(took.is_eq());
 
         let mut other = run("quick");
@@ -107,8 +130,30 @@ mod tests {
         other.sizes.push(100_000_000);
         other.go_on_from(earlier()).expect_err("of other sizes");
         let mut other = run("full");
-        other.contenders.push(("Redis".to_owned(), String::new()));
+        other.contenders.push(["Redis", "", ""].map(str::to_owned));
         other.go_on_from(earlier()).expect_err("among others");
         assert_eq!(other.figures, Figures::default());
+    }
+
+    #[test]
+    fn a_section_that_is_measured_again_leaves_the_figures_of_others() {
+        let mut results = run("full");
+        for (name, seconds) in [("sizes", 3.0), ("shared", 2.0), ("attach", 1.0)] {
+            results.sections.push((name.to_owned(), seconds));
+        }
+        for at in [
+            ["sizes", "1000", "get", "us"],
+            ["memory", "1000", "bytes", "us"],
+            ["attach", "1000", "attach, full", "us"],
+            ["attach", "1000", "create", "us"],
+            ["latency", "2", "95/5, read p50", "us"],
+        ] {
+            results.figures.add(at, 1.0);
+        }
+        results.forget(&["sizes".to_owned()]);
+        assert!(!results.has("sizes") && results.has("shared"));
+        assert!(results.seconds().total_cmp(&3.0).is_eq());
+        let operations = results.figures.0.iter().map(|figure| &figure.operation);
+        assert_eq!(operations.collect::<Vec<_>>(), ["create", "95/5, read p50"]);
     }
 }

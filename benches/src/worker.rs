@@ -2,6 +2,7 @@
 //! line, until its input ends.
 
 use std::fs;
+use std::hash::RandomState;
 use std::hint::black_box;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -47,10 +48,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     match arguments.contender.as_str() {
         "shmtable" => serve::<shmtable::Table>(arguments, &work),
         "dashmap" => serve::<Dashmap>(arguments, &work),
+        "dashmap, SipHash" => serve::<Dashmap<RandomState>>(arguments, &work),
         "papaya" => serve::<Papaya>(arguments, &work),
+        "papaya, SipHash" => serve::<Papaya<RandomState>>(arguments, &work),
         "scc" => serve::<Scc>(arguments, &work),
+        "scc, SipHash" => serve::<Scc<RandomState>>(arguments, &work),
         "locked hashbrown" => serve::<Locked>(arguments, &work),
         "std HashMap" => serve::<Std>(arguments, &work),
+        "std HashMap, SipHash" => serve::<Std<RandomState>>(arguments, &work),
         "LMDB" => serve::<Lmdb>(arguments, &work),
         "Redis" => serve::<Redis>(arguments, &work),
         "limit" => limits(&work),

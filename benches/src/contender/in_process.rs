@@ -1,21 +1,27 @@
-//! Rivals that cannot leave their process.
+//! Rivals that cannot leave their process. Each takes a hasher as a parameter: the fastest
+//! one unless another is named.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use dashmap::DashMap;
+use papaya::{Guard, LocalGuard};
 use parking_lot::RwLock;
 
+use super::hasher::{Fastest, Hasher};
 use super::{About, Contender, Room, Session, Sharing, copy};
 use crate::Result;
 
 type Bytes = Vec<u8>;
 
-const fn threads(name: &'static str, setup: &'static str) -> About {
+/// A rival whose threads share it. Its names are the one with the fastest hasher and the
+/// one with the default hasher.
+const fn threads<H: Hasher>(names: [&'static str; 2], setup: &'static str) -> About {
     About {
-        name,
+        name: names[H::IS_DEFAULT as usize],
         setup,
+        hasher: H::NAME,
         sharing: Sharing::Threads,
         slow: false,
     }
@@ -23,14 +29,14 @@ const fn threads(name: &'static str, setup: &'static str) -> About {
 
 /// dashmap.
 #[derive(Debug)]
-pub struct Dashmap {
-    values: DashMap<Bytes, Bytes>,
-    counters: DashMap<Bytes, i64>,
+pub struct Dashmap<H: Hasher = Fastest> {
+    values: DashMap<Bytes, Bytes, H>,
+    counters: DashMap<Bytes, i64, H>,
 }
 
-impl Contender for Dashmap {
-    const ABOUT: About = threads(
-        "dashmap",
+impl<H: Hasher> Contender for Dashmap<H> {
+    const ABOUT: About = threads::<H>(
+        ["dashmap", "dashmap, SipHash"],
         "`DashMap<Vec<u8>, Vec<u8>>` with capacity; replaces in place; counters are `i64`",
     );
 
@@ -39,8 +45,8 @@ impl Contender for Dashmap {
     fn create(room: &Room) -> Result<Self> {
         let (values, counters) = room.values_and_counters();
         Ok(Self {
-            values: DashMap::with_capacity(values),
-            counters: DashMap::with_capacity(counters),
+            values: DashMap::with_capacity_and_hasher(values, H::default()),
+            counters: DashMap::with_capacity_and_hasher(counters, H::default()),
         })
     }
 
@@ -49,7 +55,7 @@ impl Contender for Dashmap {
     }
 }
 
-impl Session for &Dashmap {
+impl<H: Hasher> Session for &Dashmap<H> {
     #[inline(always)]
     fn get(&mut self, key: &[u8], value: &mut Bytes) -> bool {
         let found = self.values.get(key);
@@ -90,38 +96,75 @@ impl Session for &Dashmap {
 
 /// papaya.
 #[derive(Debug)]
-pub struct Papaya {
-    values: papaya::HashMap<Bytes, Bytes>,
-    counters: papaya::HashMap<Bytes, AtomicI64>,
+pub struct Papaya<H: Hasher = Fastest> {
+    values: papaya::HashMap<Bytes, Bytes, H>,
+    counters: papaya::HashMap<Bytes, AtomicI64, H>,
 }
 
-impl Contender for Papaya {
-    const ABOUT: About = threads(
-        "papaya",
-        "`HashMap<Vec<u8>, Vec<u8>>` with capacity, pinned for each operation; counters are \
+/// Operations of papaya under one guard. A guard that is held for longer keeps replaced
+/// values from being freed.
+const UNDER_A_GUARD: u32 = 64;
+
+impl<H: Hasher> Contender for Papaya<H> {
+    const ABOUT: About = threads::<H>(
+        ["papaya", "papaya, SipHash"],
+        "`HashMap<Vec<u8>, Vec<u8>>` with capacity, one guard for 64 operations; counters are \
          `AtomicI64`",
     );
 
-    type Session<'a> = &'a Self;
+    type Session<'a> = Guarded<'a, H>;
 
     fn create(room: &Room) -> Result<Self> {
         let (values, counters) = room.values_and_counters();
         Ok(Self {
-            values: papaya::HashMap::with_capacity(values),
-            counters: papaya::HashMap::with_capacity(counters),
+            values: papaya::HashMap::with_capacity_and_hasher(values, H::default()),
+            counters: papaya::HashMap::with_capacity_and_hasher(counters, H::default()),
         })
     }
 
-    fn session(&self, _: bool) -> &Self {
-        self
+    fn session(&self, _: bool) -> Guarded<'_, H> {
+        Guarded {
+            papaya: self,
+            values: self.values.guard(),
+            counters: self.counters.guard(),
+            left: UNDER_A_GUARD,
+        }
     }
 }
 
-impl Session for &Papaya {
+/// papaya with its guards.
+#[derive(Debug)]
+pub struct Guarded<'a, H: Hasher> {
+    papaya: &'a Papaya<H>,
+    values: LocalGuard<'a>,
+    counters: LocalGuard<'a>,
+    /// Operations until the guards are renewed.
+    left: u32,
+}
+
+impl<H: Hasher> Guarded<'_, H> {
+    #[inline(always)]
+    fn begin(&mut self) {
+        if self.left == 0 {
+            self.renew();
+        }
+        self.left -= 1;
+    }
+
+    #[inline(never)]
+    fn renew(&mut self) {
+        self.values.refresh();
+        self.counters.refresh();
+        self.left = UNDER_A_GUARD;
+    }
+}
+
+impl<H: Hasher> Session for Guarded<'_, H> {
     #[inline(always)]
     fn get(&mut self, key: &[u8], value: &mut Bytes) -> bool {
-        let values = self.values.pin();
-        values.get(key).is_some_and(|found| {
+        self.begin();
+        let found = self.papaya.values.get(key, &self.values);
+        found.is_some_and(|found| {
             copy(found, value);
             true
         })
@@ -129,20 +172,24 @@ impl Session for &Papaya {
 
     #[inline(always)]
     fn insert(&mut self, key: &[u8], value: &[u8]) {
-        self.values.pin().insert(key.to_vec(), value.to_vec());
+        self.begin();
+        let values = &self.papaya.values;
+        values.insert(key.to_vec(), value.to_vec(), &self.values);
     }
 
     #[inline(always)]
     fn remove(&mut self, key: &[u8]) -> bool {
-        self.values.pin().remove(key).is_some()
+        self.begin();
+        self.papaya.values.remove(key, &self.values).is_some()
     }
 
     #[inline(always)]
     fn add(&mut self, key: &[u8], add: i64) -> i64 {
-        let counters = self.counters.pin();
-        match counters.get(key) {
+        self.begin();
+        let counters = &self.papaya.counters;
+        match counters.get(key, &self.counters) {
             Some(counter) => counter,
-            None => counters.get_or_insert_with(key.to_vec(), AtomicI64::default),
+            None => counters.get_or_insert_with(key.to_vec(), AtomicI64::default, &self.counters),
         }
         .fetch_add(add, Ordering::Relaxed)
     }
@@ -150,14 +197,14 @@ impl Session for &Papaya {
 
 /// scc.
 #[derive(Debug)]
-pub struct Scc {
-    values: scc::HashMap<Bytes, Bytes>,
-    counters: scc::HashMap<Bytes, i64>,
+pub struct Scc<H: Hasher = Fastest> {
+    values: scc::HashMap<Bytes, Bytes, H>,
+    counters: scc::HashMap<Bytes, i64, H>,
 }
 
-impl Contender for Scc {
-    const ABOUT: About = threads(
-        "scc",
+impl<H: Hasher> Contender for Scc<H> {
+    const ABOUT: About = threads::<H>(
+        ["scc", "scc, SipHash"],
         "`HashMap<Vec<u8>, Vec<u8>>` with capacity, its synchronous calls; replaces in place; \
          counters are `i64`",
     );
@@ -167,8 +214,8 @@ impl Contender for Scc {
     fn create(room: &Room) -> Result<Self> {
         let (values, counters) = room.values_and_counters();
         Ok(Self {
-            values: scc::HashMap::with_capacity(values),
-            counters: scc::HashMap::with_capacity(counters),
+            values: scc::HashMap::with_capacity_and_hasher(values, H::default()),
+            counters: scc::HashMap::with_capacity_and_hasher(counters, H::default()),
         })
     }
 
@@ -177,7 +224,7 @@ impl Contender for Scc {
     }
 }
 
-impl Session for &Scc {
+impl<H: Hasher> Session for &Scc<H> {
     #[inline(always)]
     fn get(&mut self, key: &[u8], value: &mut Bytes) -> bool {
         let found = self.values.read_sync(key, |_, found| copy(found, value));
@@ -214,16 +261,16 @@ impl Session for &Scc {
     }
 }
 
-/// hashbrown behind a lock.
+/// hashbrown behind a lock. Its default hasher is the fastest one.
 #[derive(Debug)]
 pub struct Locked {
-    values: RwLock<hashbrown::HashMap<Bytes, Bytes>>,
-    counters: RwLock<hashbrown::HashMap<Bytes, AtomicI64>>,
+    values: RwLock<hashbrown::HashMap<Bytes, Bytes, Fastest>>,
+    counters: RwLock<hashbrown::HashMap<Bytes, AtomicI64, Fastest>>,
 }
 
 impl Contender for Locked {
-    const ABOUT: About = threads(
-        "locked hashbrown",
+    const ABOUT: About = threads::<Fastest>(
+        ["locked hashbrown"; 2],
         "`parking_lot::RwLock<hashbrown::HashMap<Vec<u8>, Vec<u8>>>` with capacity; replaces in \
          place; counters are `AtomicI64`, added to under the reader's lock",
     );
@@ -233,14 +280,19 @@ impl Contender for Locked {
     fn create(room: &Room) -> Result<Self> {
         let (values, counters) = room.values_and_counters();
         Ok(Self {
-            values: RwLock::new(hashbrown::HashMap::with_capacity(values)),
-            counters: RwLock::new(hashbrown::HashMap::with_capacity(counters)),
+            values: locked(values),
+            counters: locked(counters),
         })
     }
 
     fn session(&self, _: bool) -> &Self {
         self
     }
+}
+
+fn locked<V>(entries: usize) -> RwLock<hashbrown::HashMap<Bytes, V, Fastest>> {
+    let map = hashbrown::HashMap::with_capacity_and_hasher(entries, Fastest::default());
+    RwLock::new(map)
 }
 
 impl Session for &Locked {
@@ -283,37 +335,41 @@ impl Session for &Locked {
 
 /// The standard library's map, which one thread has for itself.
 #[derive(Debug)]
-pub struct Std(Mutex<(HashMap<Bytes, Bytes>, HashMap<Bytes, i64>)>);
+pub struct Std<H: Hasher = Fastest>(Mutex<Maps<H>>);
+
+/// Of values and of counters.
+type Maps<H> = (HashMap<Bytes, Bytes, H>, HashMap<Bytes, i64, H>);
 
 /// A thread that has it.
-type Private<'a> = std::sync::MutexGuard<'a, (HashMap<Bytes, Bytes>, HashMap<Bytes, i64>)>;
+type Private<'a, H> = std::sync::MutexGuard<'a, Maps<H>>;
 
-impl Contender for Std {
+impl<H: Hasher> Contender for Std<H> {
     const ABOUT: About = About {
-        name: "std HashMap",
+        name: ["std HashMap", "std HashMap, SipHash"][H::IS_DEFAULT as usize],
         setup: "`std::collections::HashMap<Vec<u8>, Vec<u8>>` with capacity, private to one \
-                thread, without any lock: a reference, no rival",
+                thread, without any lock: a reference, not a rival",
+        hasher: H::NAME,
         sharing: Sharing::Nobody,
         slow: false,
     };
 
-    type Session<'a> = Private<'a>;
+    type Session<'a> = Private<'a, H>;
 
     fn create(room: &Room) -> Result<Self> {
         let (values, counters) = room.values_and_counters();
         let tables = (
-            HashMap::with_capacity(values),
-            HashMap::with_capacity(counters),
+            HashMap::with_capacity_and_hasher(values, H::default()),
+            HashMap::with_capacity_and_hasher(counters, H::default()),
         );
         Ok(Self(Mutex::new(tables)))
     }
 
-    fn session(&self, _: bool) -> Private<'_> {
-        self.0.lock().expect("nobody failed with it")
+    fn session(&self, _: bool) -> Private<'_, H> {
+        self.0.lock().expect("no thread failed with it")
     }
 }
 
-impl Session for Private<'_> {
+impl<H: Hasher> Session for Private<'_, H> {
     #[inline(always)]
     fn get(&mut self, key: &[u8], value: &mut Bytes) -> bool {
         self.0.get(key).is_some_and(|found| {

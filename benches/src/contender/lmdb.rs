@@ -27,6 +27,7 @@ impl Contender for Lmdb {
                 `NO_MEM_INIT`, `NO_TLS`. One transaction for a whole pass of one process, which is \
                 its best; one for each operation where several share it, for they must see each \
                 other's",
+        hasher: "",
         sharing: Sharing::Processes,
         slow: false,
     };

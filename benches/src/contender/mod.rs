@@ -1,21 +1,24 @@
 //! shmtable and its rivals behind one trait.
 //!
-//! All are made with room for the keys that come, and all copy a value that they
-//! read, into a reused buffer in `get`. The rivals keep their default hasher and the
-//! system's allocator. They replace a value in the way that is fastest for each:
-//! dashmap, scc and the `RwLock` in the old value's memory, which shmtable, whose
-//! readers take no lock, cannot.
+//! Every contender is created with room for the keys to come, and copies the values it
+//! reads into a buffer that `get` reuses. Rivals have the fastest hasher and the fastest
+//! calls that they offer, and the system's allocator. Those with another default hasher
+//! take part with that one as well. Each replaces a value in its fastest way: dashmap, scc
+//! and the `RwLock` overwrite the old value, which shmtable can't do because its readers
+//! take no lock.
 //!
-//! All operations are inlined into the loops that time them, whatever a compiler would
-//! think of their length: programs mostly have one place where they ask a table, and who
-//! is a call in a loop and who is not should not be decided by the harness.
+//! Every operation is inlined into the loop that times it. Most programs use a table in
+//! one place, where a compiler inlines it; the harness must not decide which contender is
+//! a call and which is not.
 #![allow(clippy::inline_always, reason = "see above")]
 
+mod hasher;
 mod in_process;
 mod lmdb;
 mod redis;
 mod shmtable;
 
+pub use hasher::Hasher;
 pub use in_process::{Dashmap, Locked, Papaya, Scc, Std};
 pub use lmdb::Lmdb;
 pub use redis::{Redis, server as redis_server};
@@ -41,11 +44,25 @@ pub struct About {
     pub name: &'static str,
     /// How it is set up, in one line.
     pub setup: &'static str,
+    /// What it hashes keys with; empty if it doesn't hash.
+    pub hasher: &'static str,
     /// Among whom it can be shared.
     pub sharing: Sharing,
     /// Whether every operation waits for a server: it is then asked less often, and
     /// timed by the clock.
     pub slow: bool,
+}
+
+/// What the name of a rival with its default hasher ends with. The same rival with the
+/// fastest hasher has the name without it.
+pub const DEFAULT_HASHER: &str = ", SipHash";
+
+impl About {
+    /// Whether it is a rival with its default hasher, which also takes part with a faster
+    /// one.
+    pub fn has_default_hasher(&self) -> bool {
+        self.name.ends_with(DEFAULT_HASHER)
+    }
 }
 
 /// What a table is made for.

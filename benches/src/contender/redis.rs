@@ -38,6 +38,7 @@ impl Contender for Redis {
         name: "Redis",
         setup: "`valkey-server` or `redis-server` on a unix socket, nothing saved; `GET`, `SET`, \
                 `DEL`, `INCRBY`, one connection for each process, `MGET` for many keys",
+        hasher: "SipHash, the server's",
         sharing: Sharing::Processes,
         slow: true,
     };

@@ -10,6 +10,7 @@ impl Contender for Table {
     const ABOUT: About = About {
         name: "shmtable",
         setup: "`Options` with `capacity` and `value_space` alone, twice the bytes of the entries",
+        hasher: "XXH3 with a random seed",
         sharing: Sharing::Processes,
         slow: false,
     };

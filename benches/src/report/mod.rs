@@ -1,6 +1,7 @@
 //! Documents and plots, from results.
 
 mod markdown;
+mod page;
 mod plots;
 
 use std::fs;
@@ -17,21 +18,24 @@ const TEMPLATE: &str = include_str!("benchmarks.md");
 const BEGIN: &str = "<!-- bench -->\n";
 const END: &str = "<!-- /bench -->";
 
-/// Writes `docs/benchmarks.md`, the plots beside it, and the README's table.
+/// Writes `docs/benchmarks.md`, the plots beside it, and the README's table. What belongs
+/// to sections that were not measured stays as it is.
 pub(crate) fn write(results: &Results, root: &Path) -> Result {
-    let docs = root.join("docs");
+    let page = root.join("docs/benchmarks.md");
     let goals = goals::judge(&results.figures);
-    let mut text = TEMPLATE.to_owned();
-    for (place, part) in markdown::parts(results, &goals) {
-        let place = format!("{{{{{place}}}}}");
-        if !text.contains(&place) {
-            return Err(format!("the template has no {place}").into());
-        }
-        text = text.replace(&place, part.trim_end());
-    }
-    fs::write(docs.join("benchmarks.md"), text)?;
-    plots::write(&results.figures, &docs.join("benchmarks"))?;
+    let measured: Vec<&str> = results
+        .sections
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let earlier = fs::read_to_string(&page).unwrap_or_default();
+    let parts = markdown::parts(results, &goals);
+    fs::write(page, page::filled(TEMPLATE, parts, &measured, &earlier)?)?;
+    plots::write(&results.figures, &root.join("docs/benchmarks"))?;
 
+    if !results.has("sizes") {
+        return Ok(());
+    }
     let readme = root.join("README.md");
     let text = fs::read_to_string(&readme)?;
     let (head, rest) = text.split_once(BEGIN).ok_or("README.md has no place")?;

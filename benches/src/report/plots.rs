@@ -6,6 +6,7 @@ use std::path::Path;
 use plotters::coord::ranged1d::{Ranged, ValueFormatter};
 use plotters::prelude::*;
 use shmtable_bench::Result;
+use shmtable_bench::contender::DEFAULT_HASHER;
 use shmtable_bench::figure::Figures;
 
 use super::markdown::shared_works;
@@ -114,7 +115,9 @@ fn lines(
     operation: &str,
     x: impl Fn(&str) -> Option<f64>,
 ) -> Vec<Line> {
-    let names = figures.names(section, |figure| &figure.contender);
+    let mut names = figures.names(section, |figure| &figure.contender);
+    // Rivals with their fastest hashers; the tables have the others too.
+    names.retain(|name| !name.ends_with(DEFAULT_HASHER));
     let rows = figures.names(section, |figure| &figure.row);
     let line = |name: String| {
         let point = |row: &String| {

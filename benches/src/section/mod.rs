@@ -28,6 +28,7 @@ pub(crate) const LIMIT: About = About {
     setup: "two dependent loads over a table's footprint and the copy of the value, nothing \
             else: each waiting for the one before (`chained`), or not (`independent`); or one \
             load alone (`one load`), or the copy of a value alone",
+    hasher: "",
     sharing: Sharing::Nobody,
     slow: false,
 };

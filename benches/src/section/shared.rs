@@ -133,6 +133,10 @@ fn all_at_once(
     let operation = kind.to_string();
     let at = ["shared", &row, &operation, name];
     run.figures.add(at, untimed.rate);
+    if team.about.has_default_hasher() {
+        // The rates tell enough.
+        return Ok(untimed.operations);
+    }
     let timed = team.mix(
         Mix {
             latencies: true,

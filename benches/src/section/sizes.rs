@@ -24,9 +24,11 @@ const LIMITS: [(&str, Operation, Keys); 2] = [
     ("independent", Operation::Independent, Keys::Hits),
 ];
 
-/// Entries up to which all take part, and up to which slow ones do.
-const ALL_TAKE_PART: usize = 10_000_000;
-const SLOW_TAKE_PART: usize = 1_000_000;
+/// Entries up to which fast contenders take part.
+const FAST_TAKE_PART: usize = 10_000_000;
+/// Entries up to which slow ones do, and rivals with their default hashers: together with
+/// the others they would need more memory than most machines have.
+const ALL_TAKE_PART: usize = 1_000_000;
 
 pub(crate) fn run(run: &mut Run<'_>) -> Result {
     for entries in run.scale.sizes.clone() {
@@ -34,10 +36,10 @@ pub(crate) fn run(run: &mut Run<'_>) -> Result {
         let players = run.players(|about| {
             let shared = ["shmtable", "LMDB", LIMIT.name].contains(&about.name);
             let few = entries
-                <= if about.slow {
-                    SLOW_TAKE_PART
-                } else {
+                <= if about.slow || about.has_default_hasher() {
                     ALL_TAKE_PART
+                } else {
+                    FAST_TAKE_PART
                 };
             shared || few
         });

@@ -1,0 +1,228 @@
+//! The page: a template whose places are filled with what a run measured. A run that did
+//! not measure all sections keeps the rest of the page that is there.
+//!
+//! In the page each part is between two comments, by which the next run finds it again.
+
+use shmtable_bench::Result;
+
+use crate::SECTIONS;
+
+/// What a run that measured some sections does with a part of the page.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    /// Replaces it if all of these sections were measured.
+    Of(&'static [&'static str]),
+    /// Replaces rows of a table by rows with the same beginning; the others stay.
+    Rows,
+    /// Replaces the rows of a table, but for those that it did not measure.
+    Verdicts,
+    /// Puts what it says before what earlier runs said, with the sections that each is about.
+    Beside,
+}
+
+const PARTS: [(&str, Part); 16] = [
+    ("run", Part::Beside),
+    ("notes", Part::Beside),
+    ("goals", Part::Verdicts),
+    ("bounds", Part::Of(&["locks"])),
+    ("spread", Part::Rows),
+    ("contenders", Part::Beside),
+    ("sizes", Part::Of(&["sizes"])),
+    ("values", Part::Of(&["values"])),
+    ("counters", Part::Of(&["shared"])),
+    ("shared", Part::Of(&["shared"])),
+    ("latency", Part::Of(&["shared"])),
+    ("fullness", Part::Of(&["fullness"])),
+    ("attach", Part::Of(&["sizes", "attach"])),
+    ("memory", Part::Of(&["sizes"])),
+    ("take-over", Part::Of(&["take-over"])),
+    ("locks", Part::Of(&["locks"])),
+];
+
+/// The template with its places filled.
+pub(super) fn filled(
+    template: &str,
+    parts: Vec<(&'static str, String)>,
+    measured: &[&str],
+    earlier: &str,
+) -> Result<String> {
+    let complete = SECTIONS.iter().all(|(name, _)| measured.contains(name));
+    let mut page = template.to_owned();
+    for (name, new) in parts {
+        let place = format!("{{{{{name}}}}}");
+        let part = PARTS.iter().find(|(known, _)| *known == name);
+        let Some((_, part)) = part.filter(|_| page.contains(&place)) else {
+            return Err(format!("the template has no {place}").into());
+        };
+        let old = between(earlier, name).filter(|_| !complete);
+        let text = old.map_or(new.clone(), |old| part.merged(&new, old, measured));
+        let (begin, end) = comments(name);
+        page = page.replace(&place, &format!("{begin}\n{}\n{end}", text.trim()));
+    }
+    Ok(page)
+}
+
+fn comments(name: &str) -> (String, String) {
+    (format!("<!-- {name} -->"), format!("<!-- /{name} -->"))
+}
+
+fn between<'p>(page: &'p str, name: &str) -> Option<&'p str> {
+    let (begin, end) = comments(name);
+    let (_, rest) = page.split_once(&begin)?;
+    Some(rest.split_once(&end)?.0.trim())
+}
+
+impl Part {
+    fn merged(self, new: &str, old: &str, measured: &[&str]) -> String {
+        match self {
+            Self::Of(sections) if sections.iter().all(|name| measured.contains(name)) => {
+                new.to_owned()
+            }
+            Self::Of(_) => old.to_owned(),
+            Self::Rows => rows(new, old, |_| true),
+            Self::Verdicts => rows(new, old, |row| !row.contains("| not measured |")),
+            Self::Beside => beside(new, old, measured),
+        }
+    }
+}
+
+/// The old table with its rows replaced by the new ones that were measured, in the new
+/// order, and the rows that only the old table has behind them if all new ones were.
+fn rows(new: &str, old: &str, was_measured: impl Fn(&str) -> bool) -> String {
+    let first_cell = |row: &str| row.split('|').nth(1).map(str::to_owned);
+    let same = |row: &str, table: &str| {
+        let mut rows = table.lines();
+        rows.find(|other| first_cell(other) == first_cell(row))
+            .map(str::to_owned)
+    };
+    let mut merged: Vec<String> = Vec::new();
+    let mut all_measured = true;
+    for row in new.lines() {
+        let old_row = same(row, old).filter(|_| !was_measured(row));
+        all_measured &= was_measured(row);
+        merged.push(old_row.unwrap_or_else(|| row.to_owned()));
+    }
+    if all_measured {
+        let others = old.lines().filter(|row| same(row, new).is_none());
+        merged.extend(others.map(str::to_owned));
+    }
+    merged.join("\n")
+}
+
+const SECTIONS_BEGIN: &str = "**Sections ";
+const OTHERS: &str = "**The other sections:**";
+const HEAD_END: &str = ":**";
+
+/// The new text with the sections that it is about, then the old ones with theirs.
+fn beside(new: &str, old: &str, measured: &[&str]) -> String {
+    let about = |sections: &[&str], text: &str| {
+        let sections = sections.join(", ");
+        format!("{SECTIONS_BEGIN}{sections}{HEAD_END}\n\n{}", text.trim())
+    };
+    let mut texts = vec![about(measured, new)];
+    let mut rest = old;
+    while let Some((head, tail)) = rest
+        .strip_prefix(SECTIONS_BEGIN)
+        .and_then(|rest| rest.split_once(HEAD_END))
+    {
+        let end = tail.find(SECTIONS_BEGIN).or_else(|| tail.find(OTHERS));
+        let (text, next) = tail.split_at(end.unwrap_or(tail.len()));
+        let mut left: Vec<&str> = head.split(", ").collect();
+        left.retain(|name| !measured.contains(name));
+        if !left.is_empty() {
+            texts.push(about(&left, text));
+        }
+        rest = next;
+    }
+    let rest = rest.strip_prefix(OTHERS).unwrap_or(rest).trim();
+    if !rest.is_empty() {
+        texts.push(format!("{OTHERS}\n\n{rest}"));
+    }
+    texts.join("\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [&str; 7] = [
+        "sizes",
+        "values",
+        "shared",
+        "fullness",
+        "attach",
+        "take-over",
+        "locks",
+    ];
+
+    fn page(parts: &[(&'static str, &str)], measured: &[&str], earlier: &str) -> String {
+        let places = parts.iter().map(|(name, _)| format!("{{{{{name}}}}}\n"));
+        let parts = parts.iter().map(|(name, text)| (*name, (*text).to_owned()));
+        filled(
+            &places.collect::<String>(),
+            parts.collect(),
+            measured,
+            earlier,
+        )
+        .expect("filled")
+    }
+
+    #[test]
+    fn a_whole_run_replaces_all_and_one_section_its_own_part() {
+        let whole = page(
+            &[("sizes", "old"), ("values", "old")],
+            &ALL,
+            "<!-- sizes -->",
+        );
+        assert!(!whole.contains("Sections"), "{whole}");
+        let one = page(&[("sizes", ""), ("values", "new")], &["values"], &whole);
+        assert_eq!(between(&one, "sizes"), Some("old"));
+        assert_eq!(between(&one, "values"), Some("new"));
+        let parts = [("attach", "new"), ("sizes", "new")];
+        let one = page(&parts, &["sizes"], &page(&parts[..1], &ALL, ""));
+        assert_eq!(between(&one, "sizes"), Some("new"));
+    }
+
+    #[test]
+    fn each_run_keeps_its_line_as_long_as_a_section_of_it_is_there() {
+        let run = |text, measured: &[&str], earlier: &str| {
+            let page = page(&[("run", text)], measured, earlier);
+            let line = between(&page, "run").expect("a line").replace("\n\n", " ");
+            (page, line)
+        };
+        let (first, line) = run("one", &ALL, "");
+        assert_eq!(line, "one");
+        let (second, line) = run("two", &["sizes", "locks"], &first);
+        assert_eq!(
+            line,
+            "**Sections sizes, locks:** two **The other sections:** one"
+        );
+        let (third, line) = run("three", &["sizes"], &second);
+        assert_eq!(
+            line,
+            "**Sections sizes:** three **Sections locks:** two **The other sections:** one"
+        );
+        let (_, line) = run("four", &["locks", "sizes"], &third);
+        assert_eq!(
+            line,
+            "**Sections locks, sizes:** four **The other sections:** one"
+        );
+        assert_eq!(run("five", &ALL, &third).1, "five");
+    }
+
+    #[test]
+    fn rows_that_were_not_measured_stay() {
+        let head = "| ratio | found |  |\n|---|---|---|\n";
+        let old = format!("{head}| a | 1 | reached |\n| b | 2 | reached |\n| gone | 3 | reached |");
+        let new = format!("{head}| b | 5 | reached |\n| a | - | not measured |");
+        let table = Part::Verdicts.merged(&new, &old, &["sizes"]);
+        assert_eq!(
+            table,
+            format!("{head}| b | 5 | reached |\n| a | 1 | reached |")
+        );
+        let new = format!("{head}| b | 5 | |");
+        let table = Part::Rows.merged(&new, &old, &["sizes"]);
+        let rows = "| b | 5 | |\n| a | 1 | reached |\n| gone | 3 | reached |";
+        assert_eq!(table, format!("{head}{rows}"));
+    }
+}
