@@ -132,12 +132,12 @@ fn draw(file: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn colour(colour: Color, default: &str) -> String {
+fn color(color: Color, default: &str) -> String {
     const NAMED: [&str; 16] = [
         "#15181c", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#56b6c2", "#abb2bf",
         "#5c6370", "#ff8f88", "#b5e890", "#ffd68a", "#8cc8ff", "#e09cf5", "#7fdbe6", "#ffffff",
     ];
-    match colour {
+    match color {
         Color::Default => default.to_owned(),
         Color::Idx(index) => NAMED
             .get(usize::from(index))
@@ -166,7 +166,7 @@ fn svg(screen: &vt100::Screen) -> String {
             .filter_map(|column| screen.cell(row, column))
             .collect();
         let look = |cell: &vt100::Cell| {
-            let (ink, paper) = (colour(cell.fgcolor(), INK), colour(cell.bgcolor(), PAPER));
+            let (ink, paper) = (color(cell.fgcolor(), INK), color(cell.bgcolor(), PAPER));
             if cell.inverse() {
                 (paper, ink, cell.bold())
             } else {

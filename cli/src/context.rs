@@ -1,4 +1,4 @@
-//! What every command works with: the options to open tables with, and the output.
+//! What commands share: how they open tables, read keys and values, and print.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -13,15 +13,15 @@ use crate::interrupt;
 use crate::out::Out;
 use crate::units::{hex, some_entries};
 
-/// What every command works with.
+/// The options for opening tables, and the output.
 pub(crate) struct Context {
     pub(crate) options: Options,
     pub(crate) out: Out,
 }
 
 impl Context {
-    /// Prints a value, and ends with whether there is one; `absent` is what JSON says if
-    /// there is none.
+    /// Prints a value, and ends the command with whether there is one. In JSON, `absent` is
+    /// printed if there is none.
     pub(crate) fn show_value(
         mut self,
         form: Form,
@@ -61,7 +61,7 @@ impl Context {
         }
     }
 
-    /// Prints a text that is printed as a whole.
+    /// Prints a text of many lines, and ends the command.
     pub(crate) fn print_page(mut self, text: &[u8]) -> Result {
         let text = String::from_utf8_lossy(text).into_owned();
         self.out
@@ -79,14 +79,14 @@ impl Context {
         renamed.map_err(or_replace)
     }
 
-    /// For writing.
+    /// Opens a table for writing.
     pub(crate) fn open(&self, name: &str) -> Result<(Table, Codec)> {
         let table = self.options.open(name)?;
         let codec = Codec::of(table.codec_id());
         Ok((table, codec))
     }
 
-    /// For reading.
+    /// Opens a table for reading.
     pub(crate) fn open_read_only(&self, name: &str) -> Result<(Table, Codec)> {
         let table = self.options.open_read_only(name)?;
         let codec = Codec::of(table.codec_id());
@@ -109,7 +109,7 @@ pub(crate) fn typed_value(
     parsed("value", table, codec, typed.value(codec, text))
 }
 
-/// The bytes of a key or a value, as the table's codec has it.
+/// The bytes of what was typed, or a failure that names the table and its codec.
 pub(crate) fn parsed(
     what: &'static str,
     table: &Table,
@@ -124,10 +124,10 @@ pub(crate) fn parsed(
     })
 }
 
-/// Time between two looks whether the table has its name still.
+/// How often a command that waits checks that the table still has its name.
 pub(crate) const TURN: Duration = Duration::from_secs(1);
 
-/// Fails if others find another table under its name, or none.
+/// Fails if the table no longer has its name.
 pub(crate) fn still_named(table: &Table) -> Result<()> {
     if table.is_unlinked()? {
         return Err(Failure::Unlinked {
@@ -137,7 +137,7 @@ pub(crate) fn still_named(table: &Table) -> Result<()> {
     Ok(())
 }
 
-/// Tells people, on a terminal, how long writers are going to wait if they will notice.
+/// Says on a terminal for how long writers are about to wait, if they may notice.
 pub(crate) fn tell_of_waiting(table: &Table, seconds_for_a_million: f64) {
     let seconds = table.len() as f64 / 1e6 * seconds_for_a_million;
     let mut stderr = io::stderr();
@@ -146,7 +146,7 @@ pub(crate) fn tell_of_waiting(table: &Table, seconds_for_a_million: f64) {
     }
 }
 
-/// An interruption tells how many entries were removed before it.
+/// The result of a removal; if it was interrupted, the failure says how many entries were removed.
 pub(crate) fn or_removed(done: Result<()>, removed: usize) -> Result<()> {
     match done {
         _ if interrupt::stopped() => Err(Failure::Interrupted(format!(

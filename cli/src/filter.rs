@@ -1,4 +1,4 @@
-//! Which keys are meant: `--prefix` and `--match`.
+//! Which keys a command applies to: `--prefix` and `--match`.
 
 use shmtable::Table;
 
@@ -9,11 +9,11 @@ use crate::failure::Result;
 use crate::glob::Glob;
 use crate::units::parse_hex;
 
-/// What keys must be like.
+/// The conditions that a key must meet.
 pub(crate) struct Filter {
     form: Form,
     prefix: Option<String>,
-    /// The prefix as stored bytes, if it was typed as such.
+    /// The prefix as stored bytes, if it was typed in hexadecimal.
     bytes: Option<Vec<u8>>,
     glob: Option<Glob>,
 }
@@ -32,7 +32,7 @@ impl Filter {
         })
     }
 
-    /// Whether all keys are meant.
+    /// Whether every key meets the conditions.
     pub(crate) fn is_all(&self) -> bool {
         self.prefix.is_none() && self.glob.is_none()
     }

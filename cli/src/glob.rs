@@ -19,14 +19,14 @@ impl Glob {
 enum Part {
     /// Any text.
     Star,
-    /// One character: of these ranges, or of none of them.
+    /// One character, which is in one of the ranges, or in none if `negated`.
     One {
         of: Vec<(char, char)>,
         negated: bool,
     },
 }
 
-/// A backslash before a character makes it stand for itself.
+/// Parses a pattern, in which a backslash makes the next character stand for itself.
 fn parse(glob: &str) -> Result<Vec<Part>, String> {
     let chars: Vec<char> = glob.chars().collect();
     let mut parts = Vec::new();
@@ -44,7 +44,7 @@ fn parse(glob: &str) -> Result<Vec<Part>, String> {
             '[' => {
                 let negated = matches!(chars.get(at), Some('!' | '^'));
                 let first = at + usize::from(negated);
-                // A closing bracket that comes first is one of the characters.
+                // A closing bracket in the first place is one of the characters.
                 let rest = chars.get(first + 1..).unwrap_or_default();
                 let length = rest
                     .iter()
@@ -59,7 +59,7 @@ fn parse(glob: &str) -> Result<Vec<Part>, String> {
     Ok(parts)
 }
 
-/// `a-z` is a range, a hyphen at either end is itself.
+/// The ranges between brackets: `a-z` is one; a hyphen at either end stands for itself.
 fn ranges(chars: &[char]) -> Vec<(char, char)> {
     let mut ranges = Vec::new();
     let mut left = chars;
@@ -75,11 +75,11 @@ fn ranges(chars: &[char]) -> Vec<(char, char)> {
     ranges
 }
 
-/// Whether all of a text is as a pattern says, in time proportional to both.
+/// Whether a pattern matches a whole text, in time proportional to the product of both lengths.
 fn matches(glob: &[Part], text: &str) -> bool {
     let text: Vec<char> = text.chars().collect();
     let (mut part, mut at) = (0, 0);
-    // Where the last star stands, and the text that is to be matched behind it.
+    // The place after the last star, and where the text that it must match begins.
     let mut again = None;
     loop {
         match glob.get(part) {
@@ -100,7 +100,7 @@ fn matches(glob: &[Part], text: &str) -> bool {
             None if at == text.len() => return true,
             None => {}
         }
-        // The last star takes one character more.
+        // Let the last star take one more character.
         match again {
             Some((star, from)) if from < text.len() => {
                 again = Some((star, from + 1));

@@ -1,4 +1,4 @@
-//! The `shmtable` command: looks inside live tables, and repairs them.
+//! The `shmtable` command: inspects, changes and repairs live tables.
 
 #![forbid(unsafe_code)]
 
@@ -47,14 +47,14 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Whether JSON is asked for in a line that cannot be understood.
+/// Whether a command line that can't be parsed asks for JSON.
 fn asks_for_json() -> bool {
     std::env::args_os()
         .take_while(|argument| argument != "--")
         .any(|argument| argument == "--json")
 }
 
-/// What is wrong with a line, without what is for people at a terminal.
+/// What is wrong with a command line, without the usage that clap adds for people.
 fn misused(error: &clap::Error) -> Failure {
     let whole = error.render().to_string();
     let text = whole.split("\n\nUsage:").next().unwrap_or(&whole);
@@ -68,7 +68,7 @@ fn misused(error: &clap::Error) -> Failure {
 
 fn tell(failure: &Failure, json: bool) {
     use std::io::Write;
-    // Nobody may be listening there either.
+    // If the standard error is closed, there is nothing left to do.
     let mut stderr = std::io::stderr();
     let _ = if json {
         let error = serde_json::json!({ "error": failure.to_string(), "kind": failure.kind() });

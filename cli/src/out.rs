@@ -1,4 +1,4 @@
-//! The standard output: for people or for scripts.
+//! The standard output: text for people, JSON for scripts.
 
 use std::ffi::OsStr;
 use std::io::{self, BufWriter, Stdout, Write};
@@ -8,10 +8,11 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::failure::{Outcome, Result};
 
-/// Raised if a field of any object goes or changes its meaning; new ones leave it as it is.
+/// The version of the fields of all objects. It is raised when a field is removed or changes its
+/// meaning, but not for a new field.
 const SCHEMA: u64 = 1;
 
-/// An object with the version of its fields, which it begins with.
+/// An object with the version of its fields as the first field.
 pub(crate) fn with_schema(mut json: Json) -> Json {
     if let Json::Object(object) = &mut json {
         object.shift_insert(0, "schema".to_owned(), SCHEMA.into());
@@ -19,7 +20,7 @@ pub(crate) fn with_schema(mut json: Json) -> Json {
     json
 }
 
-/// Buffered; whoever streams flushes.
+/// The buffered output. A command that prints over time flushes it.
 pub(crate) struct Out {
     writer: BufWriter<Stdout>,
     pub(crate) json: bool,
@@ -33,7 +34,7 @@ impl Out {
         }
     }
 
-    /// Prints one of the two.
+    /// Prints the object or the text, whichever was asked for.
     pub(crate) fn either(
         &mut self,
         json: impl FnOnce() -> Json,
@@ -49,7 +50,7 @@ impl Out {
         Ok(())
     }
 
-    /// Prints an object on a line.
+    /// Prints an object on one line.
     pub(crate) fn object(&mut self, json: Json) -> Result<()> {
         self.line(&with_schema(json).to_string())
     }
@@ -58,7 +59,7 @@ impl Out {
         Ok(writeln!(self.writer, "{line}")?)
     }
 
-    /// Ends a command well.
+    /// Flushes the output and ends the command.
     pub(crate) fn done(mut self, found: impl Into<Outcome>) -> Result {
         self.flush()?;
         Ok(found.into())
@@ -75,14 +76,14 @@ impl Write for Out {
     }
 }
 
-/// Where a column's texts are.
+/// How the cells of a column are aligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     Left,
     Right,
 }
 
-/// Lines of columns below their heads.
+/// A table of columns with headings.
 pub(crate) fn columns(heads: &[(&str, Side)], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = heads
         .iter()
@@ -113,14 +114,14 @@ pub(crate) fn columns(heads: &[(&str, Side)], rows: &[Vec<String>]) -> String {
         .join("\n")
 }
 
-/// A name without what would steer a terminal, as it is shown to people.
+/// A name without control characters, which would steer a terminal.
 pub(crate) fn printable(name: &str) -> String {
     name.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
 }
 
-/// A name, with bytes that are not UTF-8 as `\xe9`.
+/// A name, with bytes that aren't UTF-8 written as `\xe9`.
 pub(crate) fn escaped(name: &OsStr) -> String {
     let chunks = name.as_encoded_bytes().utf8_chunks();
     chunks.fold(String::new(), |mut text, chunk| {

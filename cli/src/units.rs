@@ -1,4 +1,4 @@
-//! Sizes and times, as people write them.
+//! Numbers, sizes and times as people write them.
 
 use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,7 +11,7 @@ const UNITS: [(&str, u32); 5] = [
     ("PiB", 50),
 ];
 
-/// `64MiB`, `4096`, `1.5GiB`, `10MB` (of 1000), `64M` (as `64MiB`).
+/// Parses a size: `64MiB`, `4096`, `1.5GiB`, `64M` for `64MiB`, `10MB` in units of 1000.
 pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
     let text = text.trim();
     let end = text
@@ -42,7 +42,7 @@ pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
     usize::try_from(bytes).map_err(|_| wrong())
 }
 
-/// `1000000`, `1_000_000`, `50k`, `1.5M`, `2G` (of 1000).
+/// Parses a number: `1000000`, `1_000_000`, `50k`, `1.5M`, `2G`, in units of 1000.
 pub(crate) fn parse_count(text: &str) -> Result<usize, String> {
     let plain = text.trim().replace('_', "").to_ascii_lowercase();
     let factor = plain
@@ -67,7 +67,7 @@ pub(crate) fn parse_count(text: &str) -> Result<usize, String> {
     })
 }
 
-/// A number as [`parse_count`] takes it, and not 0.
+/// Parses a number as [`parse_count`] does, but refuses 0.
 pub(crate) fn parse_some(text: &str) -> Result<usize, String> {
     match parse_count(text)? {
         0 => Err("it must be at least 1".to_owned()),
@@ -75,7 +75,7 @@ pub(crate) fn parse_some(text: &str) -> Result<usize, String> {
     }
 }
 
-/// `5s`, `1m30s`, `250ms`; a number alone is of seconds.
+/// Parses a duration: `5s`, `1m30s`, `250ms`, or a number of seconds.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
@@ -84,7 +84,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         .map_err(|error| format!("{error}; write it as 5s, 250ms or 1m30s"))
 }
 
-/// Permission bits in octal.
+/// Parses permission bits in octal.
 pub(crate) fn parse_mode(text: &str) -> Result<u32, String> {
     u32::from_str_radix(text, 8)
         .ok()
@@ -92,7 +92,7 @@ pub(crate) fn parse_mode(text: &str) -> Result<u32, String> {
         .ok_or_else(|| format!("{text:?} is not a mode; write it in octal, such as 600 or 660"))
 }
 
-/// Hexadecimal digits, in pairs.
+/// Parses pairs of hexadecimal digits.
 pub(crate) fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
     let wrong = || format!("{text:?} is not hexadecimal; write pairs of digits, such as 00ff");
     let digits = text.strip_prefix("0x").unwrap_or(text).as_bytes();
@@ -107,7 +107,7 @@ pub(crate) fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
         .collect()
 }
 
-/// Hexadecimal digits.
+/// Bytes in hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -115,7 +115,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A size in at most four digits and a unit.
+/// A size with at most four digits and a unit.
 pub(crate) fn size(bytes: u64) -> String {
     let unit = UNITS.iter().rev().find(|(_, shift)| bytes >> shift > 0);
     let Some((unit, shift)) = unit else {
@@ -139,7 +139,7 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
-/// So many entries.
+/// A number of entries, in words.
 pub(crate) fn some_entries(number: u64) -> String {
     match number {
         1 => "1 entry".to_owned(),
@@ -147,7 +147,7 @@ pub(crate) fn some_entries(number: u64) -> String {
     }
 }
 
-/// A time by its largest unit: `45 s`, `12 min`, `3 h`, `9 d`.
+/// A duration in its largest unit: `45 s`, `12 min`, `3 h`, `9 d`.
 pub(crate) fn age(age: Duration) -> String {
     match age.as_secs() {
         seconds @ 0..120 => format!("{seconds} s"),
@@ -157,19 +157,19 @@ pub(crate) fn age(age: Duration) -> String {
     }
 }
 
-/// How long ago this was, in nanoseconds since the Unix epoch.
+/// How long ago a moment was, which is given in nanoseconds since the Unix epoch.
 pub(crate) fn since(nanoseconds: u64) -> Duration {
     let then = UNIX_EPOCH + Duration::from_nanos(nanoseconds);
     SystemTime::now().duration_since(then).unwrap_or_default()
 }
 
-/// A moment in nanoseconds since the Unix epoch, as RFC 3339 says it.
+/// A moment, given in nanoseconds since the Unix epoch, in the form of RFC 3339.
 pub(crate) fn moment(nanoseconds: u64) -> String {
     let then = UNIX_EPOCH + Duration::from_nanos(nanoseconds);
     humantime::format_rfc3339_seconds(then).to_string()
 }
 
-/// A part of a whole in percent.
+/// How many percent of a whole a part is.
 pub(crate) fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 {
         0.0

@@ -84,7 +84,7 @@ fn a_table_is_renamed() {
     handle.insert("new", "1").unwrap();
     assert_eq!(ok(&["count", &to]), "4\n");
     let (other, _) = filled(1);
-    assert!(ends(2, &["rename", &to, &other]).contains("exists already"));
+    assert!(ends(2, &["rename", &to, &other]).contains("already exists"));
     assert_eq!(
         json(0, &["rename", &to, &other, "--replace"])["renamed"],
         &*other

@@ -146,7 +146,7 @@ fn entries_are_replaced_or_kept() {
     let replaced = run_with(&["load", &from], dump.as_bytes());
     assert_eq!(
         text(&replaced.stdout),
-        "10 entries loaded, 10 of them in place of others\n"
+        "10 entries loaded, 10 of which replaced others\n"
     );
     assert_eq!(handle.get(&[7]).unwrap().as_deref(), Some(&b"dumped"[..]));
     assert_eq!(handle.get(&[17]).unwrap().as_deref(), Some(&b"later"[..]));

@@ -79,7 +79,7 @@ fn gc_removes_what_a_killed_creator_left_and_nothing_else() {
     let looker = Options::new().open_observer(&orphan).unwrap();
     let collected = json(1, &["gc", &orphan]);
     assert!(has(&collected, "kept", &orphan) && !has(&collected, "removed", &orphan));
-    assert!(ends(1, &["gc", &orphan]).contains("kept, a process has it open"));
+    assert!(ends(1, &["gc", &orphan]).contains("kept, because a process has it open"));
     assert_eq!(listed(&orphan).unwrap()["state"], "used");
     let collected = json(0, &["gc", "--dry-run"]);
     assert!(has(&collected, "kept", &orphan) && !has(&collected, "removed", &orphan));

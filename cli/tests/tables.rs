@@ -44,7 +44,7 @@ fn a_table_is_created_as_asked() {
         shmtable::codec_id("messagepack", "messagepack+pickle")
     );
     let failure = ends(2, &arguments);
-    assert!(failure.contains("exists already"), "{failure}");
+    assert!(failure.contains("already exists"), "{failure}");
     let failure = json(2, &arguments);
     assert_eq!(failure["kind"], "AlreadyExists");
     for (option, value) in [
@@ -199,7 +199,7 @@ fn others_tables_are_opened_only_if_that_is_said() {
 }
 
 #[test]
-fn a_damaged_table_is_found_and_mended() {
+fn a_damaged_table_is_found_and_repaired() {
     let (name, handle) = open_table();
     handle.insert(b"key", b"value").unwrap();
     assert_eq!(ok(&["check", &name]), "");
@@ -279,7 +279,7 @@ fn a_lock_that_is_kept_is_an_error_after_the_time_that_was_said() {
 fn a_table_is_replaced_only_if_that_is_asked_for() {
     let (name, handle) = open_table();
     handle.insert("k", "v").unwrap();
-    assert!(ends(2, &["create", &name]).contains("exists already"));
+    assert!(ends(2, &["create", &name]).contains("already exists"));
     assert_eq!(ok(&["count", &name]), "1\n");
     let replaced = json(0, &["create", &name, "--replace", "--capacity", "7"]);
     assert_eq!(replaced["capacity"], 7);

@@ -7,8 +7,8 @@ use common::{Name, ends, json, listed, ok, run, run_with, table, text};
 #[test]
 fn an_addition_tells_the_true_reason() {
     for (codec, value, amount, reasons) in [
-        ("bytes/str", "text", "1", &["are str, and not numbers"][..]),
-        ("str/bool", "true", "1", &["are bool, and not numbers"]),
+        ("bytes/str", "text", "1", &["are str, not numbers"][..]),
+        ("str/bool", "true", "1", &["are bool, not numbers"]),
         ("msgpack", "text", "1", &["not a number", "\"text\""]),
         (
             "bytes/u64",
@@ -16,9 +16,14 @@ fn an_addition_tells_the_true_reason() {
             "0.0",
             &["amount", "0.0 is not a whole number"],
         ),
-        ("bytes/u8", "200", "100", &["200 and 100", "beyond u8"]),
-        ("bytes/u8", "1", "-2", &["1 and -2", "beyond u8"]),
-        ("msgpack", "18446744073709551615", "1", &["beyond 64 bits"]),
+        ("bytes/u8", "200", "100", &["200 + 100", "overflows u8"]),
+        ("bytes/u8", "1", "-2", &["1 + -2", "overflows u8"]),
+        (
+            "msgpack",
+            "18446744073709551615",
+            "1",
+            &["overflows 64 bits"],
+        ),
         ("msgpack", "1", "x", &["x is not a number"]),
         ("msgpack", "1", "true", &["true is not a number"]),
     ] {
@@ -113,7 +118,7 @@ fn a_name_that_is_taken_is_told_with_its_remedy() {
         assert_eq!(json(2, arguments)["kind"], "AlreadyExists");
     }
     let failure = ends(2, &["rename", &name, &name]);
-    assert!(failure.contains("is the table's name already"), "{failure}");
+    assert!(failure.contains("is already the table's name"), "{failure}");
     assert!(!failure.contains("rm"), "{failure}");
     let missing = Name::new();
     assert!(ends(2, &["rename", &missing, &missing]).contains("there is no table"));
@@ -141,7 +146,7 @@ fn an_option_is_shown_as_it_was_typed() {
             "600 with any of 040, 020, 004 and 002 added, such as 660\n",
         ),
     ] {
-        let expected = format!("the option {option} is {typed}, allowed is {allowed}");
+        let expected = format!("the option {option} is {typed}; allowed is {allowed}");
         let failure = ends(2, &["create", &name, option, typed]);
         assert!(failure.contains(&expected), "{failure}");
         let failure = ends(2, &["create", &name, &format!("{option}={typed}")]);
@@ -159,7 +164,7 @@ fn what_cannot_be_meant_is_a_usage_error() {
         (&["bench", "--threads", "0"], "at least 1"),
         (
             &["del", &name],
-            "`-` to read them from the standard input, or --prefix or --match",
+            "`-` to read them from the standard input, --prefix or --match",
         ),
     ] {
         let failure = json(2, arguments);

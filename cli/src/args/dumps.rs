@@ -8,7 +8,7 @@ use super::shape::Shape;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// A line of JSON for each entry
+    /// One line of JSON for each entry
     Jsonl,
     /// Compact; see docs/dump.md
     Binary,
@@ -18,17 +18,17 @@ pub(crate) enum Format {
 pub(crate) struct Dump {
     /// The table
     pub(crate) name: String,
-    /// Write to this file; it appears when it is complete
+    /// Write to this file, which appears under its name when it is complete
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
-    /// The format
+    /// The format of the dump
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     pub(crate) format: Format,
-    /// All entries of one moment; writers wait while they are copied
+    /// Dump the entries of one moment; writers wait while they are copied
     #[arg(long)]
     pub(crate) snapshot: bool,
-    /// Read the entries of a table whose header is damaged, which cannot be opened. What was
-    /// wrong is told on the standard error. The exit status is 1 if entries are lost
+    /// Read the entries of a table that can't be opened because its header is damaged. The damage
+    /// is described on the standard error. The exit status is 1 if entries are lost
     #[arg(long, conflicts_with = "snapshot")]
     pub(crate) salvage: bool,
 }
@@ -37,14 +37,14 @@ pub(crate) struct Dump {
 pub(crate) struct Load {
     /// The table
     pub(crate) name: String,
-    /// The dump; by default the standard input. The format is recognized
+    /// The dump, in either format; by default, the standard input
     pub(crate) input: Option<PathBuf>,
-    /// Create the table, by default as large as the dumped one was
+    /// Create the table, by default with the size of the dumped one
     #[arg(long)]
     pub(crate) create: bool,
     #[command(flatten)]
     pub(crate) shape: Shape,
-    /// Leave entries that are there already as they are
+    /// Keep entries that exist already as they are
     #[arg(long)]
     pub(crate) keep: bool,
 }

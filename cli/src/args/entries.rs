@@ -12,13 +12,13 @@ use crate::units::parse_duration;
 pub(crate) struct Get {
     /// The table
     pub(crate) name: String,
-    /// The keys. Of several each is printed with its value, and the exit status is 1 if one of
-    /// them is not there
+    /// The keys. If there are several, each is printed with its value, and the exit status is 1 if
+    /// one of them has no value
     #[arg(required = true, allow_negative_numbers = true, value_name = "KEY")]
     pub(crate) keys: Vec<String>,
     #[command(flatten)]
     pub(crate) typed: Typed,
-    /// Print the stored bytes of one key's value as they are, and nothing else
+    /// Print the stored bytes of one key's value, and nothing else
     #[arg(long, conflicts_with_all = ["json", "hex", "hex_value"])]
     pub(crate) raw: bool,
 }
@@ -30,18 +30,18 @@ pub(crate) struct Put {
     /// The key
     #[arg(allow_negative_numbers = true)]
     pub(crate) key: String,
-    /// The value; the standard input if neither this nor --file is given
+    /// The value; read from the standard input if neither this nor --file is given
     #[arg(allow_negative_numbers = true)]
     pub(crate) value: Option<String>,
-    /// Take the value from a file
+    /// Read the value from this file
     #[arg(long, value_name = "PATH", conflicts_with = "value")]
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) typed: Typed,
-    /// Store the value's bytes as they are, whatever the table is for
+    /// Store the bytes of the value as they are, whatever the table's codec
     #[arg(long)]
     pub(crate) raw: bool,
-    /// Only if the key is not there; else the exit status is 1
+    /// Store only if the key has no value; otherwise, the exit status is 1
     #[arg(long)]
     pub(crate) if_absent: bool,
 }
@@ -53,7 +53,7 @@ pub(crate) struct Add {
     /// The key
     #[arg(allow_negative_numbers = true)]
     pub(crate) key: String,
-    /// What to add
+    /// The number to add
     #[arg(allow_negative_numbers = true, default_value = "1")]
     pub(crate) amount: String,
     #[command(flatten)]
@@ -64,7 +64,7 @@ pub(crate) struct Add {
 pub(crate) struct Del {
     /// The table
     pub(crate) name: String,
-    /// The keys
+    /// The keys, or `-` to read them from the standard input
     #[arg(allow_negative_numbers = true, conflicts_with_all = ["prefix", "glob"], value_name = "KEY")]
     pub(crate) keys: Vec<String>,
     #[command(flatten)]
@@ -82,7 +82,7 @@ pub(crate) struct Take {
     pub(crate) key: String,
     #[command(flatten)]
     pub(crate) typed: Typed,
-    /// Print the stored bytes as they are, and nothing else
+    /// Print the stored bytes of the value, and nothing else
     #[arg(long, conflicts_with_all = ["json", "hex", "hex_value"])]
     pub(crate) raw: bool,
 }
@@ -99,16 +99,16 @@ pub(crate) struct Cas {
     /// The key
     #[arg(allow_negative_numbers = true)]
     pub(crate) key: String,
-    /// The expected value; with --absent the new one
+    /// The expected value; with --absent, the new value
     #[arg(allow_negative_numbers = true)]
     pub(crate) expected: Option<String>,
     /// The new value
     #[arg(allow_negative_numbers = true)]
     pub(crate) new: Option<String>,
-    /// Expect no value
+    /// Expect that the key has no value
     #[arg(long)]
     pub(crate) absent: bool,
-    /// Remove the value
+    /// Remove the key
     #[arg(long, conflicts_with = "absent")]
     pub(crate) remove: bool,
     #[command(flatten)]
@@ -122,7 +122,7 @@ pub(crate) struct Wait {
     /// The key
     #[arg(allow_negative_numbers = true)]
     pub(crate) key: String,
-    /// Give up after this time (exit status 1); by default never
+    /// Give up after this time, with exit status 1; by default, wait forever
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
     /// Wait until the value changes or is removed
@@ -138,16 +138,16 @@ pub(crate) struct Scan {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) which: Which,
-    /// The most entries to print
+    /// Maximum number of entries to print
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
-    /// Keys alone
+    /// Print only the keys
     #[arg(long)]
     pub(crate) keys: bool,
-    /// Print the stored bytes in hexadecimal
+    /// Print keys and values as stored bytes, in hexadecimal
     #[arg(long)]
     pub(crate) hex: bool,
-    /// Print the stored bytes of values in hexadecimal
+    /// Print values as stored bytes, in hexadecimal
     #[arg(long)]
     pub(crate) hex_value: bool,
 }
@@ -158,7 +158,7 @@ pub(crate) struct Count {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) which: Which,
-    /// The prefix is the stored bytes in hexadecimal
+    /// The prefix is stored bytes, in hexadecimal
     #[arg(long, requires = "prefix")]
     pub(crate) hex: bool,
 }
@@ -169,16 +169,16 @@ pub(crate) struct Watch {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) which: Which,
-    /// End after this time
+    /// Stop after this time
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
-    /// End after this number of changes
+    /// Stop after this many changes
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u64>,
-    /// Time between two looks at the table
+    /// How often the table is polled
     #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = parse_duration)]
     pub(crate) interval: Duration,
-    /// Print the stored bytes in hexadecimal
+    /// Print keys and values as stored bytes, in hexadecimal
     #[arg(long)]
     pub(crate) hex: bool,
 }

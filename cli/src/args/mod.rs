@@ -1,4 +1,4 @@
-//! What can be said on the command line, and the help.
+//! The command line: its commands, arguments and help.
 
 #![allow(clippy::doc_markdown, reason = "the help is plain text")]
 
@@ -23,37 +23,39 @@ use crate::units::parse_duration;
 
 const AFTER: &str = "\
 Exit status:
-  0  done, found
-  1  not found: no such key, nothing that matches, a wait that timed out, a difference,
-     damage in a check
+  0  success: done, or found
+  1  not found: no such key, no match, a timeout, a difference, damage that `check` found
   2  error: no such table, no permission, no room, wrong usage
-A reader that closes the pipe early is not an error. Ctrl-C stops the command. New files and
-tables are discarded; `clear`, `del` and `load` keep what they have done so far.
+It is not an error if the reader of the output closes the pipe early. Ctrl-C stops a command:
+files and new tables that are not complete are discarded; `clear`, `del` and `load` keep what
+they have done so far.
 
-Keys and values, as typed and as shown, depend on what the table was created for:
+How keys and values are typed and shown depends on the table's codec:
   bytes, text       the text itself; bytes that are not plain text are shown as 0x...
   numbers           in decimal
-  MessagePack,      JSON; what is not JSON is a string. So 42 is a number, '\"42\"' and x are
-  JSON              strings, '[1, \"a\"]' is a tuple in Python. What JSON lacks:
-                    {\"$bin\": \"00ff\"} bytes, {\"$ext\": [80, \"00ff\"]} an extension type
-                    (80 is a pickle of Python's, which is never loaded),
-                    {\"$map\": [[1, \"a\"]]} a map with other keys than strings,
-                    {\"$float\": \"nan\"}. Keys are made canonical as Python's are.
-  --hex             any bytes in hexadecimal, as they are stored; --hex-value for values alone
-  --text            in MessagePack and JSON tables a string, even if it looks like JSON
+  MessagePack,      JSON; anything that is not JSON is a string. So 42 is a number, '\"42\"' and x
+  JSON              are strings, and '[1, \"a\"]' is a tuple in Python. As in Python, the keys 1,
+                    1.0 and true are one key. Objects stand for what JSON lacks:
+                    {\"$bin\": \"00ff\"}        bytes
+                    {\"$ext\": [80, \"00ff\"]}  an extension type; 80 is a pickle of Python's, which
+                                            is never loaded
+                    {\"$map\": [[1, \"a\"]]}    a map whose keys are not all strings
+                    {\"$float\": \"nan\"}       nan, inf or -inf
+  --hex             the stored bytes, in hexadecimal; with --hex-value, for values alone
+  --text            a string, even if it looks like JSON, in MessagePack and JSON tables
 
-A key or a value that begins with a hyphen stands after `--`, as in `get T -- --key`: options
-are options wherever they stand before it. Negative numbers need no `--`.";
+Put a key or a value that begins with a hyphen after `--`, as in `get T -- --key`. Before `--`, a
+word that begins with a hyphen is an option, unless it is a negative number.";
 
-/// The heading of the options that every command takes.
+/// The heading of the options that every command has.
 const EVERYWHERE: &str = "Options of every command";
 
-/// Looks inside live tables in shared memory, and repairs them.
+/// Inspect, change and repair live hash tables in shared memory
 ///
-/// Every command works while other processes use the table. Readers never wait for it.
-/// Writers wait for `check`, `repair`, `dump --snapshot` and `copy --snapshot`, by their size:
-/// the help of each says how long. With --json every object has the field `schema`; docs/json.md
-/// lists the fields of each command.
+/// Every command works while other processes use the table. Readers never wait for a command.
+/// Writers wait for `check`, `repair`, `dump --snapshot` and `copy --snapshot`; the help of each
+/// says for how long. With --json, every object has the field `schema`; docs/json.md lists the
+/// fields of each command.
 #[derive(Debug, Parser)]
 #[command(name = "shmtable", version, after_help = AFTER, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -65,14 +67,14 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
-    /// Print JSON, for scripts: one object, or one on each line
+    /// Print JSON, for scripts: one object, or one object on each line
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
-    /// Open tables of these users too: numbers of users with commas between, or `anyone`.
-    /// Who owns a table can change it at any time
+    /// Also open tables that belong to these users: user ids separated by commas, or `anyone`.
+    /// The owner of a table can change its contents at any time
     #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "USERS", value_parser = parse_trust)]
     pub(crate) trust: Option<Trusted>,
-    /// How long to wait for a lock that a living process keeps
+    /// How long to wait for a lock that a living process holds
     #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     pub(crate) lock_timeout: Duration,
 }
@@ -87,147 +89,152 @@ fn parse_trust(text: &str) -> Result<Trusted, String> {
     let users: Result<Vec<u32>, _> = text.split(',').map(str::parse).collect();
     users
         .map(|users| Trusted(shmtable::Trust::Users(users)))
-        .map_err(|_| "give `anyone`, or numbers of users with commas between".to_owned())
+        .map_err(|_| "give `anyone`, or user ids separated by commas".to_owned())
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List all tables on this machine
     ///
-    /// Looking does not count as using: no table is in use because it is listed.
-    /// A table is an `orphan` if it should have gone with its creator, which was killed,
-    /// and nobody uses it: `shmtable gc` removes it. `unused` is one with a name of its
-    /// own that nobody uses now.
+    /// A table is `used` if a process has it open, and `unused` if none has. An `orphan` is an
+    /// anonymous table whose creator was killed and that no process uses; `shmtable gc` removes
+    /// it. Listing a table doesn't count as using it.
     Ls,
-    /// Show a table's figures, and who uses it
+    /// Show a table's figures, and the processes that use it
     Stat(Stat),
-    /// A live full-screen view
+    /// Show tables in a live full-screen view
     ///
-    /// Of one table, or without a name of all; Enter goes into one. Keys: q ends, Esc
-    /// goes back, p or space pauses, s sorts by the next column, r turns the order
-    /// around, + and - change the interval, arrows choose.
+    /// Without a name, it shows all tables, and Enter opens one. Keys: q quits, Esc goes back, p
+    /// or space pauses, s sorts by the next column, r reverses the order, + and - change the
+    /// interval, and the arrow keys select.
     ///
-    /// Only writes are counted, by the locks they take: readers write nothing, so nobody
-    /// can count them. With --json the figures of all tables are printed at each interval.
+    /// Only writes are counted, by the locks that they take. Readers write nothing, so their
+    /// reads can't be counted. With --json, it prints the figures at each interval.
     Top(Top),
-    /// Remove the tables that killed creators left
+    /// Remove orphans: tables that killed creators left behind
     ///
-    /// Removes tables that should have gone with their creator (anonymous ones), and that
-    /// no process has open, for whatever use. Others are never touched.
+    /// An anonymous table should be removed with its creator. If the creator was killed, and no
+    /// process has the table open, this command removes it. It never touches other tables.
     Gc(Gc),
-    /// Remove a table's name; processes that have it open can go on using it
+    /// Remove tables; processes that have one open can keep using it
     Rm(Rm),
     /// Create a table
     Create(Create),
-    /// Print the value of a key
+    /// Print the value of a key, or of several
     Get(Get),
     /// Store a value
     Put(Put),
-    /// Add to a number, in one step among all processes, and print the sum
+    /// Add to a number, as one atomic step, and print the sum
     ///
-    /// In a table of bytes a number has 8 bytes, little-endian, signed. A key that is not
-    /// there counts as 0.
+    /// In a table of bytes, a number is 8 bytes, little-endian and signed. A missing key counts
+    /// as 0.
     Add(Add),
-    /// Remove keys, and print how many there were
+    /// Remove keys, and print how many entries were removed
     ///
-    /// A single `-` stands for the standard input, with a key on each line. Empty lines are
-    /// skipped, and a carriage return at a line's end is not part of the key. (The key `-` itself
-    /// is `2d` with --hex.)
+    /// A single `-` stands for the keys on the standard input, one on each line. Empty lines are
+    /// skipped, and a carriage return at the end of a line is not part of the key. (The key `-`
+    /// itself is `2d` with --hex.) The exit status is 1 if nothing was removed.
     Del(Del),
-    /// Remove the value of a key, and print it
+    /// Remove a key, and print its value
     ///
-    /// If the output fails (a full disk, a reader that has gone), the value is gone all the same.
+    /// The key is removed even if its value can't be printed, for example because the disk is
+    /// full.
     Take(Take),
-    /// Compare a key's value, and set it if it is the expected one, in one step
+    /// Replace a key's value if it is the expected one, as one atomic step
     ///
-    /// If it is another one the exit status is 1, and it is printed. With --absent the key is
-    /// expected to have no value: `cas T k --absent NEW`. With --remove it has none afterwards:
-    /// `cas T k EXPECTED --remove`. Values are compared as they are stored.
+    /// If the key has another value, prints that value and exits with status 1. With --absent,
+    /// the key is expected to have no value: `cas T k --absent NEW`. With --remove, the key is
+    /// removed: `cas T k EXPECTED --remove`. Values are compared as stored bytes.
     Cas(Cas),
-    /// Remove all entries; the table and whoever uses it stay
+    /// Remove all entries, but keep the table
     ///
-    /// Stripe by stripe: what others store meanwhile may stay. The memory stays reserved.
+    /// Clears one stripe after the other. Entries that other processes store at the same time
+    /// may remain. The table keeps its memory.
     Clear(OneTable),
     /// Wait until a key has a value, and print it
     ///
-    /// If the table is removed, renamed or replaced meanwhile, the exit status is 2.
+    /// If the table is removed, renamed or replaced during the wait, the exit status is 2.
     Wait(Wait),
-    /// Print keys and values, in no order
+    /// Print keys and values, in no particular order
     ///
-    /// An entry that exists throughout the scan is printed exactly once. A key and its value are
-    /// separated by a tab.
+    /// An entry that exists throughout the scan is printed exactly once. A tab separates a key
+    /// from its value.
     Scan(Scan),
-    /// Print how many entries there are
+    /// Print the number of entries
     ///
-    /// With --prefix or --match every key is looked at, else only the counts of the stripes.
-    /// The exit status is 0 even if there are none.
+    /// With --prefix or --match, reads every key; otherwise, adds up the counts of the stripes.
+    /// The exit status is 0 even if there are no entries.
     Count(Count),
     /// Print how long keys and values are
     ///
-    /// Entries by the length of their keys and values, in powers of two; all bytes of each;
-    /// and the largest entry.
+    /// Counts entries by the length of their keys and of their values, in powers of two. Also
+    /// prints the total size of keys and of values, and the largest entry.
     Sizes(OneTable),
-    /// Print the changes of a table as they come
+    /// Print the changes of a table as they happen
     ///
-    /// `+` a new key, `~` a new value, `-` a removed key. Looks at the table again and again,
-    /// and only if anybody wrote to it: several changes of a key between two looks are one, and
-    /// what was there only between two of them is missed. Keeps all keys in memory. The exit
-    /// status is 1 if the time ends without a change, and 2 if the table is removed, renamed or
-    /// replaced meanwhile.
+    /// `+` marks a new key, `~` a new value and `-` a removed key. The command polls the table,
+    /// and reads it only if there were writes. It prints several changes of a key between two
+    /// polls as one, and misses a key that comes and goes between two polls. It keeps all keys
+    /// in memory. The exit status is 1 if the time passes without a change, and 2 if the table
+    /// is removed, renamed or replaced.
     Watch(Watch),
     /// Write all entries to a file or to the standard output
     ///
-    /// Weakly consistent: an entry that exists throughout the dump is written exactly once. `load` restores
-    /// every key and value byte for byte. A file appears when it is complete. With --snapshot
-    /// writers wait while the entries are copied: about 1.5 seconds for a million of them.
+    /// A dump is weakly consistent: an entry that exists throughout the dump is written exactly
+    /// once. `load` restores every key and value byte for byte. A file appears under its name
+    /// when it is complete. With --snapshot, writers wait while the entries are copied: about
+    /// 1.5 seconds for a million entries.
     Dump(Dump),
-    /// Store what `dump` wrote
+    /// Store the entries of a dump
     ///
-    /// Entries that are there already are replaced. If anything goes wrong the exit status
-    /// is 2 and the number of entries that were loaded is told; a table that `--create`
-    /// made is removed again.
+    /// Entries that exist already are replaced. If anything goes wrong, the exit status is 2,
+    /// and the message tells how many entries were loaded. A table that --create created is then
+    /// removed again.
     Load(Load),
     /// Copy a table to a new one, which may have another size
     ///
-    /// By default the new one is as large as the old one, and it has its codec. It
-    /// appears under its name when it is complete. Weakly consistent, as `dump`; with --snapshot
-    /// writers wait while the entries are copied: about 1.5 seconds for a million of them.
+    /// By default, the new table has the size and the codec of the old one. It appears under its
+    /// name when it is complete. The copy is weakly consistent, as a dump is. With --snapshot,
+    /// writers wait while the entries are copied: about 1.5 seconds for a million entries.
     Copy(Copy),
-    /// Give a table another name, in one step; processes that have it open can go on using it
+    /// Rename a table, in one step; processes that have it open can keep using it
     Rename(Rename),
     /// Print how two tables differ (exit status 1), or nothing
     ///
-    /// `-` and `+` before a key and its value: in the first table, in the second one.
+    /// `-` marks an entry of the first table, `+` one of the second.
     Diff(Diff),
     /// Verify a table's structure
     ///
-    /// Prints what is wrong and exits with 1; prints nothing if all is well.
+    /// Prints what is wrong and exits with status 1, or prints nothing if all is well.
     ///
-    /// Writers wait for it, readers do not: for each stripe while its keys are read, then all of
-    /// them while the chunks are verified, about 0.45 seconds for a million entries and ten times
-    /// that for ten times as many. Writers give up after their lock timeout, by default 5
-    /// seconds. With --stripes-only nobody waits for more than a stripe.
+    /// Readers don't wait for it, but writers do: for each stripe while its keys are read, and
+    /// then for all stripes while the chunks are verified, about 0.45 seconds for a million
+    /// entries and ten times that for ten times as many. A writer gives up after its lock
+    /// timeout, 5 seconds by default. With --stripes-only, no writer waits for more than one
+    /// stripe.
     Check(Check),
-    /// Repair a damaged table, and say what was done
+    /// Repair a damaged table, and print what was done
     ///
-    /// Writers wait for it, readers do not: about 2.7 seconds for a million entries, and ten
-    /// times that for ten times as many. Writers give up after their lock timeout, by default 5
-    /// seconds. A table whose header is damaged cannot be opened
-    /// to repair it: `dump --salvage` reads its entries.
+    /// Readers don't wait for it, but writers do: about 2.7 seconds for a million entries, and
+    /// ten times that for ten times as many. A writer gives up after its lock timeout, 5 seconds
+    /// by default. A table whose header is damaged can't be opened, and so can't be repaired:
+    /// `dump --salvage` reads its entries.
     Repair(OneTable),
-    /// Measure this machine: a table of its own, filled and read
+    /// Measure how fast a table is on this machine
+    ///
+    /// Creates a table of its own, fills it, reads it, empties it and removes it.
     Bench(Bench),
     /// Serve the figures of tables to Prometheus, over HTTP at /metrics
     ///
-    /// The tables are looked at when somebody asks. Whoever can reach the address can read
-    /// the figures, and nothing else.
+    /// Inspects the tables at each request. Anyone who can reach the address can read the
+    /// figures, and nothing else.
     ServeMetrics(ServeMetrics),
-    /// Print the completions for a shell
+    /// Print the completion script for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the man page, or that of a command
+    /// Print the man page of shmtable, or of one of its commands
     Man {
         /// The command
         command: Option<String>,
@@ -269,7 +276,7 @@ mod tests {
             .collect()
     }
 
-    /// The command with an option at each place behind its name.
+    /// The command line with an option at each place after the command's name.
     fn with(command: &[String], option: &'static str) -> Vec<Vec<String>> {
         (1..=command.len())
             .map(|at| {

@@ -1,24 +1,24 @@
-//! How large a table is made, and what most tables leave as it is.
+//! The size of a new table, and its rarer options.
 
 use clap::Args;
 use shmtable::Options;
 
 use crate::units::{parse_count, parse_mode, parse_size};
 
-/// How large a table is made.
+/// The size of a new table.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Shape {
-    /// How many entries the table is guaranteed to hold; a small table may hold more
+    /// Number of entries that always fit; a small table may hold more
     #[arg(long, value_name = "N", value_parser = parse_count)]
     pub(crate) capacity: Option<usize>,
-    /// The most bytes of all keys and values together, such as 64MiB; by default 64 for
-    /// each entry, and at least 64MiB
+    /// Total size of keys and values that always fits, such as 64MiB [default: 64 bytes for each
+    /// entry, and at least 64MiB, or that of the table that is copied or was dumped]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) value_space: Option<usize>,
 }
 
 impl Shape {
-    /// The options with what was asked for.
+    /// The options with those of the command line that were given.
     pub(crate) fn applied_to(&self, mut options: Options) -> Options {
         if let Some(capacity) = self.capacity {
             options = options.capacity(capacity);
@@ -30,25 +30,25 @@ impl Shape {
     }
 }
 
-/// What most tables leave as it is.
+/// The rarer options of a new table.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Details {
-    /// Who may open it, in octal [default: 600, or as a copied table has it]
+    /// Who may open the table, in octal [default: 600, or the mode of the table that is copied]
     #[arg(long, value_name = "BITS", value_parser = parse_mode)]
     pub(crate) mode: Option<u32>,
-    /// Number of lock stripes; a power of two
+    /// Number of stripes, each with a lock; a power of two
     #[arg(long, value_name = "N")]
     pub(crate) stripes: Option<usize>,
-    /// Bytes of a chunk of the value space; a power of two
+    /// Size of a chunk of the value space; a power of two
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) chunk_size: Option<usize>,
-    /// The most handles open for writing at a time
+    /// Maximum number of handles that are open for writing at once
     #[arg(long, value_name = "N")]
     pub(crate) max_participants: Option<usize>,
 }
 
 impl Details {
-    /// The options with what was asked for.
+    /// The options with those of the command line that were given.
     pub(crate) fn applied_to(&self, mut options: Options) -> Options {
         if let Some(mode) = self.mode {
             options = options.mode(mode);

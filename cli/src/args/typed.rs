@@ -1,4 +1,4 @@
-//! How keys and values are typed, and which keys are meant.
+//! How keys and values are typed, and which keys a command applies to.
 
 use clap::Args;
 
@@ -9,10 +9,10 @@ use crate::units::parse_hex;
 /// How keys and values are typed.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Typed {
-    /// Keys and values are the stored bytes in hexadecimal
+    /// Keys and values are stored bytes, in hexadecimal
     #[arg(long, conflicts_with = "text")]
     pub(crate) hex: bool,
-    /// Values are the stored bytes in hexadecimal; keys are typed as they are
+    /// Values are stored bytes, in hexadecimal; keys are typed as the table's codec says
     #[arg(long)]
     pub(crate) hex_value: bool,
     /// Keys and values are strings, even if they look like JSON
@@ -43,15 +43,15 @@ impl Typed {
     }
 }
 
-/// Which entries are meant.
+/// Which entries a command applies to.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Which {
-    /// Only keys that start with this. In MessagePack tables only string keys are compared; with
-    /// --hex, the stored bytes
+    /// Only keys that begin with this. In MessagePack tables, only string keys can match; with
+    /// --hex, the prefix is stored bytes
     #[arg(long)]
     pub(crate) prefix: Option<String>,
     /// Only keys that match: `*` is any text, `?` any character, `[a-z]` one of these, `[!a-z]`
-    /// one of the others. In MessagePack tables: keys that are strings
+    /// one of the others. In MessagePack tables, only string keys can match
     #[arg(long = "match", value_name = "GLOB", value_parser = Glob::parse)]
     pub(crate) glob: Option<Glob>,
 }

@@ -1,4 +1,4 @@
-//! What a table's keys and values are, by its codec id, and how they are typed and shown.
+//! The codecs of tables: how keys and values are encoded, typed and shown.
 
 pub(crate) mod notation;
 mod shown;
@@ -12,7 +12,7 @@ pub(crate) use shown::Shown;
 
 use crate::units::{hex, parse_hex};
 
-/// How the bytes of a key or of a value are made.
+/// How a key or a value is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Bytes,
@@ -28,7 +28,7 @@ pub(crate) enum Form {
     Json,
 }
 
-/// All forms, by their names in codec ids.
+/// All forms, with their names in codec ids.
 const FORMS: [(&str, Form); 19] = [
     ("bytes", Form::Bytes),
     ("str", Form::Text),
@@ -51,7 +51,7 @@ const FORMS: [(&str, Form); 19] = [
     ("json", Form::Json),
 ];
 
-/// The names of Python's codecs.
+/// Python's codecs: their names, and the forms of their keys and values.
 const PYTHON: [(&str, &str, &str); 4] = [
     ("raw", "bytes", "bytes"),
     ("msgpack", "messagepack", "messagepack"),
@@ -59,13 +59,13 @@ const PYTHON: [(&str, &str, &str); 4] = [
     ("json", "messagepack", "json"),
 ];
 
-/// The encodings of a table.
+/// How a table encodes its keys and values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Codec {
     pub(crate) id: u64,
     pub(crate) key: Form,
     pub(crate) value: Form,
-    /// What it is called; an id that nobody knows is shown as a number.
+    /// The name of the codec, or its number if it is unknown.
     pub(crate) name: String,
 }
 
@@ -74,7 +74,7 @@ fn form(name: &str) -> Option<Form> {
 }
 
 impl Codec {
-    /// By a table's id. What is not known is shown as bytes.
+    /// The codec of an id. An unknown one is shown as bytes.
     pub(crate) fn of(id: u64) -> Self {
         let names = || FORMS.iter().map(|form| form.0);
         let known = names()
@@ -105,7 +105,7 @@ impl Codec {
         }
     }
 
-    /// `bytes`, a name of Python's, or `KEY/VALUE`.
+    /// Parses the name of a codec: `bytes`, a name of Python's, or `KEY/VALUE`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text == "bytes" {
             return Ok(Self::named("bytes", "bytes"));
@@ -118,7 +118,7 @@ impl Codec {
                 Ok(Self::named(key, value))
             }
             _ => Err(format!(
-                "known are bytes, msgpack, pickle, json, and two of {} with a slash between",
+                "give bytes, msgpack, pickle or json, or two of {} with a slash between them",
                 FORMS.map(|form| form.0).join(", ")
             )),
         }
@@ -126,7 +126,7 @@ impl Codec {
 }
 
 impl Form {
-    /// Its name in codec ids.
+    /// The form's name in codec ids.
     pub(crate) fn name(self) -> &'static str {
         FORMS
             .iter()
@@ -134,7 +134,7 @@ impl Form {
             .map_or("unknown", |form| form.0)
     }
 
-    /// The bytes of what was typed.
+    /// The bytes of a typed text; `plain` says that it is a string even if it looks like JSON.
     pub(crate) fn parse(self, text: &str, plain: bool, key: bool) -> Result<Vec<u8>, String> {
         match self {
             Self::Bytes | Self::Text => Ok(text.as_bytes().to_vec()),
@@ -148,8 +148,8 @@ impl Form {
         }
     }
 
-    /// The bytes as JSON, from which [`bytes_of`](Self::bytes_of) makes them again.
-    /// Bytes that are not of this form are `{"$raw": ...}`.
+    /// The bytes as JSON, from which [`bytes_of`](Self::bytes_of) restores them. Bytes that
+    /// aren't of this form become `{"$raw": ...}`.
     pub(crate) fn to_json(self, bytes: &[u8]) -> Json {
         let raw = || json!({ "$raw": hex(bytes) });
         match self {
@@ -242,7 +242,7 @@ impl Form {
             Self::Unit => match json {
                 Json::Null => Ok(Vec::new()),
                 Json::String(text) if text.is_empty() => Ok(Vec::new()),
-                _ => Err(wrong("null, which is all that a set takes")),
+                _ => Err(wrong("null, the only value in a set")),
             },
             Self::MessagePack | Self::Pickle => {
                 let value = notation::from_json(json)?;
@@ -252,10 +252,10 @@ impl Form {
                     value
                 };
                 let bytes = notation::pack(&value);
-                // Lengths have 32 bits, and the encoder cuts longer ones.
+                // Lengths have 32 bits, and the encoder truncates longer ones.
                 if u32::try_from(bytes.len()).is_err() {
                     return Err(format!(
-                        "{} bytes of MessagePack are too many, the limit is {}; give them as --hex",
+                        "the value has {} bytes of MessagePack, and the limit is {}; give it as --hex",
                         bytes.len(),
                         u32::MAX
                     ));
@@ -266,7 +266,7 @@ impl Form {
         }
     }
 
-    /// As [`to_json`](Self::to_json), if these very bytes come back from it.
+    /// The bytes as JSON that restores exactly these bytes: raw bytes if nothing else does.
     pub(crate) fn to_exact_json(self, bytes: &[u8], key: bool) -> Json {
         let json = self.to_json(bytes);
         match self.bytes_of(&json, key) {
@@ -275,17 +275,17 @@ impl Form {
         }
     }
 
-    /// For people, on a line.
+    /// The bytes as text on one line.
     pub(crate) fn to_line(self, bytes: &[u8]) -> String {
         self.to_text(bytes, |c| !c.is_control())
     }
 
-    /// For people, who asked for this one.
+    /// The bytes as text that may have several lines.
     pub(crate) fn to_lines(self, bytes: &[u8]) -> String {
         self.to_text(bytes, |c| !c.is_control() || c == '\n' || c == '\t')
     }
 
-    /// What would steer a terminal is not shown as it is.
+    /// The bytes as text, without control characters, which would steer a terminal.
     fn to_text(self, bytes: &[u8], shown: impl Fn(char) -> bool) -> String {
         let raw = || format!("0x{}", hex(bytes));
         match self {
@@ -302,7 +302,7 @@ impl Form {
                 Json::Object(object) if matches!(notation::special(&object), Some(("$raw", _))) => {
                     raw()
                 }
-                // A serializer of JSON escapes most controls itself.
+                // The JSON serializer escapes most control characters itself.
                 json => json
                     .to_string()
                     .chars()
@@ -312,7 +312,7 @@ impl Form {
         }
     }
 
-    /// Whether a key, if it is text or as it is shown if it is a number, begins so.
+    /// Whether a key begins with a prefix. A number begins as it is shown.
     pub(crate) fn has_prefix(self, bytes: &[u8], prefix: &str) -> bool {
         match self {
             Self::MessagePack | Self::Pickle => notation::unpack(bytes)
@@ -322,7 +322,7 @@ impl Form {
         }
     }
 
-    /// A key as patterns see it: text, or a number as it is shown; `None` for others.
+    /// The text that patterns match: a string, or a number as it is shown, else `None`.
     pub(crate) fn as_text(self, bytes: &[u8]) -> Option<String> {
         match self {
             Self::MessagePack | Self::Pickle => notation::unpack(bytes)
@@ -340,7 +340,7 @@ fn unsigned(bytes: &[u8]) -> u128 {
     u128::from_le_bytes(wide)
 }
 
-/// An integer; beyond 64 bits as a string.
+/// An integer as JSON: a string if it is beyond 64 bits.
 pub(crate) fn integer(unsigned: u128, signed: Option<i128>) -> Json {
     let text = signed.map_or_else(|| unsigned.to_string(), |signed| signed.to_string());
     match (text.parse::<u64>(), text.parse::<i64>()) {

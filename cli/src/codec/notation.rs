@@ -1,20 +1,22 @@
-//! `MessagePack` as JSON, without loss: what JSON lacks is an object of one key that
-//! begins with `$`.
+//! `MessagePack` as JSON without loss. What JSON lacks is an object with one key that begins
+//! with `$`.
 
 use rmpv::{Integer, Utf8String, Value as Packed};
 use serde_json::{Map, Number, Value as Json, json};
 
 use crate::units::{hex, parse_hex};
 
-/// Extension type of a pickle of Python's. It is shown, and never loaded.
+/// The extension type of Python's pickles. They are shown, but never loaded.
 pub(crate) const PICKLE: i8 = b'P' as i8;
-/// As deep as Python's tables nest.
+/// How deep the decoder may recurse. It takes two levels for an array or a map, and up to three for
+/// what is in it: arrays nested up to 63 deep are decoded, whatever they hold. Deeper values, up
+/// to the 128 that Python's tables take, are shown as raw bytes.
 const DEPTH: usize = 130;
 
-/// One `MessagePack` value that is all of `bytes`.
+/// Decodes a `MessagePack` value that takes all of `bytes`.
 pub(crate) fn unpack(mut bytes: &[u8]) -> Result<Packed, String> {
     if bytes.first() == Some(&0xc1) {
-        // Reserved; the reader takes it for nil.
+        // This byte is reserved; the decoder would take it for nil.
         return Err("not MessagePack: it begins with a reserved byte".to_owned());
     }
     let value = rmpv::decode::read_value_with_max_depth(&mut bytes, DEPTH)
@@ -26,14 +28,14 @@ pub(crate) fn unpack(mut bytes: &[u8]) -> Result<Packed, String> {
     }
 }
 
-/// The bytes of a value, in the shortest form.
+/// Encodes a value in its shortest form.
 pub(crate) fn pack(value: &Packed) -> Vec<u8> {
     let mut bytes = Vec::new();
     rmpv::encode::write_value(&mut bytes, value).expect("a vector takes everything");
     bytes
 }
 
-/// A value as JSON.
+/// Writes a value as JSON.
 pub(crate) fn to_json(value: &Packed) -> Json {
     match value {
         Packed::Nil => Json::Null,
@@ -90,13 +92,13 @@ fn pairs_to_json(entries: &[(Packed, Packed)]) -> Json {
     json!({ "$map": entries.iter().map(pair).collect::<Vec<_>>() })
 }
 
-/// The name and the content of an object that stands for something else.
+/// The name and the content of an object that stands for what JSON lacks.
 pub(crate) fn special(object: &Map<String, Json>) -> Option<(&str, &Json)> {
     let (name, content) = object.iter().next()?;
     (object.len() == 1 && name.starts_with('$')).then_some((name, content))
 }
 
-/// The value that JSON stands for.
+/// Reads a value from JSON.
 pub(crate) fn from_json(json: &Json) -> Result<Packed, String> {
     Ok(match json {
         Json::Null => Packed::Nil,
@@ -129,7 +131,6 @@ fn special_from_json(name: &str, content: &Json) -> Result<Packed, String> {
     };
     match name {
         "$bin" => Ok(Packed::Binary(parse_hex(text()?)?)),
-        // Not UTF-8: as it is, for those who dump it.
         "$text" => Ok(Packed::String(
             String::from_utf8(parse_hex(text()?)?)
                 .map(Utf8String::from)
@@ -161,19 +162,18 @@ fn special_from_json(name: &str, content: &Json) -> Result<Packed, String> {
             Ok(Packed::Map(pairs.collect::<Result<_, _>>()?))
         }
         other => Err(format!(
-            "{other} is unknown; known are $bin, $ext, $float, $map and $text"
+            "{other} is unknown; the known names are $bin, $ext, $float, $map and $text"
         )),
     }
 }
 
-/// The one form of keys that are equal in Python: numbers without a fraction, and
-/// booleans, are integers.
+/// The one form of keys that are equal in Python: whole numbers and booleans become integers.
 pub(crate) fn canonical(key: Packed) -> Result<Packed, String> {
     Ok(match key {
         Packed::Boolean(value) => Packed::from(u8::from(value)),
         Packed::F32(value) => canonical(Packed::F64(value.into()))?,
         Packed::F64(value) if value.is_nan() => {
-            return Err("nan is not a key: it does not equal itself".to_owned());
+            return Err("nan cannot be a key: it does not equal itself".to_owned());
         }
         Packed::F64(value) if value.fract() == 0.0 && value.is_finite() => {
             let whole = value as i128;
@@ -190,12 +190,12 @@ pub(crate) fn canonical(key: Packed) -> Result<Packed, String> {
         Packed::Array(items) => {
             Packed::Array(items.into_iter().map(canonical).collect::<Result<_, _>>()?)
         }
-        Packed::Map(_) => return Err("a map is not a key".to_owned()),
+        Packed::Map(_) => return Err("a map cannot be a key".to_owned()),
         other => other,
     })
 }
 
-/// What is typed for a `MessagePack` or JSON value: JSON, and what is none is a string.
+/// The JSON of a typed value; what isn't JSON, or is meant as plain text, is a string.
 pub(crate) fn typed(text: &str, plain: bool) -> Json {
     if plain {
         return text.into();
@@ -236,6 +236,16 @@ mod tests {
         for text in [r#"{"$bin":"0"}"#, r#"{"$ext":[300,""]}"#, r#"{"$what":1}"#] {
             assert!(from_json(&serde_json::from_str(text).unwrap()).is_err());
         }
+    }
+
+    #[test]
+    fn arrays_are_decoded_63_deep() {
+        let nested = |depth| {
+            let inner = Packed::from("text");
+            (0..depth).fold(inner, |inner, _| Packed::Array(vec![inner]))
+        };
+        assert_eq!(unpack(&pack(&nested(63))), Ok(nested(63)));
+        assert!(unpack(&pack(&nested(64))).is_err());
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! How entries are shown.
+//! Keys and values for the output.
 
 use serde_json::Value as Json;
 
 use super::Codec;
 use crate::units::hex;
 
-/// How entries are shown.
+/// How the keys and values of a command are shown.
 #[derive(Clone, Copy)]
 pub(crate) struct Shown<'a> {
     pub(crate) codec: &'a Codec,
@@ -46,7 +46,7 @@ impl Shown<'_> {
         }
     }
 
-    /// Both on a line.
+    /// A key and a value on one line.
     pub(crate) fn line(self, key: &[u8], value: &[u8]) -> String {
         format!("{}\t{}", self.key(key), self.value(value))
     }

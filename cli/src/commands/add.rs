@@ -1,4 +1,4 @@
-//! `add`.
+//! `add` adds to a number and prints the sum.
 
 use rmpv::Value as Packed;
 use serde_json::{Value as Json, json};
@@ -36,7 +36,7 @@ pub(crate) fn add(mut context: Context, args: &args::Add) -> Result {
     context.out.done(true)
 }
 
-/// An addition to a number that is not a counter of the table's own.
+/// An addition that the table's own counters can't do.
 #[derive(Clone, Copy)]
 struct Adding<'a> {
     table: &'a Table,
@@ -46,7 +46,7 @@ struct Adding<'a> {
 }
 
 impl Adding<'_> {
-    /// Adds in one step.
+    /// Adds as one atomic step.
     fn add(self, key: &[u8], amount: &Packed) -> Result<Json> {
         let form = self.codec.value;
         let mut sum = None;
@@ -59,14 +59,14 @@ impl Adding<'_> {
         sum.ok_or_else(|| self.not_a_number(&"absent".into()))
     }
 
-    /// The sum as the table stores it, and as it is shown.
+    /// The sum, as stored and as shown.
     fn plus(self, before: &Json, amount: &Packed) -> Result<(Vec<u8>, Json)> {
         let form = self.codec.value;
         let sum = match form {
             Form::Unsigned(_) | Form::Signed(_) => {
                 let amount = whole(amount).ok_or_else(|| self.is_not("a whole number"))?;
                 let old = match before {
-                    // Beyond 64 bits.
+                    // A number beyond 64 bits is shown as a string.
                     Json::String(text) => text.parse().ok(),
                     json => notation::from_json(json).ok().and_then(|old| whole(&old)),
                 };

@@ -1,4 +1,4 @@
-//! `bench`.
+//! `bench` measures how fast a table is.
 
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,12 @@ use crate::interrupt;
 use crate::out::{Side, columns};
 use crate::units::count;
 
-/// Operations between two looks whether it is to end.
+/// How many operations pass between two checks for Ctrl-C.
 const TURN: usize = 1000;
 
 type Operation = fn(&Table, &[u8], &[u8]) -> shmtable::Result<()>;
 
-/// What is measured, in this order; the keys of the third are not there.
+/// What is measured, in this order. The third phase gets keys that are absent.
 const PHASES: [(&str, &str, Operation); 5] = [
     ("insert", "key", |table, key, value| {
         table.insert(key, value).map(drop)
@@ -42,7 +42,7 @@ pub(crate) fn bench(mut context: Context, args: &args::Bench) -> Result {
         .unwrap_or(1)
         .max(1);
     let each = (args.entries / threads).max(1);
-    // Goes when it is dropped, after Ctrl-C too.
+    // It is removed when it is dropped, also after Ctrl-C.
     let table = context
         .options
         .clone()
@@ -102,7 +102,7 @@ pub(crate) fn bench(mut context: Context, args: &args::Bench) -> Result {
     context.out.done(true)
 }
 
-/// The time that all threads together take for their share.
+/// The time until all threads have done their share.
 fn measure(
     threads: usize,
     each: usize,

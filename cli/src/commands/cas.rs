@@ -1,4 +1,4 @@
-//! `cas`.
+//! `cas` replaces a value if it is the expected one.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! `check`.
+//! `check` verifies a table's structure.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! `clear`.
+//! `clear` removes all entries.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! `completions`.
+//! `completions` prints completion scripts.
 
 use clap::CommandFactory;
 

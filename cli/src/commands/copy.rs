@@ -1,4 +1,4 @@
-//! `copy`.
+//! `copy` copies a table to a new one.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -36,7 +36,7 @@ pub(crate) fn copy(mut context: Context, args: &args::Copy) -> Result {
             name: args.to.clone(),
         });
     }
-    // A name of its own until it is complete.
+    // The new table has a temporary name until it is complete.
     let partial = Partial(format!("{}.{}.partial", args.to, std::process::id()));
     let to = options.create(&partial.0)?;
     let mut entries = 0;
@@ -64,7 +64,7 @@ pub(crate) fn copy(mut context: Context, args: &args::Copy) -> Result {
     context.out.done(true)
 }
 
-/// A table that goes if it never gets its name.
+/// A table under a temporary name, which is removed unless it gets its final name.
 struct Partial(String);
 
 impl Drop for Partial {

@@ -1,4 +1,4 @@
-//! `count`.
+//! `count` counts entries.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! `create`.
+//! `create` creates a table.
 
 use serde_json::json;
 

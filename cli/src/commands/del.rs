@@ -1,4 +1,4 @@
-//! `del`.
+//! `del` removes keys.
 
 use std::io::{self, BufRead, BufReader};
 
@@ -16,8 +16,7 @@ use crate::units::some_entries;
 pub(crate) fn del(mut context: Context, args: &args::Del) -> Result {
     if args.keys.is_empty() && args.which.prefix.is_none() && args.which.glob.is_none() {
         return Err(Failure::Usage(
-            "give the keys, or `-` to read them from the standard input, or --prefix or --match"
-                .to_owned(),
+            "give keys, `-` to read them from the standard input, --prefix or --match".to_owned(),
         ));
     }
     let (table, codec) = context.open(&args.name)?;
@@ -44,17 +43,17 @@ pub(crate) fn del(mut context: Context, args: &args::Del) -> Result {
         || json!({ "removed": removed }),
         || format!("{} removed", some_entries(removed as u64)),
     )?;
-    // As of several files that are searched: one is enough.
+    // One removed entry is enough, as one match is for grep.
     context.out.done(removed > 0)
 }
 
 type Keys<'a> = Box<dyn Iterator<Item = Result<Vec<u8>>> + 'a>;
 
-/// The keys as they were typed, or as the lines of the standard input have them.
+/// The keys that were typed, or those on the lines of the standard input.
 fn keys<'a>(args: &'a args::Del, table: &'a Table, codec: &'a Codec) -> Result<Keys<'a>> {
     let key = |text: &str| typed_key(text, args.typed, table, codec);
     if args.keys != ["-"] {
-        // If one of them is wrong none is removed.
+        // If one of them is not valid, none is removed.
         let keys = args.keys.iter().map(|text| key(text));
         let keys = keys.collect::<Result<Vec<_>>>()?;
         return Ok(Box::new(keys.into_iter().map(Ok)));
@@ -62,7 +61,7 @@ fn keys<'a>(args: &'a args::Del, table: &'a Table, codec: &'a Codec) -> Result<K
     let lines = BufReader::new(Input::new(Box::new(io::stdin()))).lines();
     let lines = lines.map(|line| line.map_err(Failure::Input));
     let keys = lines.filter_map(move |line| match line {
-        // The last line may have no line feed behind its carriage return.
+        // The last line may have a carriage return without a line feed.
         Ok(line) => match line.strip_suffix('\r').unwrap_or(&line) {
             "" => None,
             text => Some(key(text)),

@@ -1,4 +1,4 @@
-//! `diff`.
+//! `diff` compares two tables.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! `dump`.
+//! `dump` writes all entries to a file or to the output.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -43,7 +43,7 @@ pub(crate) fn dump(context: Context, args: &args::Dump) -> Result {
 
 type Entries = Box<dyn Iterator<Item = shmtable::Result<(Vec<u8>, Vec<u8>)>>>;
 
-/// What was wrong with a damaged table.
+/// The damage to a table, and what it costs.
 #[derive(Default)]
 struct Salvaged {
     damage: Vec<String>,
@@ -57,16 +57,16 @@ impl Salvaged {
         self.lost == 0 && !self.lost_more
     }
 
-    /// What is lost, for people.
+    /// What is lost, in words.
     fn losses(&self) -> Option<String> {
         let mut lost = format!("{} lost", some_entries(self.lost as u64));
         if self.unsure > 0 {
-            lost.push_str(", unless they are among those found beside the index");
+            lost.push_str(", unless they are among the entries that the index doesn't lead to");
         }
         match (self.lost, self.lost_more) {
             (0, false) => None,
             (0, true) => Some(
-                "how many entries are lost with the part of the index that is gone is not known"
+                "an unknown number of entries is lost with the missing part of the index"
                     .to_owned(),
             ),
             (_, false) => Some(lost),
@@ -75,7 +75,7 @@ impl Salvaged {
     }
 }
 
-/// `dump --salvage`: looks at the table twice, because a dump begins with how much it has.
+/// `dump --salvage`: reads the table twice, because a dump begins with the number of its entries.
 fn salvage(context: Context, args: &args::Dump) -> Result {
     interrupt::catch()?;
     let open = || {
@@ -107,11 +107,11 @@ fn salvage(context: Context, args: &args::Dump) -> Result {
     if salvaged.unsure > 0 {
         let unsure = some_entries(salvaged.unsure as u64);
         remarks.push(format!(
-            "{unsure} found beside the index: they may be outdated or removed"
+            "{unsure} that the index doesn't lead to: they may be outdated or removed"
         ));
     }
     for remark in remarks {
-        // Nobody may be listening there.
+        // If the standard error is closed, the dump goes on.
         let _ = writeln!(io::stderr(), "shmtable: {remark}");
     }
     let again = open()?;
@@ -119,7 +119,7 @@ fn salvage(context: Context, args: &args::Dump) -> Result {
     write(context, args, &header, entries, &salvaged)
 }
 
-/// Writes the dump to where it was asked for, if that can be written to.
+/// Writes the dump to the file or to the standard output.
 fn write(
     mut context: Context,
     args: &args::Dump,
@@ -138,7 +138,7 @@ fn write(
         source,
     };
     let mut partial = Partial::create(path).map_err(|source| file("create", source))?;
-    let to = BufWriter::new(partial.file.take().expect("it was just made"));
+    let to = BufWriter::new(partial.file.take().expect("the file was just created"));
     let written = write_to(to, args.format, header, entries);
     let (to, entries) = written.map_err(|failure| match failure {
         Failure::Output(source) => file("write", source),
@@ -184,7 +184,7 @@ fn write_to<W: Write>(
     Ok((to, entries))
 }
 
-/// A file that gets its name when it is complete, and goes if it never is.
+/// A file that gets its name when it is complete, and is removed if it never is.
 struct Partial {
     path: Option<PathBuf>,
     file: Option<File>,
@@ -193,7 +193,7 @@ struct Partial {
 impl Partial {
     fn create(path: &Path) -> io::Result<Self> {
         if fs::metadata(path).is_ok_and(|data| !data.is_file()) {
-            // A pipe, a device.
+            // A pipe or a device is written to directly.
             let file = File::options().write(true).open(path)?;
             return Ok(Self {
                 path: None,

@@ -9,12 +9,12 @@ use prometheus_client::registry::Registry;
 use serde_json::Value as Json;
 use shmtable::{Figure, Options};
 
-use super::serve_metrics::{Looked, encode};
+use super::serve_metrics::{Inspected, encode};
 use crate::sample::{self, Sample, figures};
 
-/// Tables that were looked at already.
+/// Tables that were inspected before the scrape.
 #[derive(Debug)]
-struct Fixed(Vec<Looked>);
+struct Fixed(Vec<Inspected>);
 
 impl Collector for Fixed {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -24,8 +24,8 @@ impl Collector for Fixed {
 
 fn scrape(sample: &Sample) -> String {
     let mut registry = Registry::default();
-    let looked = (sample.name.clone(), Some(sample.clone()));
-    registry.register_collector(Box::new(Fixed(vec![looked])));
+    let inspected = (sample.name.clone(), Some(sample.clone()));
+    registry.register_collector(Box::new(Fixed(vec![inspected])));
     let mut text = String::new();
     text::encode(&mut text, &registry).unwrap();
     text
@@ -46,7 +46,7 @@ fn differences(one: &Json, other: &Json, path: &str) -> BTreeSet<String> {
     }
 }
 
-/// The samples of a table with all figures, and with one of them changed.
+/// Each figure, with a sample of a table and a sample in which this figure has another value.
 fn changed() -> Vec<(Figure, Sample, Sample)> {
     let table = Options::new().capacity(10).create_anonymous().unwrap();
     let sample = Sample::take_all(&table).unwrap();
@@ -86,7 +86,7 @@ fn every_figure_is_in_the_text() {
 fn every_figure_is_in_the_metrics() {
     for (figure, before, after) in changed() {
         let (before, after) = (scrape(&before), scrape(&after));
-        // Which takes reading every bucket.
+        // The metrics leave it out: every bucket would have to be read for it.
         if figure.name == "longest_probe" {
             assert_eq!(before, after);
             continue;

@@ -1,4 +1,4 @@
-//! `gc`.
+//! `gc` removes orphans.
 
 use serde_json::json;
 use shmtable::Table;
@@ -7,7 +7,7 @@ use crate::args;
 use crate::context::Context;
 use crate::failure::Result;
 use crate::out::printable;
-use crate::sample::{Sample, look};
+use crate::sample::{Sample, open_observer};
 
 pub(crate) fn gc(mut context: Context, args: &args::Gc) -> Result {
     let (mut removed, mut kept) = (Vec::new(), Vec::new());
@@ -18,9 +18,9 @@ pub(crate) fn gc(mut context: Context, args: &args::Gc) -> Result {
         args.names.clone()
     };
     for name in names {
-        let table = match look(&context.options, &name) {
+        let table = match open_observer(&context.options, &name) {
             Ok(table) => table,
-            // What cannot be opened, or has gone meanwhile, is not for us to remove.
+            // A table that can't be opened, or is gone by now, isn't removed.
             Err(_) if all => continue,
             Err(failure) => return Err(failure),
         };
@@ -48,7 +48,7 @@ pub(crate) fn gc(mut context: Context, args: &args::Gc) -> Result {
                 .map(|name| format!("{}: {verb}", printable(name)));
             let kept = kept
                 .iter()
-                .map(|name| format!("{}: kept, a process has it open", printable(name)));
+                .map(|name| format!("{}: kept, because a process has it open", printable(name)));
             removed.chain(kept).collect::<Vec<_>>().join("\n")
         },
     )?;

@@ -1,4 +1,4 @@
-//! `get`.
+//! `get` prints values.
 
 use std::io::Write;
 

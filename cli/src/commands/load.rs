@@ -1,4 +1,4 @@
-//! `load`.
+//! `load` stores the entries of a dump.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -16,7 +16,7 @@ use crate::interrupt::{self, Input};
 use crate::progress::bar;
 use crate::units::{count, some_entries};
 
-/// What was loaded.
+/// How many entries were loaded.
 #[derive(Debug, Clone, Copy, Default)]
 struct Loaded {
     entries: u64,
@@ -28,10 +28,7 @@ impl Loaded {
     fn text(self) -> String {
         let mut text = format!("{} loaded", some_entries(self.entries));
         if self.replaced > 0 {
-            text = format!(
-                "{text}, {} of them in place of others",
-                count(self.replaced)
-            );
+            text = format!("{text}, {} of which replaced others", count(self.replaced));
         }
         if self.kept > 0 {
             text = format!("{text}, {} left as they were", count(self.kept));
@@ -43,7 +40,7 @@ impl Loaded {
 pub(crate) fn load(mut context: Context, args: &args::Load) -> Result {
     if !args.create && (args.shape.capacity.is_some() || args.shape.value_space.is_some()) {
         return Err(Failure::Usage(
-            "--capacity and --value-space are for the table that --create makes".to_owned(),
+            "--capacity and --value-space are for the table that --create creates".to_owned(),
         ));
     }
     interrupt::catch()?;
@@ -65,7 +62,7 @@ pub(crate) fn load(mut context: Context, args: &args::Load) -> Result {
         opened.map_err(|error| match error {
             Error::NotFound { name, .. } => Failure::NotFound {
                 name,
-                remedy: "give --create to make it",
+                remedy: "give --create to create it",
             },
             error => error.into(),
         })?
@@ -78,7 +75,7 @@ pub(crate) fn load(mut context: Context, args: &args::Load) -> Result {
     if let Err(failure) = result {
         let told = if args.create {
             Table::unlink(&args.name)?;
-            "the table that was created is removed again".to_owned()
+            "the table that was created has been removed again".to_owned()
         } else {
             loaded.text()
         };
@@ -110,7 +107,7 @@ fn create(context: &Context, args: &args::Load, header: Option<&Header>) -> Resu
     Ok(args.shape.applied_to(options).create(&args.name)?)
 }
 
-/// Whether the dump is for such a table; its codec.
+/// Checks that the dump fits the table, and returns the codec.
 fn admit(table: &Table, header: Option<&Header>) -> Result<Codec> {
     let codec = Codec::of(table.codec_id());
     let Some(header) = header else {
@@ -157,7 +154,7 @@ fn fill(
     }
 }
 
-/// A failure that also tells what has been done.
+/// The failure with what was done before it.
 fn tell(failure: Failure, told: &str) -> Failure {
     let told = told.to_owned();
     match failure {

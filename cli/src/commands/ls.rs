@@ -1,4 +1,4 @@
-//! `ls`.
+//! `ls` lists tables.
 
 use serde_json::json;
 use shmtable::{Error, Table};
@@ -6,7 +6,7 @@ use shmtable::{Error, Table};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::out::{Side, columns, escaped, printable};
-use crate::sample::{Sample, look, user_name};
+use crate::sample::{Sample, open_observer, user_name};
 use crate::units::{age, count, since, size};
 
 const HEADS: [(&str, Side); 9] = [
@@ -28,15 +28,15 @@ pub(crate) fn ls(mut context: Context) -> Result {
         let Some(name) = name.to_str() else {
             let name = escaped(&name);
             let reason =
-                "its name is not UTF-8: a table cannot have it; remove it with `shmtable rm`";
+                "its name is not UTF-8, so it can't be a table; remove it with `shmtable rm`";
             tables.push(json!({ "name": name, "error": reason, "kind": "InvalidName" }));
             rows.push(unnamed(name));
             continue;
         };
-        match look(&context.options, name).and_then(|table| Sample::take(&table)) {
+        match open_observer(&context.options, name).and_then(|table| Sample::take(&table)) {
             Ok(sample) if context.out.json => tables.push(sample.to_json()),
             Ok(sample) => rows.push(row(&sample)),
-            // Removed since it was listed.
+            // It was removed after it was listed.
             Err(Failure::Table(Error::NotFound { .. })) => {}
             Err(failure) => {
                 tables.push(json!({
@@ -66,7 +66,7 @@ fn row(sample: &Sample) -> Vec<String> {
         count(stats.capacity as u64),
         size(sample.used()),
         size(sample.reserved()),
-        // How many readers there are, nobody knows.
+        // Readers can't be counted.
         format!(
             "{}{}",
             sample.living(),
@@ -78,7 +78,7 @@ fn row(sample: &Sample) -> Vec<String> {
     ]
 }
 
-/// A table that cannot be opened is listed all the same.
+/// The row of a table that can't be opened.
 fn unknown(name: &str, failure: &Failure) -> Vec<String> {
     let (owner, state) = match failure {
         Failure::Table(Error::WrongOwner { owner, .. }) => (user_name(*owner), "not trusted"),
@@ -94,7 +94,7 @@ fn unknown(name: &str, failure: &Failure) -> Vec<String> {
     row
 }
 
-/// What is where tables are, under a name that no table can have.
+/// The row of a file among the tables with a name that no table can have.
 fn unnamed(name: String) -> Vec<String> {
     let mut row = vec![name];
     row.extend((0..5).map(|_| "?".to_owned()));

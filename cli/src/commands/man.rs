@@ -1,4 +1,4 @@
-//! `man`.
+//! `man` prints man pages.
 
 use clap::CommandFactory;
 

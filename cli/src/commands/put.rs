@@ -1,4 +1,4 @@
-//! `put`.
+//! `put` stores a value.
 
 use std::fs;
 use std::io::{self, Read};
@@ -49,12 +49,12 @@ fn value(args: &args::Put, table: &Table, codec: &Codec) -> Result<Vec<u8>> {
         return Ok(bytes);
     }
     let bytes = match std::str::from_utf8(&bytes) {
-        // What a program writes ends with a line's end, which is none of the value.
+        // The line feed at the end of a program's output isn't part of the value.
         Ok(text) if !matches!(codec.value, Form::Text) || args.typed.hex_values() => {
             args.typed.value(codec, text.trim_end_matches(['\n', '\r']))
         }
         Ok(text) => args.typed.value(codec, text),
-        Err(_) => Err("it is not UTF-8; --raw stores it as it is".to_owned()),
+        Err(_) => Err("it is not UTF-8; give --raw to store it as it is".to_owned()),
     };
     parsed("value", table, codec, bytes)
 }

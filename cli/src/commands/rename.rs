@@ -1,4 +1,4 @@
-//! `rename`.
+//! `rename` gives a table another name.
 
 use serde_json::json;
 use shmtable::Table;

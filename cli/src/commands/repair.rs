@@ -1,4 +1,4 @@
-//! `repair`.
+//! `repair` repairs a damaged table.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! `rm`.
+//! `rm` removes tables by their names.
 
 use serde_json::json;
 use shmtable::{Error, Table};
@@ -16,7 +16,7 @@ pub(crate) fn rm(mut context: Context, args: &args::Rm) -> Result {
             Ok(()) => removed.push(escaped(name)),
             Err(Error::NotFound { name, .. }) => failures.push(Failure::NotFound {
                 name,
-                remedy: "`shmtable ls` lists those that there are",
+                remedy: "`shmtable ls` lists the tables that exist",
             }),
             Err(error) => failures.push(error.into()),
         }

@@ -1,4 +1,4 @@
-//! `scan`.
+//! `scan` prints entries.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::failure::{Outcome, Result};
 use crate::filter::Filter;
 use crate::interrupt;
 
-/// Keys and values, or keys alone.
+/// Keys with their values, or with empty ones if only keys are read.
 type Entries<'a> = Box<dyn Iterator<Item = shmtable::Result<(Vec<u8>, Vec<u8>)>> + 'a>;
 
 pub(crate) fn scan(mut context: Context, args: &args::Scan) -> Result {
@@ -21,7 +21,7 @@ pub(crate) fn scan(mut context: Context, args: &args::Scan) -> Result {
         hex_values: args.hex || args.hex_value,
     };
     interrupt::catch()?;
-    // Values are not read if nobody asked for them.
+    // With --keys, values aren't read.
     let entries: Entries<'_> = if args.keys {
         Box::new(table.keys().map(|key| Ok((key?, Vec::new()))))
     } else {

@@ -1,4 +1,4 @@
-//! `serve-metrics`: figures of tables for Prometheus.
+//! `serve-metrics` serves the figures of tables to Prometheus.
 
 use std::fmt;
 use std::io::Write;
@@ -21,10 +21,10 @@ use shmtable::{Figure, FigureKind, FigureUnit, Options, Stats, Table};
 use crate::args::ServeMetrics;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome, Result};
-use crate::sample::{Sample, figures, look};
+use crate::sample::{Sample, figures, open_observer};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// How long a client may take to say what it wants.
+/// How long a client may take to send its request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) fn serve(mut context: Context, args: ServeMetrics) -> Result {
@@ -53,7 +53,7 @@ pub(crate) fn serve(mut context: Context, args: ServeMetrics) -> Result {
         let registry = std::sync::Arc::new(registry);
         loop {
             let Ok((stream, _)) = listener.accept().await else {
-                // Too many connections, most likely: the others end some time.
+                // Most likely, there are too many connections. Some of them will end.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
@@ -66,12 +66,12 @@ pub(crate) fn serve(mut context: Context, args: ServeMetrics) -> Result {
                 .timer(TokioTimer::new())
                 .header_read_timeout(PATIENCE)
                 .serve_connection(TokioIo::new(stream), service);
-            // What goes wrong there is the client's business.
+            // An error here only concerns the client.
             tokio::spawn(async move { drop(connection.await) });
         }
         #[allow(
             unreachable_code,
-            reason = "a signal ends it; it gives the block its type"
+            reason = "a signal ends the loop; this gives the block its type"
         )]
         Ok(Outcome::Found)
     })
@@ -87,7 +87,7 @@ fn answer(request: &Request<Incoming>, registry: &Registry) -> Response<Full<Byt
     };
     let plain = |status, text: &str| reply(status, "text/plain; charset=utf-8", text.to_owned());
     if ![Method::GET, Method::HEAD].contains(request.method()) {
-        return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET is understood\n");
+        return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET is supported\n");
     }
     if request.uri().path() != "/metrics" {
         return plain(StatusCode::NOT_FOUND, "the figures are at /metrics\n");
@@ -102,34 +102,34 @@ fn answer(request: &Request<Incoming>, registry: &Registry) -> Response<Full<Byt
     }
 }
 
-/// Looks at the tables when it is asked.
+/// The tables to serve, which are inspected at each request.
 #[derive(Debug)]
 struct Tables {
     options: Options,
-    /// Empty: all that there are.
+    /// If there are none, all tables are served.
     names: Vec<String>,
 }
 
-pub(super) type Looked = (String, Option<Sample>);
+pub(super) type Inspected = (String, Option<Sample>);
 
 impl Tables {
-    fn look(&self) -> Vec<Looked> {
+    fn inspect(&self) -> Vec<Inspected> {
         let names = if self.names.is_empty() {
             Table::list().unwrap_or_default()
         } else {
             self.names.clone()
         };
-        let looked = names.into_iter().map(|name| {
-            let sample = look(&self.options, &name).and_then(|table| Sample::take(&table));
+        let inspected = names.into_iter().map(|name| {
+            let sample = open_observer(&self.options, &name).and_then(|table| Sample::take(&table));
             (name, sample.ok())
         });
-        looked.collect()
+        inspected.collect()
     }
 }
 
 type Value = fn(&Sample) -> f64;
 
-/// What the crate's figures don't have: the metric, its label `state`, its help and its value.
+/// Values that aren't figures of the crate: the metric, its label `state`, its help, its value.
 const OTHERS: [(&str, Option<&str>, &str, Value); 3] = [
     (
         "participants",
@@ -150,7 +150,7 @@ const OTHERS: [(&str, Option<&str>, &str, Value); 3] = [
 
 /// All metrics in their order, with their help and their type.
 fn metrics() -> Vec<(&'static str, &'static str, FigureKind)> {
-    // Of a table without a longest probe, for which every bucket would have to be read.
+    // Without the longest probe: every bucket would have to be read for it.
     let figures = Stats::default().figures();
     let of_figures = figures.map(|figure| {
         (
@@ -194,12 +194,12 @@ fn figures_of<'a>(sample: &'a Sample, metric: &'a str) -> impl Iterator<Item = &
 
 impl Collector for Tables {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        encode(&self.look(), encoder)
+        encode(&self.inspect(), encoder)
     }
 }
 
-/// Writes the metrics of tables that were looked at.
-pub(super) fn encode(tables: &[Looked], mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+/// Writes the metrics of tables that were inspected.
+pub(super) fn encode(tables: &[Inspected], mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
     let up = "Whether the table is there and can be opened (1) or not (0)";
     let mut family = encoder.encode_descriptor("up", up, None, MetricType::Gauge)?;
     for (name, sample) in tables {

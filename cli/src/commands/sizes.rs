@@ -1,4 +1,4 @@
-//! `sizes`.
+//! `sizes` prints how long keys and values are.
 
 use serde_json::{Value as Json, json};
 
@@ -10,7 +10,7 @@ use crate::interrupt;
 use crate::out::{Side, columns};
 use crate::units::{self, size};
 
-/// How many lengths there were of each size, by the number of their bits.
+/// Counts lengths by the number of their bits.
 struct Histogram {
     counts: [u64; usize::BITS as usize + 1],
     bytes: u64,
@@ -29,7 +29,7 @@ impl Histogram {
         self.bytes += length as u64;
     }
 
-    /// The lengths of a number of bits.
+    /// The smallest and the largest length with a number of bits.
     fn range(bits: usize) -> (u64, u64) {
         let first = |bits: usize| 1_u128 << bits >> 1;
         (

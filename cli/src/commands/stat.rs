@@ -1,4 +1,4 @@
-//! `stat`.
+//! `stat` prints a table's figures.
 
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
@@ -7,10 +7,10 @@ use crate::args;
 use crate::context::Context;
 use crate::failure::{Outcome, Result};
 use crate::interrupt::{self, pause};
-use crate::sample::{self, Rates, Sample, look};
+use crate::sample::{self, Rates, Sample, open_observer};
 
 pub(crate) fn stat(mut context: Context, args: &args::Stat) -> Result {
-    let table = look(&context.options, &args.name)?;
+    let table = open_observer(&context.options, &args.name)?;
     let Some(interval) = args.watch else {
         let sample = Sample::take_all(&table)?;
         context
@@ -29,7 +29,7 @@ pub(crate) fn stat(mut context: Context, args: &args::Stat) -> Result {
             .as_ref()
             .map(|(then, before)| Rates::between(before, &sample, now.duration_since(*then)));
         if screen {
-            // The cursor to the corner, and clear the screen.
+            // Moves the cursor to the corner and clears the screen.
             write!(context.out, "\x1b[H\x1b[2J")?;
         } else if times > 0 && !context.out.json {
             context.out.line("")?;

@@ -1,4 +1,4 @@
-//! `take`.
+//! `take` removes a key and prints its value.
 
 use std::io::Write;
 

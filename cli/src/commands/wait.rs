@@ -1,4 +1,4 @@
-//! `wait`.
+//! `wait` waits for the value of a key.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::failure::{Failure, Result, interrupted};
 use crate::interrupt;
 
 pub(crate) fn wait(context: Context, args: &args::Wait) -> Result {
-    // A handle for writing is woken; one for reading has to look again and again.
+    // A handle for writing is woken; a read-only handle has to poll.
     let (table, codec) = match context.open(&args.name) {
         Err(Failure::Table(Error::PermissionDenied { .. } | Error::TooManyParticipants { .. })) => {
             context.open_read_only(&args.name)?

@@ -1,4 +1,4 @@
-//! `watch`.
+//! `watch` prints changes as they happen.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -15,7 +15,7 @@ use crate::failure::Result;
 use crate::filter::Filter;
 use crate::interrupt::{self, pause};
 
-/// Keys, and their values by their hashes.
+/// Keys with the hashes of their values.
 type Seen = HashMap<Vec<u8>, u64>;
 
 pub(crate) fn watch(mut context: Context, args: &args::Watch) -> Result {
@@ -42,15 +42,15 @@ pub(crate) fn watch(mut context: Context, args: &args::Watch) -> Result {
         }
     }
     let mut changes = 0;
-    let mut looked = Instant::now();
+    let mut checked = Instant::now();
     let is_enough = |changes| args.count.is_some_and(|count| changes >= count);
     while !is_enough(changes) && left() != Some(Duration::ZERO) {
         pause(left().map_or(args.interval, |left| left.min(args.interval)))?;
-        // Counted before the look: what is written during it is seen by the next one.
+        // Writes are counted before the scan, so that one during the scan leads to another scan.
         let now = count_writes(&table);
         if now == writes {
-            if looked.elapsed() >= TURN {
-                looked = Instant::now();
+            if checked.elapsed() >= TURN {
+                checked = Instant::now();
                 still_named(&table)?;
             }
             continue;
@@ -79,7 +79,7 @@ pub(crate) fn watch(mut context: Context, args: &args::Watch) -> Result {
             if seen.contains_key(key) {
                 continue;
             }
-            // One that moved while it was looked for is there still.
+            // A key that moved during the scan still exists.
             if let Some(value) = table.get(key)? {
                 seen.insert(key.clone(), xxh3_64(&value));
             } else if !is_enough(changes) {
@@ -92,7 +92,7 @@ pub(crate) fn watch(mut context: Context, args: &args::Watch) -> Result {
     context.out.done(changes > 0)
 }
 
-/// How often locks were taken: every write takes one.
+/// The number of writes: each takes a lock.
 fn count_writes(table: &Table) -> u64 {
     let stripes = table.stripe_stats();
     stripes

@@ -11,7 +11,7 @@ use crate::failure::{Failure, Result};
 pub(crate) const MAGIC: [u8; 8] = *b"\x93SHMTAB\n";
 /// Magic, version and four numbers.
 const HEADER_BYTES: usize = 8 + 4 + 4 * 8;
-/// A block ends behind the entry that makes it this long.
+/// A block ends after the entry that makes it this long.
 const BLOCK_BYTES: usize = 1 << 16;
 
 pub(crate) struct Writer<W> {
@@ -74,7 +74,8 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// A number in LEB128: 7 bits a byte, the lowest first; the top bit says that more follow.
+/// Appends a number in LEB128: 7 bits in each byte, the lowest first. The top bit says that more
+/// follow.
 fn number(bytes: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         bytes.push(number as u8 | 0x80);
@@ -85,10 +86,10 @@ fn number(bytes: &mut Vec<u8>, mut number: u64) {
 
 pub(crate) struct Reader<R> {
     from: R,
-    /// The blocks before, for messages.
+    /// The number of the block, for messages.
     blocks: usize,
     block: Vec<u8>,
-    /// Where the next entry begins in it.
+    /// Where the next entry begins in the block.
     at: usize,
     ended: bool,
     sum: Sum,
@@ -108,10 +109,10 @@ impl<R: BufRead> Reader<R> {
         let checksum = reader.word()?;
         let wrong = |reason: String| Err(damaged("its header", reason));
         if bytes[..8] != MAGIC {
-            return wrong("it does not begin as a dump".to_owned());
+            return wrong("it does not begin like a dump".to_owned());
         }
         if bytes[8..12] != VERSION.to_le_bytes() {
-            return wrong(format!("it is not of version {VERSION}"));
+            return wrong(format!("its version is not {VERSION}"));
         }
         if checksum != xxh3_64(&bytes) {
             return wrong("its checksum is wrong".to_owned());
@@ -169,13 +170,13 @@ impl<R: BufRead> Reader<R> {
             let (entries, checksum) = (self.word()?, self.word()?);
             self.sum.compare("its end", entries, checksum)?;
             if !self.from.fill_buf().map_err(Failure::Input)?.is_empty() {
-                return Err(damaged("its end", "there is more behind it"));
+                return Err(damaged("its end", "there are bytes after it"));
             }
             self.ended = true;
             return Ok(());
         }
         let checksum = self.word()?;
-        // The length is not to be trusted before all of it is there.
+        // The length isn't trusted until as many bytes were read.
         self.block.clear();
         self.at = 0;
         let read = (&mut self.from).take(length).read_to_end(&mut self.block);
@@ -200,7 +201,7 @@ impl<R: BufRead> Reader<R> {
                 return Ok(length as usize);
             }
         }
-        Err(damaged(self.place(), "a length is none"))
+        Err(damaged(self.place(), "a length is not valid"))
     }
 
     fn part(&mut self, length: usize) -> Result<Vec<u8>> {

@@ -1,5 +1,5 @@
-//! JSON Lines: a header, a line for each entry, an end. Lines of entries alone, made by
-//! hand or by other programs, are read too.
+//! JSON Lines: a header, a line for each entry, an end. Lines of entries alone, which people or
+//! other programs write, are read too.
 
 use std::io::{self, BufRead, Write};
 
@@ -22,7 +22,7 @@ impl<W: Write> Writer<W> {
             "shmtable": "dump",
             "version": VERSION,
             "codec": codec.name,
-            // In hexadecimal: many readers of JSON know no integers of 64 bits.
+            // Many JSON parsers don't support integers of 64 bits.
             "codec_id": format!("{:016x}", header.codec),
             "capacity": header.capacity,
             "value_space": header.value_space,
@@ -59,9 +59,9 @@ impl<W: Write> Writer<W> {
 pub(crate) struct Reader<R> {
     from: R,
     line: usize,
-    /// A line that was read and not used.
+    /// A line that was read, but not used yet.
     pending: Option<Map<String, Json>>,
-    /// Whether there was a header, so that there must be an end.
+    /// Whether there was a header, so that there must be an end too.
     framed: bool,
     ended: bool,
     sum: Sum,
@@ -91,7 +91,7 @@ impl<R: BufRead> Reader<R> {
             number.ok_or_else(|| damaged("line 1", format!("{name} is missing")))
         };
         if number("version")? != u64::from(VERSION) {
-            let reason = format!("it is not of version {VERSION}");
+            let reason = format!("its version is not {VERSION}");
             return Err(damaged("line 1", reason));
         }
         let header = Header {
@@ -107,7 +107,7 @@ impl<R: BufRead> Reader<R> {
         format!("line {}", self.line)
     }
 
-    /// The next line that is not empty.
+    /// Reads the next line that is not empty.
     fn object(&mut self) -> Result<Option<Map<String, Json>>> {
         loop {
             let mut line = Vec::new();
@@ -150,7 +150,7 @@ impl<R: BufRead> Reader<R> {
             let checksum = hexadecimal(&object, "xxh3", &self.at())?;
             self.sum.compare(&self.at(), entries, checksum)?;
             if self.object()?.is_some() {
-                return Err(damaged(self.at(), "there is more behind its end"));
+                return Err(damaged(self.at(), "there are lines after its end"));
             }
             self.ended = true;
             return Ok(None);

@@ -1,5 +1,4 @@
-//! Dumps of a table: two formats, each of which gives every byte back. `docs/dump.md`
-//! tells them.
+//! The two formats of dumps, each of which restores every byte. `docs/dump.md` specifies them.
 
 mod binary;
 mod jsonl;
@@ -12,23 +11,23 @@ use crate::args::Format;
 use crate::codec::Codec;
 use crate::failure::{Failure, Result};
 
-/// Raised with every change of either format.
+/// The version of both formats, raised with every change of either.
 const VERSION: u32 = 1;
 
-/// What a dump says of its table.
+/// What a dump says about its table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) codec: u64,
     pub(crate) capacity: u64,
     pub(crate) value_space: u64,
-    /// When the dump began; others may have written meanwhile.
+    /// The number of entries when the dump began. Other processes may write during the dump.
     pub(crate) entries: u64,
 }
 
 type Entry = (Vec<u8>, Vec<u8>);
 
-/// Of all entries in their order, whatever the format: each as the lengths of key and
-/// value, 8 bytes little-endian each, the key and the value.
+/// The checksum of all entries, in their order. It is the same in both formats: for each entry, the
+/// lengths of key and value, 8 little-endian bytes each, then the key and the value.
 #[derive(Default)]
 struct Sum {
     hash: Xxh3,
@@ -44,10 +43,10 @@ impl Sum {
         self.entries += 1;
     }
 
-    /// Holds what a dump says at its end against what was read.
+    /// Compares what a dump says at its end with what was read.
     fn compare(&self, at: &str, entries: u64, checksum: u64) -> Result<()> {
         if entries != self.entries {
-            let reason = format!("it says {entries} entries, and has {}", self.entries);
+            let reason = format!("it says {entries} entries, but has {}", self.entries);
             return Err(damaged(at, reason));
         }
         if checksum != self.hash.digest() {
@@ -57,7 +56,7 @@ impl Sum {
     }
 }
 
-/// What writes a dump, of whatever format.
+/// Writes a dump in either format.
 pub(crate) enum Writer<W> {
     Jsonl(jsonl::Writer<W>),
     Binary(binary::Writer<W>),
@@ -78,7 +77,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Writes the end, and gives back where it was written and how many entries.
+    /// Writes the end, and returns the destination and the number of entries.
     pub(crate) fn end(self) -> std::io::Result<(W, u64)> {
         match self {
             Self::Jsonl(writer) => writer.end(),
@@ -87,14 +86,14 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// What reads a dump, of whatever format. The end is given only if it was as it must be.
+/// Reads a dump in either format. It only ends if the end of the dump is right.
 pub(crate) enum Reader<R> {
     Jsonl(jsonl::Reader<R>),
     Binary(binary::Reader<R>),
 }
 
 impl<R: BufRead> Reader<R> {
-    /// Recognizes the format. `None` for the header of bare lines of entries.
+    /// Recognizes the format. Bare lines of entries have no header.
     pub(crate) fn begin(mut from: R) -> Result<(Self, Option<Header>)> {
         let begin = from.fill_buf().map_err(Failure::Input)?;
         if begin.first() == binary::MAGIC.first() {
@@ -105,7 +104,7 @@ impl<R: BufRead> Reader<R> {
         Ok((Self::Jsonl(reader), header))
     }
 
-    /// The next entry; keys and values of bare lines are of this codec.
+    /// Reads the next entry. The codec is that of keys and values on bare lines.
     pub(crate) fn next(&mut self, codec: &Codec) -> Result<Option<Entry>> {
         match self {
             Self::Jsonl(reader) => reader.next(codec),

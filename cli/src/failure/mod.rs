@@ -9,7 +9,7 @@ use shmtable::Error;
 
 use wording::{in_command, in_salvage};
 
-/// What a command ends with: found or not.
+/// How a command ends if it does not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Found,
@@ -24,20 +24,20 @@ impl From<bool> for Outcome {
 
 pub(crate) type Result<T = Outcome, E = Failure> = std::result::Result<T, E>;
 
-/// Each message tells the limit, what was asked for and the remedy.
+/// Why a command failed. Each message gives the limit, what was asked for and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("{}", in_command(.0))]
     Table(#[from] Error),
-    /// Of `dump --salvage`, which is not a remedy then.
+    /// An error of `dump --salvage`, which must not recommend itself.
     #[error("{}", in_salvage(.0))]
     Salvage(Error),
-    #[error("a table named {name:?} exists already; choose another name, or give --replace")]
+    #[error("a table named {name:?} already exists; choose another name, or give --replace")]
     AlreadyExists { name: String },
-    /// What clap cannot tell.
-    #[error("{0}; `--help` tells more")]
+    /// Wrong usage that clap doesn't detect.
+    #[error("{0}; see `--help`")]
     Usage(String),
-    /// Writing to the standard output.
+    /// A failed write to the standard output.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
     #[error("cannot {action} {path:?}: {source}")]
@@ -57,22 +57,22 @@ pub(crate) enum Failure {
     },
     #[error("not a number: the value in table {table:?} is {value}; remove it first")]
     NotANumber { table: String, value: String },
-    #[error("the sum of {value} and {amount} is beyond {limit}; the value is unchanged")]
+    #[error("{value} + {amount} overflows {limit}; the value is unchanged")]
     Overflow {
         value: String,
         amount: String,
         limit: &'static str,
     },
     #[error(
-        "the values of the table {table:?} are {form}, and not numbers; add to those of a table of \
-         numbers (such as `create --codec str/u64`), of bytes or of MessagePack"
+        "the values of the table {table:?} are {form}, not numbers; `add` works on tables of numbers \
+         (such as `create --codec str/u64`), of bytes and of MessagePack"
     )]
     NoNumbers { table: String, form: &'static str },
     #[error("there is no table named {name:?}; {remedy}")]
     NotFound { name: String, remedy: &'static str },
-    #[error("{name:?} is the table's name already")]
+    #[error("{name:?} is already the table's name")]
     SameName { name: String },
-    #[error("the input is not a dump, or is damaged, at {at}: {reason}; {told}")]
+    #[error("the input is not a dump or is damaged, at {at}: {reason}; {told}")]
     Dump {
         at: String,
         reason: String,
@@ -88,8 +88,8 @@ pub(crate) enum Failure {
         capacity: usize,
     },
     #[error(
-        "the dump is of a table of codec {dump}, and the table {table:?} is of codec {codec}; \
-         load it into a table of its own codec (--create)"
+        "the codec of the dump is {dump}, and that of the table {table:?} is {codec}; load the dump \
+         into a table of its own codec (--create)"
     )]
     OtherCodec {
         dump: String,
@@ -97,8 +97,8 @@ pub(crate) enum Failure {
         codec: String,
     },
     #[error(
-        "{first:?} is of codec {first_codec}, and {second:?} of codec {second_codec}: their keys \
-         and values cannot be compared"
+        "the codec of {first:?} is {first_codec}, and that of {second:?} is {second_codec}: their \
+         keys and values cannot be compared"
     )]
     TwoCodecs {
         first: String,
@@ -106,7 +106,7 @@ pub(crate) enum Failure {
         second: String,
         second_codec: String,
     },
-    #[error("the dump does not say how large its table was: give --capacity")]
+    #[error("the dump does not say how large its table was; give --capacity")]
     NoShape,
     #[error("{}; {told}", in_command(.error))]
     Load { error: Error, told: String },
@@ -116,18 +116,18 @@ pub(crate) enum Failure {
         asked: usize,
         reasons: String,
     },
-    #[error("there is no command {0:?}; `shmtable help` lists them")]
+    #[error("there is no command {0:?}; `shmtable help` lists the commands")]
     NoCommand(String),
-    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    #[error("cannot listen on {address}: {source}; choose another address with --listen")]
     Listen {
         address: std::net::SocketAddr,
         source: io::Error,
     },
-    #[error("this needs a terminal, and the output is not one; use `stat --watch`")]
+    #[error("`top` needs a terminal, and the output is not one; use `stat --watch`")]
     NoTerminal,
     #[error(
-        "the table {name:?} was removed, renamed or replaced meanwhile: what others store under \
-         that name is not seen here; start again"
+        "the table {name:?} was removed, renamed or replaced, and changes under that name can no \
+         longer be seen; start again"
     )]
     Unlinked { name: String },
     #[error("interrupted{0}")]
@@ -135,12 +135,12 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// The reader has gone, which is its right.
+    /// Whether the reader of the output closed the pipe, which is not an error.
     pub(crate) fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// A word for scripts.
+    /// The kind of failure, as a word for scripts.
     pub(crate) fn kind(&self) -> String {
         let debug = match self {
             Self::Table(error) | Self::Salvage(error) | Self::Load { error, .. } => {
@@ -153,7 +153,7 @@ impl Failure {
     }
 }
 
-/// An interrupted operation of the table is an interrupted command.
+/// The failure of an operation; if it was interrupted, so is the command.
 pub(crate) fn interrupted(error: Error) -> Failure {
     match error {
         Error::Interrupted => Failure::Interrupted(String::new()),
@@ -161,7 +161,7 @@ pub(crate) fn interrupted(error: Error) -> Failure {
     }
 }
 
-/// What a command that has `--replace` says of a name that is taken.
+/// The failure of an operation that `--replace` would have let succeed if the name is taken.
 pub(crate) fn or_replace(error: Error) -> Failure {
     match error {
         Error::AlreadyExists { name, .. } => Failure::AlreadyExists { name },

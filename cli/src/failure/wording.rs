@@ -1,4 +1,4 @@
-//! The library's errors in the command's own words: they name its verbs and options.
+//! The crate's errors in the words of the command, with its verbs and options.
 
 use std::borrow::Cow;
 use std::error::Error as _;
@@ -8,11 +8,11 @@ use shmtable::Error;
 
 use crate::codec::Codec;
 
-/// What the library calls something, and what the command calls it. Longer ones first.
+/// What the crate calls something, and what the command calls it. Longer phrases come first.
 const WORDS: [(&str, &str); 27] = [
     (
         "create it, or use open_or_create",
-        "`shmtable ls` lists those that there are, `shmtable create` makes one",
+        "`shmtable ls` lists the tables that exist, `shmtable create` creates one",
     ),
     (
         "open it, unlink it, or use open_or_create",
@@ -70,14 +70,14 @@ const WORDS: [(&str, &str); 27] = [
     ("Options::", "the option --"),
 ];
 
-/// What an error says to whoever uses the command.
+/// The message of an error, for users of the command.
 pub(crate) fn in_command(error: &Error) -> String {
     if let Error::CodecMismatch {
         found, expected, ..
     } = error
     {
         return format!(
-            "the table is of codec {}, not of {}",
+            "the table's codec is {}, not {}",
             Codec::of(*found).name,
             Codec::of(*expected).name
         );
@@ -91,13 +91,13 @@ pub(crate) fn in_command(error: &Error) -> String {
     {
         return refused_option(option, *given, allowed);
     }
-    // The system's answer stands behind what failed.
+    // The system's error comes after what failed.
     let causes = successors(error.source(), |&cause| cause.source());
     let whole = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
     translated(&whole)
 }
 
-/// What an option may be, as it is given on the command line.
+/// Which values an option takes, as they are typed.
 fn refused_option(option: &str, given: u128, allowed: &str) -> String {
     let flag = format!("--{}", option.replace('_', "-"));
     let (given, allowed) = if option == "mode" {
@@ -109,10 +109,10 @@ fn refused_option(option: &str, given: u128, allowed: &str) -> String {
         let given = typed_for(&flag, &arguments).unwrap_or_else(|| given.to_string());
         (given, allowed.to_owned())
     };
-    format!("the option {flag} is {given}, allowed is {allowed}")
+    format!("the option {flag} is {given}; allowed is {allowed}")
 }
 
-/// What stands behind an option.
+/// The value that was typed for an option.
 fn typed_for(flag: &str, arguments: &[String]) -> Option<String> {
     arguments
         .iter()
@@ -123,7 +123,7 @@ fn typed_for(flag: &str, arguments: &[String]) -> Option<String> {
         })
 }
 
-/// What an error says to whoever salvages a table already.
+/// The message of an error, for users who are already salvaging the table.
 pub(crate) fn in_salvage(error: &Error) -> String {
     match error {
         Error::Corrupted { what, offset, .. } => format!(
@@ -144,7 +144,7 @@ pub(crate) fn in_salvage(error: &Error) -> String {
     }
 }
 
-/// A message of the library, whose names in quotes stay as they are.
+/// A message of the crate in the words of the command. Quoted names stay as they are.
 fn translated(message: &str) -> String {
     let mut text = String::new();
     let mut rest = message;
@@ -159,7 +159,7 @@ fn translated(message: &str) -> String {
     text
 }
 
-/// Where a text that begins with a quotation mark has its other one.
+/// Where the closing quotation mark of a text that begins with one ends.
 fn end_of_quoted(text: &str) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -186,7 +186,7 @@ fn replaced(text: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
-    /// The messages of all variants of the library's error, and their parts, from its source.
+    /// The messages of the crate's errors, and their parts, from their source.
     fn messages() -> Vec<String> {
         let source = include_str!("../../../src/error/mod.rs");
         let code = source
@@ -207,14 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn no_message_tells_what_only_programs_can_do() {
+    fn no_message_names_what_only_programs_can_do() {
         for message in messages() {
             let shown = replaced(&message);
             let words = shown.split(|c: char| !c.is_alphanumeric() && !":_{}`".contains(c));
             for word in words {
                 let word = word.trim_end_matches([':', '`']);
                 let is_code = word.contains("::") || word.contains('_');
-                // Fields, and what the system calls its limits.
+                // Fields, and constants of the system.
                 let is_field = word.contains('{') || !word.contains(char::is_lowercase);
                 assert!(!is_code || is_field, "{word:?} in {shown:?}");
             }

@@ -1,10 +1,10 @@
-//! Input whose reading Ctrl-C ends.
+//! Input that Ctrl-C stops waiting for.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-/// A reader on a thread of its own, so that Ctrl-C ends a wait for input.
+/// Reads on a thread of its own, so that Ctrl-C ends a wait for input.
 pub(crate) struct Input {
     pieces: Receiver<io::Result<Vec<u8>>>,
     piece: Vec<u8>,

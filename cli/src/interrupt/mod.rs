@@ -1,4 +1,4 @@
-//! Ctrl-C: what runs comes to an orderly end; a second one ends the process at once.
+//! Ctrl-C ends a command in an orderly way; a second Ctrl-C kills it.
 
 mod input;
 
@@ -18,7 +18,7 @@ use crate::failure::{Failure, Result};
 static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 static SIGNAL: LazyLock<Arc<AtomicUsize>> = LazyLock::new(Arc::default);
 
-/// From now on a signal that ends processes asks this one to end.
+/// From now on, a signal that would kill the process asks it to end instead.
 pub(crate) fn catch() -> io::Result<()> {
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         flag::register_conditional_default(signal, Arc::clone(&STOP))?;
@@ -28,12 +28,12 @@ pub(crate) fn catch() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether this process was asked to end.
+/// Whether the process was asked to end.
 pub(crate) fn stopped() -> bool {
     STOP.load(Ordering::Relaxed)
 }
 
-/// An error if it was.
+/// Fails if the process was asked to end.
 pub(crate) fn check() -> Result<()> {
     if stopped() {
         return Err(Failure::Interrupted(String::new()));
@@ -41,7 +41,7 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// Sleeps, but for Ctrl-C.
+/// Sleeps, until Ctrl-C at the longest.
 pub(crate) fn pause(time: Duration) -> Result<()> {
     let end = Instant::now() + time;
     loop {
@@ -54,7 +54,7 @@ pub(crate) fn pause(time: Duration) -> Result<()> {
     }
 }
 
-/// For sleeps of the table's operations.
+/// Wraps the sleeps of the table's operations, so that Ctrl-C ends them.
 pub(crate) fn around(sleep: &mut (dyn FnMut() + Send)) -> ControlFlow<()> {
     sleep();
     if stopped() {
@@ -64,7 +64,8 @@ pub(crate) fn around(sleep: &mut (dyn FnMut() + Send)) -> ControlFlow<()> {
     }
 }
 
-/// Ends as the signal would have, so that a shell sees it. Returns if there was none.
+/// Ends the process by the signal that it caught, so that a shell sees it. Returns if there was
+/// none.
 pub(crate) fn end() {
     let signal = SIGNAL.load(Ordering::Relaxed);
     if signal != 0 {

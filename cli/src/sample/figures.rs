@@ -1,7 +1,6 @@
 //! What the crate's figures are called in JSON and in metrics.
 //!
-//! A figure that isn't named here is called there what it is called in the crate, so that a new
-//! one needs no line.
+//! A figure that isn't named here has the crate's name in both, so a new figure needs no line.
 
 use serde_json::Value as Json;
 use shmtable::{Figure, FigureUnit};

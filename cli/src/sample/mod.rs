@@ -1,4 +1,4 @@
-//! A look at a table, for all that show figures.
+//! A table at one moment: its figures and its participants.
 
 pub(crate) mod figures;
 mod rates;
@@ -19,7 +19,7 @@ use crate::codec::Codec;
 use crate::failure::Result;
 use crate::units::{moment, since};
 
-/// What a look at a table showed.
+/// A table at one moment.
 #[derive(Debug, Clone)]
 pub(crate) struct Sample {
     pub(crate) name: String,
@@ -35,7 +35,7 @@ pub(crate) struct Sample {
     pub(crate) codec: u64,
 }
 
-/// Whether anybody uses a table.
+/// Whether a process uses a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum State {
     Used,
@@ -53,17 +53,18 @@ impl State {
     }
 }
 
-/// A handle that shows nothing of itself.
-pub(crate) fn look(options: &Options, name: &str) -> Result<Table> {
+/// Opens a handle that doesn't count as a user of the table.
+pub(crate) fn open_observer(options: &Options, name: &str) -> Result<Table> {
     Ok(options.open_observer(name)?)
 }
 
 impl Sample {
+    /// Takes a sample.
     pub(crate) fn take(table: &Table) -> Result<Self> {
         Self::with(table, table.quick_stats()?)
     }
 
-    /// The same, and how far look-ups must go.
+    /// Takes a sample with the longest probe, for which every bucket is read.
     pub(crate) fn take_all(table: &Table) -> Result<Self> {
         Self::with(table, table.stats()?)
     }
@@ -86,7 +87,7 @@ impl Sample {
         self.participants.iter().filter(|one| one.alive).count()
     }
 
-    /// Handles whose processes died, as far as their slots still tell.
+    /// The number of participants whose processes died and whose slots are not reused yet.
     pub(crate) fn died(&self) -> usize {
         self.participants.len() - self.living()
     }
@@ -95,20 +96,20 @@ impl Sample {
         if self.orphan {
             State::Orphan
         } else if self.living() > 0 || self.readers || self.seems_orphaned() {
-            // The last: a process has it open without a lock, such as a forked reader.
+            // A process, such as a forked reader, may have it open without holding a lock.
             State::Used
         } else {
             State::Unused
         }
     }
 
-    /// Whether it is an anonymous table that no lock shows a use of.
+    /// Whether it is anonymous and no lock shows that a process uses it.
     pub(crate) fn seems_orphaned(&self) -> bool {
         let generated = self.name.starts_with("anon-");
         self.anonymous && generated && self.living() == 0 && !self.readers
     }
 
-    /// Bytes of memory that it takes.
+    /// Bytes of memory that the table takes.
     pub(crate) fn reserved(&self) -> u64 {
         (self.stats.index_bytes + self.stats.value_bytes_reserved) as u64
     }
@@ -154,8 +155,10 @@ impl Sample {
     }
 }
 
-/// What a participant's process does. Its id is one of its own namespace: it is believed
-/// only if the process of this id here has the table open.
+/// The state of a participant's process.
+///
+/// The process id is that of its own namespace. So the process with this id here is only taken
+/// for the participant if it has the table open.
 pub(crate) fn process_state(one: &Participant, table: &str) -> &'static str {
     if !one.alive {
         return "died";
@@ -163,7 +166,7 @@ pub(crate) fn process_state(one: &Participant, table: &str) -> &'static str {
     let known = (|| {
         let folder = format!("/proc/{}", one.pid);
         let file = fs::metadata(format!("/dev/shm/shmtable.{table}")).ok()?;
-        // Not by its name: its creator's descriptor is of a time before it had one.
+        // Names don't tell: the creator opened the table before it had one.
         let is_it = fs::read_dir(format!("{folder}/fd")).ok()?.any(|entry| {
             let open = entry.ok().and_then(|entry| fs::metadata(entry.path()).ok());
             open.is_some_and(|open| (open.dev(), open.ino()) == (file.dev(), file.ino()))
@@ -181,7 +184,7 @@ pub(crate) fn process_state(one: &Participant, table: &str) -> &'static str {
     known.unwrap_or("alive")
 }
 
-/// A user's name, or number.
+/// The name of a user, or the number if there is no name.
 pub(crate) fn user_name(user: u32) -> String {
     static NAMES: LazyLock<HashMap<u32, String>> = LazyLock::new(|| {
         let users = fs::read_to_string("/etc/passwd").unwrap_or_default();

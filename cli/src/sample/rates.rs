@@ -1,4 +1,4 @@
-//! What happened between two looks.
+//! What happened between two samples.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Sample;
 
-/// What happens in a second.
+/// Events per second.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Rates {
     pub(crate) writes: f64,

@@ -44,7 +44,9 @@ impl Unshown {
 pub(crate) fn text(sample: &Sample, rates: Option<&Rates>) -> String {
     let mut figures = Unshown(sample.figures.clone());
     let kind = match (sample.anonymous, sample.state()) {
-        (true, State::Orphan) => "orphan: its creator is gone, and no process uses it".to_owned(),
+        (true, State::Orphan) => {
+            "orphan: its creator was killed, and no process uses it".to_owned()
+        }
         (true, now) => format!("{}, goes with its creator", now.name()),
         (false, now) => now.name().to_owned(),
     };

@@ -1,4 +1,4 @@
-//! One table.
+//! The view of one table.
 
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
@@ -13,7 +13,7 @@ use crate::out::printable;
 use crate::sample::{Sample, process_state, user_name};
 use crate::units::{age, count, percent, since, size};
 
-/// How a cell of the heat map looks from this part of waits on, in percent.
+/// The percentage of lock acquisitions that waited, and the look of a cell from there on.
 const HEAT: [(f64, &str, Color); 4] = [
     (10.0, "█", Color::Red),
     (1.0, "▓", Color::LightRed),
@@ -77,7 +77,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, name: &str) {
     );
 }
 
-/// Entries, the value space and the memory, a bar each.
+/// Entries, value space and memory, with a bar for each.
 fn space(sample: &Sample, width: u16) -> Paragraph<'static> {
     let stats = &sample.stats;
     let bytes = |bytes: usize| size(bytes as u64);
@@ -146,7 +146,7 @@ fn per_second(history: &History) -> Paragraph<'static> {
     ]))
 }
 
-/// How often locks had to be waited for since the look before, stripe by stripe.
+/// A map of the stripes by how often their locks were waited for since the last refresh.
 fn heat(frame: &mut Frame<'_>, area: Rect, history: &History) {
     let block = Block::new()
         .borders(Borders::TOP)
@@ -167,8 +167,8 @@ fn heat(frame: &mut Frame<'_>, area: Rect, history: &History) {
         Span::styled("·", Style::new().fg(Color::DarkGray)),
         Span::raw(" no writes "),
     ];
-    for (from, symbol, colour) in HEAT.iter().rev() {
-        spans.push(Span::styled(*symbol, Style::new().fg(*colour)));
+    for (from, symbol, color) in HEAT.iter().rev() {
+        spans.push(Span::styled(*symbol, Style::new().fg(*color)));
         let text = if *from > 0.0 {
             format!(" {from} % ")
         } else {
@@ -179,7 +179,7 @@ fn heat(frame: &mut Frame<'_>, area: Rect, history: &History) {
     frame.render_widget(Paragraph::new(Line::from(spans)), legend);
 }
 
-/// The worst of some stripes.
+/// The cell of some stripes, which shows the worst of them.
 fn cell(stripes: &[StripeStats]) -> Span<'static> {
     let written = stripes.iter().filter(|stripe| stripe.acquired > 0);
     let worst = written
@@ -190,12 +190,12 @@ fn cell(stripes: &[StripeStats]) -> Span<'static> {
             .find(|(from, ..)| part >= *from && (part > 0.0 || *from == 0.0))
     });
     match look {
-        Some((_, symbol, colour)) => Span::styled(*symbol, Style::new().fg(*colour)),
+        Some((_, symbol, color)) => Span::styled(*symbol, Style::new().fg(*color)),
         None => Span::styled("·", Style::new().fg(Color::DarkGray)),
     }
 }
 
-/// What happened lately, and how often in all.
+/// The latest events, and totals in the title.
 fn happened(frame: &mut Frame<'_>, area: Rect, history: &History, sample: &Sample) {
     let stats = &sample.stats;
     let title = format!(

@@ -1,4 +1,4 @@
-//! `top`: a live full-screen view.
+//! `top` shows tables in a live full-screen view.
 
 mod detail;
 mod model;
@@ -19,18 +19,18 @@ use crate::args::Top;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome, Result};
 use crate::interrupt::{self, pause};
-use crate::sample::{Sample, look};
+use crate::sample::{Sample, open_observer};
 use model::{App, Sort, View};
 
-/// The longest wait for a key, so that signals are seen.
-const LOOK: Duration = Duration::from_millis(100);
-/// Less than this shows nothing of use.
+/// The longest wait for a key press, so that signals are noticed.
+const POLL: Duration = Duration::from_millis(100);
+/// The smallest terminal, in columns and rows.
 const SMALLEST: (u16, u16) = (40, 12);
 
 pub(crate) fn top(context: Context, args: Top) -> Result {
-    // A table that is not there is an error, as of other commands.
+    // As for other commands, it is an error if the table doesn't exist.
     if let Some(name) = &args.name {
-        look(&context.options, name)?;
+        open_observer(&context.options, name)?;
     }
     if context.out.json {
         return stream(context, &args);
@@ -46,7 +46,7 @@ pub(crate) fn top(context: Context, args: Top) -> Result {
     result
 }
 
-/// The figures of all tables at each interval.
+/// Prints the figures at each interval.
 fn stream(mut context: Context, args: &Top) -> Result {
     interrupt::catch()?;
     loop {
@@ -57,7 +57,8 @@ fn stream(mut context: Context, args: &Top) -> Result {
         let tables: Vec<_> = names
             .iter()
             .filter_map(|name| {
-                let sample = look(&context.options, name).and_then(|table| Sample::take(&table));
+                let sample =
+                    open_observer(&context.options, name).and_then(|table| Sample::take(&table));
                 Some(sample.ok()?.to_json())
             })
             .collect();
@@ -69,14 +70,14 @@ fn stream(mut context: Context, args: &Top) -> Result {
 
 fn run(terminal: &mut DefaultTerminal, app: &mut App) -> Result {
     loop {
-        app.look()?;
+        app.refresh()?;
         let next = Instant::now() + app.interval;
         loop {
             terminal.draw(|frame| draw(frame, app))?;
             if !wait(next, app.paused)? {
                 break;
             }
-            // The next drawing takes a new size.
+            // If the terminal was resized, the next drawing has the new size.
             if let Event::Key(key) = event::read()?
                 && key.kind == KeyEventKind::Press
                 && press(app, key) == Next::End
@@ -90,13 +91,13 @@ fn run(terminal: &mut DefaultTerminal, app: &mut App) -> Result {
     }
 }
 
-/// Waits for an event; `false` when it is time for the next look.
+/// Waits for an event; `false` when it is time to refresh.
 fn wait(next: Instant, paused: bool) -> Result<bool> {
     loop {
         interrupt::check()?;
         let left = next.saturating_duration_since(Instant::now());
-        let left = if paused { LOOK } else { left };
-        if event::poll(left.min(LOOK))? {
+        let left = if paused { POLL } else { left };
+        if event::poll(left.min(POLL))? {
             return Ok(true);
         }
         if !paused && Instant::now() >= next {
@@ -123,7 +124,7 @@ fn press(app: &mut App, key: KeyEvent) -> Next {
         KeyCode::Char('s') => app.sort.next(),
         KeyCode::Char('r') => app.sort.reversed = !app.sort.reversed,
         KeyCode::Char('+') => app.interval = (app.interval * 2).min(Duration::from_mins(1)),
-        KeyCode::Char('-') => app.interval = (app.interval / 2).max(LOOK),
+        KeyCode::Char('-') => app.interval = (app.interval / 2).max(POLL),
         KeyCode::Up | KeyCode::Char('k') => app.select(-1),
         KeyCode::Down | KeyCode::Char('j') => app.select(1),
         KeyCode::Enter => app.enter(),
@@ -136,7 +137,7 @@ fn press(app: &mut App, key: KeyEvent) -> Next {
 fn draw(frame: &mut ratatui::Frame<'_>, app: &mut App) {
     let area = frame.area();
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
-        let text = format!("at least {} x {}, please", SMALLEST.0, SMALLEST.1);
+        let text = format!("make it at least {} x {}", SMALLEST.0, SMALLEST.1);
         frame.render_widget(Paragraph::new(text), area);
         return;
     }
@@ -177,10 +178,10 @@ fn keys(keys: &[(&str, &str)]) -> Paragraph<'static> {
     Paragraph::new(spans.collect::<Line<'_>>())
 }
 
-/// A column of a table: its heading, and how it is set.
+/// A column: its heading, alignment and width.
 type Column = (&'static str, Alignment, Constraint);
 
-/// The headings of columns, the one that the rows are sorted by marked.
+/// The headings of columns, with a mark at the one that the rows are sorted by.
 fn headings(columns: &[Column], sort: Sort) -> Row<'static> {
     let sorted_by = sort.of(columns.len());
     let cells = columns
@@ -197,18 +198,18 @@ fn headings(columns: &[Column], sort: Sort) -> Row<'static> {
     Row::new(cells).bold()
 }
 
-/// A bar whose parts have these sizes and colours, of a whole.
+/// A bar of a whole, whose parts have sizes, symbols and colors.
 fn bar(width: u16, whole: f64, parts: &[(f64, &str, Color)]) -> Vec<Span<'static>> {
     let mut spans = Vec::new();
     let mut end = 0.0;
     let mut drawn = 0;
-    for (part, symbol, colour) in parts {
+    for (part, symbol, color) in parts {
         end += part;
         let until = (end / whole.max(1.0) * f64::from(width)).round() as usize;
         let until = until.clamp(drawn, width.into());
         spans.push(Span::styled(
             symbol.repeat(until - drawn),
-            Style::new().fg(*colour),
+            Style::new().fg(*color),
         ));
         drawn = until;
     }
@@ -219,7 +220,7 @@ fn bar(width: u16, whole: f64, parts: &[(f64, &str, Color)]) -> Vec<Span<'static
     spans
 }
 
-/// The area without a line at its top and one at its bottom, and these two.
+/// Splits an area into its first line, the middle and its last line.
 fn frame_of(area: Rect) -> [Rect; 3] {
     use ratatui::layout::{Constraint, Layout};
     Layout::vertical([

@@ -1,4 +1,4 @@
-//! What `top` knows: the tables, what happened to them, and what is to be shown.
+//! The state of `top`: the tables, their history, and what the view shows.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant, SystemTime};
@@ -7,11 +7,11 @@ use shmtable::{Error, Options, StripeStats, Table};
 
 use crate::args::Top;
 use crate::failure::{Failure, Result};
-use crate::sample::{Rates, Sample, look};
+use crate::sample::{Rates, Sample, open_observer};
 
-/// Looks whose rates are remembered.
-const REMEMBERED: usize = 500;
-/// Events that are remembered.
+/// How many rates of writes are kept.
+const RATES: usize = 500;
+/// How many events are kept.
 const EVENTS: usize = 100;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) enum View {
     One(String),
 }
 
-/// By which column, and in which order.
+/// How rows are sorted.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sort {
     pub(super) column: usize,
@@ -32,7 +32,7 @@ impl Sort {
         self.column += 1;
     }
 
-    /// The column of so many.
+    /// The index of the column among a number of columns.
     pub(super) fn of(self, columns: usize) -> usize {
         self.column % columns
     }
@@ -43,13 +43,13 @@ impl Sort {
 pub(super) struct History {
     pub(super) sample: Option<Sample>,
     pub(super) rates: Option<Rates>,
-    /// Writes a second at the looks, the last at the end.
+    /// Writes per second at each refresh, the latest last.
     pub(super) writes: VecDeque<u64>,
     pub(super) stripes: Vec<StripeStats>,
-    /// What the stripes did since the look before.
+    /// What the stripes did since the last refresh.
     pub(super) heat: Vec<StripeStats>,
     pub(super) events: VecDeque<(SystemTime, String)>,
-    /// Why there is no newer sample.
+    /// Why there is no new sample.
     pub(super) gone: Option<String>,
     at: Option<Instant>,
 }
@@ -60,13 +60,13 @@ pub(super) struct App {
     pub(super) paused: bool,
     pub(super) view: View,
     pub(super) sort: Sort,
-    /// In the order of the last drawing.
+    /// The tables in the order in which they are drawn.
     pub(super) shown: Vec<String>,
     pub(super) selected: usize,
     pub(super) tables: BTreeMap<String, History>,
-    /// The view has changed, so that a look is due.
+    /// Whether the view has changed, so that it must be refreshed at once.
     pub(super) stale: bool,
-    /// The one table that there is to see.
+    /// Whether a table was named, so that there is no list to go back to.
     only: bool,
 }
 
@@ -86,8 +86,8 @@ impl App {
         }
     }
 
-    /// Looks at all that is shown.
-    pub(super) fn look(&mut self) -> Result<()> {
+    /// Takes new samples of everything that is shown.
+    pub(super) fn refresh(&mut self) -> Result<()> {
         self.stale = false;
         let names = match &self.view {
             View::All => Table::list()?,
@@ -97,10 +97,10 @@ impl App {
             self.tables.retain(|name, _| names.contains(name));
         }
         for name in names {
-            let looked = look(&self.options, &name)
+            let inspected = open_observer(&self.options, &name)
                 .and_then(|table| Ok((Sample::take(&table)?, table.stripe_stats())));
             let history = self.tables.entry(name).or_default();
-            match looked {
+            match inspected {
                 Ok((sample, stripes)) => history.add(sample, stripes),
                 Err(failure) => history.gone = Some(reason(&failure)),
             }
@@ -145,7 +145,7 @@ impl History {
     fn add(&mut self, sample: Sample, stripes: Vec<StripeStats>) {
         let now = Instant::now();
         self.gone = None;
-        // Another table of the same name begins anew.
+        // Another table under the same name has a history of its own.
         let before = self
             .sample
             .take()
@@ -173,7 +173,7 @@ impl History {
                 change
             })
             .collect();
-        while self.writes.len() > REMEMBERED {
+        while self.writes.len() > RATES {
             self.writes.pop_front();
         }
         while self.events.len() > EVENTS {
@@ -185,7 +185,7 @@ impl History {
     }
 }
 
-/// What happened to the processes between two looks.
+/// What happened to participants between two samples.
 fn events(before: &Sample, after: &Sample) -> Vec<String> {
     let mut events = Vec::new();
     let then = |slot| before.participants.iter().find(|one| one.slot == slot);
@@ -197,7 +197,7 @@ fn events(before: &Sample, after: &Sample) -> Vec<String> {
                 }
             }
             then => {
-                // How it ended, its successor in the slot has wiped away.
+                // Its successor in the slot has overwritten how it ended.
                 if let Some(then) = then.filter(|then| then.alive) {
                     events.push(format!("{} ended", then.pid));
                 }
@@ -219,7 +219,7 @@ fn events(before: &Sample, after: &Sample) -> Vec<String> {
         .take_overs
         .saturating_sub(before.stats.take_overs);
     if taken > 0 {
-        events.push(format!("{taken} taken over from the dead"));
+        events.push(format!("{taken} taken over from dead processes"));
     }
     events
 }

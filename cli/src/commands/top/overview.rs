@@ -1,4 +1,4 @@
-//! All tables, a line each.
+//! The view of all tables, with a line for each.
 
 use std::cmp::Ordering;
 
@@ -31,7 +31,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
     let mut tables: Vec<(&String, &History)> = app.tables.iter().collect();
     tables.sort_by(|(a, one), (b, other)| {
         let order = compare(column, one, other).then_with(|| a.cmp(b));
-        // Large numbers first, names from A to Z.
+        // Numbers are sorted from large to small, names from A to Z.
         let down = (1..=5).contains(&column);
         if down == app.sort.reversed {
             order
@@ -64,7 +64,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
             ("s", "sort"),
             ("r", "reverse"),
             ("↑↓", "choose"),
-            ("Enter", "look into"),
+            ("Enter", "open"),
         ]),
         foot,
     );
