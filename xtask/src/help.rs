@@ -6,9 +6,9 @@ The project's own commands
 Usage: cargo xtask COMMAND
 
 Every check:
-  test             the short form: format, lints, tests, documents, demo, crash points, brief
-                   loom models and the Python package; needs the stable toolchain, Python
-                   3.10 or later with pip and a C linker, and ten minutes on two processors
+  test             the short form: format, lints, tests, documents, demo, crash points and
+                   the Python package; needs the stable toolchain, Python 3.10 or later with
+                   pip and a C linker, and ten minutes on two processors
       --quick      only format, lints and the tests in Rust
       --all        every lane, the short form first; a lane that this machine can't run is
                    left out, and the last lines say which and why

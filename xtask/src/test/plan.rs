@@ -75,7 +75,6 @@ pub(super) const LANES: &[Lane] = &[
     Lane::new(Form::Short, "crash points", || {
         crash_points::run(crash_points::Deaths::Some)
     }),
-    Lane::new(Form::Short, "loom", || loom::run(loom::Selection::Brief)),
     Lane::new(Form::Short, "python", || {
         python::test_default(python::Kills::Short)
     }),
@@ -86,9 +85,7 @@ pub(super) const LANES: &[Lane] = &[
     .or_left_out(),
     Lane::new(Form::All, "clients", python::clients),
     Lane::new(Form::All, "docs site", docs_site::run),
-    Lane::new(Form::All, "loom, long models", || {
-        loom::run(loom::Selection::Long)
-    }),
+    Lane::new(Form::All, "loom", || loom::run(loom::Selection::All)),
     Lane::new(Form::All, "portable", portable::run),
     Lane::new(Form::All, "torture", || {
         trials::run("torture", &["--seconds", "25"])

@@ -129,19 +129,12 @@ impl Model {
     }
 }
 
-/// The most seconds that a model of the brief selection takes.
-const BRIEF: u32 = 2;
-
-/// Some of the models.
+/// Which models are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Selection<'a> {
     All,
     /// Those of one file of `loom-tests/tests`.
     File(&'a str),
-    /// Models that take at most two seconds.
-    Brief,
-    /// All but the brief ones.
-    Long,
 }
 
 /// The selected rows of the table.
@@ -158,8 +151,6 @@ pub(crate) fn models(selection: Selection<'_>) -> impl Iterator<Item = Model> {
         .filter(move |model| match selection {
             Selection::All => true,
             Selection::File(file) => model.file == file,
-            Selection::Brief => model.seconds <= BRIEF,
-            Selection::Long => model.seconds > BRIEF,
         })
 }
 
