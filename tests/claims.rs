@@ -15,15 +15,11 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use common::{
-    Child, LIMIT, Named, assert_sound, bytes, contents, eventually, mine, scaled, shapes,
+    Child, LIMIT, Named, assert_sound, bytes, contents, eventually, key, mine, scaled, shapes,
 };
 #[cfg(target_os = "linux")]
 use rustix::process::Signal;
 use shmtable::{Claim, Claimed, Error, Options, Result, Table};
-
-fn key(number: usize) -> [u8; 8] {
-    (number as u64).to_le_bytes()
-}
 
 #[track_caller]
 fn others(table: &Table, key: &[u8]) {
@@ -161,29 +157,24 @@ fn a_failed_computation_stores_nothing_and_the_next_may_try() {
 
 #[test]
 fn processes_compute_each_value_once() {
-    let test = "processes_compute_each_value_once";
-    if let Some(role) = common::role() {
-        let (table, keys) = (role.open(), role.number(2));
+    let test = common::this_test!();
+    let keys = scaled(300);
+    if let Some(racer) = common::racer() {
         let mut computed = Vec::new();
-        role.wait_for_start();
         for number in 0..keys {
-            let found = table.get_or_insert_with(key(number), || {
+            let found = racer.table.get_or_insert_with(key(number), || {
                 computed.push(number);
-                role.argument(1)
+                racer.number.to_string()
             });
             assert!(!found.unwrap().is_empty());
         }
         for number in computed {
-            role.tell(&number.to_string());
+            racer.tell(&number.to_string());
         }
         return;
     }
-    let keys = scaled(300);
     let named = Named::create(&Options::new().capacity(keys).stripes(1));
-    let arguments: Vec<Vec<String>> = (0..4)
-        .map(|me| vec![named.name.to_string(), me.to_string(), keys.to_string()])
-        .collect();
-    let said = common::finish_all(common::start_together(test, "computer", &arguments));
+    let said = common::finish_all(common::race(test, &named.name, 4));
     let mut computed = HashMap::new();
     for (me, numbers) in said.iter().enumerate() {
         println!("process {me} computed {} of {keys}", numbers.len());
@@ -213,7 +204,7 @@ fn compute(role: &common::Role) {
 
 #[test]
 fn a_killed_computer_is_replaced() {
-    let test = "a_killed_computer_is_replaced";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         return compute(&role);
     }
@@ -262,7 +253,7 @@ fn who_computes(children: &[Child]) -> usize {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_stopped_computer_keeps_its_claim() {
-    let test = "a_stopped_computer_keeps_its_claim";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         return compute(&role);
     }

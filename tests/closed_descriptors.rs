@@ -64,7 +64,7 @@ fn is_closed<T>(result: shmtable::Result<T>) -> bool {
 
 #[test]
 fn the_next_write_is_an_error_if_others_recovered_what_the_handle_had() {
-    let test = "the_next_write_is_an_error_if_others_recovered_what_the_handle_had";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = lose_descriptors(&role);
         let error = match role.name.as_str() {
@@ -122,7 +122,7 @@ fn the_next_write_is_an_error_if_others_recovered_what_the_handle_had() {
 
 #[test]
 fn the_next_write_is_an_error_when_another_handle_was_opened() {
-    let test = "the_next_write_is_an_error_when_another_handle_was_opened";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = lose_descriptors(&role);
         // Nobody minds yet.
@@ -213,7 +213,7 @@ fn beside_handles_that_lost_their_descriptors_no_write_is_lost_and_none_is_there
 
 #[test]
 fn a_handle_that_is_opened_again_writes() {
-    let test = "a_handle_that_is_opened_again_writes";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = lose_descriptors(&role);
         let again = role.open();
@@ -237,7 +237,7 @@ fn a_handle_that_is_opened_again_writes() {
 
 #[test]
 fn a_forked_child_of_a_process_that_lost_its_descriptors_writes() {
-    let test = "a_forked_child_of_a_process_that_lost_its_descriptors_writes";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = lose_descriptors(&role);
         // It opens a handle, in which the parent's looks dead.
@@ -257,7 +257,7 @@ fn a_forked_child_of_a_process_that_lost_its_descriptors_writes() {
 /// It has a moment to let go of it.
 #[test]
 fn a_lock_that_is_held_while_its_descriptor_is_closed_is_not_robbed() {
-    let test = "a_lock_that_is_held_while_its_descriptor_is_closed_is_not_robbed";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = role.open();
         role.wait_for_start();
@@ -289,7 +289,7 @@ fn a_lock_that_is_held_while_its_descriptor_is_closed_is_not_robbed() {
 /// It finds out before it stores.
 #[test]
 fn who_holds_a_lock_for_longer_stores_nothing() {
-    let test = "who_holds_a_lock_for_longer_stores_nothing";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = role.open();
         role.wait_for_start();
@@ -319,7 +319,7 @@ fn who_holds_a_lock_for_longer_stores_nothing() {
 
 #[test]
 fn a_claim_whose_descriptor_was_closed_stores_nothing() {
-    let test = "a_claim_whose_descriptor_was_closed_stores_nothing";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = role.open();
         let Claimed::Mine(claim) = table.get_or_claim(b"key").unwrap() else {

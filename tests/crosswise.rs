@@ -118,7 +118,7 @@ fn compute_and_ask(role: &common::Role) {
 #[cfg(target_os = "linux")]
 #[test]
 fn of_processes_that_wait_for_each_other_one_is_refused() {
-    let test = "of_processes_that_wait_for_each_other_one_is_refused";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         return compute_and_ask(&role);
     }
@@ -147,7 +147,7 @@ fn of_processes_that_wait_for_each_other_one_is_refused() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_killed_waiter_closes_no_circle() {
-    let test = "a_killed_waiter_closes_no_circle";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         return compute_and_ask(&role);
     }

@@ -8,14 +8,10 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use common::{
-    Dice, Named, assert_sound, bytes, contents, finish_all, scaled, start_together, version_of,
+    Dice, Named, assert_sound, bytes, contents, finish_all, key, race, racer, scaled, version_of,
     whole,
 };
 use shmtable::{Options, Table};
-
-fn key(number: usize) -> [u8; 8] {
-    (number as u64).to_le_bytes()
-}
 
 #[test]
 fn one_key_overwritten_a_million_times() {
@@ -207,14 +203,13 @@ fn large_values_of_changing_sizes_in_a_tight_table() {
 fn processes_that_overwrite_and_clean_at_once_never_run_out() {
     const KEYS: usize = 60;
     const PROCESSES: usize = 4;
-    let test = "processes_that_overwrite_and_clean_at_once_never_run_out";
-    if let Some(role) = common::role() {
-        let (table, me, milliseconds) = (role.open(), role.number(1), role.number(2));
-        role.wait_for_start();
-        let begin = Instant::now();
+    let test = common::this_test!();
+    if let Some(racer) = racer() {
+        let (table, me) = (&racer.table, racer.number);
+        let (begin, time) = (Instant::now(), Duration::from_millis(scaled(3000) as u64));
         let mut dice = Dice::new(me as u64);
         let mut step = 0_u64;
-        while begin.elapsed() < Duration::from_millis(milliseconds as u64) {
+        while begin.elapsed() < time {
             for _ in 0..100 {
                 step += 1;
                 let number = dice.below(KEYS);
@@ -224,23 +219,14 @@ fn processes_that_overwrite_and_clean_at_once_never_run_out() {
                 });
             }
         }
-        return role.tell(&step.to_string());
+        return racer.tell(&step.to_string());
     }
     // As many bytes as the keys may have at most.
     let options = Options::new()
         .capacity(KEYS)
         .value_space(KEYS * (8 + 24 + 450));
     let named = Named::create(&options.chunk_size(4096).max_participants(PROCESSES + 1));
-    let arguments: Vec<Vec<String>> = (0..PROCESSES)
-        .map(|me| {
-            vec![
-                named.name.to_string(),
-                me.to_string(),
-                scaled(3000).to_string(),
-            ]
-        })
-        .collect();
-    let said = finish_all(start_together(test, "writer", &arguments));
+    let said = finish_all(race(test, &named.name, PROCESSES));
     let stats = named.stats().unwrap();
     println!("steps: {said:?}, {} cleanings", stats.cleanings);
     assert!(stats.cleanings > scaled(50) as u64);
@@ -259,7 +245,7 @@ fn threads_and_processes_that_replace_at_once_in_a_full_table_are_not_refused() 
     const KEYS: usize = 64;
     const PROCESSES: usize = 3;
     const THREADS: usize = 8;
-    let test = "threads_and_processes_that_replace_at_once_in_a_full_table_are_not_refused";
+    let test = common::this_test!();
     let replace = |table: &Table, me: usize, steps: usize| {
         let mut dice = Dice::new(me as u64);
         for step in 0..steps as u64 {
@@ -271,16 +257,14 @@ fn threads_and_processes_that_replace_at_once_in_a_full_table_are_not_refused() 
             assert!(!new);
         }
     };
-    if let Some(role) = common::role() {
-        let table = role.open();
-        role.wait_for_start();
-        return replace(&table, role.number(1), role.number(2));
+    let steps = scaled(2000);
+    if let Some(racer) = racer() {
+        return replace(&racer.table, racer.number, steps);
     }
     let options = Options::new()
         .capacity(KEYS)
         .value_space(KEYS * (8 + LENGTH));
     let options = options.chunk_size(4096).max_participants(PROCESSES + 1);
-    let steps = scaled(2000);
     for way in ["processes", "threads"] {
         let named = Named::create(&options);
         for number in 0..KEYS {
@@ -288,10 +272,7 @@ fn threads_and_processes_that_replace_at_once_in_a_full_table_are_not_refused() 
             named.insert(&key(number), &value).unwrap();
         }
         if way == "processes" {
-            let arguments: Vec<Vec<String>> = (0..PROCESSES)
-                .map(|me| vec![named.name.to_string(), me.to_string(), steps.to_string()])
-                .collect();
-            finish_all(start_together(test, "replacer", &arguments));
+            finish_all(race(test, &named.name, PROCESSES));
         } else {
             common::scope(|scope| {
                 for me in 0..THREADS {

@@ -11,9 +11,9 @@
 mod common;
 
 use std::collections::HashSet;
-use std::fs::File;
 
-use common::{Named, assert_sound};
+use common::layout::{SEED, STRIPE_BUCKETS};
+use common::{Named, Segment, assert_sound};
 use shmtable::{Error, Options};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -29,9 +29,6 @@ const LONGEST_PROBE: usize = 20;
 /// Keys for one bucket, which has so many slots.
 const ONE_BUCKET: usize = 300;
 const SLOTS: usize = 7;
-/// Words of the header.
-const STRIPE_BUCKETS: usize = 7;
-const SEED: usize = 12;
 
 fn options() -> Options {
     Options::new()
@@ -41,10 +38,7 @@ fn options() -> Options {
 }
 
 fn header(named: &Named, word: usize) -> u64 {
-    let mut bytes = [0; 8];
-    let file = File::open(named.name.path()).unwrap();
-    common::read_at(&file, &mut bytes, 8 * word as u64);
-    u64::from_le_bytes(bytes)
+    Segment::read(&named.name).get(word)
 }
 
 /// Which of `parts` equal parts a key falls into.

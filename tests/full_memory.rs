@@ -15,8 +15,8 @@ use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
 use common::{
-    Child, Dice, Name, Named, Role, assert_sound, bytes, contents, files_named, finish_all, scaled,
-    start_together, version_of, whole,
+    Child, Dice, Name, Named, Role, assert_sound, bytes, contents, files_named, finish_all, key,
+    race_as, scaled, version_of, whole,
 };
 use rustix::fs::statvfs;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -67,10 +67,6 @@ fn no_part(_: &Role) {
 fn free_bytes() -> u64 {
     let system = statvfs("/dev/shm").unwrap();
     system.f_bavail * system.f_frsize
-}
-
-fn key(number: usize) -> [u8; 8] {
-    (number as u64).to_le_bytes()
 }
 
 /// More value space than there is memory.
@@ -328,7 +324,7 @@ fn values_of_many_chunks_at_the_end_of_memory() {
 #[test]
 fn processes_that_run_out_of_memory_together_lose_nothing() {
     const PROCESSES: usize = 4;
-    let test = "processes_that_run_out_of_memory_together_lose_nothing";
+    let test = common::this_test!();
     let part = |role: &Role| {
         let (table, me) = (role.open(), role.number(1));
         role.wait_for_start();
@@ -350,10 +346,7 @@ fn processes_that_run_out_of_memory_together_lose_nothing() {
             let named = Named::create(&roomy());
             // Another amount of memory each time.
             let filler = Filler::new((3 << 20) + round as u64 * 20 * 4096);
-            let arguments: Vec<Vec<String>> = (0..PROCESSES)
-                .map(|me| vec![named.name.to_string(), me.to_string()])
-                .collect();
-            let said = finish_all(start_together(test, "writer", &arguments));
+            let said = finish_all(race_as("writer", test, &named.name, PROCESSES));
             let mut all = 0;
             for (me, lines) in said.iter().enumerate() {
                 let count: usize = lines[0].parse().unwrap();

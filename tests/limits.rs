@@ -11,7 +11,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::time::Duration;
 
-use common::{Child, LIMIT, Name, Named, Role, assert_sound, bytes, contents, files_named};
+use common::{Child, LIMIT, Name, Named, Role, assert_sound, bytes, contents, files_named, key};
 use rustix::process::Resource;
 use shmtable::{Claimed, Error, Options, Result, Table};
 
@@ -20,10 +20,6 @@ const SLACK: u64 = 64 << 20;
 /// A table whose segment has many times that.
 fn vast() -> Options {
     Options::new().capacity(1000).value_space(1 << 30)
-}
-
-fn key(number: usize) -> [u8; 8] {
-    (number as u64).to_le_bytes()
 }
 
 /// Descriptors and mappings of segments that this process has.
@@ -55,7 +51,7 @@ fn no_address_space(result: Result<Table>, segment: u64, limit: u64) {
 
 #[test]
 fn a_table_larger_than_the_address_space_is_refused_and_leaves_nothing() {
-    let test = "a_table_larger_than_the_address_space_is_refused_and_leaves_nothing";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let (there, new) = (role.argument(0), role.argument(1));
         let segment = std::fs::metadata(common::path_of(there)).unwrap().len();
@@ -93,7 +89,7 @@ fn a_table_larger_than_the_address_space_is_refused_and_leaves_nothing() {
 
 #[test]
 fn an_open_table_needs_no_more_address_space() {
-    let test = "an_open_table_needs_no_more_address_space";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = role.open();
         let reader = Table::open_read_only(role.argument(0)).unwrap();
@@ -158,7 +154,7 @@ const MOST_DESCRIPTORS: usize = if cfg!(shmtable_portable) { 14 } else { 8 };
 
 #[test]
 fn without_descriptors_nothing_is_opened_and_nothing_left() {
-    let test = "without_descriptors_nothing_is_opened_and_nothing_left";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let (there, new) = (role.argument(0), role.argument(1));
         common::limit(Resource::Nofile, 64);
@@ -299,7 +295,7 @@ fn without_descriptors(role: &Role) {
 
 #[test]
 fn an_open_table_needs_no_more_descriptors() {
-    let test = "an_open_table_needs_no_more_descriptors";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         if role.name == "limited" {
             return without_descriptors(&role);

@@ -58,7 +58,7 @@ fn small() -> Options {
 
 #[test]
 fn a_read_only_mount_is_read_and_not_written() {
-    let test = "a_read_only_mount_is_read_and_not_written";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let (there, new) = (role.argument(0), role.argument(1));
         denied(small().create(new), "create", READ_ONLY_SYSTEM);
@@ -100,7 +100,7 @@ fn a_read_only_mount_is_read_and_not_written() {
 
 #[test]
 fn without_a_shared_memory_file_system_an_error_says_so() {
-    let test = "without_a_shared_memory_file_system_an_error_says_so";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         if role.name == "absent" {
             for refused in [
@@ -136,7 +136,7 @@ fn without_a_shared_memory_file_system_an_error_says_so() {
 
 #[test]
 fn a_directory_closed_to_others_is_closed_and_one_they_may_search_is_not() {
-    let test = "a_directory_closed_to_others_is_closed_and_one_they_may_search_is_not";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let open = small().mode(0o666).create("open to all").unwrap();
         open.insert(b"k", b"v").unwrap();

@@ -4,11 +4,11 @@
 
 mod common;
 
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::{Child, LIMIT, Name, Named, Role, assert_sound, eventually};
+use common::{Child, LIMIT, Name, Named, Role, Segment, assert_sound, eventually};
 use rustix::fs::Mode;
 use rustix::process::umask;
 use shmtable::{Options, Table};
@@ -81,21 +81,15 @@ fn first_process(role: &Role) {
 /// Waits until the word of the only lock says that somebody sleeps for it and somebody
 /// for a key, by `docs/format.md`.
 fn until_both_kinds_sleep(named: &Named) {
-    const HEADER: u64 = 512;
-    const PARTICIPANT: u64 = 8;
-    let file = std::fs::File::open(named.name.path()).unwrap();
-    let participants = named.stats().unwrap().max_participants as u64;
-    let at = 8 * (HEADER + PARTICIPANT * participants);
     eventually("both sleep", || {
-        let mut word = [0; 8];
-        file.read_exact_at(&mut word, at).unwrap();
-        u64::from_le_bytes(word) >> 16 & 0b11 == 0b11
+        let segment = Segment::read(&named.name);
+        segment.get(segment.stripe_at(0)) >> 16 & 0b11 == 0b11
     });
 }
 
 #[test]
 fn holders_and_waiters_of_two_namespaces_are_killed_on_either_side() {
-    let test = "holders_and_waiters_of_two_namespaces_are_killed_on_either_side";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         return first_process(&role);
     }
@@ -191,7 +185,7 @@ fn segments_here() -> Vec<String> {
 
 #[test]
 fn a_program_that_is_started_inherits_nothing() {
-    let test = "a_program_that_is_started_inherits_nothing";
+    let test = common::this_test!();
     if common::role().is_some() {
         assert_eq!(segments_here(), Vec::<String>::new());
         return;
@@ -210,7 +204,7 @@ fn a_program_that_is_started_inherits_nothing() {
 
 #[test]
 fn a_process_that_becomes_another_program_lets_go_of_everything() {
-    let test = "a_process_that_becomes_another_program_lets_go_of_everything";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         if role.name == "after" {
             assert_eq!(segments_here(), Vec::<String>::new());
@@ -249,7 +243,7 @@ fn a_process_that_becomes_another_program_lets_go_of_everything() {
 
 #[test]
 fn by_default_a_segment_is_its_owners_alone() {
-    let test = "by_default_a_segment_is_its_owners_alone";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         for (at, bits) in [0o777, 0o022, 0].into_iter().enumerate() {
             umask(Mode::from_raw_mode(bits));
@@ -281,7 +275,7 @@ fn a_group_may_read_and_not_write() {
     use shmtable::{Error, Trust};
 
     const GROUP: u32 = 54_322;
-    let test = "a_group_may_read_and_not_write";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let group = Gid::from_raw(role.number(1) as u32);
         let stranger = Uid::from_raw(54_321);
@@ -326,7 +320,7 @@ fn a_group_may_read_and_not_write() {
 #[cfg(not(shmtable_portable))]
 #[test]
 fn a_read_only_handle_has_nothing_through_which_to_write() {
-    let test = "a_read_only_handle_has_nothing_through_which_to_write";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let reader = Table::open_read_only(role.argument(0)).unwrap();
         assert_eq!(reader.get(b"k").unwrap().as_deref(), Some(&b"v"[..]));

@@ -58,7 +58,7 @@ fn create_and_wait(role: &common::Role) -> Table {
 
 #[test]
 fn a_creation_removes_what_a_killed_creator_left() {
-    let test = "a_creation_removes_what_a_killed_creator_left";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         create_and_wait(&role);
         return;
@@ -71,7 +71,7 @@ fn a_creation_removes_what_a_killed_creator_left() {
 
 #[test]
 fn a_creation_removes_what_a_process_left_that_ended_without_destructors() {
-    let test = "a_creation_removes_what_a_process_left_that_ended_without_destructors";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         static KEPT: std::sync::OnceLock<Table> = std::sync::OnceLock::new();
         let table = KEPT.get_or_init(|| small().create_anonymous().unwrap());
@@ -88,7 +88,7 @@ fn a_creation_removes_what_a_process_left_that_ended_without_destructors() {
 #[cfg(not(any(windows, shmtable_portable)))]
 #[test]
 fn remove_orphans_tells_what_it_removed() {
-    let test = "remove_orphans_tells_what_it_removed";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         create_and_wait(&role);
         return;
@@ -119,7 +119,7 @@ fn remove_orphans_tells_what_it_removed() {
 /// More than one creation looks at.
 #[test]
 fn many_orphans_go_by_a_few_creations() {
-    let test = "many_orphans_go_by_a_few_creations";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let tables: Vec<Table> = (0..50)
             .map(|_| small().create_anonymous().unwrap())
@@ -156,7 +156,7 @@ fn a_named_table_that_nobody_uses_stays() {
 #[cfg(all(target_os = "linux", not(shmtable_portable)))]
 #[test]
 fn an_anonymous_table_that_was_given_a_name_stays() {
-    let test = "an_anonymous_table_that_was_given_a_name_stays";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         create_and_wait(&role);
         return;
@@ -177,7 +177,7 @@ fn an_anonymous_table_that_was_given_a_name_stays() {
 
 #[test]
 fn whoever_uses_a_table_keeps_it_when_its_creator_is_killed() {
-    let test = "whoever_uses_a_table_keeps_it_when_its_creator_is_killed";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let _table = match role.name.as_str() {
             "creator" => create_and_wait(&role),
@@ -202,7 +202,7 @@ fn whoever_uses_a_table_keeps_it_when_its_creator_is_killed() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_stopped_creator_keeps_its_table() {
-    let test = "a_stopped_creator_keeps_its_table";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         create_and_wait(&role);
         return;
@@ -218,7 +218,7 @@ fn a_stopped_creator_keeps_its_table() {
 #[cfg(all(target_os = "linux", not(shmtable_portable)))]
 #[test]
 fn a_creator_whose_descriptors_were_closed_keeps_its_table() {
-    let test = "a_creator_whose_descriptors_were_closed_keeps_its_table";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = small().create_anonymous().unwrap();
         closing::close_descriptors();
@@ -236,7 +236,7 @@ fn a_creator_whose_descriptors_were_closed_keeps_its_table() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_forked_child_that_only_reads_keeps_the_table_of_its_killed_parent() {
-    let test = "a_forked_child_that_only_reads_keeps_the_table_of_its_killed_parent";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = small().create_anonymous().unwrap();
         forked::leave_a_reader(&role, &table);
@@ -253,7 +253,7 @@ fn a_forked_child_that_only_reads_keeps_the_table_of_its_killed_parent() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_creator_in_another_pid_namespace_keeps_its_table() {
-    let test = "a_creator_in_another_pid_namespace_keeps_its_table";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         create_and_wait(&role);
         return;
@@ -272,7 +272,7 @@ fn a_creator_in_another_pid_namespace_keeps_its_table() {
 #[cfg(all(target_os = "linux", not(shmtable_portable)))]
 #[test]
 fn an_orphan_of_another_user_stays() {
-    let test = "an_orphan_of_another_user_stays";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         create_and_wait(&role);
         return;
@@ -291,7 +291,7 @@ fn an_orphan_of_another_user_stays() {
 /// lives finds its table, and in the end nothing is left.
 #[test]
 fn in_a_storm_of_creators_no_living_one_loses_its_table() {
-    let test = "in_a_storm_of_creators_no_living_one_loses_its_table";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         role.wait_for_start();
         let mut kept = Vec::new();
@@ -365,7 +365,7 @@ fn beside_a_large_orphan(test: &str, body: impl FnOnce()) {
 #[cfg(all(target_os = "linux", not(shmtable_portable)))]
 #[test]
 fn a_creation_that_is_refused_memory_takes_that_of_orphans() {
-    let test = "a_creation_that_is_refused_memory_takes_that_of_orphans";
+    let test = common::this_test!();
     beside_a_large_orphan(test, || {
         // It fits, but not beside the orphan.
         let table = Options::new().capacity(400_000).create("large").unwrap();
@@ -377,7 +377,7 @@ fn a_creation_that_is_refused_memory_takes_that_of_orphans() {
 #[cfg(all(target_os = "linux", not(shmtable_portable)))]
 #[test]
 fn refused_memory_tells_what_orphans_hold() {
-    let test = "refused_memory_tells_what_orphans_hold";
+    let test = common::this_test!();
     beside_a_large_orphan(test, || {
         let orphan = Table::orphans().unwrap().remove(0);
         let table = Options::new().capacity(1000).value_space(32 << 20);

@@ -35,7 +35,7 @@ impl Drop for Folder {
 
 #[test]
 fn two_users_folders_have_tables_of_their_own() {
-    let test = "two_users_folders_have_tables_of_their_own";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let options = Options::new().capacity(100);
         let table = match role.name.as_str() {
@@ -75,7 +75,7 @@ fn two_users_folders_have_tables_of_their_own() {
 
 #[test]
 fn odd_names_reach_another_process() {
-    let test = "odd_names_reach_another_process";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = role.open();
         let number = table.get(b"number").unwrap().unwrap();
@@ -109,7 +109,7 @@ fn odd_names_reach_another_process() {
 
 #[test]
 fn a_table_outlives_its_processes_and_is_unlinked_under_its_users() {
-    let test = "a_table_outlives_its_processes_and_is_unlinked_under_its_users";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         if role.name == "creator" {
             let options = Options::new().capacity(100);
@@ -151,7 +151,7 @@ fn a_table_outlives_its_processes_and_is_unlinked_under_its_users() {
 
 #[test]
 fn what_a_killed_process_leaves_is_collected() {
-    let test = "what_a_killed_process_leaves_is_collected";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         // A table that lost its name, and whose last user dies.
         let table = role.open();

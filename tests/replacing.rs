@@ -43,7 +43,7 @@ fn where_there_is_none_one_is_created() {
 
 #[test]
 fn a_child_that_has_the_old_table_open_goes_on_with_it() {
-    let test = "a_child_that_has_the_old_table_open_goes_on_with_it";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = role.open();
         role.tell("open");

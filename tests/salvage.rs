@@ -6,12 +6,12 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Dice, Name, bytes, open_file, read_segment, write_at};
+use common::layout::{
+    CHECKSUM, CHUNK_BYTES, CHUNKS, PARTICIPANTS, SEGMENT_BYTES, STRIPE_BUCKETS, STRIPES, WORD,
+};
+use common::{Dice, Name, Segment, bytes, fix_checksum, open_file, write_at};
 use shmtable::{Error, Options, Salvage, Table, codec_id};
-use xxhash_rust::xxh3::xxh3_64;
 
-const WORD: usize = 8;
-const CHECKSUM: usize = 16;
 /// The words that tell a segment of this format from others.
 const OF_THE_FORMAT: [usize; 3] = [0, 1, 2];
 /// The words from which the places of all entries follow.
@@ -19,10 +19,10 @@ const OF_THE_GEOMETRY: [usize; 6] = [3, 6, 7, 8, 9, 10];
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// A table, what it holds, and its bytes when they were whole.
+/// A table, what it holds, and its segment when that was whole.
 struct Whole {
     name: Name,
-    bytes: Vec<u8>,
+    segment: Segment,
     model: Model,
 }
 
@@ -51,8 +51,12 @@ impl Whole {
             model.remove(&key);
         }
         drop(table);
-        let bytes = read_segment(&name);
-        Self { name, bytes, model }
+        let segment = Segment::read(&name);
+        Self {
+            name,
+            segment,
+            model,
+        }
     }
 
     fn shapes() -> Vec<Self> {
@@ -73,14 +77,20 @@ impl Whole {
         [small, usual, odd].iter().map(Self::new).collect()
     }
 
-    fn word(&self, at: usize) -> u64 {
-        u64::from_le_bytes(self.bytes[at * WORD..][..WORD].try_into().unwrap())
+    /// The checksum of its header with these words in it.
+    fn checksum(&self, words: &[(usize, u64)]) -> u64 {
+        let mut segment = self.segment.clone();
+        for (at, word) in words {
+            segment.set(*at, *word);
+        }
+        fix_checksum(&mut segment.bytes);
+        segment.get(CHECKSUM)
     }
 
     /// Writes the table's bytes with other words, and opens what that is.
     fn with(&self, words: &[(usize, u64)]) -> shmtable::Result<Salvage> {
         let file = open_file(&self.name.path());
-        write_at(&file, &self.bytes[..4096], 0);
+        write_at(&file, &self.segment.bytes[..4096], 0);
         for (at, word) in words {
             write_at(&file, &word.to_le_bytes(), (at * WORD) as u64);
         }
@@ -89,7 +99,7 @@ impl Whole {
 
     /// Wrong values for a word.
     fn wrong(&self, at: usize) -> Vec<u64> {
-        let right = self.word(at);
+        let right = self.segment.get(at);
         let random = Dice::new(at as u64).below(usize::MAX) as u64;
         [
             0,
@@ -156,7 +166,7 @@ fn the_capacity_the_value_space_and_the_codec_are_found_again() {
                     (13, salvage.codec_id()),
                 ];
                 for (at, found) in found {
-                    assert_eq!(found, whole.word(at), "word {at}");
+                    assert_eq!(found, whole.segment.get(at), "word {at}");
                 }
             }
         }
@@ -195,9 +205,7 @@ fn all_words_of_the_format_may_be_wrong_beside_one_of_the_geometry() {
 #[test]
 fn a_whole_header_of_another_format_is_refused() {
     let whole = &Whole::shapes()[0];
-    let mut header = whole.bytes[..CHECKSUM * WORD].to_vec();
-    header[WORD..][..WORD].copy_from_slice(&3_u64.to_le_bytes());
-    let opened = whole.with(&[(1, 3), (CHECKSUM, xxh3_64(&header))]);
+    let opened = whole.with(&[(1, 3), (CHECKSUM, whole.checksum(&[(1, 3)]))]);
     assert!(matches!(
         opened,
         Err(Error::IncompatibleFormat { found: 3, .. })
@@ -215,7 +223,7 @@ fn a_header_of_which_nothing_is_left_is_an_error() {
 fn what_a_cut_file_has_still_is_had() {
     let whole = &Whole::shapes()[0];
     whole.with(&[]).unwrap();
-    let length = whole.bytes.len() as u64;
+    let length = whole.segment.bytes.len() as u64;
     for cut in [length - 4096, length / 2, 8192, 4096] {
         open_file(&whole.name.path()).set_len(cut).unwrap();
         let salvage = Options::new().open_damaged(&whole.name).unwrap();
@@ -229,14 +237,18 @@ fn what_a_cut_file_has_still_is_had() {
 #[test]
 fn entries_that_went_with_a_part_of_the_index_are_lost() {
     let whole = &Whole::shapes()[0];
-    let stripes = 512 + 8 * whole.word(8);
-    let buckets = (stripes + 8 * whole.word(6)).next_multiple_of(16);
-    let end = (buckets + 16 * whole.word(6) * whole.word(7)) * 8;
+    let segment = &whole.segment;
+    let places = [
+        segment.stripes_at(),
+        segment.buckets_at(),
+        segment.states_at(),
+    ];
+    let [stripes, buckets, end] = places.map(|at| (at * WORD) as u64);
     for (cut, counted) in [
         (end - 128, true),
-        (buckets * 8 + 128, true),
-        (stripes * 8 + 64, false),
-        (stripes * 8, false),
+        (buckets + 128, true),
+        (stripes + 64, false),
+        (stripes, false),
     ] {
         whole.with(&[]).unwrap();
         open_file(&whole.name.path()).set_len(cut).unwrap();
@@ -249,19 +261,19 @@ fn entries_that_went_with_a_part_of_the_index_are_lost() {
         let damage = salvage.damage().join("\n");
         assert!(damage.contains("part of the index is gone"), "{damage}");
         let file = open_file(&whole.name.path());
-        file.set_len(whole.bytes.len() as u64).unwrap();
-        write_at(&file, &whole.bytes, 0);
+        file.set_len(whole.segment.bytes.len() as u64).unwrap();
+        write_at(&file, &whole.segment.bytes, 0);
     }
 }
 
 #[test]
 fn records_are_had_though_the_index_does_not_lead_to_them() {
     let whole = &Whole::shapes()[0];
-    let stripes = 512 + 8 * whole.word(8) as usize;
-    let buckets = (stripes + 8 * whole.word(6) as usize).next_multiple_of(16);
-    let words = 16 * (whole.word(6) * whole.word(7)) as usize;
-    let file = open_file(&whole.name.path());
-    write_at(&file, &vec![0; words * WORD], (buckets * WORD) as u64);
+    let mut segment = whole.segment.clone();
+    for at in segment.buckets_at()..segment.states_at() {
+        segment.set(at, 0);
+    }
+    segment.write(&whole.name);
     let mut salvage = Options::new().open_damaged(&whole.name).unwrap();
     let found: Model = salvage.by_ref().map(|entry| entry.unwrap()).collect();
     assert!(salvage.unsure() >= found.len());
@@ -283,10 +295,10 @@ fn most_entries_are_had_of_tables_that_are_damaged_all_over() {
     let file = open_file(&whole.name.path());
     let tables = common::scaled(284);
     for _ in 0..tables {
-        write_at(&file, &whole.bytes, 0);
+        write_at(&file, &whole.segment.bytes, 0);
         for _ in 0..=dice.below(100) {
             // In the header as often as in all the rest.
-            let limit = [CHECKSUM + 1, whole.bytes.len() / WORD][dice.below(2)];
+            let limit = [CHECKSUM + 1, whole.segment.bytes.len() / WORD][dice.below(2)];
             let word = dice.below(usize::MAX) as u64;
             write_at(
                 &file,
@@ -321,26 +333,21 @@ fn most_entries_are_had_of_tables_that_are_damaged_all_over() {
 #[test]
 #[cfg(not(shmtable_portable))]
 fn a_header_that_claims_a_huge_index_takes_no_time() {
-    const STRIPES: u64 = 1 << 16;
-    const STRIPE_BUCKETS: u64 = 1 << 20;
     let whole = &Whole::shapes()[0];
-    let buckets_at = (512 + 8 + STRIPES * 8_u64).next_multiple_of(16);
-    let states_at = buckets_at + STRIPES * STRIPE_BUCKETS * 16;
-    let arena_at = (states_at + 8 + 8).next_multiple_of(512);
-    let length = (arena_at + 512) * 8;
     let mut words = vec![
-        (3, length),
-        (6, STRIPES),
-        (7, STRIPE_BUCKETS),
-        (8, 1),
-        (9, 1),
-        (10, 4096),
+        (STRIPES, 1 << 16),
+        (STRIPE_BUCKETS, 1 << 20),
+        (PARTICIPANTS, 1),
+        (CHUNKS, 1),
+        (CHUNK_BYTES, 4096),
     ];
-    let mut header = whole.bytes[..CHECKSUM * WORD].to_vec();
+    let mut huge = whole.segment.clone();
     for (at, word) in &words {
-        header[at * WORD..][..WORD].copy_from_slice(&word.to_le_bytes());
+        huge.set(*at, *word);
     }
-    words.push((CHECKSUM, xxh3_64(&header)));
+    let length = (Segment::of(huge.bytes).arena_at() * WORD + 4096) as u64;
+    words.push((SEGMENT_BYTES, length));
+    words.push((CHECKSUM, whole.checksum(&words)));
     open_file(&whole.name.path()).set_len(length).unwrap();
     let salvage = whole.with(&words).unwrap();
     assert!(salvage.damage().is_empty(), "{:?}", salvage.damage());
@@ -354,11 +361,11 @@ fn hostile_bytes_end_no_process_and_no_loop() {
         let file = open_file(&whole.name.path());
         for round in 0..common::scaled(60) {
             whole.with(&[]).unwrap();
-            write_at(&file, &whole.bytes, 0);
+            write_at(&file, &whole.segment.bytes, 0);
             for _ in 0..=(round % 40) {
                 // Before the arena mostly, and anywhere.
                 let limit = if round % 3 == 0 {
-                    whole.bytes.len()
+                    whole.segment.bytes.len()
                 } else {
                     16_384
                 };

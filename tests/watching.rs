@@ -110,7 +110,7 @@ fn stripes_count_their_locks() {
 
 #[test]
 fn only_what_nobody_uses_is_an_orphan() {
-    let test = "only_what_nobody_uses_is_an_orphan";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let _table = match role.name.as_str() {
             "creator" => {

@@ -96,7 +96,7 @@ fn a_table_is_renamed() {
 #[test]
 fn what_is_no_table_does_not_lose_its_name_to_one() {
     let ((from, _), to) = (filled(3), Name::new());
-    let path = format!("/dev/shm/shmtable.{}", &*to);
+    let path = to.path();
     std::fs::write(&path, vec![7; 8192]).unwrap();
     for command in ["copy", "rename"] {
         let failure = ends(2, &[command, &from, &to, "--replace"]);
@@ -156,7 +156,7 @@ fn a_copy_may_be_opened_by_those_who_may_open_the_table() {
     );
     ok(&["copy", &from, &to]);
     let mode = |name: &str| {
-        let data = std::fs::metadata(format!("/dev/shm/shmtable.{name}")).unwrap();
+        let data = std::fs::metadata(common::path_of(name)).unwrap();
         data.permissions().mode() & 0o777
     };
     assert_eq!(mode(&to), 0o640);

@@ -126,7 +126,7 @@ fn printed() -> BTreeMap<&'static str, Vec<Json>> {
     let user = user_of(&name);
     let (copy, other) = (Name::new(), Name::new());
     let broken = table("bytes");
-    std::fs::write(format!("/dev/shm/shmtable.{}", &*broken), vec![7; 8192]).unwrap();
+    std::fs::write(broken.path(), vec![7; 8192]).unwrap();
     let dump = std::env::temp_dir().join(format!("{}.dump", &*name));
     let dump = dump.to_str().unwrap();
     let several = |calls: &[&[&str]]| calls.iter().flat_map(|call| objects(call)).collect();

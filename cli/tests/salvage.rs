@@ -10,7 +10,7 @@ use shmtable::Table;
 
 /// Overwrites a word of a table's header.
 fn damage(name: &str, word: u64, value: u64) {
-    let path = format!("/dev/shm/shmtable.{name}");
+    let path = common::path_of(name);
     let file = File::options().write(true).open(path).unwrap();
     file.write_all_at(&value.to_le_bytes(), word * 8).unwrap();
 }
@@ -84,7 +84,7 @@ fn what_is_whole_is_dumped_without_a_word() {
 #[test]
 fn a_file_that_is_too_short_is_told_by_its_length_and_salvage_is_not_advised_again() {
     let name = Name::new();
-    std::fs::write(format!("/dev/shm/shmtable.{}", &*name), vec![7; 4000]).unwrap();
+    std::fs::write(name.path(), vec![7; 4000]).unwrap();
     for arguments in [&["get", &name, "k"][..], &["dump", &name, "--salvage"]] {
         let failure = ends(2, arguments);
         assert!(
@@ -107,7 +107,7 @@ fn whoever_reads_a_damaged_record_is_told_to_repair() {
         .insert("k", "a value that is not a small one")
         .unwrap();
     drop(handle);
-    let path = format!("/dev/shm/shmtable.{}", &*name);
+    let path = name.path();
     let bytes = std::fs::read(&path).unwrap();
     let value = b"a value that is not a small one";
     let at = bytes.windows(value.len()).position(|found| found == value);
@@ -142,7 +142,7 @@ fn what_a_cut_file_has_lost_is_told() {
     ]);
     let lines = (0..5000).map(|n| format!("{{\"key\": \"k{n}\", \"value\": \"v\"}}\n"));
     run_with(&["load", &name], lines.collect::<String>().as_bytes());
-    let shm = format!("/dev/shm/shmtable.{}", &*name);
+    let shm = name.path();
     let path = std::env::temp_dir().join(format!("{}.dump", &*name));
     for (length, counted) in [(80_000, true), (4096, false)] {
         let file = File::options().write(true).open(&shm).unwrap();

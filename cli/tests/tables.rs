@@ -114,7 +114,7 @@ fn ls_tells_who_uses_a_table_and_is_no_user_itself() {
 #[test]
 fn what_is_no_table_is_listed_all_the_same() {
     let name = Name::new();
-    let path = format!("/dev/shm/shmtable.{}", &*name);
+    let path = name.path();
     std::fs::write(&path, vec![7; 8192]).unwrap();
     let one = listed(&name).unwrap();
     assert_eq!(one["kind"], "IncompatibleFormat");
@@ -185,7 +185,7 @@ fn others_tables_are_opened_only_if_that_is_said() {
         return;
     }
     let name = table("bytes");
-    let path = format!("/dev/shm/shmtable.{}", &*name);
+    let path = name.path();
     std::os::unix::fs::chown(path, Some(12345), None).unwrap();
     let failure = ends(2, &["get", &name, "key"]);
     assert!(failure.contains("12345"), "{failure}");
@@ -211,7 +211,7 @@ fn a_damaged_table_is_found_and_repaired() {
         0
     );
     // A word of the header that means nothing.
-    let path = format!("/dev/shm/shmtable.{}", &*name);
+    let path = name.path();
     let file = std::fs::File::options().write(true).open(path).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, &[1], 4000).unwrap();
     assert!(ends(1, &["check", &name]).contains("4000"));

@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use shmtable_fuzz::{Segment, fill, fix_checksum, mend, read_all, tolerate};
+use shmtable_fuzz::{Segment, fill, fix_checksum, read_all, repair, tolerate};
 
 static SEGMENT: LazyLock<Segment> = LazyLock::new(Segment::new);
 
@@ -17,9 +17,9 @@ fn exercise(bytes: &[u8]) {
     }
     if let Some(table) = tolerate(SEGMENT.open()) {
         read_all(&table);
-        mend(&table);
+        repair(&table);
         fill(&table);
-        mend(&table);
+        repair(&table);
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use shmtable::{Error, Result, Snapshot, Table};
-use shmtable_fuzz::{Segment, fill, key, mend, read_all, tolerate};
+use shmtable_fuzz::{Segment, fill, key, read_all, repair, tolerate};
 
 static SEGMENT: LazyLock<Segment> = LazyLock::new(Segment::new);
 static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| SEGMENT.filled(|_| {}));
@@ -54,7 +54,7 @@ enum Operation {
     Retain(u8),
     Clear,
     Snapshot,
-    Mend,
+    Repair,
     Reopen,
 }
 
@@ -208,8 +208,8 @@ impl Trial {
             Operation::Snapshot => {
                 self.answer(table.snapshot().map(Snapshot::into_map), Model::clone);
             }
-            Operation::Mend if self.damaged => mend(table),
-            Operation::Mend => {
+            Operation::Repair if self.damaged => repair(table),
+            Operation::Repair => {
                 assert_eq!(table.check().expect("check runs"), Vec::<String>::new());
                 assert_eq!(table.repair().expect("repair runs"), Vec::<String>::new());
             }
@@ -244,6 +244,6 @@ fuzz_target!(|input: Input| {
         }
     }
     read_all(&table);
-    trial.apply(&table, &Operation::Mend);
+    trial.apply(&table, &Operation::Repair);
     trial.apply(&table, &Operation::Iterate);
 });

@@ -6,10 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use shmtable::{Error, Options, Result, Table};
-use xxhash_rust::xxh3::xxh3_64;
-
-/// The header's words that its checksum covers, in bytes.
-const CHECKED: usize = 128;
+pub use test_support::fix_checksum;
+use test_support::{is_by_damage, path_of, refuses_damage};
 
 /// The smallest shape that still has full buckets, runs and cleaning.
 pub fn options() -> Options {
@@ -30,10 +28,10 @@ pub struct Segment {
 
 impl Segment {
     pub fn new() -> Self {
-        // Nothing is dropped when fuzzing ends: who started it removes the file.
+        // Nothing is dropped when fuzzing ends: `cargo xtask fuzz` removes the file.
         let name = std::env::var("SHMTABLE_FUZZ_NAME")
             .unwrap_or_else(|_| format!("fuzz-{}", std::process::id()));
-        let path = PathBuf::from(format!("/dev/shm/shmtable.{name}"));
+        let path = PathBuf::from(path_of(&name));
         Self { name, path }
     }
 
@@ -91,32 +89,16 @@ pub fn key(number: u8) -> Vec<u8> {
     vec![number; usize::from(number % 19)]
 }
 
-/// Makes a header valid if its numbers are.
-pub fn fix_checksum(bytes: &mut [u8]) {
-    if bytes.len() >= CHECKED + 8 {
-        let sum = xxh3_64(&bytes[..CHECKED]);
-        bytes[CHECKED..CHECKED + 8].copy_from_slice(&sum.to_le_bytes());
-    }
-}
-
-/// Panics at an error that damage cannot excuse.
+/// Panics at an error that damage does not excuse.
 pub fn tolerate<T>(result: Result<T>) -> Option<T> {
-    match result {
-        Ok(value) => Some(value),
-        Err(
-            Error::Corrupted { .. }
-            | Error::IncompatibleFormat { .. }
-            | Error::LockTimeout { .. }
-            | Error::TableFull { .. }
-            | Error::ValueSpaceFull { .. }
-            | Error::KeyTooLarge { .. }
-            | Error::ValueTooLarge { .. }
-            | Error::TooManyParticipants { .. }
-            | Error::NotACounter { .. }
-            | Error::CounterOverflow { .. },
-        ) => None,
-        Err(other) => panic!("{other:?}"),
-    }
+    let excused = |error: &Error| {
+        is_by_damage(error)
+            || refuses_damage(error)
+            || matches!(error, Error::TooManyParticipants { .. })
+    };
+    result
+        .inspect_err(|error| assert!(excused(error), "{error:?}"))
+        .ok()
 }
 
 /// Reads everything in every way.
@@ -136,8 +118,8 @@ pub fn read_all(table: &Table) {
     );
 }
 
-/// Checks and repairs; then all is well, unless a lock is another's.
-pub fn mend(table: &Table) {
+/// Checks and repairs. The table is then sound, unless another process owns a lock.
+pub fn repair(table: &Table) {
     if tolerate(table.check()).is_none() || tolerate(table.repair()).is_none() {
         return;
     }

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
-use super::{Child, ROLE, eventually};
+use super::children::ROLE;
+use super::{Child, eventually};
 
 pub(super) fn die_with_parent() {
     set_parent_process_death_signal(Some(Signal::KILL)).expect("the system ends orphans");

@@ -6,7 +6,7 @@
 //! hears of it, by one atomic of code that is. No thread of a scope that still runs is
 //! hidden by it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 
 /// How many threads of all scopes have ended.
@@ -35,4 +35,13 @@ pub fn scope<'env, R>(run: impl for<'scope> FnOnce(Scope<'scope, 'env>) -> R) ->
     let result = thread::scope(|scope| run(Scope(scope)));
     let _ = ENDED.load(Ordering::Acquire);
     result
+}
+
+/// Ends the threads of a test when it is dropped, also where the test fails.
+pub struct Stop<'a>(pub &'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

@@ -2,8 +2,7 @@
 
 use crate::Extent;
 use crate::children::{Order, Repairer, passed};
-use crate::common::{Named, assert_sound, bounded, bytes, contents};
-use crate::image::{BUCKET, Image};
+use crate::common::{Named, Segment, assert_sound, bounded, bytes, contents};
 use crate::report::{Row, Victim};
 use crate::scenarios::scenarios;
 use crate::steps::{Model, key_of};
@@ -11,12 +10,11 @@ use crate::{FIRST, SECOND};
 
 /// Puts a dead record of one word into the first free chunk.
 pub fn fill_free_chunk(name: &str) {
-    let mut image = Image::read(name);
-    let chunk = (0..image.chunks).find(|chunk| image.kind(*chunk) == 0);
-    let chunk = chunk.unwrap();
-    image.change(image.arena_at + chunk * image.chunk_words, |_| 1);
-    image.change(image.details_at + chunk * 8, |_| 1);
-    image.write();
+    let mut segment = Segment::read(name);
+    let chunk = segment.chunks_of_kind(0)[0];
+    segment.set(segment.arena_at() + chunk * segment.chunk_words, 1);
+    segment.set(segment.detail_at(chunk), 1);
+    segment.write(name);
 }
 
 /// A table with damage of every kind that repair mends, what was in it, and how many
@@ -33,58 +31,38 @@ fn damaged_table() -> (Named, Model, usize) {
     table.insert(&key_of(101), b"1").unwrap();
     let model = contents(&table);
     drop(table);
-    let mut image = Image::read(&name);
-    let Image {
-        buckets_at,
-        states_at,
-        details_at,
-        ..
-    } = image;
+    let mut segment = Segment::read(&name);
     // A word that means nothing, and an overflow count.
-    image.change(100, |_| 7);
-    image.change(buckets_at, |word| word ^ 1 << 8);
+    segment.set(100, 7);
+    segment.change(segment.bucket_at(0), |word| word ^ 1 << 8);
     // A bit between the value and the key of an entry in its slot.
-    let slots = (buckets_at..buckets_at + image.buckets * BUCKET).step_by(2);
-    let small = slots
-        .rev()
-        .find(|at| image.get(*at) & 0xff == 0x18)
-        .unwrap();
-    image.change(small + 1, |tail| tail ^ 1 << 20);
+    let heads = (segment.buckets_at()..segment.states_at()).step_by(2);
+    let small = heads.rev().find(|at| segment.get(*at) & 0xff == 0x18);
+    segment.change(small.unwrap() + 1, |tail| tail ^ 1 << 20);
     // A slot that leads nowhere, and a tag that is not its key's.
-    let used_of = |image: &Image, bucket: usize| -> Vec<usize> {
-        let tags = image.get(buckets_at + bucket * BUCKET + 1);
-        let is_used = |slot: &usize| tags >> (8 * slot) & 0xff != 0;
-        (1..8).filter(is_used).collect()
-    };
-    let records_of = |image: &Image, bucket: usize| {
-        let mut slots = used_of(image, bucket);
-        slots.retain(|slot| image.get(buckets_at + bucket * BUCKET + 2 * slot) & 0xff == 0xff);
+    let records_of = |bucket: usize| -> Vec<usize> {
+        let slots = segment.slots_in_use(bucket);
         slots
+            .filter(|slot| segment.has_record(bucket, *slot))
+            .collect()
     };
-    let bucket = (0..image.buckets).find(|bucket| records_of(&image, *bucket).len() >= 2);
+    let bucket = (0..segment.buckets()).find(|bucket| records_of(*bucket).len() >= 2);
     let bucket = bucket.unwrap();
-    let [lost, other, ..] = records_of(&image, bucket)[..] else {
+    let [lost, other, ..] = records_of(bucket)[..] else {
         unreachable!("it has two");
     };
-    image.change(buckets_at + bucket * BUCKET + 2 * lost, |head| {
-        head | 1 << 60
-    });
-    image.change(buckets_at + bucket * BUCKET + 1, |word| {
+    segment.change(segment.slot_at(bucket, lost), |head| head | 1 << 60);
+    segment.change(segment.bucket_at(bucket) + 1, |word| {
         let tag = word >> (8 * other) & 0xff;
         word ^ if tag == 1 { 3 } else { 1 } << (8 * other)
     });
-    // A chunk of nobody's, one whose cursor lies, and a tail that is none.
-    let of_kind = |image: &Image, kind| -> Vec<usize> {
-        (0..image.chunks)
-            .filter(|chunk| image.kind(*chunk) == kind)
-            .collect()
-    };
-    let sealed = of_kind(&image, 2);
-    let tail = of_kind(&image, 4)[0];
-    image.change(states_at + sealed[0], |_| 1 << 16 | 0xea60);
-    image.change(details_at + sealed[1] * 8, |_| 3);
-    image.change(states_at + tail, |word| word | 1 << 30);
-    image.write();
+    // A chunk that no participant owns, one with a wrong cursor, and a tail that is none.
+    let sealed = segment.chunks_of_kind(2);
+    let tail = segment.chunks_of_kind(4)[0];
+    segment.set(segment.state_at(sealed[0]), 1 << 16 | 0xea60);
+    segment.set(segment.detail_at(sealed[1]), 3);
+    segment.change(segment.state_at(tail), |word| word | 1 << 30);
+    segment.write(&name);
     let table = scenario.options().open(&name).unwrap();
     (Named { table, name }, model, 1)
 }

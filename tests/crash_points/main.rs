@@ -31,7 +31,6 @@ mod children;
 mod common;
 mod creation;
 mod damage;
-mod image;
 mod report;
 mod scenarios;
 mod steps;

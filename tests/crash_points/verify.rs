@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::common::{Named, assert_sound, bounded, bytes, contents};
-use crate::image::Image;
+use crate::common::{Named, Segment, assert_sound, bounded, bytes, contents};
 use crate::scenarios::{CHUNK, Scenario};
 use crate::steps::{KEYS_EACH, Model, Part, key_of, number_of};
 
@@ -34,15 +33,16 @@ pub fn verify(case: &str, named: &Named, scenario: &Scenario, parts: Vec<Part>) 
             assert!(found.is_empty(), "keys of nobody: {found:?}");
         };
         matches("before any repair");
-        let before = Image::read(&name);
+        let before = Segment::read(&name);
         if damaged {
             table.repair().unwrap();
         }
         assert_sound(&table);
         matches("after repair");
         // What the dead one unlinked may still be read: those readers must know.
-        let after = Image::read(&name);
-        for bucket in before.locked_buckets() {
+        let after = Segment::read(&name);
+        let locked = before.locked_stripes();
+        for bucket in locked.flat_map(|stripe| before.buckets_of(stripe)) {
             assert!(
                 after.version(bucket) > before.version(bucket),
                 "the repair has not raised the version of bucket {bucket}"

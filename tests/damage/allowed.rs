@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::cases::Damage;
-use crate::image::{BUCKET_WORDS, HEAD_BYTES, Image, OVERFLOW_BITS, POPULATED, Stand, WORD};
+use crate::common::layout::{BUCKET_WORDS, HEAD_BYTES, OVERFLOW_BITS, POPULATED, WORD};
+use crate::image::{Image, Stand};
 
 /// What a bit of a small entry's slot belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::common::{self, Dice, bytes};
-use crate::image::{CHECKSUM, CHUNK, Image, WORD, fix_checksum, set, word};
+use crate::common::layout::{CHECKSUM, WORD};
+use crate::common::{self, Dice, bytes, fix_checksum, set_word, word};
+use crate::image::{CHUNK, Image};
 
 const FULL: &str = "SHMTABLE_DAMAGE";
 
@@ -54,9 +55,7 @@ pub fn cases(image: &Image) -> Vec<Damage> {
         (false, true) => 4,
         (false, false) => 10,
     };
-    let filled: Vec<usize> = (arena..end)
-        .filter(|at| word(&image.bytes, *at) != 0)
-        .collect();
+    let filled: Vec<usize> = (arena..end).filter(|at| image.get(*at) != 0).collect();
     for _ in 0..30 * tenths {
         let at = filled[dice.below(filled.len())];
         let bit = dice.below(64) as u32;
@@ -99,7 +98,7 @@ pub fn damaged(image: &Image, damage: Damage) -> Vec<u8> {
     match damage {
         Damage::Flip { at, bit } => {
             let flipped = word(&all, at) ^ 1 << bit;
-            set(&mut all, at, flipped);
+            set_word(&mut all, at, flipped);
         }
         Damage::Words(seed) => {
             let meaningful = image.meaningful();
@@ -113,7 +112,7 @@ pub fn damaged(image: &Image, damage: Damage) -> Vec<u8> {
                     3 => word(&all, meaningful[dice.below(meaningful.len())]),
                     _ => word(&bytes(seed + at as u64, WORD), 0),
                 };
-                set(&mut all, at, value);
+                set_word(&mut all, at, value);
             }
         }
         Damage::Records(seed) => {
@@ -149,7 +148,7 @@ pub fn damaged(image: &Image, damage: Damage) -> Vec<u8> {
                         .wrapping_sub(4),
                     _ => word(&bytes(seed, WORD), 0),
                 };
-                set(&mut all, at, value);
+                set_word(&mut all, at, value);
             }
             fix_checksum(&mut all);
         }

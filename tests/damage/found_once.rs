@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use shmtable::{Error, Options, Table};
 
+use crate::common::layout::{CHECKSUM, HEADER_WORDS, WORD};
 use crate::common::{self, Dice, Name, assert_sound, bounded, bytes, open_file, read_at, write_at};
-use crate::image::{CHECKSUM, HEADER_WORDS, Image, Stand, WORD, key, options};
+use crate::image::{Image, Stand, key, options};
 use crate::trial::{GUARD, Trial, admissible};
 
 /// A segment's file with the always same table in it, and a writer to its words.
@@ -64,7 +65,7 @@ impl Patched {
     }
 
     fn set_detail(&self, chunk: usize, detail: usize, value: u64) {
-        self.set(self.image.details_at() + chunk * 8 + detail, value);
+        self.set(self.image.detail_at(chunk) + detail, value);
     }
 
     fn sealed_chunks(&self) -> Vec<usize> {
@@ -111,7 +112,7 @@ fn counts_that_are_too_large_overflow_nothing() {
         patched.set_detail(chunk, 1, i64::MAX as u64 - 1);
     }
     for stripe in 0..patched.image.stripes {
-        patched.set(patched.image.stripes_at() + stripe * 8 + 3, u64::MAX);
+        patched.set(patched.image.stripe_at(stripe) + 3, u64::MAX);
     }
     let table = patched.open();
     assert!(table.stats().is_ok());
@@ -136,7 +137,7 @@ fn counts_that_are_too_large_overflow_nothing() {
         })
         .unwrap();
     for stripe in 0..patched.image.stripes {
-        patched.set(patched.image.stripes_at() + stripe * 8 + 3, u64::MAX);
+        patched.set(patched.image.stripe_at(stripe) + 3, u64::MAX);
     }
     let waiter = common::scope(|scope| {
         let mut waiter = None;
@@ -174,7 +175,7 @@ fn a_chunk_that_is_said_to_be_free_is_not_overwritten() {
 fn a_chunk_is_not_filled_from_a_cursor_before_its_records() {
     let patched = Patched::new();
     for chunk in patched.sealed_chunks() {
-        if patched.get(patched.image.details_at() + chunk * 8 + 2) == 0 {
+        if patched.get(patched.image.detail_at(chunk) + 2) == 0 {
             patched.set_detail(chunk, 0, 0);
         }
     }
@@ -234,10 +235,7 @@ fn a_lock_that_names_a_living_participant_is_waited_for_and_no_longer() {
     let named = patched.open();
     let generation = patched.get(HEADER_WORDS) >> 32;
     for stripe in 0..patched.image.stripes {
-        patched.set(
-            patched.image.stripes_at() + stripe * 8,
-            generation << 32 | 1,
-        );
+        patched.set(patched.image.stripe_at(stripe), generation << 32 | 1);
     }
     let table = patched.open();
     let begin = Instant::now();

@@ -1,25 +1,19 @@
 //! The table that is damaged, and a reader of its segment's bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::time::Duration;
 
 use shmtable::{Error, Options};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::common::{Name, assert_sound, bytes, open_file, read_segment, write_at};
+use crate::common::layout::{
+    BUCKET_WORDS, CHECKSUM, HEAD_BYTES, HEADER_WORDS, POPULATED, SEED, SLOTS, SMALL_BYTES, WORD,
+};
+use crate::common::{
+    Name, Segment, assert_sound, bytes, fix_checksum, open_file, read_segment, set_word, write_at,
+};
 
-pub const WORD: usize = 8;
-pub const HEADER_WORDS: usize = 512;
-pub const CHECKSUM: usize = 16;
-pub const POPULATED: usize = 24;
 pub const CHUNK: usize = 4096;
-pub const BUCKET_WORDS: usize = 16;
-pub const SLOTS: std::ops::RangeInclusive<usize> = 1..=7;
-pub const SMALL_BYTES: usize = 15;
-/// Bytes of a small entry's key in the head of its slot.
-pub const HEAD_BYTES: usize = 7;
-/// Bits of a bucket's overflow count.
-pub const OVERFLOW_BITS: u32 = 24;
 
 pub type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -72,15 +66,19 @@ pub fn is_small(key: &[u8], value: &[u8]) -> bool {
     value.len() <= WORD && key.len() + value.len() <= SMALL_BYTES
 }
 
-/// Where things lie in a segment, by `docs/format.md`.
+/// A table that was closed: its segment, what it holds, and what was removed from it.
 pub struct Image {
-    pub bytes: Vec<u8>,
+    pub segment: Segment,
     pub model: Model,
     pub removed: BTreeSet<Vec<u8>>,
-    pub participants: usize,
-    pub stripes: usize,
-    pub stripe_buckets: usize,
-    pub chunks: usize,
+}
+
+impl Deref for Image {
+    type Target = Segment;
+
+    fn deref(&self) -> &Segment {
+        &self.segment
+    }
 }
 
 /// Where an entry stands.
@@ -103,19 +101,6 @@ impl Stand {
     }
 }
 
-pub fn word(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(bytes[at * WORD..][..WORD].try_into().unwrap())
-}
-
-pub fn set(bytes: &mut [u8], at: usize, value: u64) {
-    bytes[at * WORD..][..WORD].copy_from_slice(&value.to_le_bytes());
-}
-
-pub fn fix_checksum(bytes: &mut [u8]) {
-    let sum = xxh3_64(&bytes[..CHECKSUM * WORD]);
-    set(bytes, CHECKSUM, sum);
-}
-
 impl Image {
     /// A table with full buckets, small entries, a record larger than a chunk, garbage and
     /// a free chunk; always the same one.
@@ -123,7 +108,7 @@ impl Image {
         let name = Name::new();
         drop(options().create(&name).unwrap());
         let mut fresh = read_segment(&name);
-        set(&mut fresh, 12, 0x5eed);
+        set_word(&mut fresh, SEED, 0x5eed);
         fix_checksum(&mut fresh);
         write_at(&open_file(&name.path()), &fresh, 0);
         let table = options().open(&name).unwrap();
@@ -161,7 +146,11 @@ impl Image {
         model.insert(b"counter".to_vec(), 5_i64.to_le_bytes().to_vec());
         assert_sound(&table);
         drop(table);
-        let image = Self::of(&name, model, removed);
+        let image = Self {
+            segment: Segment::read(&name),
+            model,
+            removed,
+        };
         image.has_all_kinds();
         image
     }
@@ -175,7 +164,7 @@ impl Image {
                 .filter(|(key, stand)| kind(key, stand))
                 .count()
         };
-        let tail = |stand: &Stand| word(&self.bytes, self.slot_at(stand.bucket, stand.slot) + 1);
+        let tail = |stand: &Stand| self.get(self.slot_at(stand.bucket, stand.slot) + 1);
         assert!(count(&|key, stand| stand.is_small() && key.len() < HEAD_BYTES) >= 4);
         assert!(count(&|key, stand| stand.is_small() && key.len() > HEAD_BYTES) >= 4);
         assert!(count(&|_, stand| stand.is_small() && !stand.passed.is_empty()) >= 1);
@@ -186,110 +175,9 @@ impl Image {
             .flat_map(|bucket| SLOTS.map(move |slot| (bucket, slot)))
             .filter(|(bucket, slot)| self.tag(*bucket, *slot) == 0);
         let empty = empty.map(|(bucket, slot)| self.slot_at(bucket, slot));
-        let (used, unused): (Vec<usize>, Vec<usize>) =
-            empty.partition(|at| word(&self.bytes, *at) != 0);
+        let (used, unused): (Vec<usize>, Vec<usize>) = empty.partition(|at| self.get(*at) != 0);
         assert!(used.len() >= 4 && unused.len() >= 4);
         assert!(self.buckets_at() > self.stripes_end());
-    }
-
-    pub fn of(name: &Name, model: Model, removed: BTreeSet<Vec<u8>>) -> Self {
-        let bytes = read_segment(name);
-        let get = |at| word(&bytes, at) as usize;
-        Self {
-            participants: get(8),
-            stripes: get(6),
-            stripe_buckets: get(7),
-            chunks: get(9),
-            bytes,
-            model,
-            removed,
-        }
-    }
-
-    pub fn stripes_at(&self) -> usize {
-        HEADER_WORDS + self.participants * 8
-    }
-
-    pub fn stripes_end(&self) -> usize {
-        self.stripes_at() + self.stripes * 8
-    }
-
-    pub fn buckets_at(&self) -> usize {
-        self.stripes_end().next_multiple_of(BUCKET_WORDS)
-    }
-
-    pub fn buckets(&self) -> usize {
-        self.stripes * self.stripe_buckets
-    }
-
-    pub fn states_at(&self) -> usize {
-        self.buckets_at() + self.buckets() * BUCKET_WORDS
-    }
-
-    pub fn details_at(&self) -> usize {
-        self.states_at() + self.chunks.next_multiple_of(8)
-    }
-
-    pub fn arena_at(&self) -> usize {
-        (self.details_at() + self.chunks * 8).next_multiple_of(512)
-    }
-
-    pub fn record_words(&self, at: usize) -> usize {
-        let header = word(&self.bytes, at);
-        let (key, value) = (header >> 4 & 0xf_ffff, header >> 24);
-        1 + key.div_ceil(8) as usize + value.div_ceil(8) as usize
-    }
-
-    pub fn bucket_at(&self, bucket: usize) -> usize {
-        self.buckets_at() + bucket * BUCKET_WORDS
-    }
-
-    pub fn overflow(&self, bucket: usize) -> u64 {
-        word(&self.bytes, self.bucket_at(bucket)) & ((1 << OVERFLOW_BITS) - 1)
-    }
-
-    pub fn tag(&self, bucket: usize, slot: usize) -> u64 {
-        word(&self.bytes, self.bucket_at(bucket) + 1) >> (8 * slot) & 0xff
-    }
-
-    /// The word of a slot's head; that of its tail follows.
-    pub fn slot_at(&self, bucket: usize, slot: usize) -> usize {
-        self.bucket_at(bucket) + 2 * slot
-    }
-
-    /// The key of the slot's entry, and the words of its record.
-    pub fn entry(&self, bucket: usize, slot: usize) -> (Vec<u8>, std::ops::Range<usize>) {
-        let at = self.slot_at(bucket, slot);
-        let head = word(&self.bytes, at);
-        let bytes_at = |byte: usize, length: usize| self.bytes[byte..byte + length].to_vec();
-        if head & 0xff == 0xff {
-            let record = self.arena_at() + (head >> 8) as usize;
-            let length = word(&self.bytes, record) >> 4 & 0xf_ffff;
-            let key = bytes_at((record + 1) * WORD, length as usize);
-            return (key, record..record + self.record_words(record));
-        }
-        let length = (head & 0xf) as usize;
-        let rest = length.saturating_sub(HEAD_BYTES);
-        let mut key = bytes_at(at * WORD + 1, length - rest);
-        key.extend(bytes_at((at + 2) * WORD - rest, rest));
-        (key, 0..0)
-    }
-
-    pub fn hash(&self, key: &[u8]) -> u64 {
-        xxh3_64_with_seed(key, word(&self.bytes, 12))
-    }
-
-    pub fn tag_of(&self, key: &[u8]) -> u64 {
-        (self.hash(key) & 0xff).max(1)
-    }
-
-    /// The bucket where probing begins.
-    pub fn home(&self, key: &[u8]) -> usize {
-        ((u128::from(self.hash(key)) * self.buckets() as u128) >> 64) as usize
-    }
-
-    pub fn stripe_of(&self, bucket: usize) -> usize {
-        bucket / self.stripe_buckets
     }
 
     pub fn stand(&self, key: &[u8]) -> Stand {
@@ -298,7 +186,7 @@ impl Image {
         let mut passed = Vec::new();
         for i in 0..self.stripe_buckets {
             let bucket = first + (home - first + i) % self.stripe_buckets;
-            for slot in SLOTS.filter(|slot| self.tag(bucket, *slot) != 0) {
+            for slot in self.slots_in_use(bucket) {
                 let (found, record) = self.entry(bucket, slot);
                 if found == key {
                     return Stand {

@@ -47,7 +47,7 @@ fn last_case(name: &str) -> usize {
 
 #[test]
 fn no_damage_gives_a_wrong_answer_a_signal_or_a_hang() {
-    let test = "no_damage_gives_a_wrong_answer_a_signal_or_a_hang";
+    let test = common::this_test!();
     let image = Image::new();
     let cases = cases(&image);
     if let Some(role) = common::role() {

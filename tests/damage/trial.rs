@@ -7,29 +7,16 @@ use shmtable::{Error, Result, Table};
 
 use crate::allowed::{Allowed, NEVER};
 use crate::cases::{Damage, damaged};
-use crate::common::{self, assert_sound, bytes, contents};
+use crate::common::{self, assert_sound, bytes, contents, is_by_damage, refuses_damage};
 use crate::image::{Image, Model, key, options, small_key};
 
 /// No case may take longer, on a very busy machine.
 pub const GUARD: Duration = Duration::from_secs(30);
 
-/// What may go wrong with a damaged table; the rest would be a defect of ours.
+/// Fails at an error that damage does not excuse.
 #[track_caller]
 pub fn admissible(error: &Error) {
-    assert!(
-        matches!(
-            error,
-            Error::Corrupted { .. }
-                | Error::LockTimeout { .. }
-                | Error::TableFull { .. }
-                | Error::ValueSpaceFull { .. }
-                | Error::KeyTooLarge { .. }
-                | Error::ValueTooLarge { .. }
-                | Error::NotACounter { .. }
-                | Error::CounterOverflow { .. }
-        ),
-        "{error:?}"
-    );
+    assert!(is_by_damage(error), "{error:?}");
 }
 
 #[track_caller]
@@ -233,13 +220,7 @@ impl Trial<'_> {
             }
             (Err(error), Err(other)) => {
                 for error in [error, other] {
-                    assert!(
-                        matches!(
-                            error,
-                            Error::Corrupted { .. } | Error::IncompatibleFormat { .. }
-                        ),
-                        "{error:?}"
-                    );
+                    assert!(refuses_damage(error), "{error:?}");
                 }
                 self.count.refused += 2;
             }

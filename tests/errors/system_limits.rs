@@ -31,7 +31,7 @@ fn shared_memory_full() {
         return;
     }
     let name = Name::new();
-    let test = "system_limits::shared_memory_full";
+    let test = common::this_test!();
     common::small_shm(test, "creator", &[&name], "1m").finish();
 }
 
@@ -111,7 +111,7 @@ fn descriptor_closed() {
     }
     let named = Named::create(&Options::new().capacity(10));
     named.insert(b"k", b"before").unwrap();
-    Child::start("system_limits::descriptor_closed", "daemon", &[&named.name]).finish();
+    Child::start(common::this_test!(), "daemon", &[&named.name]).finish();
 }
 
 #[cfg(target_os = "linux")]
@@ -143,7 +143,7 @@ fn file_too_large() {
         return;
     }
     let name = Name::new();
-    Child::start("system_limits::file_too_large", "limited", &[&name]).finish();
+    Child::start(common::this_test!(), "limited", &[&name]).finish();
 }
 
 #[cfg(target_os = "linux")]
@@ -204,7 +204,7 @@ fn too_many_files() {
         return;
     }
     let name = Name::new();
-    Child::start("system_limits::too_many_files", "limited", &[&name]).finish();
+    Child::start(common::this_test!(), "limited", &[&name]).finish();
 }
 
 #[cfg(target_os = "linux")]
@@ -259,7 +259,7 @@ fn system_without_a_folder() {
     let named = Named::create(&Options::new().capacity(10));
     let new = Name::new();
     let file = named.name.path();
-    let test = "system_limits::system_without_a_folder";
+    let test = common::this_test!();
     Child::start_with(test, "lost", &[&named.name, &new], |command| {
         command.envs(common::FOLDER_VARIABLES.map(|variable| (variable, &file)));
     })

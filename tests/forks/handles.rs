@@ -7,10 +7,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use shmtable::{Error, Options, Table};
 
 use crate::common::{
-    self, Child, LIMIT, Named, assert_sound, bytes, contents, eventually, scaled, version_of, whole,
+    self, Child, LIMIT, Named, Stop, assert_sound, bytes, contents, eventually, key, scaled,
+    version_of, whole,
 };
 use crate::forked::{Forked, Side, fork, forked, happens, leave, leave_a_reader};
-use crate::{Stop, key};
 
 #[test]
 fn parent_and_children_go_on_while_eight_threads_write() {
@@ -228,7 +228,7 @@ fn many_children_count_together() {
 /// A child that only reads by what it inherited holds no lock that shows it.
 #[test]
 fn a_forked_reader_keeps_an_orphan_from_being_removed() {
-    let test = "handles::a_forked_reader_keeps_an_orphan_from_being_removed";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = Options::new().capacity(100).create_anonymous().unwrap();
         table.insert(b"key", b"value").unwrap();

@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 
 use shmtable::{Error, Options, Table};
 
-use crate::Stop;
-use crate::common::{self, Child, LIMIT, Named, assert_sound, eventually};
+use crate::common::{self, Child, LIMIT, Named, Stop, assert_sound, eventually};
 use crate::forked::{Side, fork, forked, happens, leave};
 
 #[test]
 fn a_killed_parents_lock_is_taken_over_though_its_child_lives() {
-    let test = "locks::a_killed_parents_lock_is_taken_over_though_its_child_lives";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = role.open();
         table.insert(b"before the fork", b"1").unwrap();

@@ -71,12 +71,10 @@ fn a_segment_of_version_1_is_refused() {
             .create(&name)
             .unwrap(),
     );
-    let file = common::open_file(&name.path());
-    let mut bytes = common::read_segment(&name);
-    bytes[8..16].copy_from_slice(&1_u64.to_le_bytes());
-    let sum = xxh3_64(&bytes[..128]);
-    bytes[128..136].copy_from_slice(&sum.to_le_bytes());
-    common::write_at(&file, &bytes[..136], 0);
+    let mut segment = common::Segment::read(&name);
+    segment.set(1, 1);
+    common::fix_checksum(&mut segment.bytes);
+    segment.write(&name);
     for opened in [Table::open(&name), Table::open_read_only(&name)] {
         assert!(matches!(
             opened,

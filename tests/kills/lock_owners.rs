@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use shmtable::{Error, Options, Table};
 
-use crate::common::{self, Child, LIMIT, Named, Role, assert_sound, scaled};
-use crate::{PATIENT, SOON, key, one_stripe};
+use crate::common::{self, Child, LIMIT, Named, Role, assert_sound, key, scaled};
+use crate::{PATIENT, SOON, one_stripe};
 
 /// The child's part: tells that it is inside a closure, stays there until the
 /// parent says more, and changes `key` then.
@@ -37,7 +37,7 @@ fn hold(role: &Role) {
 
 #[test]
 fn a_holder_killed_inside_the_critical_section_harms_nobody() {
-    let test = "lock_owners::a_holder_killed_inside_the_critical_section_harms_nobody";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         return hold(&role);
     }
@@ -77,7 +77,7 @@ fn a_holder_killed_inside_the_critical_section_harms_nobody() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_zombie_is_dead() {
-    let test = "lock_owners::a_zombie_is_dead";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         return hold(&role);
     }
@@ -101,7 +101,7 @@ fn a_zombie_is_dead() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_stopped_holder_is_never_robbed() {
-    let test = "lock_owners::a_stopped_holder_is_never_robbed";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         return hold(&role);
     }
@@ -143,7 +143,7 @@ fn a_stopped_holder_is_never_robbed() {
 
 #[test]
 fn a_killed_waiter_takes_nobodys_turn_away() {
-    let test = "lock_owners::a_killed_waiter_takes_nobodys_turn_away";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = Options::new()
             .lock_timeout(PATIENT)
@@ -198,7 +198,7 @@ fn a_killed_waiter_takes_nobodys_turn_away() {
 #[cfg(target_os = "linux")]
 #[test]
 fn equal_process_ids_of_two_namespaces_are_not_confused() {
-    let test = "lock_owners::equal_process_ids_of_two_namespaces_are_not_confused";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         assert_eq!(std::process::id(), 1);
         if role.name == "holder" {

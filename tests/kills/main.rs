@@ -23,10 +23,6 @@ const PATIENT: Duration = Duration::from_mins(5);
 /// More than going on after a death takes on the busiest machine.
 const SOON: Duration = Duration::from_secs(30);
 
-fn key(number: usize) -> [u8; 8] {
-    (number as u64).to_le_bytes()
-}
-
 fn one_stripe() -> Options {
     Options::new()
         .capacity(100)

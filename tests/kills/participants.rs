@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use shmtable::{Error, Options, Table};
 
-use crate::common::{self, Child, Dice, Name, Named, assert_sound, contents, files_named, scaled};
-use crate::key;
+use crate::common::{
+    self, Child, Dice, Name, Named, assert_sound, contents, files_named, key, scaled,
+};
 
 #[test]
 fn killed_in_creation_leaves_nothing_or_a_whole_table() {
-    let test = "participants::killed_in_creation_leaves_nothing_or_a_whole_table";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         role.tell("ready");
         loop {
@@ -44,7 +45,7 @@ fn killed_in_creation_leaves_nothing_or_a_whole_table() {
 
 #[test]
 fn an_anonymous_table_stays_listed_if_its_creator_is_killed_and_goes_if_it_ends() {
-    let test = "participants::an_anonymous_table_stays_listed_if_its_creator_is_killed_and_goes_if_it_ends";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = Options::new().capacity(10).create_anonymous().unwrap();
         table.insert(b"k", b"v").unwrap();
@@ -81,7 +82,7 @@ fn an_anonymous_table_stays_listed_if_its_creator_is_killed_and_goes_if_it_ends(
 
 #[test]
 fn killed_participants_free_their_slots() {
-    let test = "participants::killed_participants_free_their_slots";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = role.open();
         table.insert(&key(role.number(1)), b"1").unwrap();

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use shmtable::{Options, Table};
 
-use crate::common::{self, Child, Dice, Named, Role, assert_sound, scaled, version_of, whole};
+use crate::common::{
+    self, Child, Dice, Named, Role, Stop, assert_sound, key, scaled, version_of, whole,
+};
 use crate::diary::Diary;
-use crate::{PATIENT, SOON, key};
+use crate::{PATIENT, SOON};
 
 const WRITERS: usize = 3;
 /// Keys of each writer.
@@ -79,18 +81,9 @@ fn settle(table: &Table, diary: &File, me: usize) {
     }
 }
 
-/// Ends the threads of a test, also when it fails.
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 #[test]
 fn writers_killed_at_random_lose_nothing_that_was_acknowledged() {
-    let test = "writers::writers_killed_at_random_lose_nothing_that_was_acknowledged";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         return write_until_killed(&role);
     }

@@ -11,21 +11,7 @@ mod readers;
 mod single_winners;
 mod sums;
 
-use common::{Child, start_together};
-
 const PROCESSES: usize = 8;
-
-/// Starts children with the table's name, their number, and a count.
-fn race(test: &str, role: &str, name: &str, processes: usize, count: usize) -> Vec<Child> {
-    let arguments: Vec<Vec<String>> = (0..processes)
-        .map(|number| vec![name.to_owned(), number.to_string(), count.to_string()])
-        .collect();
-    start_together(test, role, &arguments)
-}
-
-fn key(number: usize) -> [u8; 8] {
-    (number as u64).to_le_bytes()
-}
 
 fn numbers(line: &str) -> Vec<usize> {
     line.split_whitespace()

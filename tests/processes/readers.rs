@@ -5,18 +5,17 @@ use std::time::{Duration, Instant};
 use shmtable::{Options, Table};
 
 use crate::common::{
-    self, Child, Dice, LIMIT, Named, assert_sound, bytes, contents, finish_all, scaled, version_of,
-    whole,
+    self, Child, Dice, LIMIT, Named, assert_sound, bytes, contents, finish_all, key, race, race_as,
+    racer, scaled, version_of, whole,
 };
-use crate::{key, numbers, race};
+use crate::numbers;
 
 #[test]
 fn a_snapshot_is_one_moment() {
     const PAIRS: usize = 4;
-    let test = "readers::a_snapshot_is_one_moment";
-    if let Some(role) = common::role() {
-        let (table, me) = (role.open(), role.number(1));
-        role.wait_for_start();
+    let test = common::this_test!();
+    if let Some(racer) = racer() {
+        let (table, me) = (&racer.table, racer.number);
         // Keys of different stripes, raised in turn: the first is never behind the
         // second, nor more than one ahead.
         let pair = me;
@@ -26,7 +25,7 @@ fn a_snapshot_is_one_moment() {
                 table.insert(&key(2 * pair + half), &value).unwrap();
             }
             if table.contains_key(b"stop").unwrap() {
-                return role.tell(&step.to_string());
+                return racer.tell(&step.to_string());
             }
         }
         return;
@@ -37,7 +36,7 @@ fn a_snapshot_is_one_moment() {
             .insert(&key(number), &whole(number as u64, 0, 0))
             .unwrap();
     }
-    let children = race(test, "pair", &named.name, PAIRS, 0);
+    let children = race(test, &named.name, PAIRS);
     let mut apart = 0;
     for _ in 0..scaled(300) {
         let snapshot = named.snapshot().unwrap();
@@ -68,10 +67,9 @@ fn a_snapshot_is_one_moment() {
 #[test]
 fn iteration_sees_what_stays_exactly_once() {
     const STAYING: usize = 400;
-    let test = "readers::iteration_sees_what_stays_exactly_once";
-    if let Some(role) = common::role() {
-        let (table, me) = (role.open(), role.number(1));
-        role.wait_for_start();
+    let test = common::this_test!();
+    if let Some(racer) = racer() {
+        let (table, me) = (&racer.table, racer.number);
         let mut dice = Dice::new(me as u64);
         for step in 0_u64.. {
             // Comes and goes.
@@ -99,7 +97,7 @@ fn iteration_sees_what_stays_exactly_once() {
             .insert(&key(number), &whole(number as u64, 0, 10))
             .unwrap();
     }
-    let children = race(test, "guest", &named.name, 4, 0);
+    let children = race(test, &named.name, 4);
     let reader = Table::open_read_only(&named.name).unwrap();
     let cleaned = || named.stats().unwrap().cleanings > 0;
     for round in 0.. {
@@ -134,7 +132,7 @@ fn iteration_sees_what_stays_exactly_once() {
 #[test]
 fn wait_wakes_when_another_process_publishes() {
     const BATCH: usize = 50;
-    let test = "readers::wait_wakes_when_another_process_publishes";
+    let test = common::this_test!();
     let question = |number| [b"question ", &key(number)[..]].concat();
     let answer = |number| [b"answer ", &key(number)[..]].concat();
     if let Some(role) = common::role() {
@@ -187,7 +185,7 @@ fn wait_wakes_when_another_process_publishes() {
 #[test]
 fn readers_never_see_a_torn_value() {
     const KEYS: usize = 40;
-    let test = "readers::readers_never_see_a_torn_value";
+    let test = common::this_test!();
     if let Some(role) = common::role() {
         let me = role.number(1);
         if role.name == "writer" {
@@ -252,9 +250,9 @@ fn readers_never_see_a_torn_value() {
     }
     let options = Options::new().capacity(KEYS + 1).value_space(60_000);
     let named = Named::create(&options.chunk_size(4096).max_participants(6).stripes(2));
-    let mut children = race(test, "writer", &named.name, 3, 0);
-    children.extend(race(test, "reader", &named.name, 1, 0));
-    children.extend(race(test, "read-only reader", &named.name, 2, 0));
+    let mut children = race_as("writer", test, &named.name, 3);
+    children.extend(race_as("reader", test, &named.name, 1));
+    children.extend(race_as("read-only reader", test, &named.name, 2));
     let begin = Instant::now();
     let mut stats = named.stats().unwrap();
     while begin.elapsed() < Duration::from_millis(scaled(3000) as u64) || stats.cleanings <= 10 {
@@ -271,10 +269,9 @@ fn readers_never_see_a_torn_value() {
 
 #[test]
 fn clear_and_retain_go_along_with_others() {
-    let test = "readers::clear_and_retain_go_along_with_others";
-    if let Some(role) = common::role() {
-        let (table, me) = (role.open(), role.number(1));
-        role.wait_for_start();
+    let test = common::this_test!();
+    if let Some(racer) = racer() {
+        let (table, me) = (&racer.table, racer.number);
         for step in 0.. {
             let number = me * 1000 + step % 100;
             let value = whole(number as u64, step as u64, step % 60);
@@ -290,7 +287,7 @@ fn clear_and_retain_go_along_with_others() {
         return;
     }
     let named = Named::create(&Options::new().capacity(2000));
-    let children = race(test, "writer", &named.name, 4, 0);
+    let children = race(test, &named.name, 4);
     let mut removed = 0;
     let mut rounds = 0;
     while rounds < scaled(200) || removed == 0 {

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, HashSet};
 
 use shmtable::{Options, Table};
 
-use crate::common::{self, Name, Named, Role, assert_sound, bytes, finish_all, scaled};
-use crate::{PROCESSES, key, numbers, race};
+use crate::common::{
+    self, Name, Named, Racer, assert_sound, bytes, finish_all, key, race, racer, scaled,
+};
+use crate::{PROCESSES, numbers};
 
 /// Tells the numbers of the keys that this process won.
-fn tell_won(role: &Role, won: &[usize]) {
+fn tell_won(racer: &Racer, won: &[usize]) {
     let words: Vec<String> = won.iter().map(usize::to_string).collect();
-    role.tell(&words.join(" "));
+    racer.tell(&words.join(" "));
 }
 
 /// Each of `keys` keys was won by exactly one; returns the winner of each.
@@ -28,11 +30,10 @@ fn winners(said: &[Vec<String>], keys: usize) -> Vec<usize> {
 
 #[test]
 fn try_insert_has_exactly_one_winner() {
-    let test = "single_winners::try_insert_has_exactly_one_winner";
+    let test = common::this_test!();
     let count = scaled(3000);
-    if let Some(role) = common::role() {
-        let (table, me, count) = (role.open(), role.number(1), role.number(2));
-        role.wait_for_start();
+    if let Some(racer) = racer() {
+        let (table, me) = (&racer.table, racer.number);
         let mut won = Vec::new();
         for number in 0..count {
             if table.try_insert(&key(number), &[me as u8; 20]).unwrap() {
@@ -41,10 +42,10 @@ fn try_insert_has_exactly_one_winner() {
             // Whoever won, the key is there now.
             assert!(table.contains_key(&key(number)).unwrap());
         }
-        return tell_won(&role, &won);
+        return tell_won(&racer, &won);
     }
     let named = Named::create(&Options::new().capacity(count));
-    let said = finish_all(race(test, "racer", &named.name, PROCESSES, count));
+    let said = finish_all(race(test, &named.name, PROCESSES));
     let winners = winners(&said, count);
     for (number, winner) in winners.iter().enumerate() {
         let value = named.get(&key(number)).unwrap();
@@ -62,11 +63,10 @@ fn try_insert_has_exactly_one_winner() {
 
 #[test]
 fn take_and_remove_have_exactly_one_winner() {
-    let test = "single_winners::take_and_remove_have_exactly_one_winner";
+    let test = common::this_test!();
     let count = scaled(3000);
-    if let Some(role) = common::role() {
-        let (table, me, count) = (role.open(), role.number(1), role.number(2));
-        role.wait_for_start();
+    if let Some(racer) = racer() {
+        let (table, me) = (&racer.table, racer.number);
         let mut won = Vec::new();
         for number in 0..count {
             let key = key(number);
@@ -88,7 +88,7 @@ fn take_and_remove_have_exactly_one_winner() {
                 won.push(number);
             }
         }
-        return tell_won(&role, &won);
+        return tell_won(&racer, &won);
     }
     let named = Named::create(&Options::new().capacity(count));
     for number in 0..count {
@@ -96,7 +96,7 @@ fn take_and_remove_have_exactly_one_winner() {
             .insert(&key(number), &bytes(number as u64, number % 100))
             .unwrap();
     }
-    let said = finish_all(race(test, "taker", &named.name, PROCESSES, count));
+    let said = finish_all(race(test, &named.name, PROCESSES));
     winners(&said, count);
     assert!(named.is_empty());
     assert_sound(&named);
@@ -113,10 +113,10 @@ impl Drop for Round {
 
 #[test]
 fn open_or_create_makes_one_table() {
-    let test = "single_winners::open_or_create_makes_one_table";
+    let test = common::this_test!();
     let rounds = scaled(30);
     if let Some(role) = common::role() {
-        let (prefix, me, rounds) = (role.argument(0), role.number(1), role.number(2));
+        let (prefix, me) = (role.argument(0), role.number(1));
         role.wait_for_start();
         for round in 0..rounds {
             let options = Options::new().capacity(100).value_space(10_000);
@@ -133,7 +133,7 @@ fn open_or_create_makes_one_table() {
     let names: Vec<Round> = (0..rounds)
         .map(|n| Round(format!("{}-{n}", &*prefix)))
         .collect();
-    finish_all(race(test, "opener", &prefix, PROCESSES, rounds));
+    finish_all(race(test, &prefix, PROCESSES));
     for name in &names {
         let table = Table::open(&name.0).unwrap();
         assert_eq!(table.fetch_add(b"openers", 0).unwrap(), PROCESSES as i64);

@@ -6,17 +6,17 @@ use std::time::Duration;
 use shmtable::Options;
 
 use crate::common::{
-    self, Dice, Named, assert_sound, contents, finish_all, scaled, version_of, whole,
+    self, Dice, Named, Racer, assert_sound, contents, finish_all, key, race, racer, scaled,
+    version_of, whole,
 };
-use crate::{PROCESSES, key, numbers, race};
+use crate::{PROCESSES, numbers};
 
 #[test]
 fn fetch_add_loses_nothing() {
-    let test = "sums::fetch_add_loses_nothing";
+    let test = common::this_test!();
     let count = scaled(5000);
-    if let Some(role) = common::role() {
-        let (table, me, count) = (role.open(), role.number(1), role.number(2));
-        role.wait_for_start();
+    if let Some(racer) = racer() {
+        let (table, me) = (&racer.table, racer.number);
         let mut before = Vec::new();
         for number in 0..count {
             // One that all fight for, and some that are made and removed meanwhile.
@@ -25,10 +25,10 @@ fn fetch_add_loses_nothing() {
         }
         assert!(before.is_sorted(), "what one process sees only grows");
         let sum: usize = before.iter().sum();
-        return role.tell(&sum.to_string());
+        return racer.tell(&sum.to_string());
     }
     let named = Named::create(&Options::new().capacity(100));
-    let said = finish_all(race(test, "adder", &named.name, PROCESSES, count));
+    let said = finish_all(race(test, &named.name, PROCESSES));
     let total = PROCESSES * count;
     assert_eq!(named.fetch_add(b"all", 0).unwrap(), total as i64);
     // Each value before was seen by exactly one: 0 + 1 + ... + (total - 1).
@@ -45,11 +45,9 @@ fn fetch_add_loses_nothing() {
 
 #[test]
 fn compare_exchange_makes_a_lock_free_counter() {
-    let test = "sums::compare_exchange_makes_a_lock_free_counter";
+    let test = common::this_test!();
     let count = scaled(1000);
-    if let Some(role) = common::role() {
-        let (table, count) = (role.open(), role.number(2));
-        role.wait_for_start();
+    if let Some(Racer { table, .. }) = &racer() {
         for _ in 0..count {
             let mut seen = table.get(b"count").unwrap();
             loop {
@@ -69,7 +67,7 @@ fn compare_exchange_makes_a_lock_free_counter() {
         return;
     }
     let named = Named::create(&Options::new().capacity(100));
-    finish_all(race(test, "counter", &named.name, PROCESSES, count));
+    finish_all(race(test, &named.name, PROCESSES));
     let total = (PROCESSES * count).to_string();
     assert_eq!(named.get(b"count").unwrap(), Some(total.into_bytes()));
     assert_sound(&named);
@@ -77,11 +75,10 @@ fn compare_exchange_makes_a_lock_free_counter() {
 
 #[test]
 fn compare_exchange_hands_a_token_to_one_at_a_time() {
-    let test = "sums::compare_exchange_hands_a_token_to_one_at_a_time";
+    let test = common::this_test!();
     let count = scaled(300);
-    if let Some(role) = common::role() {
-        let (table, me, count) = (role.open(), role.number(1), role.number(2));
-        role.wait_for_start();
+    if let Some(racer) = racer() {
+        let (table, me) = (&racer.table, racer.number);
         let mine = format!("process {me}");
         for _ in 0..count {
             // Absent to present and back: a lock that the table itself knows nothing of.
@@ -104,7 +101,7 @@ fn compare_exchange_hands_a_token_to_one_at_a_time() {
         return;
     }
     let named = Named::create(&Options::new().capacity(100).value_space(1 << 16));
-    finish_all(race(test, "holder", &named.name, 4, count));
+    finish_all(race(test, &named.name, 4));
     assert_eq!(
         named.get(b"sum").unwrap().map(|sum| sum.len()),
         Some(4 * count)
@@ -114,11 +111,10 @@ fn compare_exchange_hands_a_token_to_one_at_a_time() {
 
 #[test]
 fn update_loses_nothing() {
-    let test = "sums::update_loses_nothing";
+    let test = common::this_test!();
     let count = scaled(1500);
-    if let Some(role) = common::role() {
-        let (table, me, count) = (role.open(), role.number(1), role.number(2));
-        role.wait_for_start();
+    if let Some(racer) = racer() {
+        let (table, me) = (&racer.table, racer.number);
         for number in 0..count {
             table
                 .update(b"list", |old| {
@@ -141,7 +137,7 @@ fn update_loses_nothing() {
         return;
     }
     let named = Named::create(&Options::new().capacity(100));
-    finish_all(race(test, "updater", &named.name, PROCESSES, count));
+    finish_all(race(test, &named.name, PROCESSES));
     let sums: u64 = (0..5)
         .map(|counter| named.get(&key(counter)).unwrap().unwrap())
         .map(|sum| u64::from_le_bytes(sum.try_into().unwrap()))
@@ -159,11 +155,10 @@ fn update_loses_nothing() {
 
 #[test]
 fn no_insert_is_lost_among_disjoint_keys() {
-    let test = "sums::no_insert_is_lost_among_disjoint_keys";
+    let test = common::this_test!();
     let count = scaled(1500);
-    if let Some(role) = common::role() {
-        let (table, me, count) = (role.open(), role.number(1), role.number(2));
-        role.wait_for_start();
+    if let Some(racer) = racer() {
+        let (table, me) = (&racer.table, racer.number);
         for number in 0..count {
             let number = me * count + number;
             let value = whole(number as u64, 1, number % 120);
@@ -177,7 +172,7 @@ fn no_insert_is_lost_among_disjoint_keys() {
     for stripes in [1, 16] {
         let options = Options::new().capacity(PROCESSES * count).stripes(stripes);
         let named = Named::create(&options.value_space(PROCESSES * count * 160));
-        finish_all(race(test, "writer", &named.name, PROCESSES, count));
+        finish_all(race(test, &named.name, PROCESSES));
         let contents = contents(&named);
         assert_eq!(contents.len(), PROCESSES * count);
         for number in 0..PROCESSES * count {
@@ -191,11 +186,10 @@ fn no_insert_is_lost_among_disjoint_keys() {
 
 #[test]
 fn no_insert_is_lost_among_overlapping_keys() {
-    let test = "sums::no_insert_is_lost_among_overlapping_keys";
+    let test = common::this_test!();
     let (keys, count) = (500, scaled(3000));
-    if let Some(role) = common::role() {
-        let (table, me, count) = (role.open(), role.number(1), role.number(2));
-        role.wait_for_start();
+    if let Some(racer) = racer() {
+        let (table, me) = (&racer.table, racer.number);
         let mut dice = Dice::new(me as u64);
         let mut new = 0;
         let mut last = HashMap::new();
@@ -207,12 +201,12 @@ fn no_insert_is_lost_among_overlapping_keys() {
             last.insert(number, version);
         }
         let last: Vec<String> = last.iter().map(|(k, v)| format!("{k} {v}")).collect();
-        role.tell(&new.to_string());
-        return role.tell(&last.join(" "));
+        racer.tell(&new.to_string());
+        return racer.tell(&last.join(" "));
     }
     let options = Options::new().capacity(keys).value_space(keys * 250);
     let named = Named::create(&options.chunk_size(4096).max_participants(10));
-    let said = finish_all(race(test, "writer", &named.name, PROCESSES, count));
+    let said = finish_all(race(test, &named.name, PROCESSES));
     let new: usize = said.iter().map(|lines| numbers(&lines[0])[0]).sum();
     let mut candidates: HashMap<usize, HashSet<u64>> = HashMap::new();
     for lines in &said {
@@ -241,11 +235,10 @@ fn no_insert_is_lost_among_overlapping_keys() {
 
 #[test]
 fn replace_makes_one_chain() {
-    let test = "sums::replace_makes_one_chain";
+    let test = common::this_test!();
     let count = scaled(2000);
-    if let Some(role) = common::role() {
-        let (table, me, count) = (role.open(), role.number(1), role.number(2));
-        role.wait_for_start();
+    if let Some(racer) = racer() {
+        let (table, me) = (&racer.table, racer.number);
         let mut old = 0_u64;
         let mut new = 0_u64;
         for number in 0..count {
@@ -256,10 +249,10 @@ fn replace_makes_one_chain() {
                 old ^= version_of(7, &before).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             }
         }
-        return role.tell(&format!("{old} {new}"));
+        return racer.tell(&format!("{old} {new}"));
     }
     let named = Named::create(&Options::new().capacity(100));
-    let said = finish_all(race(test, "replacer", &named.name, PROCESSES, count));
+    let said = finish_all(race(test, &named.name, PROCESSES));
     // Every value put in came out once, but for the one that is there now.
     let mut left = 0_u64;
     for lines in &said {

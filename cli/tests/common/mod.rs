@@ -6,42 +6,12 @@
     reason = "every test program uses a part of this"
 )]
 
-use std::ops::Deref;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value as Json;
 use shmtable::{Options, Table};
-
-/// Longer than anything takes on a very busy machine: who waits so long, hangs.
-pub const LIMIT: Duration = Duration::from_secs(100);
-
-/// A name for a table that no other test uses, unlinked when it is dropped.
-pub struct Name(String);
-
-impl Name {
-    pub fn new() -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        Self(format!("cli-test-{}-{count}", std::process::id()))
-    }
-}
-
-impl Deref for Name {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Drop for Name {
-    fn drop(&mut self) {
-        let _ = Table::unlink(&self.0);
-    }
-}
+pub use test_support::*;
 
 /// A table of this codec, by its name on the command line, and nobody who uses it.
 pub fn table(codec: &str) -> Name {
@@ -197,14 +167,4 @@ pub fn user_of(name: &str) -> Running {
         participants.iter().any(|one| one["pid"] == running.pid())
     });
     running
-}
-
-/// Waits until something holds.
-#[track_caller]
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !holds() {
-        assert!(begin.elapsed() < LIMIT, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }

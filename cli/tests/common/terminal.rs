@@ -12,10 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use test_support::LIMIT;
 use vt100::Parser;
-
-/// Longer than anything takes on a very busy machine.
-const LIMIT: Duration = Duration::from_secs(100);
 
 pub struct Terminal {
     master: Box<dyn MasterPty + Send>,

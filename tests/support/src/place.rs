@@ -1,9 +1,7 @@
-//! What differs between systems: where the files of a table are, and how processes
-//! start and end.
+//! Where the files of a table are, which differs between systems.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::process::{Child, Command, ExitStatus};
 
 #[cfg(all(target_os = "linux", not(shmtable_portable)))]
 mod here {
@@ -177,7 +175,7 @@ pub use here::*;
 /// The variables that say where temporary files go.
 pub const FOLDER_VARIABLES: [&str; 3] = ["TMPDIR", "TEMP", "TMP"];
 
-/// The bytes of a file from there on.
+/// Reads bytes of a file from this place on.
 pub fn read_at(mut file: &File, bytes: &mut [u8], at: u64) {
     file.seek(SeekFrom::Start(at))
         .expect("a file can be sought in");
@@ -206,22 +204,4 @@ fn files_of(folder: &std::path::Path) -> Vec<String> {
                 .collect()
         })
         .unwrap_or_default()
-}
-
-/// Whether a process was killed, and did not end by itself. A crash point kills with
-/// this exit code where there are no signals.
-pub fn was_killed(status: ExitStatus) -> bool {
-    #[cfg(unix)]
-    return std::os::unix::process::ExitStatusExt::signal(&status) == Some(9);
-    #[cfg(windows)]
-    return status.code() == Some(9);
-}
-
-/// wine fails to start one process in some thousands.
-pub(super) fn start_process(command: &mut Command) -> Child {
-    match command.spawn() {
-        Err(_) if cfg!(windows) => command.spawn(),
-        started => started,
-    }
-    .expect("a child is started")
 }
