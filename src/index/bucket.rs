@@ -206,11 +206,11 @@ impl<'a> Bucket<'a> {
     }
 
     /// Sets the tag of a slot in use right, or clears the one where there is no slot.
-    pub(crate) fn mend_tag(self, slot: usize, tag: u8) {
+    pub(crate) fn repair_tag(self, slot: usize, tag: u8) {
         self.set_tag(slot, tag);
-        crash_point!("mend: slot tagged, version not bumped");
+        crash_point!("repair: slot tagged, version not bumped");
         self.bump_version();
-        crash_point!("mend: slot tagged");
+        crash_point!("repair: slot tagged");
     }
 
     #[inline]

@@ -1,15 +1,15 @@
-//! A stripe under its lock: look-up, publication, removal, repair.
+//! A stripe under its lock: lookup, publication, removal, recovery.
 //!
 //! # What a death in the middle leaves
 //! One store publishes, one store removes; the rest are counts and versions that
-//! [`Locked::repair`] sets right, and the next owner of the lock runs it before
+//! [`Locked::recover`] sets right, and the next owner of the lock runs it before
 //! anything else. In the order of the stores:
 //! - insertion: overflow counts too high, or a slot without a tag (empty), or a
 //!   published key that the stripe's count has not got;
 //! - replacement: a tail that means nothing beside a head that leads to a record; or a
 //!   published entry whose predecessor's readers were not warned
 //!   (version not bumped): nobody gives the predecessor's memory away, or stores the
-//!   slot's tail again, without this lock, so the repair's bump comes before that;
+//!   slot's tail again, without this lock, so the recovery's bump comes before that;
 //! - removal: the same, or overflow counts too high;
 //! - a chunk's live count is lowered before a record is unlinked and raised after
 //!   one is published: a death leaves it too low, never too high, and a chunk
@@ -308,23 +308,23 @@ impl<'a> Locked<'a> {
 
     /// Sets right what a dead owner may have left half done; may itself be cut
     /// short by a death and done again. The lock comes back.
-    pub(crate) fn repaired(self) -> Guard<'a> {
-        self.repair();
+    pub(crate) fn recovered(self) -> Guard<'a> {
+        self.recover();
         self.guard
     }
 
-    fn repair(&self) {
+    fn recover(&self) {
         let (overflows, entries) = self.recount();
         let range = self.buckets();
         for (number, overflow) in range.zip(overflows) {
             let bucket = probe::bucket(self.segment(), number);
             bucket.set_overflow(overflow);
-            crash_point!("repair: overflow set");
+            crash_point!("recover: overflow set");
             bucket.bump_version();
-            crash_point!("repair: version bumped");
+            crash_point!("recover: version bumped");
         }
         self.entries_word().store(entries, Ordering::Relaxed);
-        crash_point!("repair: entries counted");
+        crash_point!("recover: entries counted");
     }
 
     /// The stripe's own count of entries, and of its overflow counts.

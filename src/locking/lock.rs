@@ -68,7 +68,7 @@ pub(crate) struct Guard<'a> {
 }
 
 /// Takes a stripe's lock, waiting for it no longer than the segment's lock timeout. If its last
-/// owner died holding it, `repair` is called with it.
+/// owner died holding it, `recover` is called with it.
 ///
 /// # Errors
 /// `LockTimeout` if a living owner kept it.
@@ -77,7 +77,7 @@ pub(crate) struct Guard<'a> {
 pub(crate) fn acquire<'a>(
     holder: &'a Holder,
     stripe: Stripe<'a>,
-    repair: impl FnOnce(Guard<'a>) -> Guard<'a>,
+    recover: impl FnOnce(Guard<'a>) -> Guard<'a>,
 ) -> Result<Guard<'a>> {
     let mine = holder.me.bits();
     let word = stripe.word(STRIPE_LOCK);
@@ -87,7 +87,7 @@ pub(crate) fn acquire<'a>(
     {
         crash_point!("lock: taken");
     } else {
-        acquire_otherwise(holder, stripe, repair)?;
+        acquire_slow(holder, stripe, recover)?;
     }
     // Not before the lock is held: its drop lets go. And made here alone, of what is at
     // hand, so that no branch needs to keep it in memory.
@@ -114,14 +114,14 @@ fn confirm(holder: &Holder, stripe: Stripe<'_>) -> Result<()> {
 /// The same if the lock is not free; the guard is not made yet.
 #[cold]
 #[inline(never)]
-fn acquire_otherwise<'a>(
+fn acquire_slow<'a>(
     holder: &'a Holder,
     stripe: Stripe<'a>,
-    repair: impl FnOnce(Guard<'a>) -> Guard<'a>,
+    recover: impl FnOnce(Guard<'a>) -> Guard<'a>,
 ) -> Result<()> {
     if acquire_contended(holder, stripe)? {
         // The lock stays held.
-        std::mem::forget(repair(Guard { holder, stripe }));
+        std::mem::forget(recover(Guard { holder, stripe }));
     }
     Ok(())
 }

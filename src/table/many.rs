@@ -7,7 +7,7 @@ use crate::index::stripe_ops::{self, Locked, Place};
 use crate::sync;
 use crate::table::iter::{self, Entry, Iter, Keys, Part, Values, Wanted};
 use crate::table::snapshot::Snapshot;
-use crate::write::writer::Held;
+use crate::write::writer::ReentrancyGuard;
 
 /// Many keys.
 impl Table {
@@ -149,7 +149,7 @@ impl Table {
     pub fn retain(&self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
         self.remove_where(|locked, place, key| {
             let value = place.entry.value()?;
-            let held = Held::new(self.segment());
+            let held = ReentrancyGuard::new(self.segment());
             let kept = keep(key, &value);
             drop(held);
             locked.check()?;

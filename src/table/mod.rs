@@ -23,7 +23,7 @@ use crate::segment::Segment;
 use crate::sys::fork::{self, ForkCell};
 use crate::sys::{self, Liveness, Owner};
 use crate::table::options::{check_name, check_os_name, system_error};
-use crate::write::writer::{Held, Writer};
+use crate::write::writer::{ReentrancyGuard, Writer};
 
 pub use claiming::{Claim, Claimed, OtherClaim};
 pub use inspect::{Participant, StripeStats};
@@ -428,7 +428,7 @@ impl Table {
         let Some(writer) = self.0.writer.get().filter(sure) else {
             return self.new_writer();
         };
-        Held::check(&writer.segment)?;
+        ReentrancyGuard::check(&writer.segment)?;
         Ok(writer)
     }
 
@@ -440,7 +440,7 @@ impl Table {
         if self.0.read_only {
             return Err(Error::ReadOnly);
         }
-        Held::check(self.segment())?;
+        ReentrancyGuard::check(self.segment())?;
         let writer = self
             .0
             .writer

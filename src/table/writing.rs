@@ -8,7 +8,7 @@ use crate::index::slot::Content;
 use crate::index::stripe_ops::{New, Place};
 use crate::segment::record;
 use crate::write::Change;
-use crate::write::writer::Held;
+use crate::write::writer::ReentrancyGuard;
 
 /// Writing one key.
 impl Table {
@@ -211,7 +211,7 @@ impl Table {
             let Some(value) = current.read()? else {
                 return Ok((false, Change::Keep));
             };
-            let held = Held::new(self.segment());
+            let held = ReentrancyGuard::new(self.segment());
             let goes = condition(&value);
             drop(held);
             Ok((goes, if goes { Change::Remove } else { Change::Keep }))
@@ -346,7 +346,7 @@ impl Table {
                 return Ok(((), computed));
             }
             let old = current.read()?;
-            let held = Held::new(self.segment());
+            let held = ReentrancyGuard::new(self.segment());
             let new = change(old.as_deref());
             drop(held);
             seen = Some(old);

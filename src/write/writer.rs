@@ -41,7 +41,7 @@ impl Writer {
         })
     }
 
-    /// Takes a stripe's lock, and repairs the stripe if its last owner died.
+    /// Takes a stripe's lock, and recovers the stripe if its last owner died.
     ///
     /// # Errors
     /// `LockTimeout`; `DescriptorClosed` if others take this participant for dead.
@@ -56,8 +56,8 @@ impl Writer {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn lock_unchecked<'a>(&'a self, stripe: Stripe<'a>) -> Result<Locked<'a>> {
-        let repair = |guard| Locked::new(guard).repaired();
-        lock::acquire(&self.holder, stripe, repair).map(Locked::new)
+        let recover = |guard| Locked::new(guard).recovered();
+        lock::acquire(&self.holder, stripe, recover).map(Locked::new)
     }
 
     /// Takes the locks of all stripes in ascending order. Nobody else holds one while waiting
@@ -99,9 +99,9 @@ thread_local! {
 }
 
 /// While it lives, this thread's writes to the segment are refused.
-pub(crate) struct Held;
+pub(crate) struct ReentrancyGuard;
 
-impl Held {
+impl ReentrancyGuard {
     pub(crate) fn new(segment: &Segment) -> Self {
         Self::with(|held| held.push(segment.seed.bits()));
         Self
@@ -136,7 +136,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for ReentrancyGuard {
     fn drop(&mut self) {
         Self::with(Vec::pop);
     }

@@ -149,17 +149,17 @@ pub fn work(named: &Named, index: usize, order: &Order<'_>) -> End {
 
 /// How a process comes to repair what the dead have left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repairer {
+pub enum Survivor {
     /// It writes, and meets it.
     Writer,
     /// By `Table::repair`.
-    Mender,
+    Repairer,
     /// It writes, and was attached before the death: a newcomer gets the dead one's slot, and
     /// gives nobody up.
     Witness,
 }
 
-impl Repairer {
+impl Survivor {
     /// Runs one, whose own keys begin with `first_key`.
     pub fn run(self, named: &Named, first_key: u64, order: &Order<'_>) -> End {
         self.run_after(|| {}, named, first_key, order).1
@@ -177,7 +177,7 @@ impl Repairer {
         let start = |role| start(role, &[&named.name, &first_key], order, None);
         let (result, child) = match self {
             Self::Writer => (before(), start("writer")),
-            Self::Mender => (before(), start("mender")),
+            Self::Repairer => (before(), start("repairer")),
             Self::Witness => {
                 let mut child = start("witness");
                 assert_eq!(child.hear(), "attached");
@@ -192,7 +192,7 @@ impl Repairer {
     pub fn steps(self, first_key: u64) -> Vec<Step> {
         match self {
             Self::Writer | Self::Witness => repairers_steps(first_key),
-            Self::Mender => Vec::new(),
+            Self::Repairer => Vec::new(),
         }
     }
 }
@@ -228,7 +228,7 @@ pub fn act(role: &Role) {
             }
             apply(role, &table, &repairers_steps(first_key), first_key);
         }
-        "mender" => drop(open().repair().unwrap()),
+        "repairer" => drop(open().repair().unwrap()),
         maker @ ("creator" | "replacer") => {
             let (options, name) = (creators_options(), role.argument(0));
             let made = match maker {

@@ -1,7 +1,7 @@
-//! Tables that were damaged, and deaths while `Table::repair` mends them.
+//! Tables that were damaged, and deaths while `Table::repair` repairs them.
 
 use crate::Extent;
-use crate::children::{Order, Repairer, passed};
+use crate::children::{Order, Survivor, passed};
 use crate::common::{Named, Segment, assert_sound, bounded, bytes, contents};
 use crate::report::{Row, Victim};
 use crate::scenarios::scenarios;
@@ -17,7 +17,7 @@ pub fn fill_free_chunk(name: &str) {
     segment.write(name);
 }
 
-/// A table with damage of every kind that repair mends, what was in it, and how many
+/// A table with damage of every kind that repair handles, what was in it, and how many
 /// entries the damage costs.
 fn damaged_table() -> (Named, Model, usize) {
     const LARGE: usize = 9000;
@@ -67,8 +67,8 @@ fn damaged_table() -> (Named, Model, usize) {
     (Named { table, name }, model, 1)
 }
 
-/// The table is mended, and has lost no more than the damage costs.
-fn mends(case: &str, named: Named, model: Model, cost: usize) {
+/// The table is repaired, and has lost no more than the damage costs.
+fn is_repaired(case: &str, named: Named, model: Model, cost: usize) {
     bounded(case, move || {
         named.repair().unwrap();
         assert_sound(&named);
@@ -83,16 +83,16 @@ fn mends(case: &str, named: Named, model: Model, cost: usize) {
 }
 
 fn is_of_mending(point: &str) -> bool {
-    point.starts_with("mend:") || point.starts_with("free:")
+    point.starts_with("repair:") || point.starts_with("free:")
 }
 
-/// The first and the second who repair die at each point of mending.
+/// The first and the second who repair die at each point of a repair.
 pub fn row(extent: Extent) -> Row {
     let mut row = Row::new("Table::repair of damage");
-    let mender = Repairer::Mender;
+    let repairer = Survivor::Repairer;
     let points = row.case("no death", |row| {
         let (named, ..) = damaged_table();
-        row.note(passed(|order| mender.run(&named, FIRST, order)))
+        row.note(passed(|order| repairer.run(&named, FIRST, order)))
     });
     let mut points = points.unwrap_or_default();
     points.retain(|(point, _)| is_of_mending(point));
@@ -101,21 +101,21 @@ pub fn row(extent: Extent) -> Row {
             let case = format!("{first}, pass {pass}");
             let die = || {
                 let (named, model, cost) = damaged_table();
-                let end = mender.run(&named, FIRST, &Order::Die(first, pass));
+                let end = repairer.run(&named, FIRST, &Order::Die(first, pass));
                 assert!(end.killed, "the first repairer did not die");
                 (named, model, cost)
             };
             row.case(&case, |row| {
                 let (named, model, cost) = die();
                 row.died(Victim::FirstRepairer, first);
-                mends(&case, named, model, cost);
+                is_repaired(&case, named, model, cost);
             });
             if !extent.goes_on(at, points.len()) {
                 continue;
             }
             let seconds = row.case(&case, |row| {
                 let (named, ..) = die();
-                row.note(passed(|order| mender.run(&named, SECOND, order)))
+                row.note(passed(|order| repairer.run(&named, SECOND, order)))
             });
             let seconds = seconds.unwrap_or_default();
             for (second, _) in seconds
@@ -125,10 +125,10 @@ pub fn row(extent: Extent) -> Row {
                 let case = format!("{case}, then again: {second}");
                 row.case(&case, |row| {
                     let (named, model, cost) = die();
-                    let end = mender.run(&named, SECOND, &Order::Die(second, 1));
+                    let end = repairer.run(&named, SECOND, &Order::Die(second, 1));
                     assert!(end.killed, "the second repairer did not die");
                     row.died(Victim::SecondRepairer, second);
-                    mends(&case, named, model, cost);
+                    is_repaired(&case, named, model, cost);
                 });
             }
         }

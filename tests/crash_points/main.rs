@@ -41,7 +41,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use children::{Order, Repairer, passed, work};
+use children::{Order, Survivor, passed, work};
 use common::Named;
 use report::{Row, Victim};
 use scenarios::{OTHER, Scenario, scenarios};
@@ -104,10 +104,10 @@ impl Extent {
     }
 
     /// The repairers to try after a death in a scenario, which is one of many.
-    fn repairers(self, scenario: &Scenario, death: usize) -> &'static [Repairer] {
-        const BOTH: &[Repairer] = &[Repairer::Writer, Repairer::Mender];
+    fn repairers(self, scenario: &Scenario, death: usize) -> &'static [Survivor] {
+        const BOTH: &[Survivor] = &[Survivor::Writer, Survivor::Repairer];
         if scenario.witnessed {
-            return &[Repairer::Witness];
+            return &[Survivor::Witness];
         }
         match self {
             Self::Brief => &BOTH[death % 2..][..1],
@@ -185,11 +185,11 @@ fn points_of_source() -> BTreeSet<String> {
 fn is_of_repair(point: &str) -> bool {
     [
         "lock: taken over",
-        "repair:",
+        "recover:",
         "take over:",
         "reopen:",
         "close:",
-        "mend:",
+        "repair:",
     ]
     .iter()
     .any(|prefix| point.starts_with(prefix))
@@ -212,7 +212,7 @@ impl Death<'_> {
     }
 
     /// A new table after it and after a first repairer.
-    fn is_repaired(&self, repairer: Repairer, order: &Order<'_>) -> (Named, End, End) {
+    fn is_repaired(&self, repairer: Survivor, order: &Order<'_>) -> (Named, End, End) {
         let named = self.scenario.new_table();
         let die = || work(&named, self.index, &Order::Die(self.point, 1));
         let (worker, first) = repairer.run_after(die, &named, FIRST, order);
@@ -221,14 +221,14 @@ impl Death<'_> {
     }
 
     /// A new table after it and after the death of a first repairer.
-    fn happens_again(&self, repairer: Repairer, point: &str, pass: u64) -> (Named, End, End) {
+    fn happens_again(&self, repairer: Survivor, point: &str, pass: u64) -> (Named, End, End) {
         let (named, worker, first) = self.is_repaired(repairer, &Order::Die(point, pass));
         assert!(first.killed, "the first repairer did not die");
         (named, worker, first)
     }
 
     /// All is well after it and what repairers did, by their first keys.
-    fn verify(&self, case: &str, named: &Named, end: End, repairers: &[(Repairer, u64, End)]) {
+    fn verify(&self, case: &str, named: &Named, end: End, repairers: &[(Survivor, u64, End)]) {
         let scenario = self.scenario;
         let mut parts = vec![Part::new(scenario.before(), &scenario.steps, 0, end)];
         for (repairer, first_key, end) in repairers {
@@ -279,7 +279,7 @@ fn of_scenario(index: usize, extent: Extent) -> Row {
 
 /// Kills the first repairer after a death at each point of its repair, and after
 /// that the second one at each of its.
-fn repairs(row: &mut Row, death: &Death<'_>, repairer: Repairer, extent: Extent) {
+fn repairs(row: &mut Row, death: &Death<'_>, repairer: Survivor, extent: Extent) {
     let case = format!("{}, then {repairer:?}", death.point);
     let points = row.case(&case, |row| {
         row.note(passed(|order| death.is_repaired(repairer, order).2))
@@ -301,7 +301,7 @@ fn repairs(row: &mut Row, death: &Death<'_>, repairer: Repairer, extent: Extent)
     }
 }
 
-fn second_repairs(row: &mut Row, death: &Death<'_>, repairer: Repairer, case: &str, first: &str) {
+fn second_repairs(row: &mut Row, death: &Death<'_>, repairer: Survivor, case: &str, first: &str) {
     let case = format!("{case}: {first}, then again");
     let die = || death.happens_again(repairer, first, 1);
     let points = row.case(&case, |row| {

@@ -248,7 +248,7 @@ impl Trial<'_> {
             "check does not notice it"
         );
         let done = table.repair().unwrap();
-        // Who locks a stripe takes its lock over from nobody: check has mended that.
+        // `check` has taken over locks that name nobody, as any lock of the stripe does.
         let left = wrong.iter().any(|fault| !fault.ends_with("names nobody"));
         assert!(!left || !done.is_empty(), "{wrong:?}");
         self.is_whole(&table, &model);

@@ -32,7 +32,7 @@ impl Repair<'_> {
                 && !self.lives(owner)
                 && chunk::transit(segment, chunk, state, State::Sealed)
             {
-                crash_point!("mend: chunk sealed");
+                crash_point!("repair: chunk sealed");
                 Attachment::count_take_over(segment.words());
                 self.say(format!("chunk {chunk}: its owner is dead; it was sealed"));
             }
@@ -60,7 +60,7 @@ impl Repair<'_> {
         {
             self.leave(chunk, "it belongs to the run of a record");
         } else {
-            crash_point!("mend: tail taken");
+            crash_point!("repair: tail taken");
             self.blank(chunk);
             self.say(format!("chunk {chunk}: it is a run's again"));
         }
@@ -92,7 +92,7 @@ impl Repair<'_> {
             self.leave(chunk, &faults[0]);
             return;
         }
-        crash_point!("mend: chunk taken");
+        crash_point!("repair: chunk taken");
         if records.is_empty() {
             chunk::free(segment, chunk, mine);
             self.say(format!("{}; nothing lies in it, and it is free", faults[0]));
@@ -101,7 +101,7 @@ impl Repair<'_> {
         self.contents(records, chunk);
         put_word(chunk::detail(segment, chunk, CHUNK_LIVE), truth as u64);
         chunk::transit(segment, chunk, mine, State::Sealed);
-        crash_point!("mend: chunk sealed");
+        crash_point!("repair: chunk sealed");
         for fault in faults {
             self.say(format!("{fault}; it was set right"));
         }
@@ -124,7 +124,7 @@ impl Repair<'_> {
                         value: (words - 1) * WORD,
                     };
                     arena::put_header(segment, at, header);
-                    crash_point!("mend: word stored");
+                    crash_point!("repair: word stored");
                     words
                 });
             }

@@ -1,4 +1,4 @@
-//! Mending a table whose bytes were damaged.
+//! Repairing a table whose bytes were damaged.
 //!
 //! What a death leaves needs none of this: who takes a dead owner's lock over repairs
 //! its stripe, who looks for room seals its chunks. This is for words that no writer
@@ -44,7 +44,7 @@ use crate::table::orphans;
 use crate::write::writer::Writer;
 
 impl Table {
-    /// Mends what [`check`](Self::check) finds wrong, as far as it can be, and says in
+    /// Repairs what [`check`](Self::check) finds wrong, as far as it can be, and says in
     /// words what it did, and what it had to leave.
     ///
     /// Set right are the header, participant slots and the mark of what has memory;
@@ -57,8 +57,8 @@ impl Table {
     ///
     /// The bytes of values have no checksum: one that was damaged stays so. A chunk that
     /// a living participant fills is left to it, and said; call again when it has
-    /// closed the table. Without damage this need never be called: a table mends by
-    /// itself what deaths leave.
+    /// closed the table. Without damage this need never be called: a table recovers by
+    /// itself from deaths.
     ///
     /// Safe beside other processes: takes the locks of all stripes, as
     /// [`snapshot`](Self::snapshot) does, and holds them to the end. Writers wait,
@@ -92,7 +92,7 @@ impl Table {
             .map(|fault| format!("{fault}: taken over"))
             .collect();
         if !self.check()?.is_empty() {
-            // Chunks are mended that nobody fills.
+            // Only chunks that nobody fills are repaired.
             writer.arena.seal_current(segment, &writer.me);
         }
         let stripes = writer.lock_all()?;
@@ -130,7 +130,7 @@ fn put_word(word: &AtomicU64, value: u64) -> bool {
     let differs = word.load(Ordering::Relaxed) != value;
     if differs {
         word.store(value, Ordering::Relaxed);
-        crash_point!("mend: word stored");
+        crash_point!("repair: word stored");
     }
     differs
 }
@@ -262,7 +262,7 @@ impl Repair<'_> {
             {
                 // Readers compare keys with whole heads: the version tells them to look again.
                 words.republish(slot, content);
-                crash_point!("mend: slot padded");
+                crash_point!("repair: slot padded");
                 self.say(format!(
                     "bucket {bucket}: the entry in slot {slot} was padded with zeros"
                 ));
@@ -297,10 +297,10 @@ impl Repair<'_> {
                 if right != stored {
                     let words = probe::bucket(self.segment, bucket);
                     words.set_overflow(right);
-                    crash_point!("mend: overflow set, version not bumped");
+                    crash_point!("repair: overflow set, version not bumped");
                     // A reader that stopped short, or did not, looks again.
                     words.bump_version();
-                    crash_point!("mend: overflow set");
+                    crash_point!("repair: overflow set");
                     self.say(format!(
                         "bucket {bucket}: {right} keys passed over it, and it said {stored}"
                     ));

@@ -38,7 +38,7 @@ impl<'a> Repair<'a> {
             for number in buckets.clone() {
                 let bucket = probe::bucket(self.segment, number);
                 if bucket.tags().has_stray_bits() {
-                    bucket.mend_tag(0, 0);
+                    bucket.repair_tag(0, 0);
                     self.say(format!("bucket {number}: a tag without a slot was cleared"));
                 }
             }
@@ -96,7 +96,7 @@ impl<'a> Repair<'a> {
                     live
                 });
             if counted {
-                probe::bucket(self.segment, bucket).mend_tag(slot, candidate.hash.tag());
+                probe::bucket(self.segment, bucket).repair_tag(slot, candidate.hash.tag());
                 self.say(format!(
                     "bucket {bucket}, slot {slot}: its key's tag was stored again"
                 ));
@@ -166,7 +166,7 @@ impl<'a> Repair<'a> {
     /// Empties a slot.
     fn lose(&mut self, bucket: usize, slot: usize, why: &str) {
         probe::bucket(self.segment, bucket).remove(slot);
-        crash_point!("mend: slot emptied");
+        crash_point!("repair: slot emptied");
         self.say(format!(
             "bucket {bucket}, slot {slot}: {why}; the entry is lost"
         ));
