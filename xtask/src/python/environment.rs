@@ -88,6 +88,10 @@ impl Interpreter {
         )
     }
 
+    pub(super) fn can_import(&self, module: &str) -> bool {
+        output(&mut self.python(&["-c", &format!("import {module}")])).is_ok()
+    }
+
     fn python(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(arguments);

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 pub(crate) use self::environment::Environment;
 use self::environment::Interpreter;
-use crate::process::{output, root, run as run_command};
+use crate::process::{root, run as run_command};
 use crate::result::Result;
 
 /// What the tests of the package need.
@@ -68,23 +68,28 @@ pub(crate) fn test_default(kills: Kills) -> Result {
     let (interpreter, environment, _) = ready()?;
     println!("Python {}", interpreter.version);
     let mut arguments = Vec::new();
-    if output(
-        environment
-            .python()
-            .args(["-c", "import test.mapping_tests"]),
-    )
-    .is_err()
-    {
-        for file in users_of_mapping_tests()? {
-            println!(
-                "left out: {file}: this interpreter lacks test.mapping_tests \
-                 (Debian: apt-get install libpython{}-testsuite)",
-                interpreter.version
-            );
-            arguments.push(format!("--ignore={file}"));
-        }
+    if let Err(lacking) = require_mapping_tests() {
+        println!("left out: {lacking}");
+        let ignored = users_of_mapping_tests()?.into_iter();
+        arguments.extend(ignored.map(|file| format!("--ignore={file}")));
     }
     pytest(&environment, kills.scale(), &arguments)
+}
+
+/// An error if the default interpreter comes without its own tests of mappings, which says
+/// what can't run then.
+pub(crate) fn require_mapping_tests() -> Result {
+    let interpreter = Interpreter::default()?;
+    if interpreter.can_import("test.mapping_tests") {
+        return Ok(());
+    }
+    Err(format!(
+        "{}: Python {} lacks its own tests of mappings (Debian: apt-get install \
+         libpython{1}-testsuite)",
+        users_of_mapping_tests()?.join(", "),
+        interpreter.version
+    )
+    .into())
 }
 
 /// The tests of the package that use the interpreter's own tests of mappings.

@@ -21,8 +21,11 @@ pub(crate) fn run(arguments: &[&str]) -> Result {
     let left_out: Vec<(&Lane, String)> = asked()
         .filter_map(|lane| Some((lane, lane.lacking()?)))
         .collect();
+    let parts: Vec<(&Lane, String)> = asked()
+        .filter_map(|lane| Some((lane, lane.lacking_of_a_part()?)))
+        .collect();
     if options.strict {
-        refuse_gaps(&left_out)?;
+        refuse_gaps(&[left_out.as_slice(), &parts].concat())?;
     }
     let begin = Instant::now();
     let mut passed = Vec::new();
@@ -48,6 +51,9 @@ pub(crate) fn run(arguments: &[&str]) -> Result {
     );
     for (lane, lacking) in &left_out {
         println!("left out: {}: {lacking}", lane.name);
+    }
+    for (lane, lacking) in &parts {
+        println!("left out of {}: {lacking}", lane.name);
     }
     if let Some(more) = options.more() {
         println!("{more}");
@@ -79,6 +85,9 @@ fn list<'a>(lanes: impl Iterator<Item = &'a Lane>) {
         match lane.lacking() {
             None => println!("{}", lane.name),
             Some(lacking) => println!("{}: left out: {lacking}", lane.name),
+        }
+        if let Some(lacking) = lane.lacking_of_a_part() {
+            println!("{}: left out of it: {lacking}", lane.name);
         }
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Lane {
     /// What the lane needs beyond the toolchain, Python and a linker: an error says what of
     /// that this machine lacks.
     pub(super) needs: Option<fn() -> Result>,
+    /// What a part of the lane needs: an error says what is left out, and why.
+    pub(super) needs_of_a_part: Option<fn() -> Result>,
     /// Whether `--strict` accepts that the lane is left out.
     pub(super) may_be_left_out: bool,
     pub(super) run: fn() -> Result,
@@ -38,6 +40,7 @@ impl Lane {
             name,
             form,
             needs: None,
+            needs_of_a_part: None,
             may_be_left_out: false,
             run,
         }
@@ -48,6 +51,11 @@ impl Lane {
         self
     }
 
+    const fn partly_needing(mut self, needs: fn() -> Result) -> Self {
+        self.needs_of_a_part = Some(needs);
+        self
+    }
+
     const fn or_left_out(mut self) -> Self {
         self.may_be_left_out = true;
         self
@@ -55,9 +63,17 @@ impl Lane {
 
     /// What this machine lacks for the lane.
     pub(super) fn lacking(&self) -> Option<String> {
-        let needs = self.needs?;
-        needs().err().map(|lacking| lacking.to_string())
+        lacking(self.needs)
     }
+
+    /// What this machine lacks for a part of the lane.
+    pub(super) fn lacking_of_a_part(&self) -> Option<String> {
+        lacking(self.needs_of_a_part)
+    }
+}
+
+fn lacking(needs: Option<fn() -> Result>) -> Option<String> {
+    needs?().err().map(|lacking| lacking.to_string())
 }
 
 /// The first failure ends a run, so the fast lanes come first. `windows` is last: Debian's
@@ -77,7 +93,8 @@ pub(super) const LANES: &[Lane] = &[
     }),
     Lane::new(Form::Short, "python", || {
         python::test_default(python::Kills::Short)
-    }),
+    })
+    .partly_needing(python::require_mapping_tests),
     Lane::new(Form::All, "other pythons", || {
         python::test_others(python::Kills::Short)
     })
