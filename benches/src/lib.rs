@@ -3,7 +3,7 @@
 //!
 //! - `work`: keys and values, from fixed seeds, made before anything is timed.
 //! - `contender`: shmtable and its rivals behind one trait.
-//! - `limit`: what the memory alone would take; `one_load`: one load of it, half of them in vain.
+//! - `limit`: what the memory alone would take; `one_load`: one load of it, half of which find nothing.
 //! - `figure`: medians, spreads and ratios.
 
 #[cfg(not(target_os = "linux"))]

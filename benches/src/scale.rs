@@ -6,9 +6,9 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub(crate) struct Scale {
     pub(crate) name: &'static str,
-    /// Tables are made anew so often, contenders taking turns.
+    /// How often tables are created anew; contenders take turns.
     pub(crate) rounds: usize,
-    /// And asked so often in a round, taking turns again.
+    /// How often each is asked in a round, again by turns.
     pub(crate) turns: usize,
     /// Entries.
     pub(crate) sizes: Vec<usize>,
@@ -22,7 +22,7 @@ pub(crate) struct Scale {
     pub(crate) shared: usize,
     /// Processes, or threads.
     pub(crate) parties: Vec<usize>,
-    /// What several do at the same time, they do so long.
+    /// How long several work at the same time.
     pub(crate) mix: Duration,
     /// Entries of the tables that are kept full.
     pub(crate) full: usize,

@@ -219,7 +219,7 @@ impl Expected {
         if !found {
             return !key.present;
         }
-        // Nobody may leave out the bytes that are not looked at.
+        // The compiler may not leave out the bytes that are not checked.
         black_box(value.as_ptr());
         key.present
             && value.len() == self.length

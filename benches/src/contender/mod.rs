@@ -135,7 +135,7 @@ pub trait Contender: Sized + Sync {
         Err(format!("{} cannot leave its process", Self::ABOUT.name).into())
     }
 
-    /// Somebody who asks it; `alone` if nobody else does meanwhile.
+    /// One thread's access; `alone` if no other thread or process uses the table at that time.
     fn session(&self, alone: bool) -> Self::Session<'_>;
 
     /// Bytes of memory that it takes, if it knows better than the process.
