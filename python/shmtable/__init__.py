@@ -12,7 +12,7 @@ any program; see `SharedDict`.
 
 from shmtable import _native
 
-# A wait cannot begin by an import: it might be in the way of one.
+# Imported now: a wait must not begin with an import, which may be what it waits for.
 from shmtable import _waiting as _waiting
 from shmtable._dict import SharedDict, tables
 from shmtable._errors import (
@@ -107,7 +107,7 @@ __all__ = [
     "tables",
 ]
 
-# What users see is said to be where they import it from, in tracebacks and pickles.
+# Tracebacks and pickles name the public objects by the module that users import.
 for _name in [*__all__, "gc"]:
     if _name != "MISSING":
         globals()[_name].__module__ = __name__

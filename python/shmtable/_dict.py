@@ -1,4 +1,4 @@
-"""`SharedDict`: the mapping protocol, life and pickling, on top of the native handle."""
+"""`SharedDict`: opening, pickling and the mapping protocol, on top of the native handle."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shmtable._native import SharedDictBase, list_names, unlink_name
 from shmtable._settings import Codec, Settings, Trust
 from shmtable._views import _ItemsView, _KeysView, _ValuesView
 
-# Annotations are there for those who read them while the program runs, too.
+# Tools that read annotations while the program runs need `Self`, too.
 if TYPE_CHECKING:
     from typing_extensions import Self
 elif sys.version_info >= (3, 11):
@@ -46,12 +46,12 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     >>> d['a'], d['b'], len(d)
     (1, [2, 'three', None], 2)
 
-    Without a name it is a new table that lives as long as its creator's handle: until
-    `close`, or the end of the process. A handle that is passed to a process or a pool
-    keeps its table; see Lifetime in the documentation. With a name, the table of that
-    name is opened, or created; it lives until `unlink`. A table that is there keeps its
-    sizes: if it was created with a smaller `capacity`, `value_space` or
-    `max_participants` than you ask for, that is a `TooSmallError`.
+    Without a name, this creates a new table that lives as long as its creator's handle:
+    until `close`, or until the process ends. A handle that is passed to a process or a
+    pool keeps its table; see Lifetime in the documentation. With a name, it opens the
+    table with that name, or creates it; the table lives until `unlink`. An existing table
+    keeps its sizes: if it was created with a smaller `capacity`, `value_space` or
+    `max_participants` than you ask for, a `TooSmallError` is raised.
 
     >>> with SharedDict(name='docs-example', capacity=1000) as d:
     ...     d['a'] = 1
@@ -59,44 +59,46 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     1
     >>> SharedDict.unlink('docs-example')
 
-    It behaves as a dict, but:
+    It behaves like a dict, except that:
 
-    - it holds copies: a change of a value that was read changes nothing until it is
-      stored again;
+    - it holds copies: if you change a value that you read, store it again;
     - it has no order;
     - keys are str, bytes, None, numbers, dates and times, UUIDs, paths, enum members,
       classes, and tuples and frozensets of these;
-    - it has a fixed capacity; a full table is a `MemoryError`.
+    - it has a fixed capacity: a full table raises a `MemoryError`.
 
-    Operations on one key are atomic among all processes; `d[key] += 1` is two. Use
-    `add`, `update_value`, `compare_exchange`, `setdefault` or `get_or_compute`.
+    Each operation on one key is atomic among all processes, but `d[key] += 1` is two
+    operations. Use `add`, `update_value`, `compare_exchange`, `setdefault` or
+    `get_or_compute` instead.
 
     Args:
-        initial: a mapping, or pairs of keys and values, to begin with.
+        initial: a mapping, or pairs of keys and values, to store first.
         name: 1 to 246 bytes without `/`, not beginning with a dot.
-        capacity: the most entries there will ever be (1 048 576).
-        value_space: the most bytes of all keys and values (64 for each entry, and at
-            least 64 MiB).
+        capacity: the maximum number of entries (1 048 576).
+        value_space: the maximum number of bytes of all keys and values (64 for each
+            entry, and at least 64 MiB).
         mode: the permission bits of the segment (0o600), in octal: 0o600, not 600.
-        chunk_size: the unit in which memory is taken, in bytes (by the value space).
-        max_participants: the most handles open for writing at a time (1024).
-        lock_timeout: seconds to wait for a lock that a living process keeps (5).
-        trust: whose tables are opened: "anyone", or a list of user ids besides this one.
-        codec: what values are stored as: "pickle" (MessagePack, and pickles for
-            what that cannot represent; the default), "msgpack", "json", or "raw" bytes.
-            An opened table has the codec that it was created with.
-        allow_pickle: whether to load and store pickles; by default, if no other user
-            may write to the table.
+        chunk_size: the unit in which memory is taken, in bytes (depends on the value
+            space).
+        max_participants: the maximum number of handles open for writing at once (1024).
+        lock_timeout: seconds to wait for a lock that a living process holds (5).
+        trust: the users whose tables may be opened, besides your own: "anyone", or a list
+            of user ids.
+        codec: how values are stored: "pickle" (MessagePack, and pickles for what it
+            cannot represent; the default), "msgpack", "json", or "raw" bytes. An opened
+            table has the codec that it was created with.
+        allow_pickle: whether to load and store pickles; by default, only if no other
+            user may write to the table.
 
-    Memory is taken as the table fills, beside about 31 bytes for each entry of the
+    Memory is taken as the table fills, plus about 31 bytes for each entry of the
     capacity.
     """
 
     __slots__ = ("__weakref__", "_borrowed", "_lease", "_settings")
 
     _settings: Settings
-    # The right to the name of an anonymous table: its creator's handle's, and another
-    # handle's in the same process.
+    # The lease on an anonymous table's name: of its creator's handle, and of another
+    # handle in the same process.
     _lease: _leases.Lease | None
     _borrowed: _leases.Lease | None
 
@@ -144,7 +146,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
             raise TypeError(
                 f"the name is None, and must be a str; for a new table without a name, write {kind}()"
             )
-        # First what nobody wants any more: its memory may be what is missing.
+        # First release what no one needs any more: its memory may be what is missing.
         _leases.release_what_ended()
         self._open(how, name, settings)
         self._settings = settings
@@ -153,7 +155,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         return self
 
     def _start_later(self, how: str, name: str, settings: Settings) -> Self:
-        """Leaves it to the first use to open the table, and to raise what goes wrong."""
+        """Keeps what the first use needs to open the table; it raises any error then."""
         self._open_later(how, name, settings)
         self._settings = settings
         self._lease = None
@@ -176,14 +178,13 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         codec: Codec | None = None,
         allow_pickle: bool | None = None,
     ) -> Self:
-        """Creates the table `name`; if there is one, that is a `FileExistsError`.
+        """Creates the table `name`; if there is one already, raises `FileExistsError`.
 
-        With `replace=True` the new table takes the place of the one of this name, if
-        there is one, in one step: whoever opens the name gets the one or the other.
-        Handles of the old table go on using it, among themselves, but a pickle of one
-        leads to the new table, because a handle pickles as its name. A table of a user whom
-        `trust` does not name is not replaced. The other options are those of
-        `SharedDict`.
+        With `replace=True`, the new table replaces an existing one in one step: a process
+        that opens the name gets either the old table or the new one. Handles of the old
+        table still share it, but a pickle of such a handle leads to the new table, because
+        a handle pickles as its name. The table of a user whom `trust` does not name is not
+        replaced. The other options are those of `SharedDict`.
 
         >>> with SharedDict.create('docs-fresh', capacity=100) as old:
         ...     old['a'] = 1
@@ -216,11 +217,11 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         codec: Codec | None = None,
         allow_pickle: bool | None = None,
     ) -> Self:
-        """Opens the table `name`; if there is none, that is a `FileNotFoundError`.
+        """Opens the table `name`; if there is none, raises `FileNotFoundError`.
 
-        A read-only handle needs no more than permission to read, and cannot change
-        anything. A `codec` that is not the table's is an error, but "raw" looks at
-        the bytes of any table. The other options are those of `SharedDict`.
+        A read-only handle needs only permission to read, and cannot change anything. A
+        `codec` that is not the table's is an error, except "raw", which gives the bytes of
+        any table. The other options are those of `SharedDict`.
         """
         how = "open_read_only" if read_only else "open"
         settings = Settings(
@@ -231,10 +232,10 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     def unlink(self: SharedDict[Any, Any] | str) -> None:
         """Removes a table's name: `SharedDict.unlink(name)`, or `d.unlink()`.
 
-        Processes that have the table open can go on using it; its memory is freed when the
-        last of them closes it. The method of a handle removes the name of its own table: it
-        is a `NotFoundError` if another table has the name, after `create(replace=True)`
-        say, and a `ReadOnlyError` on a read-only handle.
+        Processes that have the table open can still use it; its memory is freed when the
+        last of them closes it. Called on a handle, it removes only the name of the handle's
+        own table: if another table has the name, after `create(replace=True)` for example,
+        it raises `NotFoundError`. On a read-only handle it raises `ReadOnlyError`.
         """
         if isinstance(self, SharedDict):
             self._check_open()
@@ -246,11 +247,11 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         _leases.forget(name)
 
     def close(self) -> None:
-        """Closes this handle; closing twice is fine.
+        """Closes this handle; closing it again does nothing.
 
-        An anonymous table is removed if this is its creator's handle. Processes that
-        have opened it go on using it; those that have not, but were given a handle, get
-        a `NotFoundError` when they use it.
+        If this is the creator's handle of an anonymous table, the table is removed.
+        Processes that have opened it can still use it; processes that were given a handle
+        and have not used it yet get a `NotFoundError` at the first use.
         """
         if not self.closed:
             if self._lease is not None:
@@ -260,7 +261,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
             _leases.release_what_ended()
 
     def _check_open(self) -> None:
-        """Raises if the handle is closed, though its name is known."""
+        """Raises `ClosedError` if the handle is closed."""
         if self.closed:
             _ = self.capacity
 
@@ -270,7 +271,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # What is pickled is the name: whoever unpickles it opens the table when it is used.
+    # A handle pickles as its name; the first use of the unpickled one opens the table.
 
     def __reduce__(self) -> tuple[Any, ...]:
         self._check_open()
@@ -293,28 +294,28 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     # A mapping.
 
     def update(self, entries: Any = (), /, **more: Any) -> None:
-        """Stores many values: from a mapping, pairs, or keywords; see `set_many`."""
+        """Stores many values, from a mapping, pairs, or keywords, as `set_many` does."""
         self.set_many(entries)
         if more:
             self.set_many(cast("dict[K, V]", more))
 
     def keys(self) -> KeysView[K]:
-        """A view of the keys."""
+        """Returns a view of the keys."""
         return _KeysView(self)
 
     def values(self) -> ValuesView[V]:
-        """A view of the values."""
+        """Returns a view of the values."""
         return _ValuesView(self)
 
     def items(self) -> ItemsView[K, V]:
-        """A view of the keys with their values."""
+        """Returns a view of the entries, as pairs of key and value."""
         return _ItemsView(self)
 
     @classmethod
     def fromkeys(
         cls, keys: Iterable[K], value: Any = None, /, **options: Any
     ) -> SharedDict[K, Any]:
-        """A new table in which each of the keys has the same value.
+        """Creates a table in which each of the keys has the same value.
 
         >>> SharedDict.fromkeys(['a'], 0).copy()
         {'a': 0}
@@ -365,7 +366,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
 
 
 def _plain(mapping: Mapping[Any, Any]) -> dict[Any, Any]:
-    """A dict of a mapping's entries, which may go while they are copied."""
+    """Returns a plain dict of a mapping's entries, even if some go while they are copied."""
     return mapping.copy() if isinstance(mapping, SharedDict) else dict(mapping)
 
 
@@ -376,7 +377,7 @@ def _reopen(
 
 
 def tables() -> list[str]:
-    """The names of all tables on this machine.
+    """Returns the names of all tables on this machine.
 
     >>> d = SharedDict()
     >>> d.name in tables()

@@ -1,8 +1,8 @@
-"""The exceptions: each is an `Error`, and the builtin one would catch anyway."""
+"""The exceptions of the package: each is an `Error` and also a builtin exception."""
 
 
 class Error(Exception):
-    """The base of all exceptions of this package."""
+    """The base class of all exceptions of this package."""
 
 
 class MissingKeyError(Error, KeyError):
@@ -26,7 +26,7 @@ class AddressSpaceFullError(Error, MemoryError):
 
 
 class FileTooLargeError(Error, OSError):
-    """The table would be a longer file than this process may write."""
+    """The table's file would be longer than this process may write."""
 
 
 class TooManyFilesError(Error, OSError):
@@ -34,27 +34,27 @@ class TooManyFilesError(Error, OSError):
 
 
 class KeyTooLargeError(Error, ValueError):
-    """A key is longer than the table, or its encoding, takes."""
+    """A key is too long for the table, or for its encoding."""
 
 
 class ValueTooLargeError(Error, ValueError):
-    """A value could not fit the table even if it were empty, or its encoding."""
+    """A value does not fit even the empty table, or is too long for its encoding."""
 
 
 class KeyTypeError(Error, TypeError):
-    """A key is of a type that no table takes."""
+    """An object of this type can't be a key."""
 
 
 class ValueTypeError(Error, TypeError):
-    """The table's codec has no form for a value."""
+    """A value is of a type that the table's codec can't store."""
 
 
 class NotANumberError(Error, TypeError):
-    """`add` met something that it cannot add."""
+    """`add` was given, or found, something that isn't a number."""
 
 
 class InvalidNameError(Error, ValueError):
-    """A name that no table can have."""
+    """A table can't have this name."""
 
 
 class InvalidOptionError(Error, ValueError):
@@ -62,7 +62,7 @@ class InvalidOptionError(Error, ValueError):
 
 
 class NotFoundError(Error, FileNotFoundError):
-    """There is no table of this name."""
+    """There is no table with this name."""
 
 
 class NotATableError(Error, OSError):
@@ -70,11 +70,11 @@ class NotATableError(Error, OSError):
 
 
 class TooSmallError(Error, ValueError):
-    """The table of this name was created with less than is asked for."""
+    """The table with this name was created smaller than it is asked to be."""
 
 
 class AlreadyExistsError(Error, FileExistsError):
-    """There is a table of this name already."""
+    """There is a table with this name already."""
 
 
 class WrongOwnerError(Error, PermissionError):
@@ -86,15 +86,15 @@ class AccessDeniedError(Error, PermissionError):
 
 
 class ReadOnlyError(Error, PermissionError):
-    """A write through a handle that was opened read-only."""
+    """The handle was opened read-only and can't write."""
 
 
 class PickleRefusedError(Error, ValueError):
-    """A pickle in a table that other users may write to was neither loaded nor stored."""
+    """A pickle was not loaded or stored, because other users may write to the table."""
 
 
 class IncompatibleFormatError(Error, ValueError):
-    """The segment was not made by a compatible version."""
+    """The file isn't a segment, or is one of an incompatible version."""
 
 
 class CodecMismatchError(Error, ValueError):
@@ -102,11 +102,11 @@ class CodecMismatchError(Error, ValueError):
 
 
 class CodecError(Error, ValueError):
-    """Bytes in the table are not in its codec's form."""
+    """Bytes in the table can't be decoded with its codec."""
 
 
 class CorruptedError(Error, ValueError):
-    """The segment's bytes are damaged."""
+    """The segment is damaged."""
 
 
 class ClosedError(Error, ValueError):
@@ -114,11 +114,11 @@ class ClosedError(Error, ValueError):
 
 
 class LockTimeoutError(Error, TimeoutError):
-    """A living process kept a lock for too long."""
+    """A living process held a lock for too long."""
 
 
 class WaitTimeoutError(Error, TimeoutError):
-    """`wait` waited as long as it was told to, and the key has no value yet."""
+    """`wait` or `wait_change` timed out."""
 
 
 class DeadlockError(Error, RuntimeError):
@@ -126,7 +126,7 @@ class DeadlockError(Error, RuntimeError):
 
 
 class ComputeTimeoutError(Error, TimeoutError):
-    """Somebody else computes a value, and has not finished in time."""
+    """Another caller computes the value, and did not finish in time."""
 
 
 class WaitAbandonedError(Error, RuntimeError):
@@ -134,7 +134,7 @@ class WaitAbandonedError(Error, RuntimeError):
 
 
 class NotStoredWarning(RuntimeWarning):
-    """A computed value is returned, and not stored because it has no room."""
+    """A computed value is returned but not stored, because there is no room for it."""
 
 
 class DescriptorClosedError(Error, OSError):
@@ -146,4 +146,4 @@ class TooManyParticipantsError(Error, RuntimeError):
 
 
 class SystemCallError(Error, OSError):
-    """The system answered something else."""
+    """The operating system reported an error that no other class stands for."""

@@ -1,4 +1,4 @@
-"""JSON as tables with `codec="json"` store it: strict, compact, in UTF-8."""
+"""The JSON that tables with `codec="json"` store: strict, compact, in UTF-8."""
 
 import json
 from typing import Any

@@ -17,9 +17,12 @@ def name_of(kind: type) -> str:
 
 def refusal(key: Any) -> str:
     if _is_nan(key):
-        return "nan is no key: it does not equal itself, so it could never be found again"
+        return "nan cannot be a key: it does not equal itself, so it could never be found again"
     if isinstance(key, datetime.datetime) and key.tzinfo is not None:
-        return f"a key is a datetime that UTC has once, not {key!r}; {_recipe(key)}"
+        return (
+            f"a datetime must have exactly one equivalent in UTC to be a key, not {key!r}; "
+            f"{_recipe(key)}"
+        )
     return (
         "a key is a str, bytes, int, float, bool, None, or of another type that the "
         "documentation names, or a tuple or frozenset of these, "
@@ -39,34 +42,34 @@ def _is_nan(key: Any) -> bool:
 
 
 def _recipe(key: Any) -> str:
-    """What to use in a refused key's place."""
+    """Returns what to use in place of a refused key."""
     if isinstance(key, list):
-        # What functools makes of a call's arguments.
+        # As functools does with a call's arguments.
         return "use a tuple; for a call's arguments, (args, tuple(sorted(kwargs.items())))"
     if isinstance(key, datetime.datetime) and key.tzinfo is not None:
         try:
             key.astimezone(datetime.timezone.utc)
         except OverflowError:
-            return "it is in no year from 1 to 9999 there: use str(key)"
-        return "use one of a zone that has it once, such as key.astimezone(datetime.timezone.utc)"
+            return "its year in UTC is not one from 1 to 9999: use str(key)"
+        return "use a time zone in which it has one, such as key.astimezone(datetime.timezone.utc)"
     if isinstance(key, datetime.time):
-        return "use one without a zone, or one that stands for it, such as str(key)"
+        return "use one without a time zone, or another key in its place, such as str(key)"
     if isinstance(key, enum.Enum):
-        return "use its name or its value; an enum whose class has a place in a module is taken"
+        return "use its name or its value; members of enums that a module has by name can be keys"
     if isinstance(key, type | types.FunctionType | types.BuiltinFunctionType):
         return "use its name, such as key.__qualname__"
     if dataclasses.is_dataclass(key):
         return "use its fields, such as dataclasses.astuple(key)"
     if type(key).__module__ == "numpy" and hasattr(key, "item"):
         return _recipe_of_numpy(key)
-    return "use one of them that stands for it, such as str(key)"
+    return "use one of these in its place, such as str(key)"
 
 
 def _recipe_of_numpy(key: Any) -> str:
     item = key.item()
     if type(item) is not type(key) and not (key.dtype.kind in "mM" and isinstance(item, int)):
-        return "use a plain object that stands for it, such as key.item()"
-    # Python has nothing as exact: no longer float, and no time of nanoseconds.
+        return "use a plain object in its place, such as key.item()"
+    # Python has nothing as exact: its floats have 64 bits, and its times microseconds.
     kinds: list[tuple[type, str]] = [(numbers.Real, "float"), (numbers.Complex, "complex")]
     wanted = next((name for kind, name in kinds if isinstance(key, kind)), "str")
-    return f"use a plain object that stands for it, such as {wanted}(key)"
+    return f"use a plain object in its place, such as {wanted}(key)"

@@ -1,10 +1,10 @@
-"""Keys beside the plain ones: the form each is stored in, and back.
+"""Keys that are not plain: the form in which each is stored, and the way back.
 
-Keys are found by their bytes, so keys that are equal and hash alike must have one form,
-and others must not share it. A form is a plain key (a str, bytes, int, float, None or
+A key is found by its bytes, so keys that are equal and have the same hash must have one
+form, and no other key may have it. A form is a plain key (a str, bytes, int, float, None or
 tuple), or an extension type of MessagePack: its code, and what it holds.
 
-Loaded when the first such key turns up: most programs never need these modules.
+This module is loaded when the first such key turns up: most programs never need it.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ class _Form(NamedTuple):
 
 
 def form(key: Any, imports: bool | None) -> tuple[int, Any]:
-    """The code and the content of a key that is none of the plain ones.
+    """Returns the code and the content of a key that is not plain.
 
     `imports` says whether keys may be classes and enum members, whose loading imports a
     module: as pickles are, or `None` where the codec has no pickles.
     """
-    # As dict: what cannot be hashed is refused in its own words.
+    # As dict: a key that cannot be hashed raises its own error.
     hashed = hash(key)
     cause: Exception | None = None
     try:
@@ -85,7 +85,7 @@ def form(key: Any, imports: bool | None) -> tuple[int, Any]:
         kind += ", whose loading imports a module"
         instead = "its name" if is_class else "its name or its value"
         if imports is None:
-            raise KeyTypeError(f'{kind}, is for tables with codec="pickle" alone; use {instead}')
+            raise KeyTypeError(f'{kind}, needs a table with codec="pickle"; use {instead}')
         raise PickleRefusedError(
             f"refused to store {kind}: other users may write to this table, and may have any "
             f"module imported; use {instead}, or pass allow_pickle=True if you trust all of them"
@@ -114,8 +114,8 @@ def _too_long(key: Any) -> _Form:
     return _Form(key, PLAIN, bytes(_LONGEST))
 
 
-# Numbers: those that an integer or a float equals have its form, and the others one by
-# their value, because all of Python's numbers compare by that.
+# Numbers: one that equals an integer or a float has its form. The others have a form by their
+# value, because all of Python's numbers compare by value.
 
 
 def _of_decimal(key: decimal.Decimal) -> _Form | None:
@@ -222,7 +222,7 @@ def _to_fraction(key: numbers.Rational) -> fractions.Fraction:
 
 
 def _exponent_of_five(value: int) -> int | None:
-    """Which power of 5 a positive integer is; `None` if it is none."""
+    """Returns which power of 5 a positive integer is, or `None` if it is none."""
     # The powers have different numbers of bits.
     exponent = int(value.bit_length() / math.log2(5))
     # A power's last digits, without computing all the others.
@@ -334,7 +334,8 @@ def _to_path(text: str) -> pathlib.PurePath:
     return pathlib.PurePosixPath(text) if sys.platform == "win32" else pathlib.Path(text)
 
 
-# What is equal to itself alone is stored as its name, if that leads back to it.
+# Classes and enum members equal only themselves: they are stored as their names, if these
+# lead back to them.
 
 
 def _of_enum(key: enum.Enum) -> _Form | None:
@@ -364,10 +365,10 @@ def _of_class(key: type) -> _Form | None:
 
 
 def _place(kind: type) -> tuple[str, str] | None:
-    """A class's module and its name there; nothing if it is not to be found by them."""
-    # Python has no name for this one where it says that it is.
+    """Returns a class's module and its name there, or None if these don't lead to it."""
+    # This class is not where its attributes say.
     module, name = ("types", "NoneType") if kind is type(None) else (kind.__module__, kind.__qualname__)
-    # What children that were spawned call the module that their parent calls __main__.
+    # Spawned children have this name for the module that their parent calls __main__.
     if module == "__mp_main__":
         module = "__main__"
     try:
@@ -386,7 +387,7 @@ def _attribute(module: Any, name: str) -> Any:
 def _find(module: str, name: str, kind: type) -> Any:
     found = _attribute(importlib.import_module(module), name)
     if not isinstance(found, kind):
-        raise CodecError(f"cannot decode a key: {module}.{name} is no {kind.__name__}")
+        raise CodecError(f"cannot decode a key: {module}.{name} is not of type {kind.__name__}")
     return found
 
 
@@ -409,10 +410,10 @@ _FORMS: list[tuple[type, Callable[[Any], _Form | None]]] = [
 
 
 def load(code: int, content: Any) -> Any:
-    """The key that an extension type stands for.
+    """Returns the key that an extension type stands for.
 
-    What its content raises is a ValueError, TypeError or ArithmeticError, but for what the
-    import of a class raises.
+    Wrong content raises a ValueError, TypeError or ArithmeticError; importing a class may
+    raise anything.
     """
     if code == TIMESTAMP:
         return _to_datetime(content)
@@ -427,7 +428,7 @@ def load(code: int, content: Any) -> Any:
         module, name, member = content
         return _to_enum(_find(module, name, enum.EnumMeta), member)
     kind, make = _LOADS[code]
-    # Others would be taken for something else, and may take for ever.
+    # Parts of other types would be taken for something else, and may take forever.
     if not all(isinstance(part, kind) for part in content):
         raise TypeError("it holds a part of the wrong type")
     return make(*content)

@@ -1,22 +1,22 @@
 """How long an anonymous table keeps its name after it was pickled.
 
-An anonymous table is removed with its creator's handle. But a handle that was pickled
-is about to be opened elsewhere, by its name, and nobody tells when. So the name stays
-until whoever was given the pickle has ended, as far as this process can know:
+An anonymous table is removed with its creator's handle. But a handle that was pickled will
+be opened elsewhere, by its name, at a time that this process isn't told. So the name stays
+until the taker of the pickle has ended, as far as this process can know:
 
-- a child that was given it when it was spawned: until the child ended;
-- a `multiprocessing.Pool`, in a task: until the pool's workers ended. A task that is
-  done is not enough: its function may have kept the handle without using it, and a
-  handle opens its table when it is first used;
-- a `ProcessPoolExecutor`, in a task: until the executor shut down, for the same reason;
-- anybody else (a queue, a pipe, a manager, `pickle.dumps`): until this process ends. A
-  queue may have a long backlog, and bytes may lie anywhere.
+- a child that was given it when it was spawned: until the child has ended;
+- a `multiprocessing.Pool`, in a task: until the pool's workers have ended. The end of the
+  task is not enough: its function may have kept the handle without using it, and a handle
+  opens its table when it is first used;
+- a `ProcessPoolExecutor`, in a task: until the executor has shut down, for the same reason;
+- an unknown taker (a queue, a pipe, a manager, `pickle.dumps`): until this process ends. A
+  queue may have a long backlog, and bytes may be stored anywhere.
 
 A handle that comes back to this process, as a task's result does, keeps the name as its
 creator's handle does.
 
-Which of these it is, is found out from what the standard library's threads are doing
-while they pickle. They do not promise it; whatever looks different is "anybody else".
+The taker is found from what the standard library's threads do while they pickle. That is
+not documented; if anything looks different, the taker is unknown.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ import threading
 import weakref
 from multiprocessing import connection
 
-# Its finalizers run when an object goes, at exit after the children were joined, in
-# the process that made them alone, and in children of multiprocessing too.
+# Its finalizers run when an object goes, and at exit after the children were joined; only in
+# the process that made them, and also in children of multiprocessing.
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Any
 
@@ -42,26 +42,26 @@ if TYPE_CHECKING:
 
 
 class Lease:
-    """The right of an anonymous table to its name: the name is removed with it."""
+    """The right of an anonymous table to its name, which is removed with the lease."""
 
     __slots__ = ("__weakref__", "_finalizer", "_keeper", "_takers", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        # The table stays open here as long as it has a name: one that no process has
-        # open looks as if its creator had been killed.
+        # The table stays open here as long as it has a name: a table that no process has
+        # open looks like one whose creator was killed.
         self._keeper: object = None
         self._takers: dict[object, _Taker] = {}
         self._finalizer = Finalize(self, _remove, args=(name,), exitpriority=-100)
 
     def hand_out(self, handle: SharedDict[Any, Any]) -> None:
-        """Keeps the name for whoever is given the handle, which is being pickled."""
+        """Keeps the name for the taker of the handle, which is being pickled."""
         if not self._finalizer.still_active():
             return
         if self._keeper is None:
             self._keeper = handle._keeper()
         taker = _taker()
-        # First the taker: `release_what_ended` looks for it last.
+        # The taker first: `release_what_ended` checks it last.
         self._takers[taker.key] = taker
         _handed_out[self.name] = _known[self.name] = self
         release_what_ended()
@@ -73,38 +73,38 @@ class Lease:
         _handed_out.pop(self.name, None)
 
     def wanted(self) -> bool:
-        """Whether somebody who was given the handle may still be about to open it."""
+        """Whether a taker of the handle may still open it."""
         for key, taker in list(self._takers.items()):
             if taker.has_ended():
                 self._takers.pop(key, None)
         return bool(self._takers)
 
 
-# Those of tables that were pickled: as long as somebody may be about to open them, and
-# as long as anything refers to them.
+# The leases of tables that were pickled: as long as a taker may still open them, and as long
+# as anything refers to them.
 _handed_out: dict[str, Lease] = {}
 _known: weakref.WeakValueDictionary[str, Lease] = weakref.WeakValueDictionary()
 
 
 def known(name: str) -> Lease | None:
-    """The lease of a table that this process created and pickled."""
+    """Returns the lease of a table that this process created and pickled."""
     return _known.get(name)
 
 
 def forget(name: str) -> None:
-    """Keeps a name no longer that was removed."""
+    """Forgets the lease of a name that was removed."""
     _handed_out.pop(name, None)
 
 
 def release_what_ended(_: object = None) -> None:
-    """Gives up the names that nobody wants any more.
+    """Gives up the names that no taker needs any more.
 
-    Called whenever a table is created, pickled, closed or listed, and when a pool goes.
+    It is called whenever a table is created, pickled, closed or listed, and when a pool goes.
     """
     for name, lease in list(_handed_out.items()):
         if not lease.wanted():
             _handed_out.pop(name, None)
-            # Another thread may have handed it out meanwhile.
+            # Another thread may have handed it out since.
             if lease._takers:
                 _handed_out[name] = lease
 
@@ -114,12 +114,12 @@ def _remove(name: str) -> None:
         unlink_name(name)
 
 
-# A forked child removes none of its parent's names, and has no need to keep them.
+# A forked child removes none of its parent's names, and need not keep them.
 os.register_at_fork(after_in_child=_handed_out.clear)
 
 
 class _Taker:
-    """Somebody who may open a table: here, nobody knows who."""
+    """A taker of a handle, which may open its table: here, an unknown one."""
 
     key: object = None
 
@@ -127,7 +127,7 @@ class _Taker:
         return False
 
 
-_ANYBODY = _Taker()
+_UNKNOWN = _Taker()
 
 
 class _Child(_Taker):
@@ -137,7 +137,7 @@ class _Child(_Taker):
         self.key = self._popen = weakref.ref(popen, release_what_ended)
 
     def has_ended(self) -> bool:
-        # It goes once the process was waited for, or was not started.
+        # The object goes once the process was waited for, or could not be started.
         popen = self._popen()
         return popen is None or _has_ended(popen)
 
@@ -153,25 +153,25 @@ class _Workers(_Taker):
         thread = self._thread()
         if thread is not None and thread.is_alive():
             return False
-        # One that was closed is none any more.
+        # A process that was closed has no `_popen` any more.
         popens = [process._popen for process in list(self._processes)]
         return all(popen is None or _has_ended(popen) for popen in popens)
 
 
 def _has_ended(popen: Any) -> bool:
-    """Whether a process has ended; it is not waited for, nor taken from whoever does."""
+    """Whether a process has ended, without waiting for it or reaping it."""
     if popen.returncode is not None:
         return True
-    # It is not there while the process is being started.
+    # There is no sentinel while the process is being started.
     sentinel = getattr(popen, "sentinel", None)
     return sentinel is not None and bool(connection.wait([sentinel], 0))
 
 
 def _taker() -> _Taker:
-    """Who is given what this thread is pickling."""
+    """Returns the taker of what this thread is pickling."""
     with contextlib.suppress(Exception):
-        return _child() or _pool() or _executor() or _ANYBODY
-    return _ANYBODY
+        return _child() or _pool() or _executor() or _UNKNOWN
+    return _UNKNOWN
 
 
 def _child() -> _Taker | None:

@@ -1,4 +1,4 @@
-"""The sentinel for "no value", where `None` is a value."""
+"""`MISSING`, which stands for no value where `None` is a value."""
 
 import enum
 from typing import Final, Literal
@@ -17,7 +17,7 @@ MISSING: Final[Literal[Missing.MISSING]] = Missing.MISSING
 
 
 class _Shown(str):
-    """A default as `help()` shows it: `inspect` takes numbers and strings alone."""
+    """A default as `help()` shows it: `inspect` accepts only numbers and strings."""
 
     __slots__ = ()
     __repr__ = str.__str__

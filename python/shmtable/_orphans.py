@@ -1,4 +1,4 @@
-"""Anonymous tables whose creators are gone and that nobody uses."""
+"""Orphans: anonymous tables that no process uses any more."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from shmtable._native import list_orphans, remove_orphans
 
 
 def orphans() -> dict[str, int]:
-    """The anonymous tables whose creators are gone and that nobody uses, with their bytes.
+    """Returns the anonymous tables that no process uses any more, with their sizes in bytes.
 
-    A creator that is killed leaves its table behind. `gc` removes such tables, and
-    every new anonymous table removes some of them.
+    A creator that is killed leaves its table behind. `gc` removes such tables, and each new
+    anonymous table removes some of them.
 
     >>> d = SharedDict()
     >>> d.name in orphans()
@@ -21,8 +21,8 @@ def orphans() -> dict[str, int]:
 def gc() -> list[str]:
     """Removes the `orphans` that no process has open, and returns their names.
 
-    A table that anybody uses, reads or only has open is kept, and so are tables of
-    other users and tables that were created with a name.
+    A table that any process has open is kept, and so are the tables of other users and
+    tables that were created with a name.
 
     >>> removed = gc()
     >>> all(name not in tables() for name in removed)

@@ -11,7 +11,7 @@ Trust: TypeAlias = Literal["anyone"] | list[int]
 
 
 class Settings(NamedTuple):
-    """What the native half opens a table with; `None` is the default."""
+    """The options that the native half opens a table with; `None` is the default."""
 
     capacity: int | None = None
     value_space: int | None = None

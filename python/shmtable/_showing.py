@@ -1,4 +1,4 @@
-"""How a table is shown: its `repr`, and what IPython asks for."""
+"""Shows a table: its `repr`, and the hooks of IPython."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from shmtable._native import SharedDictBase
 if TYPE_CHECKING:
     from shmtable._dict import SharedDict
 
-# Entries that `repr` shows, keys that IPython offers, and the tables that a thread is
-# showing.
+# The number of entries that `repr` shows, of keys that IPython offers, and the tables that
+# a thread is showing.
 _SHOWN = 20
 _OFFERED = 1000
 _showing = threading.local()
 
-# Errors of the package that one key raises when it is loaded.
+# Errors of the package that concern only the key that is loaded.
 _OF_ONE_KEY = (CodecError, PickleRefusedError)
 
 
@@ -47,7 +47,7 @@ def text(table: SharedDict[Any, Any]) -> str:
 
 
 def pretty(table: SharedDict[Any, Any], printer: Any) -> None:
-    """Shows the table in IPython: on as many lines as it needs."""
+    """Prints the table in IPython, on as many lines as it needs."""
     name = None if table.closed else table.name
     with _first_showing(name) as first:
         try:
@@ -105,7 +105,7 @@ def _keys(table: SharedDict[Any, Any]) -> Iterator[Any]:
         except StopIteration:
             return
         except Exception as error:
-            # The table's own errors say nothing of one key.
+            # Other errors of the package concern the whole table.
             if isinstance(error, Error) and not isinstance(error, _OF_ONE_KEY):
                 raise
             key = _Placeholder(f"<{type(error).__name__}>")
@@ -126,7 +126,7 @@ class _Placeholder:
 def _first_showing(name: str | None) -> Iterator[bool]:
     """Whether this thread is not showing the table already.
 
-    A table that holds itself gives another handle each time it is read.
+    A table that contains itself gives another handle each time it is read.
     """
     names: set[str | None] = _showing.__dict__.setdefault("names", set())
     if name in names:

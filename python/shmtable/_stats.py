@@ -6,11 +6,11 @@ import datetime
 
 
 class Stats(dict[str, int]):
-    """The figures of a table at one moment, from `SharedDict.stats`.
+    """The figures of a table at one moment, which `SharedDict.stats` returns.
 
-    A dict from their names to ints; `print` shows them for people, with units. Names that
-    contain `bytes` are of bytes, `created` is in nanoseconds since 1970, and all others count.
-    The documentation tells each.
+    A dict of names to ints; `print` shows them for people, with units. Figures whose names
+    contain `bytes` are in bytes, `created` is in nanoseconds since 1970, and all others are
+    counts. The documentation explains each.
 
     >>> from shmtable import SharedDict
     >>> stats = SharedDict({'a': 1}, capacity=1000).stats()
@@ -70,7 +70,7 @@ def _share(stats: Stats, part: str, whole: str) -> str:
 
 
 def _size(size: int) -> str:
-    """A number of bytes in its unit, with three digits or a little more."""
+    """Returns a number of bytes with its unit, such as 1.5 MiB."""
     if size < 1 << 10:
         return f"{size} B"
     for unit, shift in [("KiB", 10), ("MiB", 20), ("GiB", 30)]:

@@ -17,14 +17,14 @@ V = TypeVar("V")
 
 
 class _View:
-    """What the three views have alike."""
+    """The common part of the three views."""
 
     __slots__ = ()
     _mapping: SharedDict[Any, Any]
 
     @property
     def mapping(self) -> MappingProxyType[Any, Any]:
-        """The table, read-only, as the views of a dict have it."""
+        """The table as a read-only mapping, as for the views of a dict."""
         return MappingProxyType(self._mapping)
 
     def __repr__(self) -> str:
@@ -32,7 +32,7 @@ class _View:
 
 
 class _KeysView(_View, KeysView[K]):
-    """Keys by an iterator that threads may share, which a generator is not."""
+    """The keys, by an iterator that threads may share, unlike a generator."""
 
     __slots__ = ()
     _mapping: SharedDict[K, Any]
@@ -42,7 +42,7 @@ class _KeysView(_View, KeysView[K]):
 
 
 class _ValuesView(_View, ValuesView[V]):
-    """Values read one after the other, not looked up by their keys."""
+    """The values, read one after another instead of looked up by their keys."""
 
     __slots__ = ()
     _mapping: SharedDict[Any, V]
@@ -55,7 +55,7 @@ class _ValuesView(_View, ValuesView[V]):
 
 
 class _ItemsView(_View, ItemsView[K, V]):
-    """Entries read one after the other, not looked up by their keys."""
+    """The entries, read one after another instead of looked up by their keys."""
 
     __slots__ = ()
     _mapping: SharedDict[K, V]
@@ -66,6 +66,6 @@ class _ItemsView(_View, ItemsView[K, V]):
     def __contains__(self, item: object) -> bool:
         if not (isinstance(item, tuple) and len(item) == 2):
             return False
-        # Not by `[]`: its KeyError could be one that the value raised when it was loaded.
+        # Not by `[]`: a KeyError could come from loading the value.
         found = SharedDictBase.get(self._mapping, item[0], MISSING)
         return found is not MISSING and (found is item[1] or bool(found == item[1]))

@@ -1,4 +1,4 @@
-"""What waits ask of Python: who computes, how to sleep, and whether anybody still wants to know."""
+"""What waits ask Python: who computes, how to sleep, and whether the result is still wanted."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # The claims of the computations that the running code is part of, the outermost first.
-# Threads, greenlets and tasks have contexts of their own; copies of one know by the claims
-# themselves when these have ended.
+# Threads, greenlets and tasks have contexts of their own; a copied context learns from the
+# claims themselves when they have ended.
 computing: ContextVar[tuple[Any, ...]] = ContextVar("shmtable computations", default=())
 
-# Where executors' threads take their work from. Not imported here: a program that has none
-# has no such threads.
+# The module in which the threads of executors take their work. It is not imported here: a
+# program that has not imported it has no such threads.
 _EXECUTORS = "concurrent.futures.thread"
 
 # These replace `time.sleep` by one that lets other greenlets run.
@@ -26,15 +26,16 @@ _COOPERATIVE = {"gevent", "eventlet"}
 
 
 def cooperative_sleep() -> Callable[[float], None] | None:
-    """The sleep that lets other greenlets run, if `time.sleep` was replaced by one."""
+    """Returns the sleep that lets other greenlets run, if `time.sleep` was replaced by one."""
     module = getattr(time.sleep, "__module__", None) or ""
     return time.sleep if module.partition(".")[0] in _COOPERATIVE else None
 
 
 def is_abandoned() -> bool:
-    """Whether this thread works for an asyncio task that cannot take the result any more.
+    """Whether this thread works for an asyncio task that can no longer take the result.
 
-    So it is if the task was cancelled, or its loop has ended, or ends and waits for this thread.
+    That is so if the task was cancelled, or if its loop has ended or is ending and waits for
+    this thread.
     """
     worker = _frame_of_worker()
     if worker is None:
@@ -56,7 +57,7 @@ def is_abandoned() -> bool:
 
 
 def _frame_of_worker() -> FrameType | None:
-    """Where this thread takes work from the queue of a `ThreadPoolExecutor`."""
+    """Returns the frame in which this thread takes work of a `ThreadPoolExecutor`, if it does."""
     frame: FrameType | None = sys._getframe()
     while frame is not None:
         if frame.f_code.co_name == "_worker" and frame.f_globals.get("__name__") == _EXECUTORS:
@@ -66,10 +67,10 @@ def _frame_of_worker() -> FrameType | None:
 
 
 def _destination(work_item: Any) -> tuple[Any, Any]:
-    """The asyncio future that gets the result, and its loop: `asyncio.wrap_future` links them.
+    """Returns the asyncio future that gets the result, and its loop.
 
-    They stand in no interface, only in the variables of its callback. Where they do not,
-    nothing is known.
+    `asyncio.wrap_future` links them, and has no interface to tell: they are variables of its
+    callback. If they are not there, nothing is known.
     """
     for callback in getattr(getattr(work_item, "future", None), "_done_callbacks", ()):
         code, cells = getattr(callback, "__code__", None), getattr(callback, "__closure__", None)

@@ -1,5 +1,5 @@
-//! What a table's values are encoded in: chosen when it is created, and kept in
-//! the segment.
+//! The encoding of a table's values, which is chosen when the table is created and kept in its
+//! segment.
 
 use shmtable::codec_id;
 

@@ -26,13 +26,13 @@ thread_local! {
 /// Whether any thread's [`RAISED`] was ever set: mostly there is nothing to look for.
 static KEPT: AtomicBool = AtomicBool::new(false);
 
-/// Keeps what a signal handler raised until the call whose wait it ends has returned.
+/// Keeps the exception of a signal handler until the call whose wait it ends has returned.
 pub(crate) fn keep(error: PyErr) {
     RAISED.set(Some(error));
     KEPT.store(true, Ordering::Relaxed);
 }
 
-/// `shmtable._errors`, looked up once: a key that is not there is no rare thing.
+/// `shmtable._errors`, looked up once, because missing keys are common.
 static CLASSES: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
 
 /// A class of `shmtable._errors`.
@@ -56,7 +56,7 @@ where
     }
 }
 
-/// A message of the crate with what Python calls the things it names.
+/// A message of the crate, with Python's names in place of Rust's.
 fn in_python(mut message: String) -> String {
     const NAMES: [(&str, &str); 9] = [
         ("Table::repair", "SharedDict.repair"),
@@ -87,7 +87,7 @@ fn in_python(mut message: String) -> String {
     message
 }
 
-/// What `OSError` calls errno, as the other two in `raised`.
+/// Values of `errno` for an `OSError`, as those in `raised`.
 const ENOENT: i32 = 2;
 const EACCES: i32 = 13;
 
@@ -100,7 +100,7 @@ pub(crate) fn raised(py: Python<'_>, error: Error) -> PyErr {
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
     const EFBIG: i32 = 27;
-    // An exception has no place for the system's answer but its message.
+    // The message is the only place in an exception for the system's answer.
     let causes = std::iter::successors(error.source(), |&cause| cause.source());
     let whole = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
     let message = in_python(whole);
@@ -172,8 +172,8 @@ impl<T> OrRaise<T> for shmtable::Result<T> {
     #[inline]
     fn or_raise(self, py: Python<'_>) -> PyResult<T> {
         match self {
-            // A wait that was not for the result's sake (to clean up after a write) may
-            // have been ended: the signal is not to be lost.
+            // A signal may have ended a wait that the result doesn't depend on, such as that of
+            // cleaning after a write. The exception of its handler must not be lost.
             Ok(_)
                 if KEPT.load(Ordering::Relaxed)
                     && let Some(raised) = RAISED.take() =>
@@ -189,7 +189,7 @@ impl<T> OrRaise<T> for shmtable::Result<T> {
 /// An error with a note, which a traceback shows beneath it.
 #[cold]
 pub(crate) fn noted(py: Python<'_>, error: PyErr, note: impl FnOnce() -> String) -> PyErr {
-    // Signals' exceptions and exits say nothing of a key.
+    // The exceptions of signals and exits do not concern a key.
     if !error.is_instance_of::<PyException>(py) {
         return error;
     }
@@ -214,7 +214,7 @@ pub(crate) fn missing(key: &Bound<'_, PyAny>) -> PyErr {
     exception(key.py(), "MissingKeyError", (key.clone().unbind(),))
 }
 
-/// A `StopIteration` that a key or a value raised when it was loaded, as a generator has it.
+/// A `StopIteration` from loading a key or a value, as a `RuntimeError`, as in a generator.
 #[cold]
 pub(crate) fn stopped_while_loading(py: Python<'_>, error: PyErr) -> PyErr {
     let raised = PyRuntimeError::new_err("loading a key or a value raised StopIteration");
@@ -246,12 +246,12 @@ pub(crate) fn nothing_to_unlink(py: Python<'_>, name: &str) -> PyErr {
     exception(py, "NotFoundError", (ENOENT, message))
 }
 
-/// `unlink` of a handle whose name leads to its table no more.
+/// `unlink` of a handle whose name no longer leads to its table.
 #[cold]
 pub(crate) fn not_its_name(py: Python<'_>, name: &str) -> PyErr {
     let message = format!(
-        "the name {name:?} leads to this handle's table no more: it was removed or renamed, or \
-         another table has it; SharedDict.unlink({name:?}) removes whatever table has the name"
+        "the name {name:?} no longer leads to this handle's table: it was removed or renamed, or \
+         another table has it; SharedDict.unlink({name:?}) removes it from any table that has it"
     );
     exception(py, "NotFoundError", (ENOENT, message))
 }
@@ -265,8 +265,8 @@ pub(crate) fn wait_timeout(key: &Bound<'_, PyAny>, seconds: f64, state: &str) ->
 #[cold]
 pub(crate) fn compute_timeout(key: &Bound<'_, PyAny>, seconds: f64) -> PyErr {
     let message = format!(
-        "waited {seconds} s for the value of the key {}, which somebody else computes; its process \
-         lives, but may be stuck: try again, wait longer, or store the value by d[key] = value",
+        "waited {seconds} s for the value of the key {}, which another caller computes; its process \
+         is alive, but may be stuck: try again, wait longer, or store the value by d[key] = value",
         shown(key)
     );
     exception(key.py(), "ComputeTimeoutError", (message,))
@@ -285,7 +285,7 @@ pub(crate) fn own_computation(key: &Bound<'_, PyAny>) -> PyErr {
 
 #[cold]
 pub(crate) fn abandoned(py: Python<'_>) -> PyErr {
-    let message = "nobody waits for this any more: the asyncio task was cancelled, or its loop \
+    let message = "no one waits for this any more: the asyncio task was cancelled, or its loop \
                    has ended; give the wait a timeout to end it sooner";
     exception(py, "WaitAbandonedError", (message,))
 }
@@ -321,8 +321,8 @@ pub(crate) fn warn_not_stored(key: &Bound<'_, PyAny>, reason: &PyErr) -> PyResul
     PyErr::warn(py, category.as_any(), &message, 1)
 }
 
-/// A key for messages: the beginning of a long one. Integers may have too many digits to be
-/// shown.
+/// A key as messages show it: only the beginning of a long one. Integers may have too many
+/// digits to be shown.
 fn shown(key: &Bound<'_, PyAny>) -> String {
     const SHOWN: usize = 100;
     let Ok(text) = key.repr() else {
@@ -364,9 +364,9 @@ pub(crate) fn bad_value(py: Python<'_>, message: String) -> PyErr {
 /// `MISSING` where a value is to be stored.
 #[cold]
 pub(crate) fn missing_as_value(py: Python<'_>) -> PyErr {
-    let message = "MISSING is no value: it stands for none in compare_exchange(), update_value() \
-                   and wait_change(), and cannot be stored; remove the key by del d[key], or \
-                   store None";
+    let message = "MISSING cannot be stored: it stands for no value in compare_exchange(), \
+                   update_value() and wait_change(); remove the key by del d[key], or store \
+                   None";
     bad_value(py, message.to_owned())
 }
 
@@ -412,7 +412,7 @@ pub(crate) fn no_memory(_: Python<'_>, bytes: usize) -> PyErr {
 pub(crate) fn undecodable(py: Python<'_>, what: Role, reason: &str) -> PyErr {
     let what = what.name();
     let message = format!(
-        "cannot decode a {what}: {reason}; whoever wrote it used another encoding, \
+        "cannot decode a {what}: {reason}; it was written in another encoding, \
          and codec=\"raw\" opens the table as plain bytes"
     );
     exception(py, "CodecError", (message,))
@@ -450,7 +450,7 @@ pub(crate) fn read_only_snapshot(py: Python<'_>) -> PyErr {
 pub(crate) fn pickle_refused(py: Python<'_>, action: &str) -> PyErr {
     let message = format!(
         "refused to {action} a pickle: other users may write to this table, and loading a pickle \
-         runs what its writer wants; pass allow_pickle=True if you trust all of them"
+         runs any code that its writer chose; pass allow_pickle=True if you trust all of them"
     );
     exception(py, "PickleRefusedError", (message,))
 }

@@ -1,4 +1,4 @@
-//! What is Python's and looked up once.
+//! Python objects that are looked up once.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

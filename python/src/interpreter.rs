@@ -1,9 +1,9 @@
 //! One interpreter of a process may use the package.
 //!
-//! What is Python's and looked up once (classes of exceptions, `MISSING`, types) is
-//! kept for the process. In a second interpreter these objects would be the first
-//! one's: exceptions that nothing there catches, a `MISSING` that is not its own. So
-//! the package refuses to be imported there.
+//! Python objects that are looked up once (classes of exceptions, `MISSING`, types) are kept
+//! for the process. In a second interpreter they would still be those of the first one:
+//! exceptions that no handler there catches, and another `MISSING`. So the package refuses to
+//! be imported there.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -38,8 +38,8 @@ pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
         return Ok(());
     }
     Err(PyImportError::new_err(
-        "shmtable is in use by another interpreter of this process, and works in one of them alone; \
-         run the programs in processes of their own, or in the first interpreter \
+        "shmtable is used by another interpreter of this process, and supports only one; run the \
+         programs in processes of their own, or in the first interpreter \
          (mod_wsgi: WSGIApplicationGroup %{GLOBAL})",
     ))
 }

@@ -13,9 +13,9 @@
 //! | `imports` | Python objects that are looked up once |
 //! | `interpreter` | refuses a second interpreter of the process |
 //!
-//! Every method works on the public interface of the crate `shmtable`, on bytes.
-//! No Python code runs while a lock of a table is held: what needs both is done
-//! by compare and exchange. Waits let other threads run and listen to signals
+//! Every method uses only the public interface of the crate `shmtable`, on bytes. No Python
+//! code runs while a lock of a table is held: an operation that needs both reads, computes,
+//! and stores by compare and exchange. Waits let other threads and signal handlers run
 //! (`sleep::around_sleep`).
 
 // The comments of methods are Python docstrings.

@@ -1,9 +1,9 @@
-//! What happens around each sleep of the crate: others run, and signals are listened to.
+//! The hook around each sleep of the crate: it lets others run, and runs signal handlers.
 //!
-//! Waits for a key, for a change and for another one's computation let everybody run:
-//! threads always, and greenlets where gevent or eventlet has replaced `time.sleep`.
-//! Then the crate's sleeps are that one, called from the hook around them. Waits for
-//! locks never are: a greenlet that were let run there could want the same lock.
+//! Waits for a key, for a change and for another caller's computation let other threads run,
+//! and also greenlets where gevent or eventlet has replaced `time.sleep`: there, the hook calls
+//! that function instead of the crate's sleep. Waits for locks let no greenlets run, because
+//! one of them could want the same lock.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -14,12 +14,12 @@ use pyo3::prelude::*;
 use crate::errors;
 use crate::imports::COOPERATIVE_SLEEP;
 
-/// Pauses between looks that let greenlets run: the first, and the longest.
+/// Pauses between checks that let greenlets run: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(5));
 
 thread_local! {
     /// How to sleep in the wait that this thread is in, if greenlets are to run. Empty
-    /// while they do: what they wait for is their own.
+    /// while they run, because their waits are their own.
     static COOPERATIVE: Cell<Option<Cooperative>> = const { Cell::new(None) };
 }
 
@@ -30,8 +30,8 @@ struct Cooperative {
 
 /// Waits; each sleep of the crate in it lets greenlets run, if there are any.
 ///
-/// They run in the middle of it, so the thread must be attached all the time: what
-/// detaches and attaches again must do so in one greenlet.
+/// They run in the middle of the wait, so the thread must stay attached: a thread detaches
+/// and attaches again in one greenlet.
 pub(crate) fn letting_greenlets_run<R>(py: Python<'_>, wait: impl FnOnce() -> R) -> PyResult<R> {
     let sleep = COOPERATIVE_SLEEP.get(py)?.call0()?;
     COOPERATIVE.set((!sleep.is_none()).then(|| Cooperative {
@@ -43,7 +43,7 @@ pub(crate) fn letting_greenlets_run<R>(py: Python<'_>, wait: impl FnOnce() -> R)
     Ok(waited)
 }
 
-/// Lets greenlets run for a moment if this thread waits so; `None`: it does not.
+/// Lets greenlets run for a moment if this thread's wait is to; `None` if it is not.
 pub(crate) fn cooperative_sleep(py: Python<'_>) -> Option<PyResult<()>> {
     let mut mine = COOPERATIVE.take()?;
     let slept = mine.sleep.call1(py, (mine.pause.as_secs_f64(),));
@@ -52,11 +52,11 @@ pub(crate) fn cooperative_sleep(py: Python<'_>) -> Option<PyResult<()>> {
     Some(slept.map(drop))
 }
 
-/// Around each sleep of the crate: lets other threads run, or greenlets, and listens to
-/// signals.
+/// The hook around each sleep of the crate: lets other threads or greenlets run, and runs
+/// signal handlers.
 ///
-/// The crate holds no mutex of this process meanwhile; a thread that we let run
-/// and that wants the same stripe's lock sleeps in the same way.
+/// The crate holds no mutex of this process during a sleep; a thread that runs then and wants
+/// the lock of the same stripe sleeps in the same way.
 pub(crate) fn around_sleep(sleep: &mut (dyn FnMut() + Send)) -> ControlFlow<()> {
     let attached = Python::try_attach(|py| {
         match cooperative_sleep(py) {
@@ -71,7 +71,7 @@ pub(crate) fn around_sleep(sleep: &mut (dyn FnMut() + Send)) -> ControlFlow<()> 
             errors::keep(raised);
             ControlFlow::Break(())
         }
-        // The interpreter is going away, and nobody is there to be let run.
+        // The interpreter is ending, and no other thread of it runs any more.
         None => {
             sleep();
             ControlFlow::Continue(())

@@ -1,4 +1,4 @@
-//! Tables by their names, and tables that nobody needs any more.
+//! Functions about all tables: their names, and orphans.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -42,7 +42,7 @@ pub(crate) fn name_of<'a>(name: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
         )));
     };
     name.to_str().map_err(|_| {
-        let message = format!("{name:?} cannot name a table: it is no Unicode text");
+        let message = format!("{name:?} cannot name a table: it is not valid Unicode");
         errors::bad_name(name.py(), message)
     })
 }

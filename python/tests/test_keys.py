@@ -309,7 +309,7 @@ def test_keys_of_other_types_are_refused_and_change_nothing(new: NEW, key: Any) 
 def test_the_refusal_of_a_key_names_its_type_and_the_remedy(d: ANYTHING) -> None:
     with pytest.raises(KeyTypeError, match=r"not a range; use .* such as str\(key\)"):
         d[range(3)]
-    with pytest.raises(KeyTypeError, match="nan is no key: it does not equal itself"):
+    with pytest.raises(KeyTypeError, match="nan cannot be a key: it does not equal itself"):
         d[float("nan")]
     with pytest.raises(KeyTypeError, match="nested more than 128 deep"):
         d[nested(129)]

@@ -31,7 +31,7 @@ def test_missing_is_not_stored(store: Callable[[ANYTHING], object], codec: Any) 
             with pytest.raises(TypeError):
                 store(d)
         else:
-            with pytest.raises(ValueTypeError, match=r"MISSING is no value: .* del d\[key\], or"):
+            with pytest.raises(ValueTypeError, match=r"MISSING cannot be stored: .* del d\[key\], or"):
                 store(d)
         assert len(d) == 0
 

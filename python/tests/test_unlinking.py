@@ -146,7 +146,7 @@ def test_an_anonymous_table_is_unlinked_when_its_creator_closed_it() -> None:
 def test_a_handle_whose_table_was_replaced_does_not_unlink_the_new_one(name: str) -> None:
     with SharedDict.create(name, capacity=10) as old:
         with SharedDict.create(name, capacity=10, replace=True) as new:
-            with pytest.raises(NotFoundError, match="leads to this handle's table no more"):
+            with pytest.raises(NotFoundError, match="no longer leads to this handle's table"):
                 old.unlink()
             assert not new.unlinked
             assert workers.exists(name)

@@ -1,9 +1,9 @@
 //! Keys: Python's equality as equality of bytes.
 //!
-//! Keys that are equal in Python have one form: integers (and booleans, and
-//! floats without a fraction) as the shortest integer, other floats in 64 bits,
-//! strings, bytes, nil, and arrays of these for tuples. Keys of other types are
-//! extensions, whose forms `shmtable/_keys.py` knows.
+//! Keys that are equal in Python have one form: an integer in its shortest form (also for
+//! booleans, and floats without a fraction), a float of 64 bits, a string, bytes, nil, or an
+//! array of these for a tuple. Keys of other types are extensions, which
+//! `shmtable/_keys.py` encodes.
 
 use pyo3::exceptions::{PyArithmeticError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -182,7 +182,8 @@ fn float(out: &mut Buffer, key: &Bound<'_, PyFloat>) -> PyResult<()> {
     const EXACT: f64 = (1_u64 << 53) as f64;
     let value = key.value();
     if value.is_nan() {
-        let message = "nan is no key: it does not equal itself, so it could never be found again";
+        let message =
+            "nan cannot be a key: it does not equal itself, so it could never be found again";
         return Err(errors::bad_key(key.py(), message.to_owned()));
     }
     if value.fract() != 0.0 || value.is_infinite() {

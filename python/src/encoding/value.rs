@@ -91,7 +91,7 @@ pub(crate) fn decode<'py>(
 /// Whether a value comes back from its bytes as it is, type by type.
 pub(crate) fn comes_back(codec: Codec, value: &Bound<'_, PyAny>, encoded: &[u8]) -> bool {
     match codec {
-        // What MessagePack says exactly; a pickle says what its class makes of it.
+        // MessagePack represents values exactly here; a pickle's class decides what it loads.
         Codec::Pickle => !messagepack::is_pickle(encoded),
         Codec::MessagePack | Codec::Json => {
             value.is_none()
@@ -212,15 +212,15 @@ fn wrapped(value: &Bound<'_, PyAny>, encoding: &str, error: PyErr) -> PyErr {
     ours
 }
 
-/// Writes what `MessagePack` can say.
+/// Writes what `MessagePack` can represent.
 struct Writer<'o, 'py> {
     out: &'o mut Buffer,
-    /// Whether what is read back must be the very same type: then tuples and
-    /// subclasses cannot be said, nor one list in two places.
+    /// Whether each part must be read back as the same type: then tuples, subclasses, and
+    /// one list in two places have no form.
     exact: bool,
     /// The lists and dicts on the way, by their addresses.
     seen: HashSet<usize>,
-    /// The part that cannot be said.
+    /// The part that has no form.
     refused: Option<Bound<'py, PyAny>>,
 }
 
@@ -235,7 +235,7 @@ impl<'py> Writer<'_, 'py> {
         }
     }
 
-    /// `false`: it cannot be said, and a part of it may have been written.
+    /// Writes a value; `false` if it has no form, and a part of it may have been written.
     #[inline]
     fn value(&mut self, value: &Bound<'py, PyAny>, depth: usize) -> PyResult<bool> {
         let py = value.py();

@@ -1,10 +1,10 @@
 //! The first use of an unpickled handle, which opens its table.
 //!
-//! Unpickling happens where nobody can be told of an error: a pool's worker that
-//! raises while it loads a task loses the task, and whoever waits for its result
-//! waits for ever. So a handle that was unpickled keeps what it needs to open its
-//! table, and the first method that needs the table opens it. What goes wrong is
-//! raised there, in the user's function, each time until the table is open.
+//! Unpickling must not fail, because errors get lost there: a pool's worker that raises while
+//! it loads a task loses the task, and the caller waits for its result forever. So an
+//! unpickled handle keeps what it needs to open its table, and the first method that needs the
+//! table opens it. An error is raised there, in the user's function, and again by each later
+//! use until the table can be opened.
 
 use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use super::open::{Open, open_table};
 use super::{SharedDictBase, State};
 use crate::errors;
 
-/// What the first use of a handle opens its table with.
+/// A table that the first use of its handle opens, with all that this needs.
 pub(crate) struct Unopened {
     how: String,
     name: String,
@@ -25,8 +25,8 @@ pub(crate) struct Unopened {
     /// The process that this was made in. A lock that another thread held when this
     /// process was forked stays locked here.
     process: u32,
-    /// Locked while a thread opens the table, so that a handle opens it once. Other
-    /// threads run meanwhile, and wait for it detached.
+    /// Locked while a thread opens the table, so that a handle opens it once. Other threads
+    /// run during that time, and wait for the lock detached.
     opening: Mutex<()>,
     /// That thread. A signal handler of it may come here again.
     inside: Mutex<Option<ThreadId>>,
@@ -63,7 +63,7 @@ impl Unopened {
 }
 
 impl SharedDictBase {
-    /// What the first use is to open, if nobody used the handle yet.
+    /// What the first use will open, if the handle was not used yet.
     pub(crate) fn unopened(&self) -> Option<Arc<Unopened>> {
         match &*self.state() {
             State::Unopened(unopened) => Some(Arc::clone(unopened)),
@@ -71,7 +71,7 @@ impl SharedDictBase {
         }
     }
 
-    /// What the first use is to open, with a lock that this process can take.
+    /// What the first use will open, with a lock that this process can take.
     fn unopened_here(&self, py: Python<'_>) -> PyResult<Arc<Unopened>> {
         let mut state = self.state();
         match &mut *state {
@@ -114,7 +114,7 @@ impl SharedDictBase {
         let opened = unopened.open(py);
         *unopened.inside() = before;
         self.take_opened(&opened?);
-        // The handle may have been closed meanwhile, or opened by a signal handler.
+        // By now the handle may have been closed, or opened by a signal handler.
         self.if_open().ok_or_else(|| errors::closed(py))
     }
 }

@@ -22,7 +22,7 @@ use settings::Settings;
 
 pub(crate) use open::Open;
 
-/// What a `SharedDict` is made of; use `shmtable.SharedDict`.
+/// The native base class of `shmtable.SharedDict`, which you use instead.
 // Messages about arguments say this name.
 #[pyclass(
     name = "SharedDict",
@@ -35,7 +35,7 @@ pub(crate) use open::Open;
 pub(crate) struct SharedDictBase {
     /// `None` before the table is opened and after the handle is closed.
     open: ArcSwapOption<Open>,
-    /// Which of these it is. Locked for moments only, in which no Python code runs.
+    /// Where the handle is in its life. Locked only briefly, with no Python code running.
     state: Mutex<State>,
 }
 
@@ -67,7 +67,7 @@ impl Deref for Use {
 
     #[inline]
     fn deref(&self) -> &Open {
-        // Looked at by `SharedDictBase::open`, the only one who makes one.
+        // Only `SharedDictBase::open` makes one, after it has checked this.
         self.0.as_deref().expect("an open table")
     }
 }
@@ -110,7 +110,7 @@ impl SharedDictBase {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes an opened table, unless the handle was closed or opened meanwhile.
+    /// Takes an opened table, unless the handle was closed or opened in the meantime.
     pub(crate) fn take_opened(&self, open: &Arc<Open>) {
         let mut state = self.state();
         if matches!(*state, State::Unopened(_)) {
@@ -169,22 +169,20 @@ impl SharedDictBase {
         Ok(())
     }
 
-    /// Whether the table was opened, be it closed by now: an unpickled handle's is by its
-    /// first use.
+    /// Whether the table was ever opened: that of an unpickled handle is by its first use.
     #[getter]
     fn _opened(&self) -> bool {
         !matches!(*self.state(), State::New | State::Unopened(_))
     }
 
-    /// Something that keeps the table open in this process, whatever becomes of the
-    /// handle.
+    /// Returns an object that keeps the table open in this process, even if the handle is closed.
     fn _keeper(&self, py: Python<'_>) -> PyResult<Keeper> {
         Ok(Keeper {
             _open: self.open_long(py)?,
         })
     }
 
-    /// Closes the handle; the others, in this process and elsewhere, stay open.
+    /// Closes this handle; other handles of the table stay open.
     #[pyo3(name = "_close")]
     fn close(&self, py: Python<'_>) {
         let mut state = self.state();
@@ -218,7 +216,7 @@ impl SharedDictBase {
         self.open.load().is_none() && matches!(*self.state(), State::New | State::Closed(_))
     }
 
-    /// The table's name, for `SharedDict.open` in another process.
+    /// The name of the table, for `SharedDict.open` in another process.
     #[getter]
     fn name(&self, py: Python<'_>) -> PyResult<String> {
         if let Some(unopened) = self.unopened() {
@@ -236,7 +234,7 @@ impl SharedDictBase {
         Ok(self.open(py)?.table.capacity())
     }
 
-    /// What values are encoded in: "pickle", "msgpack", "json" or "raw".
+    /// The encoding of the values: "pickle", "msgpack", "json" or "raw".
     #[getter]
     fn codec(&self, py: Python<'_>) -> PyResult<&'static str> {
         if let Some((codec, _)) = self.if_closed(|known| known.opened) {
@@ -245,7 +243,7 @@ impl SharedDictBase {
         Ok(self.open(py)?.codec.name())
     }
 
-    /// Whether the handle was opened for reading alone.
+    /// Whether the handle was opened read-only.
     #[getter]
     fn read_only(&self, py: Python<'_>) -> PyResult<bool> {
         if let Some(unopened) = self.unopened() {
@@ -257,7 +255,7 @@ impl SharedDictBase {
         Ok(self.open(py)?.table.is_read_only())
     }
 
-    /// Whether the table is removed with its creator.
+    /// Whether the table is anonymous, and so removed with its creator.
     #[getter]
     fn anonymous(&self, py: Python<'_>) -> PyResult<bool> {
         if let Some((_, anonymous)) = self.if_closed(|known| known.opened) {
@@ -266,9 +264,10 @@ impl SharedDictBase {
         Ok(self.open(py)?.table.is_anonymous())
     }
 
-    /// Whether the handle's name leads to this table no more: it was removed or renamed, or
-    /// another table has it now. The handle works on, but nobody opens this table by that
-    /// name; close it, and open the name again.
+    /// Whether the handle's name no longer leads to this table.
+    ///
+    /// The table was removed or renamed, or another table has the name now. The handle still
+    /// works, but no one can open this table by that name; close it, and open the name again.
     #[getter]
     fn unlinked(&self, py: Python<'_>) -> PyResult<bool> {
         self.open(py)?.table.is_unlinked().or_raise(py)

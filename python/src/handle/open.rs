@@ -136,7 +136,7 @@ impl Open {
     }
 }
 
-/// The bytes of a key that cannot be loaded, for messages: the first of them.
+/// The first bytes of a key that cannot be loaded, for messages.
 fn shown(key: &[u8]) -> String {
     const SHOWN: usize = 64;
     let text = key[..key.len().min(SHOWN)].escape_ascii();
@@ -157,7 +157,7 @@ pub(crate) fn open_table(
     settings: &Settings<'_>,
 ) -> PyResult<Open> {
     let asked = settings.codec(py)?;
-    // "raw" looks at the bytes of any table; other codecs must be the table's.
+    // "raw" opens any table; any other codec must be the table's.
     let created = asked.unwrap_or(Codec::Pickle);
     let options = settings.options(py)?;
     let allow_pickle = of_type("allow_pickle", "True or False", &settings.allow_pickle)?;

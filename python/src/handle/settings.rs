@@ -1,4 +1,4 @@
-//! What a table is created and opened with: Python's options as the crate's.
+//! The options of a table: Python's as the crate's.
 
 use std::time::Duration;
 
@@ -41,8 +41,8 @@ where
     given.extract().map(Some).map_err(refused)
 }
 
-/// A whole number that an option is given; an integer that is no such number is
-/// out of range, and not of the wrong type.
+/// A whole number as an option. An integer that does not fit its type is out of range, not
+/// of the wrong type.
 fn whole<'a, 'py, T>(option: &str, given: &'a Bound<'py, PyAny>) -> PyResult<Option<T>>
 where
     T: FromPyObject<'a, 'py, Error = PyErr>,
@@ -61,7 +61,7 @@ where
     })
 }
 
-/// What the crate says of the numbers that it takes; those beyond its types never reach it.
+/// The range of an option, as the crate's messages have it, for numbers beyond its types.
 fn allowed(option: &str) -> &'static str {
     match option {
         "capacity" => "1 to 2^40 entries",
@@ -79,7 +79,7 @@ fn wrong_type(option: &str, takes: &str, given: &Bound<'_, PyAny>) -> PyErr {
     ))
 }
 
-/// Whose tables are opened besides this user's.
+/// The users whose tables may be opened, besides this one.
 fn trusted(given: &Bound<'_, PyAny>) -> PyResult<Trust> {
     if given.is_none() {
         return Ok(Trust::SameUser);

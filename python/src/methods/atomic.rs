@@ -1,8 +1,8 @@
 //! Operations on one key that read and write in one step.
 //!
-//! No Python code runs under a lock. `add` of plain numbers is done under it by
-//! Rust code alone; all else reads, computes, and stores by compare and exchange,
-//! again if somebody else was faster.
+//! No Python code runs under a lock. `add` of plain numbers runs in Rust under the lock; all
+//! other operations read, compute, and store by compare and exchange, and start again if
+//! the value has changed.
 
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
@@ -20,11 +20,12 @@ use crate::methods::writing::{Given, exchange, stored};
 
 #[pymethods]
 impl SharedDictBase {
-    /// Adds to a number and returns the sum; a missing key counts as 0. Atomic,
-    /// unlike `d[key] += n`: of many processes that add, none is lost.
+    /// Adds to a number atomically and returns the sum; a missing key counts as 0.
     ///
-    /// Takes ints and floats, numpy's too, and so must the value be; with `codec="raw"` it is a
-    /// counter of 8 little-endian bytes.
+    /// Unlike with `d[key] += n`, no addition is lost, however many processes add.
+    ///
+    /// Takes ints and floats, numpy's included, and the value must be one too. With
+    /// `codec="raw"`, the value is a counter of 8 little-endian bytes.
     ///
     /// >>> d = SharedDict()
     /// >>> d.add('hits'), d.add('hits', 2), d.add('hits', 0.5)
@@ -65,13 +66,14 @@ impl SharedDictBase {
         }
     }
 
-    /// Stores `new` if the value equals `expected`, and tells whether it did.
-    /// Atomic. `MISSING` stands for no value, on both sides: expected, it
-    /// inserts; new, it removes.
+    /// Stores `new` if the value equals `expected`, atomically, and returns whether it did.
     ///
-    /// Two values are equal if they are stored as the same bytes, or if `==` says so. So
-    /// data frames and values that hold a nan are found equal to their copies. A numpy array
-    /// equals an array of the same type, shape, dtype and items, and nothing else.
+    /// `MISSING` stands for no value on both sides: as `expected` it inserts, as `new` it
+    /// removes.
+    ///
+    /// Two values are equal if they are stored as the same bytes, or if `==` says so. This
+    /// way, data frames and values that contain a nan equal their copies. A numpy array
+    /// equals only an array of the same type, shape, dtype and items.
     ///
     /// >>> d = SharedDict({'state': 'waiting'})
     /// >>> d.compare_exchange('state', 'waiting', 'running')
@@ -106,12 +108,14 @@ impl SharedDictBase {
         }
     }
 
-    /// Replaces a value by what a function makes of it, and returns that. Atomic:
-    /// if somebody else stores meanwhile, the function is called again with what
-    /// is there then. No lock is held while it runs.
+    /// Replaces a value with what a function makes of it, atomically, and returns the result.
     ///
-    /// A missing key's value is the default, as it would be read from the table; without
-    /// one it is a `KeyError`. A function that returns `MISSING` removes the key.
+    /// If another process or thread stores a value in between, the function is called again
+    /// with that value. No lock is held while the function runs.
+    ///
+    /// The value of a missing key is the default, as it would be read from the table; without
+    /// a default, a missing key raises `KeyError`. A function that returns `MISSING` removes
+    /// the key.
     ///
     /// >>> d = SharedDict()
     /// >>> d.update_value('seen', lambda seen: seen + ['a'], [])
@@ -215,8 +219,8 @@ impl<'a, 'py> Expected<'a, 'py> {
     }
 }
 
-/// Adds under the lock; `None`, and nothing is changed, if the numbers are beyond
-/// what Rust code adds, or no numbers.
+/// Adds under the lock; `None`, with nothing changed, if these are numbers that Rust code
+/// does not add, or no numbers.
 fn add_plain(py: Python<'_>, open: &Open, key: &Buffer, n: Number) -> PyResult<Option<Number>> {
     /// Why nothing was added.
     enum Refused {
@@ -267,8 +271,8 @@ fn add_any<'py>(
     })
 }
 
-/// A number as the int or float that it is: truth values, subclasses, numpy's numbers, and
-/// whatever else Python takes for an index. Nothing for what is no such number.
+/// A number as a plain int or float: also of truth values, subclasses, numpy's numbers, and
+/// anything else that Python accepts as an index. `None` if it is no number.
 fn number<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = value.py();
     if value.is_exact_instance_of::<PyInt>() || value.is_exact_instance_of::<PyFloat>() {
@@ -310,7 +314,7 @@ fn no_number(which: &str, value: &Bound<'_, PyAny>) -> PyErr {
     }
 }
 
-/// Replaces a value by what a function makes of it, until nobody comes between.
+/// Replaces a value with what a function makes of it, again if the value changes in between.
 fn replace<'py>(
     py: Python<'py>,
     open: &Open,

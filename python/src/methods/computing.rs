@@ -1,9 +1,9 @@
-//! `get_or_compute`: one computation of a value, by one of all who want it.
+//! `get_or_compute`: one of all callers that want a value computes it.
 //!
-//! Who computes is told by a context variable, not by the thread: each thread, each
-//! greenlet and each asyncio task has a context of its own. It holds the claims of the
-//! computations that the running code is part of. A waiter shows them to the crate, which
-//! finds computations that wait for each other.
+//! A context variable tells which computations the running code is part of, and holds their
+//! claims. The thread would not do: greenlets and asyncio tasks have contexts of their own,
+//! too. A waiter passes the claims to the crate, which finds computations that wait for each
+//! other.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,13 +18,13 @@ use crate::imports::{COMPUTING, IS_COROUTINE};
 use crate::methods::waiting::{Deadline, LOOK, check_wanted};
 use crate::sleep::letting_greenlets_run;
 
-/// A claim in the context of the computation that has it. Contexts are copied, and so it
-/// may be found after its end.
+/// A claim in the context of the computation that has it. Contexts are copied, so code may
+/// find it after the computation has ended.
 #[pyclass(frozen, module = "shmtable._native")]
 struct Computation {
     table: String,
     key: Vec<u8>,
-    /// Whoever waits while it computes borrows the claim for one look.
+    /// The computation's own waits borrow the claim, for one wait each.
     claim: Mutex<Option<Arc<Claim>>>,
 }
 
@@ -97,17 +97,18 @@ impl Drop for Ending<'_, '_> {
 
 #[pymethods]
 impl SharedDictBase {
-    /// Returns the value of a key; if there is none, what a function returns, which is
-    /// stored. Of all processes, threads and greenlets that ask at the same time, one calls
-    /// its function, and the others wait. If the function raises, or its process dies,
-    /// another one takes its place.
+    /// Returns the value of a key, which a function computes if there is none.
     ///
-    /// A value that somebody stores while the function runs stands, and is returned.
+    /// Of all processes, threads and greenlets that ask at the same time, one calls its
+    /// function and stores what it returns; the others wait for that value. If the function
+    /// raises, or its process dies, another one takes its place. If another value is stored
+    /// while the function runs, that value stays and is returned.
     ///
-    /// The timeout, in seconds, is for waiting alone: if another one's computation takes
-    /// longer, that is a `ComputeTimeoutError`. Computations that wait for each other, or
-    /// for themselves, would never end: one of them gets a `DeadlockError`. A value that has
-    /// no room is returned with a `NotStoredWarning`, and computed again by the next caller.
+    /// The timeout, in seconds, is for waiting only: if another caller's computation takes
+    /// longer, a `ComputeTimeoutError` is raised. Computations that wait for each other, or
+    /// for themselves, would never end: one of them gets a `DeadlockError`. If there is no
+    /// room for the value, it is returned with a `NotStoredWarning`, and the next caller
+    /// computes it again.
     ///
     /// >>> d = SharedDict()
     /// >>> d.get_or_compute('6 * 7', lambda: 6 * 7)

@@ -22,26 +22,26 @@ pub(crate) enum Source {
     Scan(Keys, Prefix),
 }
 
-/// Over keys, values or items; what is there throughout is seen once.
+/// An iterator over keys, values or items. It returns an entry that is there throughout once.
 #[pyclass(frozen, module = "shmtable._native")]
 pub(crate) struct SharedDictIterator {
     /// The handle, until the iterator is at its end: a handle may hold its iterator.
-    /// Locked for moments only.
+    /// Locked only briefly.
     dict: Mutex<Option<Py<SharedDictBase>>>,
-    /// The table and the place in it, until the iterator is at its end. Locked while
-    /// others of this process may run: a reader that is disturbed too often sleeps.
-    /// So it is only ever waited for detached.
+    /// The table and the place in it, until the iterator is at its end. Other threads may
+    /// run while it is locked, because a reader that is disturbed too often sleeps. So
+    /// threads wait for it detached.
     source: Mutex<Option<(Arc<Open>, Source)>>,
     /// The thread that is in it. A signal handler of that thread may come here again.
     inside: Mutex<Option<ThreadId>>,
 }
 
-/// What is not decoded yet.
+/// What was read, before it is decoded.
 enum Read {
     Key(Vec<u8>),
     Value(Vec<u8>, Vec<u8>),
     Item(Vec<u8>, Vec<u8>),
-    /// None of as many keys as one looks at before others may run.
+    /// None of the keys of one turn matched.
     Nothing,
 }
 
@@ -101,7 +101,7 @@ impl SharedDictIterator {
                 Read::Value(key, value) => open.to_value(py, &key, &value),
                 Read::Item(key, value) => item(py, &open, &key, &value),
             };
-            // The loop over the iterator would take it for the iterator's own.
+            // A loop would take it for the end of the iterator.
             return found.map(Some).map_err(|error| {
                 if error.is_instance_of::<PyStopIteration>(py) {
                     errors::stopped_while_loading(py, error)
@@ -113,7 +113,7 @@ impl SharedDictIterator {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // Nobody holds it while the collector runs: it is locked by attached threads alone.
+        // It is not locked while the collector runs: only attached threads lock it.
         match self.dict.try_lock() {
             Ok(dict) => visit.call(&*dict),
             Err(_) => Ok(()),

@@ -7,12 +7,12 @@ use crate::handle::SharedDictBase;
 
 #[pymethods]
 impl SharedDictBase {
-    /// Verifies the table's structure and returns what is wrong, as a list of sentences;
-    /// an empty list if all is well.
+    /// Checks the structure of the table and returns what is wrong, as a list of sentences.
     ///
-    /// The bytes of values have no checksum and are not verified. Other threads and
-    /// processes may read and write meanwhile; writers wait while every record is looked
-    /// at, about half a second with a million entries. Needs a handle that may write.
+    /// The list is empty if nothing is wrong. The bytes of values have no checksum and are not
+    /// checked. Other threads and processes may read and write during the check; writers wait
+    /// while every record is checked, about half a second with a million entries. The handle
+    /// must be open for writing.
     ///
     /// >>> SharedDict({'a': 1}).check()
     /// []
@@ -21,12 +21,12 @@ impl SharedDictBase {
         py.detach(|| open.table.check()).or_raise(py)
     }
 
-    /// Repairs a table that was damaged and returns what it did, as a list of sentences;
-    /// an empty list if there was nothing to do.
+    /// Repairs a damaged table and returns what was done, as a list of sentences.
     ///
-    /// Entries whose records are damaged are lost, and the list tells how many. Deaths
-    /// of processes do no damage and need no repair. Writers wait until it is done, a few
-    /// seconds with a million entries; readers do not.
+    /// The list is empty if there was nothing to do. Entries whose records are damaged are
+    /// lost, and the list tells how many. The death of a process does no damage and needs no
+    /// repair. Writers wait until the repair is done, a few seconds with a million entries;
+    /// readers do not.
     ///
     /// >>> SharedDict({'a': 1}).repair()
     /// []

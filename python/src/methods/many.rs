@@ -1,5 +1,5 @@
-//! Many keys at once: turn by turn, between which signals are listened to, and with
-//! other threads running while the table is at work.
+//! Many keys at once: in turns, between which signal handlers run. Other threads run while
+//! the table works on a turn.
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -14,9 +14,10 @@ use crate::turns::{TURN, TURN_BYTES, between_turns};
 
 #[pymethods]
 impl SharedDictBase {
-    /// The values of many keys, as a list in their order, with the default for
-    /// missing ones; each as if by `get`. Several times as fast as that: the
-    /// accesses to memory of many keys are under way at the same time.
+    /// Returns the values of many keys, as a list in the order of the keys.
+    ///
+    /// Each key is looked up as by `get`, with the default for a missing one, but several times
+    /// as fast: the memory accesses of many lookups overlap.
     ///
     /// >>> d = SharedDict({'a': 1, 'b': 2})
     /// >>> d.get_many(['b', 'c', 'a'])
@@ -43,8 +44,10 @@ impl SharedDictBase {
         }
     }
 
-    /// Stores many values, from a mapping or from pairs, one after the other; each
-    /// as if by `d[key] = value`. `update` is the same, and takes keywords too.
+    /// Stores many values, from a mapping or from pairs.
+    ///
+    /// They are stored one after another, each as by `d[key] = value`. `update` does the same
+    /// and takes keywords too.
     ///
     /// >>> d = SharedDict()
     /// >>> d.set_many({'a': 1, 'b': 2})
@@ -79,8 +82,10 @@ impl SharedDictBase {
         Ok(())
     }
 
-    /// A plain dict with all entries, read while others write: each value is one
-    /// that it had meanwhile. See `snapshot` for one moment of them all.
+    /// Returns a plain dict of all entries, which is read while others may write.
+    ///
+    /// Each value is one that its key had during the call. `snapshot` returns all entries as
+    /// they were at one moment.
     ///
     /// >>> SharedDict({'a': 1}).copy()
     /// {'a': 1}
@@ -100,8 +105,10 @@ impl SharedDictBase {
         }
     }
 
-    /// A plain dict with all entries at one moment. Takes all locks of the table:
-    /// writers wait until it is taken, and readers do not.
+    /// Returns a plain dict of all entries as they were at one moment.
+    ///
+    /// Takes all locks of the table: writers wait until the entries are read, and readers do
+    /// not.
     ///
     /// >>> SharedDict({'a': 1}).snapshot()
     /// {'a': 1}
@@ -118,10 +125,10 @@ impl SharedDictBase {
         Ok(copy)
     }
 
-    /// Figures of the table: how full it is, who is attached, what happened.
+    /// Returns figures of the table: how full it is, who has it open, what happened.
     ///
-    /// A dict from their names to ints, which `print` shows for people, with units. The
-    /// documentation tells each.
+    /// The result is a dict of names to ints, which `print` shows for people, with units. The
+    /// documentation explains each figure.
     ///
     /// >>> stats = SharedDict({'a': 1}, capacity=1000).stats()
     /// >>> stats['entries'], stats['participants']

@@ -109,12 +109,11 @@ fn content(key: &[u8]) -> Option<(Kind, &[u8])> {
 
 #[pymethods]
 impl SharedDictBase {
-    /// Iterates over the entries whose keys begin with a prefix, as pairs of key and
-    /// value. A str finds keys that are str, bytes find bytes, and a tuple finds the
-    /// tuples that begin with its items.
+    /// Iterates over the entries whose keys begin with a prefix, as pairs of key and value.
     ///
-    /// Reads every key of the table, and the values of those that begin so. What is
-    /// there throughout is seen once.
+    /// A str finds keys that are str, bytes find bytes, and a tuple finds the tuples that begin
+    /// with its items. The scan reads every key of the table, and only the values of keys that
+    /// match. An entry that is there throughout is returned exactly once.
     ///
     /// >>> d = SharedDict({'user:1': 'a', 'user:2': 'b', 'page:1': 'c', ('user', 3): 'd'})
     /// >>> sorted(d.scan('user:'))
@@ -126,8 +125,9 @@ impl SharedDictBase {
         SharedDictIterator::new(this, |open| Source::Scan(open.table.keys(), prefix))
     }
 
-    /// Removes the entries whose keys begin with a prefix, as `scan` finds them, and
-    /// returns how many were removed. Each removal is atomic by itself.
+    /// Removes the entries whose keys begin with a prefix, and returns how many.
+    ///
+    /// The entries are those that `scan` finds. Each removal is atomic by itself.
     ///
     /// >>> d = SharedDict({'user:1': 'a', 'user:2': 'b', 'page:1': 'c'})
     /// >>> d.remove_prefix('user:'), list(d)

@@ -17,7 +17,7 @@ impl SharedDictBase {
         }
     }
 
-    /// The value of a key, or the default.
+    /// Returns the value of a key, or the default.
     ///
     /// >>> d = SharedDict({'a': 1})
     /// >>> d.get('a'), d.get('b'), d.get('b', 0)

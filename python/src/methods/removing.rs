@@ -11,12 +11,11 @@ use crate::turns::{TURN, between_turns};
 
 #[pymethods]
 impl SharedDictBase {
-    /// Removes the entries for which `function(key, value)` is false, and returns how
-    /// many were removed.
+    /// Removes the entries for which `function(key, value)` is false, and returns how many.
     ///
-    /// Each removal is atomic: if somebody changes the value while the function runs,
-    /// the function is called again with the new one. No lock is held while it runs.
-    /// Entries that others store meanwhile may stay unasked.
+    /// Each removal is atomic: if the value changes while the function runs, the function is
+    /// called again with the new value. No lock is held while it runs. Entries that others
+    /// store during the call may stay without being asked about.
     ///
     /// >>> d = SharedDict({'a': 1, 'b': 2, 'c': 3})
     /// >>> d.retain(lambda key, value: value > 2), d.copy()
@@ -37,8 +36,9 @@ impl SharedDictBase {
         }
     }
 
-    /// Removes many keys and returns how many of them were there. Each removal is
-    /// atomic by itself.
+    /// Removes many keys and returns how many of them were there.
+    ///
+    /// Each removal is atomic by itself.
     ///
     /// >>> d = SharedDict({'a': 1, 'b': 2})
     /// >>> d.remove_many(['a', 'c']), list(d)
@@ -64,10 +64,10 @@ impl SharedDictBase {
         }
     }
 
-    /// Removes many keys and returns their values, as a list in their order, with the
-    /// default for missing ones; each as if by `pop`.
+    /// Removes many keys and returns their values, as a list in the order of the keys.
     ///
-    /// If it raises, the values taken so far are in the exception's attribute `popped`.
+    /// Each key is removed as by `pop`, with the default for a missing one. If the call raises,
+    /// the values removed so far are in the exception's attribute `popped`.
     ///
     /// >>> d = SharedDict({'a': 1, 'b': 2})
     /// >>> d.pop_many(['b', 'c', 'a']), len(d)
@@ -114,8 +114,8 @@ fn pop_each<'py>(
     Ok(())
 }
 
-/// Asks a function about an entry and removes the entry if it says so; about the value
-/// that it has by then, if that is another.
+/// Removes an entry if a function returns false for it. If the value has changed by then,
+/// the function is called again with the new one.
 fn removed_unless(
     py: Python<'_>,
     open: &Open,

@@ -12,10 +12,10 @@ use crate::methods::atomic::Expected;
 use crate::methods::writing::stored;
 use crate::sleep::letting_greenlets_run;
 
-/// How long a wait goes on before it looks whether the handle was closed.
+/// How long a wait sleeps before it checks whether the handle was closed.
 pub(crate) const LOOK: Duration = Duration::from_millis(200);
 
-/// Ends a wait whose result an asyncio task will never take.
+/// Raises if the result of a wait is for an asyncio task that will never take it.
 pub(crate) fn check_wanted(py: Python<'_>) -> PyResult<()> {
     if IS_ABANDONED.get(py)?.call0()?.is_truthy()? {
         return Err(errors::abandoned(py));
@@ -44,7 +44,7 @@ impl Deadline {
         })
     }
 
-    /// How long to sleep at most before looking again, and whether that is the last time.
+    /// How long to sleep at most before the next check, and whether that is the last one.
     pub(crate) fn slice(&self, most: Duration) -> (Duration, bool) {
         match self.at {
             Some(end) => {
@@ -58,11 +58,11 @@ impl Deadline {
 
 #[pymethods]
 impl SharedDictBase {
-    /// Waits until a key has a value, and returns it.
+    /// Waits until a key has a value, and returns the value.
     ///
-    /// Sleeps; the process that stores the value wakes it. Other threads run
-    /// meanwhile, and Ctrl-C ends it. Raises `WaitTimeoutError`, a `TimeoutError`, after so
-    /// many seconds; `None` waits for ever.
+    /// The wait sleeps until the process that stores the value wakes it. Other threads run
+    /// during the wait, and Ctrl-C ends it. After `timeout` seconds the wait raises
+    /// `WaitTimeoutError`, a `TimeoutError`; with `None` it has no limit.
     ///
     /// >>> import threading
     /// >>> d = SharedDict()
@@ -79,7 +79,7 @@ impl SharedDictBase {
         let deadline = Deadline::after(py, timeout)?;
         let open = self.open(py)?;
         let encoded = open.key(key)?;
-        // Mostly it is there, and Python need not be asked how to wait.
+        // Usually the value is there, and Python need not be asked how to wait.
         if let Some(value) = open.read(py, &encoded)? {
             return Ok(value);
         }
@@ -103,12 +103,13 @@ impl SharedDictBase {
         }
     }
 
-    /// Waits until a key's value is another than `seen`, and returns the new one.
-    /// `MISSING` stands for no value, on both sides: seen, it waits for a value;
-    /// returned, the key was removed.
+    /// Waits until the value of a key differs from `seen`, and returns the new value.
     ///
-    /// Waits as `wait` does, with the same `timeout`. A value that changed and changed
-    /// back meanwhile may go unnoticed.
+    /// `MISSING` stands for no value on both sides: as `seen` it waits for a value, and it is
+    /// returned if the key was removed.
+    ///
+    /// Waits as `wait` does, with the same `timeout`. A value that changes and changes back may
+    /// go unnoticed.
     ///
     /// >>> import threading
     /// >>> d = SharedDict({'state': 'waiting'})

@@ -10,7 +10,7 @@ use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
 use crate::imports::MISSING;
 
-/// An argument that may be left out, where `None` is something else.
+/// An argument that may be left out, where `None` is a value of its own.
 pub(crate) struct Given<'py>(pub(crate) Option<Bound<'py, PyAny>>);
 
 impl<'py> FromPyObject<'_, 'py> for Given<'py> {
@@ -45,8 +45,10 @@ impl SharedDictBase {
         }
     }
 
-    /// Removes a key and returns its value, or the default; without one, a missing
-    /// key is a `KeyError`. Of all processes that pop it, exactly one gets the value.
+    /// Removes a key and returns its value, or the default.
+    ///
+    /// Without a default, a missing key raises `KeyError`. If several processes pop the same
+    /// key, exactly one gets the value.
     ///
     /// >>> d = SharedDict({'a': 1})
     /// >>> d.pop('a'), d.pop('a', None)
@@ -69,8 +71,9 @@ impl SharedDictBase {
         }
     }
 
-    /// Removes an entry and returns it, in no order; an empty table is a
-    /// `KeyError`. Of all processes that pop, exactly one gets each entry.
+    /// Removes any one entry and returns its key and value.
+    ///
+    /// An empty table raises `KeyError`. If several processes pop, exactly one gets each entry.
     ///
     /// >>> d = SharedDict({'a': 1})
     /// >>> d.popitem()
@@ -112,8 +115,10 @@ impl SharedDictBase {
         }
     }
 
-    /// The value of a key, which is stored first if there is none. Atomic: of all
-    /// processes that do it at once, one stores its value, and all get that one.
+    /// Returns the value of a key, and stores the default first if there is none.
+    ///
+    /// Atomic: if several processes do it at the same time, one stores its value, and all get
+    /// that value.
     ///
     /// >>> d = SharedDict()
     /// >>> d.setdefault('a', 1), d.setdefault('a', 2)
@@ -143,8 +148,9 @@ impl SharedDictBase {
         }
     }
 
-    /// Stores a value and returns the one that it replaced, or the default if there was
-    /// none. Atomic: of all processes that replace a key's value, each gets a different one.
+    /// Stores a value and returns the one that it replaced, or the default if there was none.
+    ///
+    /// Atomic: if several processes replace a key's value, each gets a different one.
     ///
     /// >>> d = SharedDict({'a': 1})
     /// >>> d.replace('a', 2), d.replace('b', 3), d.copy() == {'a': 2, 'b': 3}
@@ -173,14 +179,14 @@ impl SharedDictBase {
         }
     }
 
-    /// Removes all entries. What others store meanwhile may stay.
+    /// Removes all entries. Entries that others store during the call may stay.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
         let open = self.open_long(py)?;
         py.detach(|| open.table.clear()).or_raise(py)
     }
 }
 
-/// Takes a value away, once it is decoded: one that cannot be is not lost.
+/// Removes a value once it is decoded: a value that cannot be decoded stays.
 pub(crate) fn take<'py>(
     py: Python<'py>,
     open: &Open,
@@ -197,7 +203,7 @@ pub(crate) fn take<'py>(
     Ok(None)
 }
 
-/// What is to be stored for a value; nothing for `MISSING`.
+/// The bytes to store for a value; none for `MISSING`.
 pub(crate) fn stored(
     py: Python<'_>,
     open: &Open,

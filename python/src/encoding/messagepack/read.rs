@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
 
     #[cold]
     fn cut_off(&self, py: Python<'_>) -> PyErr {
-        errors::undecodable(py, self.what, "it is cut off or no MessagePack")
+        errors::undecodable(py, self.what, "it is cut off, or is not MessagePack")
     }
 
     /// A big-endian number of `N` bytes.
@@ -186,7 +186,7 @@ impl<'a> Reader<'a> {
         depth: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
         let depth = self.deeper(py, depth)?;
-        // A length is a promise of whoever wrote it: room is made as it is kept.
+        // A length is only a promise of the writer: room is made as items are read.
         let mut items = Vec::with_capacity(length.min(PROMISED));
         for _ in 0..length {
             items.push(self.value(py, depth)?);
@@ -207,7 +207,7 @@ impl<'a> Reader<'a> {
             return Err(errors::undecodable(
                 py,
                 self.what,
-                "a map is no key in Python",
+                "a map cannot be a key in Python",
             ));
         }
         let depth = self.deeper(py, depth)?;
@@ -272,7 +272,7 @@ impl<'a> Reader<'a> {
                         return Ok(key);
                     }
                 }
-                let reason = format!("Python knows no extension type {kind}");
+                let reason = format!("Python does not know the extension type {kind}");
                 Err(errors::undecodable(py, self.what, &reason))
             }
         }
