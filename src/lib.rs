@@ -280,6 +280,7 @@ mod write;
 
 #[cfg(not(loom))]
 pub use damage::Salvage;
+pub use damage::{Fault, FaultKind, FaultPlace, RepairOutcome, Repaired};
 pub use error::{BoxedError, Error, Result};
 pub use layout::{codec_id, codec_names};
 pub use table::{

@@ -207,7 +207,7 @@ fn beside_handles_that_lost_their_descriptors_no_write_is_lost_and_none_is_there
             }
         }
         assert!(contents.is_empty(), "{contents:?}");
-        assert_eq!(named.check().unwrap(), Vec::<String>::new());
+        assert_eq!(named.check().unwrap(), Vec::<shmtable::Fault>::new());
     }
 }
 

@@ -236,7 +236,7 @@ fn use_without_descriptors(table: &Table, reader: &Table, steps: Range<usize>) {
     table.retain(|key, _| key != last).unwrap();
     assert!(table.is_private().unwrap());
     assert_sound(table);
-    assert_eq!(table.repair().unwrap(), Vec::<String>::new());
+    assert_eq!(table.repair().unwrap(), Vec::<shmtable::Repaired>::new());
 }
 
 fn without_descriptors(role: &Role) {

@@ -210,8 +210,8 @@ impl Trial {
             }
             Operation::Repair if self.damaged => repair(table),
             Operation::Repair => {
-                assert_eq!(table.check().expect("check runs"), Vec::<String>::new());
-                assert_eq!(table.repair().expect("repair runs"), Vec::<String>::new());
+                assert_eq!(table.check().expect("check runs"), Vec::<shmtable::Fault>::new());
+                assert_eq!(table.repair().expect("repair runs"), Vec::<shmtable::Repaired>::new());
             }
             // Done by the caller.
             Operation::Reopen => {}

@@ -125,9 +125,9 @@ pub fn repair(table: &Table) {
     }
     assert_eq!(
         table.check().expect("it was locked before"),
-        Vec::<String>::new()
+        Vec::<shmtable::Fault>::new()
     );
-    assert_eq!(table.repair().expect("the same"), Vec::<String>::new());
+    assert_eq!(table.repair().expect("the same"), Vec::<shmtable::Repaired>::new());
     let entries: HashMap<Vec<u8>, Vec<u8>> = table
         .iter()
         .collect::<Result<_>>()

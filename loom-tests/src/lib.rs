@@ -97,7 +97,10 @@ pub fn insert_large(table: &Table, key: &str, number: u8) -> bool {
 /// # Panics
 /// If not.
 pub fn check(table: &Table) {
-    assert_eq!(table.check().expect("no error"), Vec::<String>::new());
+    assert_eq!(
+        table.check().expect("no error"),
+        Vec::<shmtable::Fault>::new()
+    );
 }
 
 /// Cleans a chunk that nobody else may be at.

@@ -150,7 +150,7 @@ impl<'a> Bucket<'a> {
 
     /// The word where a slot begins. Without a bounds check, which the mask makes needless.
     #[inline]
-    fn at(slot: usize) -> usize {
+    pub(crate) fn at(slot: usize) -> usize {
         2 * (slot & BUCKET_SLOTS)
     }
 

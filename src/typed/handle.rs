@@ -2,7 +2,7 @@
 
 use super::TypedTable;
 use super::codec::Codec;
-use crate::{Participant, Result, Stats, StripeStats};
+use crate::{Fault, Participant, Repaired, Result, Stats, StripeStats};
 
 /// The table as a whole: as the methods of the same names of [`Table`](crate::Table).
 impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
@@ -144,7 +144,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     ///
     /// # Errors
     /// Those of [`Table::check`](crate::Table::check).
-    pub fn check(&self) -> Result<Vec<String>> {
+    pub fn check(&self) -> Result<Vec<Fault>> {
         self.table.check()
     }
 
@@ -153,7 +153,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     ///
     /// # Errors
     /// Those of [`Table::check_stripes`](crate::Table::check_stripes).
-    pub fn check_stripes(&self) -> Result<Vec<String>> {
+    pub fn check_stripes(&self) -> Result<Vec<Fault>> {
         self.table.check_stripes()
     }
 
@@ -162,7 +162,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     ///
     /// # Errors
     /// Those of [`Table::repair`](crate::Table::repair).
-    pub fn repair(&self) -> Result<Vec<String>> {
+    pub fn repair(&self) -> Result<Vec<Repaired>> {
         self.table.repair()
     }
 }

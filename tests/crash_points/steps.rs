@@ -117,7 +117,7 @@ impl Step {
             Self::Clear => table.clear().unwrap(),
             Self::Snapshot => drop(table.snapshot().unwrap()),
             Self::Check => assert_sound(table),
-            Self::Repair => assert_eq!(table.repair().unwrap(), Vec::<String>::new()),
+            Self::Repair => assert_eq!(table.repair().unwrap(), Vec::<shmtable::Repaired>::new()),
             Self::Wait(_) => assert_eq!(table.wait(&key, Duration::ZERO).unwrap(), old),
         }
     }

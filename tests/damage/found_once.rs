@@ -1,79 +1,14 @@
 //! Damage to single words that a process must neither believe nor hang on.
 
-use std::fs::File;
 use std::time::{Duration, Instant};
 
-use shmtable::{Error, Options, Table};
+use shmtable::{Error, Options};
 
-use crate::common::layout::{CHECKSUM, HEADER_WORDS, WORD};
-use crate::common::{self, Dice, Name, assert_sound, bounded, bytes, open_file, read_at, write_at};
-use crate::image::{Image, Stand, key, options};
+use crate::common::layout::{CHECKSUM, HEADER_WORDS};
+use crate::common::{self, Dice, assert_sound, bounded, bytes};
+use crate::image::{key, options};
+use crate::patched::Patched;
 use crate::trial::{GUARD, Trial, admissible};
-
-/// A segment's file with the always same table in it, and a writer to its words.
-struct Patched {
-    image: Image,
-    name: Name,
-    file: File,
-}
-
-impl Patched {
-    fn new() -> Self {
-        let image = Image::new();
-        let name = Name::new();
-        common::plant(&name, &image.bytes);
-        let file = open_file(&name.path());
-        Self { image, name, file }
-    }
-
-    fn open(&self) -> Table {
-        options().open(&self.name).unwrap()
-    }
-
-    fn get(&self, at: usize) -> u64 {
-        let mut bytes = [0; WORD];
-        read_at(&self.file, &mut bytes, (at * WORD) as u64);
-        u64::from_le_bytes(bytes)
-    }
-
-    fn set(&self, at: usize, value: u64) {
-        write_at(&self.file, &value.to_le_bytes(), (at * WORD) as u64);
-    }
-
-    /// Makes the slot of one key that of another key of another stripe. Both are small
-    /// entries, or both have records.
-    fn cross(&self, small: bool) {
-        let image = &self.image;
-        let mut stands = image.stands();
-        stands.retain(|(_, stand)| stand.is_small() == small);
-        let stripe = |stand: &Stand| image.stripe_of(stand.bucket);
-        let (one, other) = stands
-            .iter()
-            .find_map(|(_, one)| {
-                let other = stands.iter().find(|(_, s)| stripe(s) != stripe(one));
-                Some((one, &other?.1))
-            })
-            .unwrap();
-        let at = |stand: &Stand| image.slot_at(stand.bucket, stand.slot);
-        for word in 0..2 {
-            self.set(at(one) + word, self.get(at(other) + word));
-        }
-    }
-
-    fn state(&self, chunk: usize) -> u64 {
-        self.get(self.image.states_at() + chunk)
-    }
-
-    fn set_detail(&self, chunk: usize, detail: usize, value: u64) {
-        self.set(self.image.detail_at(chunk) + detail, value);
-    }
-
-    fn sealed_chunks(&self) -> Vec<usize> {
-        (0..self.image.chunks)
-            .filter(|chunk| self.state(*chunk) == 2 << 16)
-            .collect()
-    }
-}
 
 /// Probing for such a key would never come to the bucket it stands in.
 #[test]
@@ -216,7 +151,7 @@ fn a_header_that_is_damaged_under_an_open_handle_is_written_again() {
             assert!(options().open(&patched.name).is_err());
             assert_eq!(table.check().unwrap().len(), 1);
             assert_eq!(table.repair().unwrap().len(), 1);
-            assert_eq!(table.check().unwrap(), Vec::<String>::new());
+            assert_eq!(table.check().unwrap(), Vec::<shmtable::Fault>::new());
             if at != 14 {
                 // When it was created nobody knows.
                 assert_eq!(patched.get(at), good);
@@ -294,7 +229,7 @@ fn check_and_repair_beside_writers_find_nothing_wrong() {
             .all(std::thread::ScopedJoinHandle::is_finished)
         {
             assert_sound(&table);
-            assert_eq!(table.repair().unwrap(), Vec::<String>::new());
+            assert_eq!(table.repair().unwrap(), Vec::<shmtable::Repaired>::new());
             looks += 1;
         }
         (looks, writers.map(|writer| writer.join().unwrap()))

@@ -16,8 +16,10 @@ mod allowed;
 mod cases;
 #[path = "../common/mod.rs"]
 mod common;
+mod faults;
 mod found_once;
 mod image;
+mod patched;
 mod trial;
 
 use std::fs::File;

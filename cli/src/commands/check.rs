@@ -10,13 +10,14 @@ use crate::interrupt;
 pub(crate) fn check(mut context: Context, args: &args::Check) -> Result {
     let (table, _) = context.open(&args.name)?;
     interrupt::catch()?;
-    let wrong = if args.stripes_only {
+    let faults = if args.stripes_only {
         table.check_stripes()
     } else {
         tell_of_waiting(&table, 0.45);
         table.check()
     };
-    let wrong = wrong.map_err(interrupted)?;
+    let faults = faults.map_err(interrupted)?;
+    let wrong: Vec<String> = faults.iter().map(ToString::to_string).collect();
     context
         .out
         .either(|| json!({ "wrong": wrong }), || wrong.join("\n"))?;

@@ -11,7 +11,8 @@ pub(crate) fn repair(mut context: Context, args: &args::OneTable) -> Result {
     let (table, _) = context.open(&args.name)?;
     interrupt::catch()?;
     tell_of_waiting(&table, 2.7);
-    let done = table.repair().map_err(interrupted)?;
+    let repaired = table.repair().map_err(interrupted)?;
+    let done: Vec<String> = repaired.iter().map(ToString::to_string).collect();
     context
         .out
         .either(|| json!({ "repaired": done }), || done.join("\n"))?;

@@ -18,7 +18,8 @@ impl SharedDictBase {
     /// []
     fn check(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         let open = self.open_long(py)?;
-        py.detach(|| open.table.check()).or_raise(py)
+        let faults = py.detach(|| open.table.check()).or_raise(py)?;
+        Ok(faults.iter().map(ToString::to_string).collect())
     }
 
     /// Repairs a damaged table and returns what was done, as a list of sentences.
@@ -32,6 +33,7 @@ impl SharedDictBase {
     /// []
     fn repair(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         let open = self.open_long(py)?;
-        py.detach(|| open.table.repair()).or_raise(py)
+        let done = py.detach(|| open.table.repair()).or_raise(py)?;
+        Ok(done.iter().map(ToString::to_string).collect())
     }
 }

@@ -1,6 +1,7 @@
 //! The records that slots lead to: what is alive, as far as chunks are concerned.
 
 use super::slots_in_use;
+use crate::damage::fault::{Fault, FaultKind, FaultPlace};
 use crate::index::entry;
 use crate::index::probe;
 use crate::layout::WORD;
@@ -65,14 +66,16 @@ impl Census {
         })
     }
 
-    pub(super) fn overlaps(&self) -> Vec<String> {
+    pub(super) fn overlaps(&self) -> Vec<Fault> {
         self.overlapping()
             .map(|(one, other)| {
-                format!(
+                let text = format!(
                     "the records at bytes {} and {} overlap",
                     one.at * WORD,
                     other.at * WORD
-                )
+                );
+                let place = FaultPlace::record(other.at);
+                Fault::new(FaultKind::Entry, place, other.at, text)
             })
             .collect()
     }

@@ -3,6 +3,7 @@
 use super::census::{Census, Live};
 use super::{is_nobody, load};
 use crate::arena::chunk::{self, State};
+use crate::damage::fault::{Fault, FaultKind, FaultPlace};
 use crate::layout::{CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, WORD};
 use crate::segment::Segment;
 use crate::segment::record::Header;
@@ -13,7 +14,7 @@ const LOOKS: usize = 3;
 
 /// What is wrong with a chunk, with the locks of all stripes; what only some looks
 /// show is not.
-pub(crate) fn chunk_faults(segment: &Segment, census: &Census, chunk: usize) -> Vec<String> {
+pub(crate) fn chunk_faults(segment: &Segment, census: &Census, chunk: usize) -> Vec<Fault> {
     let records = census.of(segment, chunk);
     let mut faults = chunk_faults_now(segment, records, chunk);
     for _ in 1..LOOKS {
@@ -27,105 +28,136 @@ pub(crate) fn chunk_faults(segment: &Segment, census: &Census, chunk: usize) -> 
     faults
 }
 
-fn chunk_faults_now(segment: &Segment, records: &[Live], chunk: usize) -> Vec<String> {
+fn chunk_faults_now(segment: &Segment, records: &[Live], chunk: usize) -> Vec<Fault> {
     let geometry = &segment.geometry;
     let mut wrong = Vec::new();
-    let mut say = |what: &str| wrong.push(format!("chunk {chunk}: {what}"));
+    let mut say = |kind, at, what: &str| {
+        let text = format!("chunk {chunk}: {what}");
+        wrong.push(Fault::new(kind, FaultPlace::Chunk(chunk), at, text));
+    };
+    let state_at = geometry.state(chunk);
     let state = chunk::state(segment, chunk);
     // After the state: whoever took it had raised the mark before.
     if state != State::Free && chunk >= segment.populated() {
-        say("it is in use, and the header says that it has no memory");
+        say(
+            FaultKind::Chunk,
+            state_at,
+            "it is in use, and the header says that it has no memory",
+        );
     }
     match state {
-        State::Damaged => say("its state is none"),
+        State::Damaged => say(FaultKind::Chunk, state_at, "its state is none"),
         State::Free => {
             if [CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN]
                 .iter()
                 .any(|word| detail(segment, chunk, *word) != 0)
             {
-                say("it is free and not empty");
+                say(FaultKind::Chunk, state_at, "it is free and not empty");
             }
         }
         State::Tail(distance) => {
             if !is_tail_of(segment, chunk, distance) {
-                say("it is the tail of a run that is not there");
+                say(
+                    FaultKind::Chunk,
+                    state_at,
+                    "it is the tail of a run that is not there",
+                );
             }
         }
         State::Open(owner) | State::Cleaning(owner) => {
             if is_nobody(segment, owner) {
-                say("its state names nobody");
+                say(FaultKind::Chunk, state_at, "its state names nobody");
             }
         }
         State::Sealed => {}
     }
     if !in_use(state) {
         if !records.is_empty() {
-            say("it is not in use, and a record lies in it");
+            say(
+                FaultKind::Chunk,
+                state_at,
+                "it is not in use, and a record lies in it",
+            );
         }
         return wrong;
     }
-    if let Some(fault) = contents_faults(segment, records, chunk, state) {
-        say(&fault);
+    if let Some((at, fault)) = contents_fault(segment, records, chunk, state) {
+        say(FaultKind::Chunk, at, &fault);
     }
     let truth: usize = records.iter().map(|record| record.words).sum();
     let live = detail(segment, chunk, CHUNK_LIVE) as i64;
     if live > truth as i64 {
-        say(&format!(
-            "{truth} words of it are live and it says {live} are"
-        ));
+        let kind = FaultKind::Count {
+            stored: live as u64,
+            counted: truth as u64,
+        };
+        say(
+            kind,
+            geometry.details(chunk) + CHUNK_LIVE,
+            &format!("{truth} words of it are live and it says {live} are"),
+        );
     }
     for record in records.iter().filter(|r| r.words > geometry.chunk_words) {
         for distance in 1..record.words.div_ceil(geometry.chunk_words) {
             if chunk + distance >= geometry.chunks
                 || chunk::state(segment, chunk + distance) != State::Tail(distance)
             {
-                say(&format!("the run's chunk {} is not its", chunk + distance));
+                say(
+                    FaultKind::Chunk,
+                    state_at,
+                    &format!("the run's chunk {} is not its", chunk + distance),
+                );
             }
         }
     }
     wrong
 }
 
-/// What is wrong with the cursor, the run and the records of a chunk in use.
-fn contents_faults(
+/// What is wrong with the cursor, the run and the records of a chunk in use, and at which
+/// word.
+fn contents_fault(
     segment: &Segment,
     records: &[Live],
     chunk: usize,
     state: State,
-) -> Option<String> {
+) -> Option<(usize, String)> {
     let geometry = &segment.geometry;
     let begin = geometry.chunk(chunk);
     let limit = chunk::run(segment, chunk) * geometry.chunk_words;
     let word = detail(segment, chunk, CHUNK_CURSOR);
+    let cursor_at = geometry.details(chunk) + CHUNK_CURSOR;
+    let run_at = geometry.details(chunk) + CHUNK_RUN;
     // Whoever sees a cursor sees, by the fence before its store, that the chunk was
     // opened for it: still sealed, it is the sealed chunk's.
     fence(Ordering::Acquire);
     let sealed = state == State::Sealed && chunk::state(segment, chunk) == State::Sealed;
     let (cursor, sound) = chunk::cursor_of(word);
     if !sound {
-        return Some(format!("its cursor's word {word:#x} has a wrong bit"));
+        let fault = format!("its cursor's word {word:#x} has a wrong bit");
+        return Some((cursor_at, fault));
     }
     if cursor > limit {
-        return Some(format!("its cursor {cursor} is past its end"));
+        return Some((cursor_at, format!("its cursor {cursor} is past its end")));
     }
     let last = records.last().map_or(begin, Live::end);
     if last > begin + cursor {
-        return Some("a record reaches past what it holds".to_owned());
+        return Some((cursor_at, "a record reaches past what it holds".to_owned()));
     }
     if let Some(first) = records.first() {
         let longest = records.iter().map(|record| record.words).max();
         let needed = longest.map_or(1, |words| words.div_ceil(geometry.chunk_words));
         let run = detail(segment, chunk, CHUNK_RUN);
         if run.max(1) != needed as u64 {
-            return Some(format!("it says that its run has {run} chunks"));
+            return Some((run_at, format!("it says that its run has {run} chunks")));
         }
         if needed > 1 && first.at != begin {
-            return Some("a large record begins in its middle".to_owned());
+            let fault = "a large record begins in its middle";
+            return Some((run_at, fault.to_owned()));
         }
     }
     let until = if sealed { begin + cursor } else { last };
     if until > geometry.chunk(segment.populated()) {
-        return Some("it holds more than has memory".to_owned());
+        return Some((cursor_at, "it holds more than has memory".to_owned()));
     }
     let mut at = begin;
     let mut records = records.iter();
@@ -133,22 +165,17 @@ fn contents_faults(
     while at < until {
         if let Some(record) = next.filter(|record| record.at <= at) {
             if record.at < at {
-                return Some(format!(
-                    "the record at byte {} begins inside another",
-                    record.at * WORD
-                ));
+                let offset = record.at * WORD;
+                let fault = format!("the record at byte {offset} begins inside another");
+                return Some((record.at, fault));
             }
             next = records.next();
         }
-        match record_at(segment, at, until) {
-            Some(words) => at += words,
-            None => {
-                return Some(format!(
-                    "at byte {} should be a record and is none",
-                    at * WORD
-                ));
-            }
-        }
+        let Some(words) = record_at(segment, at, until) else {
+            let fault = format!("at byte {} should be a record and is none", at * WORD);
+            return Some((at, fault));
+        };
+        at += words;
     }
     None
 }

@@ -31,8 +31,9 @@ use std::ops::Range;
 pub(crate) use census::{Census, Live};
 pub(crate) use chunks::{chunk_faults, in_use, record_at};
 
+use crate::damage::fault::{Fault, FaultKind, FaultPlace};
 use crate::error::{Error, Result};
-use crate::index::bucket::MAX_OVERFLOW;
+use crate::index::bucket::{Bucket, MAX_OVERFLOW};
 use crate::index::entry::{Entry, Location};
 use crate::index::probe;
 use crate::index::slot::Content;
@@ -40,7 +41,8 @@ use crate::index::stripe_ops::Locked;
 use crate::layout::{
     CHUNK_RUN, CHUNK_WORDS, HEADER_CHECKSUM, HEADER_CLEANINGS, HEADER_CODEC, HEADER_FLAGS,
     HEADER_HASH_SEED, HEADER_POPULATED, HEADER_TAKE_OVERS, HEADER_WORDS, PARTICIPANT_SINCE,
-    PARTICIPANT_STATE, PARTICIPANT_WORDS, STRIPE_ACQUIRED, STRIPE_LOCK, STRIPE_WORDS, WORD,
+    PARTICIPANT_STATE, PARTICIPANT_WORDS, STRIPE_ACQUIRED, STRIPE_ENTRIES, STRIPE_LOCK,
+    STRIPE_WORDS, WORD,
 };
 use crate::locking::lock::{SLEEPERS, WAITERS};
 use crate::locking::participants::{self, OWNER_BITS, OwnerId};
@@ -52,8 +54,8 @@ use crate::table::Table;
 use crate::write::writer::Writer;
 
 impl Table {
-    /// Verifies every invariant of the table and says in words what is wrong; empty
-    /// if all is well.
+    /// Verifies every invariant of the table, and returns what is wrong; empty if all is
+    /// well.
     ///
     /// Verified are the header, participant slots and lock words; each stripe's
     /// counts, tags and slots, and the records they lead to; the states, cursors,
@@ -70,14 +72,16 @@ impl Table {
     /// ```
     /// # fn main() -> shmtable::Result<()> {
     /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
-    /// assert!(table.check()?.is_empty());
+    /// for fault in table.check()? {
+    ///     eprintln!("{:?}: {fault}", fault.place);
+    /// }
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// See [`Table`]. Damage is reported in the result, not as an error.
-    pub fn check(&self) -> Result<Vec<String>> {
+    pub fn check(&self) -> Result<Vec<Fault>> {
         let mut wrong = self.check_stripes()?;
         let segment = self.segment();
         let _stripes = self.writer()?.lock_all()?;
@@ -102,7 +106,7 @@ impl Table {
     ///
     /// # Errors
     /// As [`check`](Self::check).
-    pub fn check_stripes(&self) -> Result<Vec<String>> {
+    pub fn check_stripes(&self) -> Result<Vec<Fault>> {
         let writer = self.writer()?;
         let segment = self.segment();
         let mut wrong = Vec::new();
@@ -125,23 +129,28 @@ fn load(segment: &Segment, at: usize) -> u64 {
     segment.words()[at].load(Ordering::Relaxed)
 }
 
-fn check_header(segment: &Segment, wrong: &mut Vec<String>) {
+fn check_header(segment: &Segment, wrong: &mut Vec<Fault>) {
+    let header = |at, text| Fault::new(FaultKind::Header, FaultPlace::Header, at, text);
     if header_changed(segment) {
-        wrong.push("the header is not what it was when the table was opened".to_owned());
+        let text = "the header is not what it was when the table was opened";
+        wrong.push(header(0, text.to_owned()));
     }
     let populated = load(segment, HEADER_POPULATED);
     if populated > segment.geometry.chunks as u64 {
-        wrong.push(format!(
+        let text = format!(
             "the header says that {populated} of {} chunks have memory",
             segment.geometry.chunks
-        ));
+        );
+        wrong.push(header(HEADER_POPULATED, text));
     }
     for at in reserved(&segment.geometry) {
         if load(segment, at) != 0 {
-            wrong.push(format!(
+            let text = format!(
                 "the word at byte {} means nothing and is not zero",
                 at * WORD
-            ));
+            );
+            let place = FaultPlace::of_reserved(&segment.geometry, at);
+            wrong.push(Fault::new(FaultKind::Unused, place, at, text));
         }
     }
 }
@@ -179,23 +188,22 @@ pub(crate) fn reserved(geometry: &Geometry) -> impl Iterator<Item = usize> {
         .chain(geometry.details(geometry.chunks)..geometry.arena_at)
 }
 
-fn check_participants(writer: &Writer, wrong: &mut Vec<String>) {
+fn check_participants(writer: &Writer, wrong: &mut Vec<Fault>) {
     let segment = &*writer.segment;
     for slot in 0..segment.geometry.participants {
-        let state = load(
-            segment,
-            segment.geometry.participant(slot) + PARTICIPANT_STATE,
-        );
+        let at = segment.geometry.participant(slot) + PARTICIPANT_STATE;
+        let state = load(segment, at);
+        let mut say = |what: &str| {
+            let text = format!("participant slot {slot} {what}");
+            let place = FaultPlace::ParticipantSlot(slot);
+            wrong.push(Fault::new(FaultKind::ParticipantSlot, place, at, text));
+        };
         if slot == writer.me.id().slot {
             if state != writer.me.state() {
-                wrong.push(format!(
-                    "participant slot {slot} is this handle's and says something else"
-                ));
+                say("is this handle's and says something else");
             }
         } else if has_stray_bits(state) {
-            wrong.push(format!(
-                "participant slot {slot} has bits that mean nothing"
-            ));
+            say("has bits that mean nothing");
         }
     }
 }
@@ -217,7 +225,7 @@ pub(crate) fn is_nobody(segment: &Segment, owner: OwnerId) -> bool {
 }
 
 /// What is wrong with a stripe's lock word: it names nobody.
-pub(crate) fn lock_of_nobody(segment: &Segment, stripe: Stripe<'_>) -> Option<String> {
+pub(crate) fn lock_of_nobody(segment: &Segment, stripe: Stripe<'_>) -> Option<Fault> {
     let word = stripe.word(STRIPE_LOCK).load(Ordering::Acquire);
     let nobody = match OwnerId::from_bits(word) {
         Some(owner) => is_nobody(segment, owner),
@@ -225,63 +233,103 @@ pub(crate) fn lock_of_nobody(segment: &Segment, stripe: Stripe<'_>) -> Option<St
     };
     let stray = word & !OWNER_BITS & !WAITERS & !SLEEPERS != 0;
     let stripe = segment.number_of(stripe);
-    (nobody || stray).then(|| format!("stripe {stripe}: its lock word {word:#x} names nobody"))
+    (nobody || stray).then(|| {
+        let at = segment.geometry.stripe(stripe) + STRIPE_LOCK;
+        let text = format!("stripe {stripe}: its lock word {word:#x} names nobody");
+        Fault::new(FaultKind::Lock, FaultPlace::Stripe(stripe), at, text)
+    })
 }
 
-fn check_stripe(locked: &Locked<'_>, wrong: &mut Vec<String>) {
+fn check_stripe(locked: &Locked<'_>, wrong: &mut Vec<Fault>) {
     let (segment, stripe) = (locked.segment(), locked.number());
     let (overflows, entries) = locked.recount();
     let (stored_overflows, stored_entries) = locked.counts();
     if entries != stored_entries {
-        wrong.push(format!(
-            "stripe {stripe}: holds {entries} entries and says {stored_entries}"
-        ));
+        let kind = FaultKind::Count {
+            stored: stored_entries,
+            counted: entries,
+        };
+        let at = segment.geometry.stripe(stripe) + STRIPE_ENTRIES;
+        let text = format!("stripe {stripe}: holds {entries} entries and says {stored_entries}");
+        wrong.push(Fault::new(kind, FaultPlace::Stripe(stripe), at, text));
     }
     let mut keys = HashSet::new();
     for (i, number) in locked.buckets().enumerate() {
+        let at = segment.geometry.bucket(number);
+        let (counted, stored) = (overflows[i], stored_overflows[i]);
         // A count that came to its greatest stays there.
-        if overflows[i] != stored_overflows[i] && stored_overflows[i] != MAX_OVERFLOW {
-            wrong.push(format!(
-                "bucket {number}: {} keys passed over it and it says {}",
-                overflows[i], stored_overflows[i]
-            ));
+        if counted != stored && stored != MAX_OVERFLOW {
+            let kind = FaultKind::Count {
+                stored: stored.into(),
+                counted: counted.into(),
+            };
+            let text =
+                format!("bucket {number}: {counted} keys passed over it and it says {stored}");
+            wrong.push(Fault::new(kind, FaultPlace::Bucket(number), at, text));
         }
         let tags = probe::bucket(segment, number).tags();
         if tags.has_stray_bits() {
-            wrong.push(format!("bucket {number}: has a tag and no slot for it"));
+            // The tags are the second word.
+            let text = format!("bucket {number}: has a tag and no slot for it");
+            let place = FaultPlace::Bucket(number);
+            wrong.push(Fault::new(FaultKind::Unused, place, at + 1, text));
         }
         for slot in tags.slots() {
-            let outcome = locked.place(number, slot).and_then(|place| {
-                let (key, hash) = locked.hash_of(&place)?;
-                if !locked.is_found_in(&key, hash, number, slot)? {
-                    wrong.push(format!(
-                        "bucket {number}: the key in slot {slot} is not found by its hash"
-                    ));
-                }
-                if !is_padded(&place.entry) {
-                    wrong.push(match place.entry.at() {
-                        Some(at) => {
-                            format!("the record at byte {} is not padded with zeros", at * WORD)
-                        }
-                        None => format!(
-                            "bucket {number}: the entry in slot {slot} is not padded with zeros"
-                        ),
-                    });
-                }
-                if !keys.insert(key) {
-                    wrong.push(format!("bucket {number}: a key stands twice in its stripe"));
-                }
-                Ok(())
-            });
-            if let Err(error) = outcome {
-                let what = match error {
-                    // The remedies are for whoever did not ask what is wrong.
-                    Error::Corrupted { what, offset } => format!("{what} at byte {offset}"),
-                    error => error.to_string(),
-                };
-                wrong.push(format!("bucket {number}, slot {slot}: {what}"));
-            }
+            check_slot(locked, number, slot, &mut keys, wrong);
         }
+    }
+}
+
+fn check_slot(
+    locked: &Locked<'_>,
+    bucket: usize,
+    slot: usize,
+    keys: &mut HashSet<Vec<u8>>,
+    wrong: &mut Vec<Fault>,
+) {
+    let at = locked.segment().geometry.bucket(bucket) + Bucket::at(slot);
+    let place = FaultPlace::Slot { bucket, slot };
+    let entry = |text| Fault::new(FaultKind::Entry, place, at, text);
+    let outcome = locked.place(bucket, slot).and_then(|found| {
+        let (key, hash) = locked.hash_of(&found)?;
+        if !locked.is_found_in(&key, hash, bucket, slot)? {
+            wrong.push(entry(format!(
+                "bucket {bucket}: the key in slot {slot} is not found by its hash"
+            )));
+        }
+        if !is_padded(&found.entry) {
+            let (place, at, what) = match found.entry.at() {
+                Some(at) => (
+                    FaultPlace::record(at),
+                    at,
+                    format!("the record at byte {}", at * WORD),
+                ),
+                None => (
+                    place,
+                    at,
+                    format!("bucket {bucket}: the entry in slot {slot}"),
+                ),
+            };
+            let text = format!("{what} is not padded with zeros");
+            wrong.push(Fault::new(FaultKind::Padding, place, at, text));
+        }
+        if !keys.insert(key) {
+            wrong.push(entry(format!(
+                "bucket {bucket}: a key stands twice in its stripe"
+            )));
+        }
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        let (at, what) = match error {
+            // The remedies are for whoever did not ask what is wrong.
+            Error::Corrupted { what, offset } => {
+                (offset / WORD, format!("{what} at byte {offset}"))
+            }
+            error => (at, error.to_string()),
+        };
+        let text = format!("bucket {bucket}, slot {slot}: {what}");
+        wrong.push(Fault::new(FaultKind::Entry, place, at, text));
     }
 }
 

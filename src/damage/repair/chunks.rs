@@ -6,6 +6,8 @@ use super::{Repair, put_word};
 use crate::arena;
 use crate::arena::chunk::{self, State};
 use crate::damage::check::{self, Census, Live};
+use crate::damage::fault::FaultPlace;
+use crate::damage::repaired::RepairOutcome;
 use crate::layout::{CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, WORD};
 use crate::locking::participants::Attachment;
 use crate::segment::Segment;
@@ -34,7 +36,8 @@ impl Repair<'_> {
             {
                 crash_point!("repair: chunk sealed");
                 Attachment::count_take_over(segment.words());
-                self.say(format!("chunk {chunk}: its owner is dead; it was sealed"));
+                let what = format!("chunk {chunk}: its owner is dead; it was sealed");
+                self.fixed(FaultPlace::Chunk(chunk), what);
             }
         }
         for chunk in 0..geometry.chunks {
@@ -62,7 +65,8 @@ impl Repair<'_> {
         } else {
             crash_point!("repair: tail taken");
             self.blank(chunk);
-            self.say(format!("chunk {chunk}: it is a run's again"));
+            let what = format!("chunk {chunk}: it is a run's again");
+            self.fixed(FaultPlace::Chunk(chunk), what);
         }
     }
 
@@ -77,25 +81,26 @@ impl Repair<'_> {
             let live = chunk::detail(segment, chunk, CHUNK_LIVE);
             let before = live.load(Ordering::Relaxed) as i64;
             if check::in_use(state) && put_word(live, truth as u64) {
-                self.say(format!(
-                    "chunk {chunk}: {truth} words of it are live, and it said {before}"
-                ));
+                let what =
+                    format!("chunk {chunk}: {truth} words of it are live, and it said {before}");
+                self.fixed(FaultPlace::Chunk(chunk), what);
             }
             let faults = check::chunk_faults(segment, census, chunk);
             for fault in faults {
-                self.leave(chunk, &fault);
+                self.leave(chunk, &fault.to_string());
             }
             return;
         }
         let mine = State::Cleaning(self.writer.me.id());
         if !chunk::transit_word(segment, chunk, word, mine) {
-            self.leave(chunk, &faults[0]);
+            self.leave(chunk, &faults[0].to_string());
             return;
         }
         crash_point!("repair: chunk taken");
         if records.is_empty() {
             chunk::free(segment, chunk, mine);
-            self.say(format!("{}; nothing lies in it, and it is free", faults[0]));
+            let what = format!("{}; nothing lies in it, and it is free", faults[0]);
+            self.fixed(FaultPlace::Chunk(chunk), what);
             return;
         }
         self.contents(records, chunk);
@@ -103,7 +108,7 @@ impl Repair<'_> {
         chunk::transit(segment, chunk, mine, State::Sealed);
         crash_point!("repair: chunk sealed");
         for fault in faults {
-            self.say(format!("{fault}; it was set right"));
+            self.fixed(fault.place, format!("{fault}; it was set right"));
         }
     }
 
@@ -156,15 +161,17 @@ impl Repair<'_> {
             changed |= put_word(chunk::detail(self.segment, chunk, word), 0);
         }
         if changed {
-            self.say(format!("chunk {chunk}: its details were set to zero"));
+            let what = format!("chunk {chunk}: its details were set to zero");
+            self.fixed(FaultPlace::Chunk(chunk), what);
         }
     }
 
     fn leave(&mut self, chunk: usize, fault: &str) {
-        self.say(format!(
+        let what = format!(
             "{fault}: left, as a participant that lives has chunk {chunk}; repair again when it \
              has closed the table"
-        ));
+        );
+        self.say(RepairOutcome::Left, FaultPlace::Chunk(chunk), what);
     }
 }
 

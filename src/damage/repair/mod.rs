@@ -26,6 +26,9 @@ mod slots;
 
 use crate::arena::chunk::{self, State};
 use crate::damage::check::{self, Census};
+use crate::damage::fault::FaultPlace;
+use crate::damage::repaired::RepairOutcome::{self, Fixed};
+use crate::damage::repaired::Repaired;
 use crate::error::{Error, Result};
 use crate::index::entry;
 use crate::index::probe;
@@ -44,21 +47,21 @@ use crate::table::orphans;
 use crate::write::writer::Writer;
 
 impl Table {
-    /// Repairs what [`check`](Self::check) finds wrong, as far as it can be, and says in
-    /// words what it did, and what it had to leave.
+    /// Repairs what [`check`](Self::check) finds wrong, as far as it can be, and returns what
+    /// it did, and what it had to leave.
     ///
     /// Set right are the header, participant slots and the mark of what has memory;
     /// counts and tags of stripes; states, cursors, runs and live counts of chunks. A
     /// slot that leads to no record, or to one that cannot be its own, is emptied: **the
-    /// entry is lost**, and what is said tells how many. Of two entries of one key the
+    /// entry is lost** ([`RepairOutcome::Lost`] tells how many). Of two entries of one key the
     /// one stays that reads find. What a death left is cleared up too: live counts that
     /// are too low, and chunks of dead participants. A table in which none of this is
     /// found is left as it is.
     ///
     /// The bytes of values have no checksum: one that was damaged stays so. A chunk that
-    /// a living participant fills is left to it, and said; call again when it has
-    /// closed the table. Without damage this need never be called: a table recovers by
-    /// itself from deaths.
+    /// a living participant fills is left to it ([`RepairOutcome::Left`]); call again when it
+    /// has closed the table. Without damage this need never be called: a table recovers
+    /// by itself from deaths.
     ///
     /// Safe beside other processes: takes the locks of all stripes, as
     /// [`snapshot`](Self::snapshot) does, and holds them to the end. Writers wait,
@@ -69,9 +72,12 @@ impl Table {
     /// # fn main() -> shmtable::Result<()> {
     /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
     /// table.insert(b"k", b"1")?;
-    /// for line in table.repair()? {
-    ///     println!("{line}");
+    /// let mut lost = 0;
+    /// for repaired in table.repair()? {
+    ///     println!("{repaired}");
+    ///     lost += repaired.entries_lost();
     /// }
+    /// assert_eq!(lost, 0);
     /// assert!(table.check()?.is_empty());
     /// assert!(table.repair()?.is_empty());
     /// # Ok(())
@@ -83,13 +89,13 @@ impl Table {
     /// have no memory and none is to be had: entries and chunks are as they were then.
     /// `LockTimeout` if a lock's word names a living participant that does not let go of
     /// it: whatever the reason, it is not robbed.
-    pub fn repair(&self) -> Result<Vec<String>> {
+    pub fn repair(&self) -> Result<Vec<Repaired>> {
         let writer = self.writer()?;
         let segment = self.segment();
-        let mut done: Vec<String> = segment
+        let mut done: Vec<Repaired> = segment
             .stripes()
             .filter_map(|stripe| check::lock_of_nobody(segment, stripe))
-            .map(|fault| format!("{fault}: taken over"))
+            .map(|fault| Repaired::new(Fixed, fault.place, format!("{fault}: taken over")))
             .collect();
         if !self.check()?.is_empty() {
             // Only chunks that nobody fills are repaired.
@@ -118,7 +124,7 @@ struct Repair<'a> {
     writer: &'a Writer,
     segment: &'a Segment,
     stripes: &'a [Locked<'a>],
-    done: &'a mut Vec<String>,
+    done: &'a mut Vec<Repaired>,
 }
 
 /// Stores a word if it is another; whether it was.
@@ -136,8 +142,12 @@ fn put_word(word: &AtomicU64, value: u64) -> bool {
 }
 
 impl Repair<'_> {
-    fn say(&mut self, what: String) {
-        self.done.push(what);
+    fn say(&mut self, outcome: RepairOutcome, place: FaultPlace, what: impl Into<String>) {
+        self.done.push(Repaired::new(outcome, place, what));
+    }
+
+    fn fixed(&mut self, place: FaultPlace, what: impl Into<String>) {
+        self.say(Fixed, place, what);
     }
 
     /// Words that never change, and words that mean nothing.
@@ -156,14 +166,16 @@ impl Repair<'_> {
             for (at, word) in fresh.iter().enumerate().take(HEADER_CHECKSUM + 1) {
                 put(segment, at, word.load(Ordering::Relaxed));
             }
-            self.say("the header was written again".to_owned());
+            self.fixed(FaultPlace::Header, "the header was written again");
         }
         for at in check::reserved(&segment.geometry) {
             if put(segment, at, 0) {
-                self.say(format!(
-                    "the word at byte {}, which means nothing, was set to zero",
-                    at * WORD
-                ));
+                let place = FaultPlace::of_reserved(&segment.geometry, at);
+                let offset = at * WORD;
+                self.fixed(
+                    place,
+                    format!("the word at byte {offset}, which means nothing, was set to zero"),
+                );
             }
         }
     }
@@ -174,11 +186,11 @@ impl Repair<'_> {
         for slot in 0..geometry.participants {
             let at = geometry.participant(slot) + PARTICIPANT_STATE;
             let state = segment.words()[at].load(Ordering::Relaxed);
+            let place = FaultPlace::ParticipantSlot(slot);
             if slot == self.writer.me.id().slot {
                 if put(segment, at, self.writer.me.state()) {
-                    self.say(format!(
-                        "participant slot {slot}, this handle's, was set right"
-                    ));
+                    let what = format!("participant slot {slot}, this handle's, was set right");
+                    self.fixed(place, what);
                 }
             } else if check::has_stray_bits(state) {
                 // Only the holder of the byte writes a slot.
@@ -190,12 +202,13 @@ impl Repair<'_> {
                 {
                     let state = segment.words()[at].load(Ordering::Relaxed);
                     put(segment, at, participants::without_stray_bits(state));
-                    self.say(format!("participant slot {slot} was set right"));
+                    self.fixed(place, format!("participant slot {slot} was set right"));
                 } else {
-                    self.say(format!(
+                    let what = format!(
                         "participant slot {slot} has bits that mean nothing, and was left to \
                          its owner, who lives"
-                    ));
+                    );
+                    self.say(RepairOutcome::Left, place, what);
                 }
             }
         }
@@ -217,17 +230,17 @@ impl Repair<'_> {
             .filter(|chunks| *chunks > segment.populated());
         if let Some(chunks) = used {
             segment.populate(chunks)?;
-            self.say(format!(
+            let what = format!(
                 "the header says now that {chunks} chunks have memory: records lie in them"
-            ));
+            );
+            self.fixed(FaultPlace::Header, what);
         }
         let mark = &segment.words()[HEADER_POPULATED];
         let seen = mark.load(Ordering::Relaxed);
         if seen > geometry.chunks as u64 && put_word(mark, geometry.chunks as u64) {
-            self.say(format!(
-                "the header said that {seen} chunks have memory; there are {}",
-                geometry.chunks
-            ));
+            let there = geometry.chunks;
+            let what = format!("the header said that {seen} chunks have memory; there are {there}");
+            self.fixed(FaultPlace::Header, what);
         }
         Ok(())
     }
@@ -263,9 +276,10 @@ impl Repair<'_> {
                 // Readers compare keys with whole heads: the version tells them to look again.
                 words.republish(slot, content);
                 crash_point!("repair: slot padded");
-                self.say(format!(
-                    "bucket {bucket}: the entry in slot {slot} was padded with zeros"
-                ));
+                self.fixed(
+                    FaultPlace::Slot { bucket, slot },
+                    format!("bucket {bucket}: the entry in slot {slot} was padded with zeros"),
+                );
             }
         }
         for record in Census::take(segment).0 {
@@ -277,10 +291,9 @@ impl Repair<'_> {
                 if let Some(last) = words.last().filter(|_| used > 0) {
                     let value = last.load(Ordering::Relaxed) & ((1 << (8 * used)) - 1);
                     if put_word(last, value) {
-                        self.say(format!(
-                            "the record at byte {} was padded with zeros",
-                            record.at * WORD
-                        ));
+                        let offset = record.at * WORD;
+                        let what = format!("the record at byte {offset} was padded with zeros");
+                        self.fixed(FaultPlace::Record(offset), what);
                     }
                 }
             }
@@ -301,22 +314,23 @@ impl Repair<'_> {
                     // A reader that stopped short, or did not, looks again.
                     words.bump_version();
                     crash_point!("repair: overflow set");
-                    self.say(format!(
+                    let what = format!(
                         "bucket {bucket}: {right} keys passed over it, and it said {stored}"
-                    ));
+                    );
+                    self.fixed(FaultPlace::Bucket(bucket), what);
                 }
             }
             let at = self.segment.geometry.stripe(stripe) + STRIPE_ENTRIES;
             if put(self.segment, at, entries) {
                 let lost = unfound[stripe];
-                self.say(if lost > 0 {
-                    format!(
-                        "stripe {stripe}: holds {entries} entries and said {counted}: {lost} \
-                         of them, if they were there, are lost"
-                    )
+                let place = FaultPlace::Stripe(stripe);
+                let what = format!("stripe {stripe}: holds {entries} entries and said {counted}");
+                if lost > 0 {
+                    let what = format!("{what}: {lost} of them, if they were there, are lost");
+                    self.say(RepairOutcome::MayHaveLost { entries: lost }, place, what);
                 } else {
-                    format!("stripe {stripe}: holds {entries} entries and said {counted}")
-                });
+                    self.fixed(place, what);
+                }
             }
         }
     }

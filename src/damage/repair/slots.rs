@@ -6,6 +6,8 @@ use super::Repair;
 use super::chunks::filled;
 use crate::arena::chunk;
 use crate::damage::check::{self, Census, Live};
+use crate::damage::fault::FaultPlace;
+use crate::damage::repaired::RepairOutcome;
 use crate::error::{Error, Result};
 use crate::index::probe::{self, Hash};
 use crate::index::stripe_ops::Locked;
@@ -39,7 +41,8 @@ impl<'a> Repair<'a> {
                 let bucket = probe::bucket(self.segment, number);
                 if bucket.tags().has_stray_bits() {
                     bucket.repair_tag(0, 0);
-                    self.say(format!("bucket {number}: a tag without a slot was cleared"));
+                    let what = format!("bucket {number}: a tag without a slot was cleared");
+                    self.fixed(FaultPlace::Bucket(number), what);
                 }
             }
             let used: Vec<(usize, usize)> = check::slots_in_use(self.segment, buckets).collect();
@@ -97,9 +100,10 @@ impl<'a> Repair<'a> {
                 });
             if counted {
                 probe::bucket(self.segment, bucket).repair_tag(slot, candidate.hash.tag());
-                self.say(format!(
-                    "bucket {bucket}, slot {slot}: its key's tag was stored again"
-                ));
+                self.fixed(
+                    FaultPlace::Slot { bucket, slot },
+                    format!("bucket {bucket}, slot {slot}: its key's tag was stored again"),
+                );
             } else {
                 surpluses[stripe] = surpluses[stripe].saturating_sub(1);
                 self.lose(
@@ -167,9 +171,11 @@ impl<'a> Repair<'a> {
     fn lose(&mut self, bucket: usize, slot: usize, why: &str) {
         probe::bucket(self.segment, bucket).remove(slot);
         crash_point!("repair: slot emptied");
-        self.say(format!(
-            "bucket {bucket}, slot {slot}: {why}; the entry is lost"
-        ));
+        self.say(
+            RepairOutcome::Lost { entries: 1 },
+            FaultPlace::Slot { bucket, slot },
+            format!("bucket {bucket}, slot {slot}: {why}; the entry is lost"),
+        );
     }
 
     /// Of two entries whose records share words, the one is lost that fits its chunk

@@ -7,7 +7,10 @@ use shmtable::Table;
 /// Fails if `Table::check` finds a fault.
 #[track_caller]
 pub fn assert_sound(table: &Table) {
-    assert_eq!(table.check().expect("check runs"), Vec::<String>::new());
+    assert_eq!(
+        table.check().expect("check runs"),
+        Vec::<shmtable::Fault>::new()
+    );
 }
 
 /// All entries, by iteration, which sees each key once.
