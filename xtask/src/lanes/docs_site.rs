@@ -3,16 +3,23 @@
 use std::fs;
 
 use crate::process::{root, run as run_command};
-use crate::python::environment_for_tool;
+use crate::python::Tool;
 use crate::result::Result;
 
-/// The generator, and what it needs.
-const GENERATOR: &str = "xtask/docs-site/requirements.txt";
+const GENERATOR: Tool = Tool {
+    environment: "venv-docs",
+    requirements: "xtask/docs-site/requirements.txt",
+    oldest: 11,
+};
+
+pub(crate) fn require_python() -> Result {
+    GENERATOR.require()
+}
 
 /// Builds `docs/` as `mkdocs.yml` says, into `target/site`. A link to a page or a heading that
 /// doesn't exist is an error, and so is anything that a page would load from another machine.
 pub(crate) fn run() -> Result {
-    let environment = environment_for_tool("venv-docs", GENERATOR)?;
+    let environment = GENERATOR.install()?;
     // `mkdocs.yml` names this folder, wherever other builds go.
     let site = root().join("target/site");
     if site.exists() {

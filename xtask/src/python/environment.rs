@@ -55,6 +55,13 @@ impl Interpreter {
             .collect()
     }
 
+    /// The 12 of `3.12`.
+    pub(super) fn minor(&self) -> u32 {
+        let version = self.version.trim_end_matches('t');
+        let (_, minor) = version.split_once('.').unwrap_or_default();
+        minor.parse().unwrap_or_default()
+    }
+
     /// Whether it takes the wheel for all versions; if not, it needs a wheel of its own.
     pub(super) fn takes_stable_wheel(&self) -> bool {
         !self.version.ends_with('t')

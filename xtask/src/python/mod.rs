@@ -25,11 +25,41 @@ fn ready() -> Result<(Interpreter, Environment, PathBuf)> {
     Ok((interpreter, environment, wheel))
 }
 
-/// An environment of the default interpreter for one tool, with what a file requires.
-pub(crate) fn environment_for_tool(name: &str, requirements: &str) -> Result<Environment> {
-    let environment = Interpreter::default()?.environment(name)?;
-    environment.pip_install(&["--requirement", requirements])?;
-    Ok(environment)
+/// A tool in Python that is no part of the package's tests.
+pub(crate) struct Tool {
+    /// The name of its environment in the target folder.
+    pub(crate) environment: &'static str,
+    /// The file that lists what it needs.
+    pub(crate) requirements: &'static str,
+    /// The oldest version of Python 3 that it runs with.
+    pub(crate) oldest: u32,
+}
+
+impl Tool {
+    /// The default interpreter if the tool runs with it, or else another one.
+    fn interpreter(&self) -> Result<Interpreter> {
+        let fits = |found: &Interpreter| found.takes_stable_wheel() && found.minor() >= self.oldest;
+        let default = Interpreter::default()?;
+        if fits(&default) {
+            return Ok(default);
+        }
+        default.others().into_iter().find(fits).ok_or_else(|| {
+            let oldest = self.oldest;
+            format!("no Python 3.{oldest} or later is installed; name one in PYTHON").into()
+        })
+    }
+
+    /// Whether this machine has an interpreter for it.
+    pub(crate) fn require(&self) -> Result {
+        self.interpreter().map(drop)
+    }
+
+    /// Installs the tool, unless it is there.
+    pub(crate) fn install(&self) -> Result<Environment> {
+        let environment = self.interpreter()?.environment(self.environment)?;
+        environment.pip_install(&["--requirement", self.requirements])?;
+        Ok(environment)
+    }
 }
 
 /// `cargo xtask python`: leaves an interpreter with the package.

@@ -101,7 +101,7 @@ pub(super) const LANES: &[Lane] = &[
     .needing(python::require_others)
     .or_left_out(),
     Lane::new(Form::All, "clients", python::clients),
-    Lane::new(Form::All, "docs site", docs_site::run),
+    Lane::new(Form::All, "docs site", docs_site::run).needing(docs_site::require_python),
     Lane::new(Form::All, "loom", || loom::run(loom::Selection::All)),
     Lane::new(Form::All, "portable", portable::run),
     Lane::new(Form::All, "torture", || {
