@@ -1,4 +1,4 @@
-"""Fixtures of all tests: names, small tables, and a watch on what is left behind."""
+"""Fixtures of all tests: names, small tables, and a check for segments left behind."""
 
 from __future__ import annotations
 

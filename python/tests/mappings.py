@@ -1,4 +1,4 @@
-"""What the tests of the mapping share."""
+"""Helpers for the tests of the mapping: a small table, errors, and how a call fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs of their own, which make a table and end."""
+"""Programs that make a table and end, each in a process of its own."""
 
 from __future__ import annotations
 

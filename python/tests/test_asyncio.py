@@ -1,4 +1,4 @@
-"""Does a program with asyncio go on, and end, whatever its threads wait for?"""
+"""Does a program with asyncio continue, and end, whatever its threads wait for?"""
 
 from __future__ import annotations
 

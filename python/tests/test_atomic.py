@@ -1,4 +1,4 @@
-"""Is each operation that reads and writes one step, whatever others do meanwhile?"""
+"""Is each operation that reads and writes one step, whatever other processes do?"""
 
 from __future__ import annotations
 

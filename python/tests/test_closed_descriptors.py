@@ -1,4 +1,4 @@
-"""Does a daemon that closes all descriptors harm nobody, and is it told?"""
+"""Does a daemon that closes all descriptors do no harm, and get an error that says so?"""
 
 from __future__ import annotations
 

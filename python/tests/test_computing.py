@@ -1,4 +1,4 @@
-"""Does every call of `get_or_compute` end: with the value that all read, or a true error?"""
+"""Does every call of `get_or_compute` end, with the value that all read or with a true error?"""
 
 from __future__ import annotations
 

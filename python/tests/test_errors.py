@@ -1,4 +1,4 @@
-"""Is each error the exception one would catch, and has nothing changed after it?"""
+"""Is each error also the builtin exception that fits, and is nothing changed after it?"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Does unpickling open nothing, and does the first use say what is wrong?
 
-A pool's worker that raises while it loads a task loses the task, and whoever waits for
-its result waits for ever. So what cannot be opened must be told in the user's function.
+A pool's worker that raises while it loads a task loses the task, and the caller waits for
+its result forever. So an error of opening must be raised in the user's function.
 """
 
 from __future__ import annotations

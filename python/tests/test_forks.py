@@ -1,4 +1,4 @@
-"""Does a table bear `os.fork`, whatever the other threads are doing meanwhile?"""
+"""Does a table survive `os.fork`, whatever the other threads are doing?"""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Is an anonymous table that was given to others and dropped there as long as they may
-want it, and gone after that?
-"""
+"""Does an anonymous table that was handed out and dropped live as long as it may be needed?"""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Does a process that is killed at any moment harm anybody, or lose what it had stored?
+"""Does a process that is killed at any moment harm others, or lose what it had stored?
 
 Children do numbered steps, each of which is one operation, and write a step's number
-to a file of their own after the operation returned. They are killed at random. What
-step does what is told by its number alone, so whoever knows the last acknowledged
-step of a child knows what the table holds of it: the next step may be done or not.
+to a file of their own after the operation returned. They are killed at random. The
+number of a step alone decides what it does, so the last acknowledged step of a child tells
+what the table holds of it; the step after it may be done or not.
 """
 
 from __future__ import annotations

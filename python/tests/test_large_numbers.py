@@ -1,4 +1,4 @@
-"""Are keys that are numbers of very many digits found again, each by all that equal it?"""
+"""Are keys that are numbers of very many digits found again, also by keys that equal them?"""
 
 from __future__ import annotations
 

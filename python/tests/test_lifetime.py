@@ -1,4 +1,4 @@
-"""Do tables live as long as they should and no longer, and does nobody complain?
+"""Do tables live as long as they should and no longer, without complaints?
 
 Each scenario is a program of its own: what it prints to stderr, and what is in
 /dev/shm afterwards, is what a user sees.

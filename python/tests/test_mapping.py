@@ -1,4 +1,4 @@
-"""Is it a mapping as dict is one? Where it differs, is it as documented?"""
+"""Is it a mapping as dict is one, and does it differ only as documented?"""
 
 from __future__ import annotations
 

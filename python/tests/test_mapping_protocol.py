@@ -1,4 +1,4 @@
-"""Does it pass CPython's own tests of mappings, but for what is documented?"""
+"""Does it pass CPython's own tests of mappings, except where documented?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do keys that begin alike come together, and go together?"""
+"""Are keys with a common prefix found together, and removed together?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does a handle get to other processes, however they are started, and work there?"""
+"""Does a handle reach other processes, however they are started, and work there?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do many entries go at once: exactly those that were asked for, each to one caller?"""
+"""Are many entries removed at once: exactly those asked for, each for one caller?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the one who stores a value get what all others read?"""
+"""Does the caller that stores a value get the value that all others read?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do entries come from everything that dict takes, and fail as with dict?"""
+"""Does `update` take everything that dict takes, and fail as dict does?"""
 
 from __future__ import annotations
 

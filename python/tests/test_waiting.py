@@ -1,4 +1,4 @@
-"""Does a wait end when it should, and let everybody else run until then?"""
+"""Does a wait end when it should, and let all others run until then?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does iteration see what is there throughout, while entries come and go?"""
+"""Does iteration return entries that are there throughout once, while others come and go?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do a table, its views and its methods look well to those who look at them?"""
+"""Are a table, its views and its methods shown well to people and tools?"""
 
 from __future__ import annotations
 
