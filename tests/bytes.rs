@@ -1,4 +1,4 @@
-//! Are keys and values whatever can be seen as bytes, in every operation alike?
+//! Does every operation take any type that is a view of bytes as a key and as a value?
 
 use std::time::Duration;
 

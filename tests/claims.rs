@@ -1,7 +1,7 @@
-//! Is a value computed once, by one of all who ask for it at the same time?
+//! Is a value computed once, by one of the processes that ask for it at the same time?
 //!
-//! And by another one if that one fails, panics or is killed. What a fork makes of
-//! a claim is asked in `forks/`.
+//! If that process fails, panics or is killed, does another one compute it? Claims and forks
+//! are tested in `forks/`.
 
 #![cfg(any(target_os = "linux", windows))]
 
@@ -216,7 +216,7 @@ fn a_killed_computer_is_replaced() {
     while children.len() > 1 {
         let at = who_computes(&children);
         others(&named, b"k");
-        // Nobody else computes beside it.
+        // No other process computes beside it.
         for (other, child) in children.iter().enumerate() {
             assert!(other == at || child.hear_within(Duration::ZERO).is_none());
         }
@@ -245,7 +245,10 @@ fn who_computes(children: &[Child]) -> usize {
                 return at;
             }
         }
-        assert!(begin.elapsed() < LIMIT, "nobody takes the dead one's place");
+        assert!(
+            begin.elapsed() < LIMIT,
+            "no process takes the dead one's place"
+        );
     }
 }
 
@@ -368,7 +371,7 @@ fn a_claim_keeps_nobody_from_writing() {
 }
 
 #[test]
-fn what_others_stored_while_it_was_computed_stands_and_is_returned() {
+fn a_value_that_others_stored_during_the_computation_stands_and_is_returned() {
     let named = Named::create(&Options::new().capacity(10));
     let other = named.open();
     let stores: [(&[u8], &dyn Fn()); 4] = [
@@ -456,8 +459,10 @@ fn a_claim_is_refused_where_an_insertion_would_be() {
         unreachable!("not ours to compute")
     });
     assert!(matches!(refused, Err(Error::ReadOnly)), "{refused:?}");
-    // In vain would be the computation for a key that no value fits.
-    let refused = named.get_or_insert_with([0; 1001], || -> &str { unreachable!("in vain") });
+    // A key that leaves no room for a value is refused before the computation.
+    let refused = named.get_or_insert_with([0; 1001], || -> &str {
+        unreachable!("it is refused first")
+    });
     assert!(
         matches!(refused, Err(Error::KeyTooLarge { size: 1001, .. })),
         "{refused:?}"

@@ -1,4 +1,4 @@
-//! Does a handle whose descriptor somebody closed harm nobody, and say so?
+//! Does a handle whose descriptor was closed return an error, and damage nothing?
 //!
 //! Daemons close all descriptors when they start. The kernel then lets go of the lock that
 //! shows that the handle is in use, and others take it for dead while it writes.
@@ -43,7 +43,7 @@ fn closed(test: &str, role: &str, name: &str) -> Child {
     child
 }
 
-/// Takes what the dead fill, as somebody does who looks for room.
+/// Takes the chunks that dead processes fill, as a writer does that looks for room.
 fn recover(table: &Named) {
     let take_overs = table.quick_stats().unwrap().take_overs;
     eventually("what a handle filled that looks dead is recovered", || {
@@ -125,7 +125,7 @@ fn the_next_write_is_an_error_when_another_handle_was_opened() {
     let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = lose_descriptors(&role);
-        // Nobody minds yet.
+        // No operation has noticed yet.
         for number in 0..1000 {
             assert_eq!(table.fetch_add(b"count", 1).unwrap(), number);
         }
@@ -288,7 +288,7 @@ fn a_lock_that_is_held_while_its_descriptor_is_closed_is_not_robbed() {
 
 /// It finds out before it stores.
 #[test]
-fn who_holds_a_lock_for_longer_stores_nothing() {
+fn a_process_that_holds_a_lock_for_longer_stores_nothing() {
     let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = role.open();

@@ -1,5 +1,5 @@
-//! Do waits for other computations end, though those are stuck, wait for each other, or
-//! compute what has no room?
+//! Do waits for other computations end even if those are stuck, wait for each other, or
+//! compute values that have no room?
 
 #![cfg(any(target_os = "linux", windows))]
 
@@ -196,7 +196,7 @@ fn a_computation_that_asks_for_its_own_key_is_refused() {
 }
 
 #[test]
-fn what_a_failed_computation_asked_for_is_forgotten() {
+fn the_keys_that_a_failed_computation_asked_for_are_forgotten() {
     let table = Options::new().capacity(10).create_anonymous().unwrap();
     for _ in 0..3 {
         let failed = table.get_or_try_insert_with(b"k", LIMIT, || {

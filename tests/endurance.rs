@@ -1,4 +1,4 @@
-//! Does a table go on for ever in the space and the memory it was given?
+//! Does a table work forever in the space and the memory that it was given?
 
 #![cfg(any(target_os = "linux", windows))]
 

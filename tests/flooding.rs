@@ -1,10 +1,10 @@
-//! Do keys that were chosen to collide do harm?
+//! Can an attacker slow a table down with keys that were chosen to collide?
 //!
-//! Somebody who lets a table store keys of their choice could choose ones whose
-//! hashes fall into one stripe, or one bucket, if they knew the seed. Every table
-//! has a seed of its own, which only those can read who may read the table.
+//! An attacker whose keys a table stores, and who knows its seed, can choose keys whose
+//! hashes fall into one stripe or one bucket. Every table has a seed of its own, which only
+//! its readers can see.
 //!
-//! Where keys lie is computed here from `docs/format.md`, not asked of the crate.
+//! These tests compute the place of a key from `docs/format.md`, and don't ask the crate.
 
 #![cfg(any(target_os = "linux", windows))]
 
@@ -21,12 +21,12 @@ const STRIPES: u64 = 16;
 const CAPACITY: usize = 20_000;
 /// If their stripes are as good as random, each has 625 of these, give or take 25.
 const KEYS: usize = 10_000;
-/// Nine times that more: the chance that a stripe has so many is below 10^-14.
+/// Nine standard deviations more: the chance that a stripe has this many is below 10^-14.
 const MOST_IN_A_STRIPE: usize = 625 + 9 * 25;
 /// Then a bucket of seven slots has less than three keys; the chance that twenty neighbours
 /// are full is below 10^-30.
 const LONGEST_PROBE: usize = 20;
-/// Keys for one bucket, which has so many slots.
+/// Keys for one bucket.
 const ONE_BUCKET: usize = 300;
 const SLOTS: usize = 7;
 
@@ -47,7 +47,7 @@ fn part(key: u64, seed: u64, parts: u64) -> usize {
     ((u128::from(hash) * u128::from(parts)) >> 64) as usize
 }
 
-/// Keys that all fall into the first of so many parts, for this seed.
+/// Keys that all fall into the first of `parts` equal parts, for this seed.
 fn colliding(seed: u64, parts: u64, count: usize) -> Vec<u64> {
     (0..)
         .filter(|key| part(*key, seed, parts) == 0)

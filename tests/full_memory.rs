@@ -1,9 +1,9 @@
 //! Is a full /dev/shm an error, and never a signal, a lost entry or a dead end?
 //!
-//! The tests need a small /dev/shm. `cargo xtask full-tmpfs` gives them one, and
-//! says so by `SHMTABLE_TEST_SMALL_TMPFS=1`; otherwise each test makes one, in a
-//! mount namespace of a child of its own. Where that is not allowed (it takes root
-//! or user namespaces) nothing but the refusal of a creation is tested here.
+//! The tests need a small /dev/shm. `cargo xtask full-tmpfs` mounts one and sets
+//! `SHMTABLE_TEST_SMALL_TMPFS=1`. Without it, each test mounts one in a mount namespace of
+//! a child. Where that is not allowed (it takes root or user namespaces), only the refusal
+//! of a creation is tested.
 
 #![cfg(target_os = "linux")]
 

@@ -1,4 +1,4 @@
-//! Does an error become the `std::io::Error` that a caller expects, and lose nothing?
+//! Does an error convert into the `std::io::Error` that a caller expects, and lose nothing?
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};

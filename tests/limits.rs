@@ -1,7 +1,7 @@
-//! Do the limits of a process give typed errors, and does an open table go on?
+//! Do the limits of a process give typed errors, and does an open table go on working?
 //!
-//! Limits are a whole process's, so each test has a child that is limited. Linux alone
-//! has such limits; what stands for them on Windows is in `tests/errors/`.
+//! A limit holds for a whole process, so each test limits a child. Only Linux has such
+//! limits; `tests/errors/` has what corresponds to them on Windows.
 
 #![cfg(target_os = "linux")]
 
@@ -121,7 +121,7 @@ fn an_open_table_needs_no_more_address_space() {
     assert_sound(&named);
 }
 
-/// Takes all descriptors that the process may have, but so many.
+/// Takes all descriptors that the process may have, except for a few.
 fn take_descriptors(spare: usize) -> Vec<File> {
     let mut files = Vec::new();
     while let Ok(file) = File::open("/dev/null") {

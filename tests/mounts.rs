@@ -1,8 +1,8 @@
-//! Does a /dev/shm that is read-only, closed or absent give typed errors, and does
-//! what can go on there go on?
+//! Does a /dev/shm that is read-only, inaccessible or absent give typed errors, and do the
+//! operations that need nothing of it go on working?
 //!
-//! Each test has a child in a mount namespace of its own; the machine's /dev/shm
-//! stays as it is.
+//! Each test has a child in a mount namespace of its own. The machine's /dev/shm stays as it
+//! is.
 
 // The portable back end has its files in the folder for temporary files.
 #![cfg(all(target_os = "linux", not(shmtable_portable)))]

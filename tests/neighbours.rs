@@ -1,4 +1,4 @@
-//! Do other namespaces, other groups and other programs get along in one table?
+//! Do processes of other namespaces, groups and programs share one table?
 
 #![cfg(target_os = "linux")]
 
@@ -13,7 +13,7 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 use shmtable::{Options, Table};
 
-/// So long that whoever waits for the dead by it fails the test.
+/// So long that a wait for a dead process fails the test.
 const PATIENT: Duration = Duration::from_mins(5);
 
 /// A value that no slot has room for: who stores it has a chunk, and takes none over later.
@@ -78,8 +78,8 @@ fn first_process(role: &Role) {
     });
 }
 
-/// Waits until the word of the only lock says that somebody sleeps for it and somebody
-/// for a key, by `docs/format.md`.
+/// Waits until the word of the only lock says that one process sleeps for the lock and one
+/// for a key.
 fn until_both_kinds_sleep(named: &Named) {
     eventually("both sleep", || {
         let segment = Segment::read(&named.name);
@@ -142,7 +142,7 @@ fn holders_and_waiters_of_two_namespaces_are_killed_on_either_side() {
         if !doomed_holds {
             other.say("release");
             assert_eq!(other.hear(), "let go");
-            // A dead waiter's turn is nobody's.
+            // A dead waiter takes no turn.
             assert!(!named.contains_key(b"after the lock").unwrap());
             other.say("insert after the lock");
         }

@@ -1,4 +1,4 @@
-//! Do typed numbers of every width add and subtract as one step, and refuse to overflow?
+//! Do typed numbers of every width add and subtract in one step, and refuse to overflow?
 
 use std::thread;
 

@@ -1,6 +1,6 @@
-//! Is a file whose name is no UTF-8 found and removed, and nothing else by it?
+//! Is a table whose name is not UTF-8 found and removed, and no other table with it?
 //!
-//! File names are bytes on Linux alone.
+//! File names are bytes on Linux only.
 
 #![cfg(all(target_os = "linux", not(shmtable_portable)))]
 

@@ -1,4 +1,4 @@
-//! Do anonymous tables of creators that are gone go by themselves, and no others?
+//! Are the anonymous tables of dead creators removed, and no others?
 
 #![cfg(any(target_os = "linux", windows))]
 
@@ -29,7 +29,7 @@ fn goes_by_creations(name: &str) {
     });
 }
 
-/// However often somebody creates or removes, the table stays.
+/// The table stays, however often other processes create and remove tables.
 #[track_caller]
 fn stays(name: &str, why: &str) {
     for _ in 0..5 {
@@ -84,7 +84,7 @@ fn a_creation_removes_what_a_process_left_that_ended_without_destructors() {
     goes_by_creations(&name);
 }
 
-/// (On the portable back end whoever looks at a table uses it.)
+/// (On the portable back end, an observer uses the table.)
 #[cfg(not(any(windows, shmtable_portable)))]
 #[test]
 fn remove_orphans_tells_what_it_removed() {
@@ -94,7 +94,7 @@ fn remove_orphans_tells_what_it_removed() {
         return;
     }
     let (child, name) = creator(test);
-    // Nobody removes it while it is looked at, and it is not told of.
+    // It is neither removed nor listed as an orphan while it is observed.
     let looker = Options::new().open_observer(&name).unwrap();
     let of_it = |orphans: Vec<shmtable::Orphan>| orphans.into_iter().find(|one| one.name == name);
     assert_eq!(of_it(Table::orphans().unwrap()), None);
@@ -165,7 +165,7 @@ fn an_anonymous_table_that_was_given_a_name_stays() {
     let kept = common::Name::new();
     Table::rename(&name, &kept).unwrap();
     child.kill();
-    stays(&kept, "somebody gave it a name");
+    stays(&kept, "it was given a name");
     assert!(
         !Options::new()
             .open_observer(&kept)
@@ -176,7 +176,7 @@ fn an_anonymous_table_that_was_given_a_name_stays() {
 }
 
 #[test]
-fn whoever_uses_a_table_keeps_it_when_its_creator_is_killed() {
+fn any_user_of_a_table_keeps_it_when_its_creator_is_killed() {
     let test = common::this_test!();
     if let Some(role) = common::role() {
         let _table = match role.name.as_str() {

@@ -1,6 +1,7 @@
 //! Does a typed table have every operation of a table?
 //!
-//! The sources tell, so that a new method of `Table` is not forgotten in `TypedTable`.
+//! The test reads the sources, so that it notices a new method of `Table` that `TypedTable`
+//! lacks.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -103,7 +104,7 @@ fn every_way_to_open_a_table_opens_a_typed_one() {
 }
 
 #[test]
-fn what_is_excused_is_there() {
+fn excused_names_are_there() {
     let mut all = methods(" Table {");
     all.extend(methods(" Options {"));
     for (name, reason) in EXCEPTIONS {

@@ -1,5 +1,5 @@
-//! Do processes that share nothing but a folder for temporary files find each
-//! other's tables, and only each other's? For the portable back end.
+//! On the portable back end, do processes with the same folder for temporary files find each
+//! other's tables, and only those?
 
 #![cfg(any(windows, all(target_os = "linux", shmtable_portable)))]
 
@@ -150,7 +150,7 @@ fn a_table_outlives_its_processes_and_is_unlinked_under_its_users() {
 }
 
 #[test]
-fn what_a_killed_process_leaves_is_collected() {
+fn the_files_that_a_killed_process_leaves_are_collected() {
     let test = common::this_test!();
     if let Some(role) = common::role() {
         // A table that lost its name, and whose last user dies.

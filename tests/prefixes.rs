@@ -1,4 +1,4 @@
-//! Are the entries whose keys begin with some bytes found and removed, and no others?
+//! Are exactly the entries whose keys begin with some bytes found and removed?
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use common::{assert_sound, shapes};
 use shmtable::{Error, Options, Result, Table};
 
-/// Keys that lie in their slots, and keys that have records.
+/// Keys of small entries, and keys that have records.
 fn fill(table: &Table) {
     for number in 0..100 {
         table.insert(format!("a{number}"), "1").unwrap();

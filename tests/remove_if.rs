@@ -1,4 +1,4 @@
-//! Are the look at a value and its removal one step?
+//! Is a value judged and removed in one step?
 
 #![cfg(any(target_os = "linux", windows))]
 

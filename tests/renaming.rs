@@ -1,4 +1,4 @@
-//! Does a table get another name in one step, and nobody lose it on the way?
+//! Does a table get another name in one step, so that it always has one?
 
 #![cfg(all(target_os = "linux", not(shmtable_portable)))]
 
@@ -68,7 +68,7 @@ fn a_name_is_taken_away_if_that_is_asked_for() {
 }
 
 #[test]
-fn what_is_no_table_does_not_lose_its_name() {
+fn a_file_that_is_no_table_does_not_lose_its_name() {
     let ((from, _table), name) = (create("it"), Name::new());
     for bytes in [b"a file of another kind\n".repeat(500), b"short".to_vec()] {
         std::fs::write(name.path(), &bytes).unwrap();
@@ -126,7 +126,7 @@ fn there_is_nothing_to_rename_where_there_is_no_table() {
 }
 
 #[test]
-fn whoever_opens_a_name_that_is_replaced_finds_one_table_or_the_other() {
+fn an_opener_of_a_replaced_name_finds_one_table_or_the_other() {
     let (name, _) = create("it");
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Is renaming an error of its own kind where the system cannot do it in one step?
+//! Does renaming return its own error where the system cannot rename in one step?
 
 #![cfg(any(not(target_os = "linux"), shmtable_portable))]
 

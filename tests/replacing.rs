@@ -1,4 +1,4 @@
-//! Is a table replaced in one step, and nothing else than a table?
+//! Is a table replaced in one step, and is anything that is no table left alone?
 
 mod common;
 
@@ -152,7 +152,7 @@ fn the_creator_of_an_anonymous_table_that_was_replaced_leaves_the_new_one() {
 }
 
 #[test]
-fn what_is_no_table_is_not_replaced_and_a_damaged_table_is() {
+fn a_damaged_table_is_replaced_and_a_file_that_is_no_table_is_not() {
     let name = Name::new();
     let table = small().create(&name).unwrap();
     table.insert(b"k", b"v").unwrap();
@@ -237,13 +237,13 @@ mod on_linux {
         small().create_or_replace(&name).unwrap();
         // A file that another sweep is looking at, or a program that is just being started
         // holds, stays for the next one.
-        common::eventually("a replacement removes what a dead maker left", || {
+        common::eventually("a replacement removes what a dead creator left", || {
             small().create_or_replace(&name).unwrap();
             !std::fs::exists(&left).unwrap()
         });
         assert!(std::fs::exists(&being_made).unwrap());
         drop(maker);
-        common::eventually("a list removes what its maker has let go", || {
+        common::eventually("a list removes what its creator has let go", || {
             Table::list().unwrap();
             !std::fs::exists(&being_made).unwrap()
         });

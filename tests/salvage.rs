@@ -1,4 +1,4 @@
-//! Are the entries of a table whose header is damaged still to be had?
+//! Can the entries of a table whose header is damaged still be read?
 
 #![cfg(target_os = "linux")]
 
@@ -220,7 +220,7 @@ fn a_header_of_which_nothing_is_left_is_an_error() {
 }
 
 #[test]
-fn what_a_cut_file_has_still_is_had() {
+fn the_entries_that_a_cut_file_still_has_are_salvaged() {
     let whole = &Whole::shapes()[0];
     whole.with(&[]).unwrap();
     let length = whole.segment.bytes.len() as u64;

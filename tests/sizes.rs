@@ -1,5 +1,5 @@
-//! Is each size that is asked for had or refused, and are the defaults such that nobody
-//! needs to ask?
+//! Does a table have each size that was asked for, or refuse it, and do the defaults work
+//! for most tables?
 
 mod common;
 

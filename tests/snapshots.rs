@@ -1,4 +1,4 @@
-//! Is a snapshot a type of its own, which can be looked at, gone through and taken apart?
+//! Can a snapshot be searched, iterated over and taken apart?
 
 use std::collections::{BTreeMap, HashMap};
 

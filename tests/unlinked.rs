@@ -1,4 +1,4 @@
-//! Does a handle tell when its name leads to its table no more?
+//! Does a handle tell when its name no longer leads to its table?
 
 mod common;
 

@@ -1,5 +1,4 @@
-//! Does a look from outside tell who uses a table, and is a table removed only if nobody
-//! does?
+//! Does an observer see which processes use a table, and remove it only if none does?
 
 #![cfg(any(target_os = "linux", windows))]
 
@@ -54,7 +53,7 @@ fn attached_handles_are_told_with_their_processes() {
     child.kill();
     let dead = &looker.participants().unwrap()[1];
     assert!(!dead.alive && dead.locks == 1);
-    // Who takes the lock over counts it; the slot tells of the death until it is used again.
+    // The next lock owner counts the death. The slot shows it until it is used again.
     table.insert(b"key", b"value").unwrap();
     assert_eq!(looker.quick_stats().unwrap().take_overs, 1);
     assert_eq!(looker.participants().unwrap()[1].locks, 0);
@@ -148,7 +147,7 @@ fn only_what_nobody_uses_is_an_orphan() {
     }
     // Other tests may be looking at it now.
     eventually("the orphan is removed", || {
-        // Or somebody else collects it first.
+        // Or another process collects it first.
         looker.unlink_orphan().unwrap() || !Table::list().unwrap().contains(&name)
     });
     assert!(!Table::list().unwrap().contains(&name));
@@ -156,7 +155,7 @@ fn only_what_nobody_uses_is_an_orphan() {
 }
 
 #[test]
-fn what_has_a_name_of_its_own_is_no_orphan() {
+fn a_table_with_a_name_of_its_own_is_no_orphan() {
     let table = Named::create(&small());
     let Named { table, name } = table;
     drop(table);

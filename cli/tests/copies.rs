@@ -94,7 +94,7 @@ fn a_table_is_renamed() {
 }
 
 #[test]
-fn what_is_no_table_does_not_lose_its_name_to_one() {
+fn a_file_that_is_no_table_does_not_lose_its_name_to_one() {
     let ((from, _), to) = (filled(3), Name::new());
     let path = to.path();
     std::fs::write(&path, vec![7; 8192]).unwrap();

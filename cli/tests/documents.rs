@@ -1,4 +1,4 @@
-//! Are completions, man pages and the documentation made of what the command takes?
+//! Do the completions, the man pages and the documentation say what the command takes?
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Do the commands on keys do and show what the table's codec has?
+//! Do the commands on keys read and print values by the table's codec?
 
 mod common;
 
@@ -69,7 +69,7 @@ fn values_come_from_files_and_the_standard_input_and_leave_as_they_were() {
 }
 
 #[test]
-fn what_steers_a_terminal_is_not_printed_as_it_is() {
+fn a_value_that_steers_a_terminal_is_not_printed_as_it_is() {
     let (name, handle) = open_table();
     handle.insert(b"\x1b[2Jkey", b"\x1b]0;title\x07").unwrap();
     for arguments in [&["scan", &*name][..], &["--json", "scan", &name]] {

@@ -1,4 +1,4 @@
-//! Can a scraper that is not ours read the figures, and are they right?
+//! Can an independent scraper read the figures, and are they right?
 
 mod common;
 

@@ -70,12 +70,12 @@ fn gc_removes_what_a_killed_creator_left_and_nothing_else() {
     untouched("its creator lives, though it is stopped");
     let waiting = user_of(&orphan);
     creator.kill();
-    untouched("somebody else uses it, though its creator is dead");
+    untouched("another process uses it, though its creator is dead");
     let reader = Table::open_read_only(&orphan).unwrap();
     waiting.kill();
-    untouched("somebody reads it");
+    untouched("a process reads it");
     drop(reader);
-    // Nobody uses it, but a process has it open for whatever use.
+    // No process uses it, but one has it open.
     let looker = Options::new().open_observer(&orphan).unwrap();
     let collected = json(1, &["gc", &orphan]);
     assert!(has(&collected, "kept", &orphan) && !has(&collected, "removed", &orphan));
@@ -171,7 +171,7 @@ fn a_closed_pipe_is_no_error() {
         &["ls", "--json"],
     ] {
         let mut running = Running::start(&mut shmtable(arguments));
-        // Some of it is read at most, then nobody reads any more.
+        // At most a part of it is read, and then the reader is gone.
         let mut out = running.0.stdout.take().unwrap();
         if arguments[0] != "ls" {
             let _ = out.read(&mut [0; 10]).unwrap();

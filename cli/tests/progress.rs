@@ -1,4 +1,4 @@
-//! Is progress shown on a terminal, and there alone, and does Ctrl-C there end it well?
+//! Is progress shown only on a terminal, and does Ctrl-C end the command in good order?
 
 mod common;
 #[path = "common/terminal.rs"]

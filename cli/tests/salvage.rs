@@ -16,7 +16,7 @@ fn damage(name: &str, word: u64, value: u64) {
 }
 
 #[test]
-fn what_cannot_be_opened_is_dumped_and_loaded() {
+fn a_table_that_cannot_be_opened_is_dumped_and_loaded() {
     for format in ["jsonl", "binary"] {
         for word in 0..=16 {
             let name = table("pickle");
@@ -42,7 +42,7 @@ fn what_cannot_be_opened_is_dumped_and_loaded() {
 }
 
 #[test]
-fn what_was_wrong_is_told() {
+fn the_damage_that_was_found_is_told() {
     let name = table("bytes");
     ok(&["put", &name, "k", "v"]);
     damage(&name, 0, 7);
@@ -70,7 +70,7 @@ fn what_was_wrong_is_told() {
 }
 
 #[test]
-fn what_is_whole_is_dumped_without_a_word() {
+fn a_whole_table_is_dumped_without_a_word() {
     let name = table("bytes");
     ok(&["put", &name, "k", "v"]);
     let dump = ok(&["dump", &name, "--salvage"]);
@@ -101,7 +101,7 @@ fn a_file_that_is_too_short_is_told_by_its_length_and_salvage_is_not_advised_aga
 }
 
 #[test]
-fn whoever_reads_a_damaged_record_is_told_to_repair() {
+fn a_reader_of_a_damaged_record_is_told_to_repair() {
     let (name, handle) = open_table();
     handle
         .insert("k", "a value that is not a small one")
@@ -130,7 +130,7 @@ fn whoever_reads_a_damaged_record_is_told_to_repair() {
 }
 
 #[test]
-fn what_a_cut_file_has_lost_is_told() {
+fn the_entries_that_a_cut_file_has_lost_are_told() {
     let name = Name::new();
     ok(&[
         "create",

@@ -1,4 +1,4 @@
-//! Do the commands on tables show, make and remove them?
+//! Do the commands on tables show, create and remove them?
 
 mod common;
 
@@ -112,7 +112,7 @@ fn ls_tells_who_uses_a_table_and_is_no_user_itself() {
 }
 
 #[test]
-fn what_is_no_table_is_listed_all_the_same() {
+fn a_file_that_is_no_table_is_listed_all_the_same() {
     let name = Name::new();
     let path = name.path();
     std::fs::write(&path, vec![7; 8192]).unwrap();

@@ -1,4 +1,4 @@
-//! `top` in a terminal: is on the screen what it should be, and does it do what keys say?
+//! Does `top` show on a terminal what it should, and do what the keys say?
 
 mod common;
 #[path = "common/terminal.rs"]
@@ -31,7 +31,7 @@ fn the_screen_of_a_table_is_as_it_was_drawn_once() {
         table.insert(&number.to_le_bytes(), &[0; 1000]).unwrap();
     }
     let mut terminal = top(&[&name]);
-    // After the first look there are rates: nobody writes.
+    // After the first refresh there are rates. No process writes.
     terminal.wait("all is quiet", |text| text.contains("a second 0 writes"));
     terminal.press("p");
     let text = terminal.wait("it pauses", |text| text.contains("PAUSED"));
@@ -77,7 +77,7 @@ fn aged(line: &str) -> String {
 }
 
 #[test]
-fn what_happens_is_seen() {
+fn the_screen_shows_what_happens() {
     let (name, table) = open_table();
     let mut terminal = top(&[&name]);
     terminal.wait("it is drawn", |text| text.contains("0 of 1,000, 0.0 %"));
@@ -85,7 +85,7 @@ fn what_happens_is_seen() {
         table.insert(&number.to_le_bytes(), b"value").unwrap();
     }
     terminal.wait("entries", |text| text.contains("500 of 1,000, 50.0 %"));
-    // Somebody comes, is stopped, dies with a lock in its hands, and is succeeded.
+    // A process attaches, is stopped, and dies as a lock owner. Another takes its lock over.
     let waiting = user_of(&name);
     let pid = waiting.pid();
     terminal.wait("it attaches", |text| {
@@ -154,7 +154,7 @@ fn waits_for_locks_are_seen_where_they_are() {
         row
     };
     let terminal = top(&[&name]);
-    terminal.wait("nobody writes", |text| cells(text) == ['·'; 16]);
+    terminal.wait("no process writes", |text| cells(text) == ['·'; 16]);
     // One handle has the lock while another one asks for it.
     let asked = Arc::new(AtomicBool::new(false));
     let asking = Arc::clone(&asked);

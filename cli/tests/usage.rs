@@ -1,4 +1,4 @@
-//! Do errors tell what was typed, the true reason and the way out?
+//! Do errors name what was typed, the reason and the remedy?
 
 mod common;
 
@@ -156,7 +156,7 @@ fn an_option_is_shown_as_it_was_typed() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_a_usage_error() {
+fn arguments_that_cannot_be_meant_are_a_usage_error() {
     let name = table("bytes");
     for (arguments, reason) in [
         (&["scan", &name, "--match", "[a"][..], "is not closed"),

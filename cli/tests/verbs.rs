@@ -1,4 +1,4 @@
-//! Do the verbs on several entries do to each of them what they say?
+//! Do the commands on several entries change each of them?
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Does `watch` print the changes of a table as they come?
+//! Does `watch` print the changes of a table as they happen?
 
 mod common;
 

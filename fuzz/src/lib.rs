@@ -35,7 +35,7 @@ impl Segment {
         Self { name, path }
     }
 
-    /// Makes these bytes the segment. Nobody may have it open.
+    /// Makes these bytes the segment. No handle may be open.
     pub fn write(&self, bytes: &[u8]) {
         std::fs::write(&self.path, bytes).expect("/dev/shm can be written to");
     }

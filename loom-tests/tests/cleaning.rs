@@ -4,7 +4,7 @@
 //! # Planted, and seen to fail
 //! - `Bump::leave` closes a chunk although records in it are pending: the pending
 //!   record is cleaned away;
-//! - a chunk made free before its cursor is reset (`arena::free`): records lost with two
+//! - a chunk made free before its cursor is reset (`chunk::free`): records lost with two
 //!   cleaners and with a publisher;
 //! - a chunk's state changed without acquire: a sealed chunk is not cleaned whole;
 //!   without release: the same, and the models of pending records and two cleaners;

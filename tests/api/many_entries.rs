@@ -115,7 +115,7 @@ fn many_keys_at_once_are_as_one_at_a_time() {
 }
 
 #[test]
-fn what_get_many_with_shows_is_what_get_many_returns() {
+fn get_many_with_shows_what_get_many_returns() {
     on_each_shape(1000, 1 << 20, |table| {
         let entry = |number: usize| (bytes(number as u64, 1 + number % 20), bytes(9, number));
         table.insert_many((0..400).map(entry)).unwrap();

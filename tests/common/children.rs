@@ -123,7 +123,7 @@ impl Child {
     /// Says no more and waits for an orderly end: all that the child still said.
     #[track_caller]
     pub fn finish(mut self) -> Vec<String> {
-        // Whoever waits for more input sees its end.
+        // A child that waits for more input sees its end.
         self.input = None;
         let mut said = Vec::new();
         loop {

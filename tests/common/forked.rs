@@ -47,7 +47,7 @@ pub fn fork() -> Side {
     Side::Child
 }
 
-/// Ends a forked child at once; no destructor runs.
+/// Ends a forked child at once. No destructor runs.
 pub fn leave(well: bool) -> ! {
     // SAFETY: ends the process without running anything of it.
     unsafe { libc::_exit(i32::from(!well)) }

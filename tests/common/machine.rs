@@ -6,7 +6,8 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::Child;
 
-/// Leaves this process so much more address space than it has now; the limit.
+/// Limits this process to `more` bytes of address space beyond what it has; returns the
+/// limit.
 pub fn limit_address_space(more: u64) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("/proc tells");
     let size = status

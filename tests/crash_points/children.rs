@@ -1,4 +1,4 @@
-//! Children that tell what points they pass, or die at one.
+//! Children that log the points they pass, or die at one.
 
 use std::path::{Path, PathBuf};
 
@@ -76,7 +76,7 @@ impl Order<'_> {
 pub fn passed(run: impl FnOnce(&Order<'_>) -> End) -> Passed {
     let log = Scratch::new();
     let end = run(&Order::Log(&log));
-    assert!(!end.killed, "a child died that nobody killed");
+    assert!(!end.killed, "a child died that was not to be killed");
     Passed::read(&log)
 }
 
@@ -154,8 +154,8 @@ pub enum Survivor {
     Writer,
     /// By `Table::repair`.
     Repairer,
-    /// It writes, and was attached before the death: a newcomer gets the dead one's slot, and
-    /// gives nobody up.
+    /// It writes, and was attached before the death. A newcomer would get the slot of the dead
+    /// process, and so find no dead participant.
     Witness,
 }
 
@@ -229,9 +229,9 @@ pub fn act(role: &Role) {
             apply(role, &table, &repairers_steps(first_key), first_key);
         }
         "repairer" => drop(open().repair().unwrap()),
-        maker @ ("creator" | "replacer") => {
+        kind @ ("creator" | "replacer") => {
             let (options, name) = (creators_options(), role.argument(0));
-            let made = match maker {
+            let made = match kind {
                 "creator" => options.create(name),
                 _ => options.create_or_replace(name),
             };

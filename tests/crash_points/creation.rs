@@ -1,4 +1,4 @@
-//! A death while a table is created: it is there and whole, or nothing is.
+//! Deaths while a table is created. The table is there and whole, or nothing is there.
 
 use shmtable::{Error, Table};
 
@@ -18,7 +18,7 @@ pub fn row() -> Row {
             row.case(&case, |row| {
                 let name = Name::new();
                 let (end, said) = create(&name, &Order::Die(&point, pass));
-                assert!(end.killed, "nobody died");
+                assert!(end.killed, "the worker did not die");
                 row.died(Victim::Worker, &point);
                 whole_or_nothing(&name, &said);
             });
@@ -58,7 +58,7 @@ pub fn replacement_row() -> Row {
             row.case(&case, |row| {
                 let old = old();
                 let (end, said) = replace(&old.name, &Order::Die(&point, pass));
-                assert!(end.killed, "nobody died");
+                assert!(end.killed, "the worker did not die");
                 row.died(Victim::Worker, &point);
                 old_or_new(&old, &said);
             });

@@ -82,11 +82,11 @@ fn is_repaired(case: &str, named: Named, model: Model, cost: usize) {
     });
 }
 
-fn is_of_mending(point: &str) -> bool {
+fn is_of_table_repair(point: &str) -> bool {
     point.starts_with("repair:") || point.starts_with("free:")
 }
 
-/// The first and the second who repair die at each point of a repair.
+/// The first and the second repairer die at each point of a repair.
 pub fn row(extent: Extent) -> Row {
     let mut row = Row::new("Table::repair of damage");
     let repairer = Survivor::Repairer;
@@ -95,7 +95,7 @@ pub fn row(extent: Extent) -> Row {
         row.note(passed(|order| repairer.run(&named, FIRST, order)))
     });
     let mut points = points.unwrap_or_default();
-    points.retain(|(point, _)| is_of_mending(point));
+    points.retain(|(point, _)| is_of_table_repair(point));
     for (at, (first, seen)) in points.iter().enumerate() {
         for pass in extent.passes(*seen, &[1, 2, 3, 5, 8]) {
             let case = format!("{first}, pass {pass}");
@@ -120,7 +120,7 @@ pub fn row(extent: Extent) -> Row {
             let seconds = seconds.unwrap_or_default();
             for (second, _) in seconds
                 .iter()
-                .filter(|(point, _)| is_of_mending(point) || crate::is_of_repair(point))
+                .filter(|(point, _)| is_of_table_repair(point) || crate::is_of_repair(point))
             {
                 let case = format!("{case}, then again: {second}");
                 row.case(&case, |row| {

@@ -1,27 +1,29 @@
-//! Does the table hold if a process dies between any two stores of any operation,
-//! and so do the two who repair after it?
+//! Does the table hold if a process dies between any two stores of any operation, and so do
+//! the two processes that recover after it?
 //!
-//! Built only with `--cfg shmtable_crash_points`; `cargo xtask crash-points` runs the
-//! long form, `cargo xtask windows` a brief one under wine. For each operation a first
-//! child tells which points it passes. Then, for each of these, a child on a new table
-//! dies there by SIGKILL (on Windows by `TerminateProcess`); after some of these deaths
-//! (in the long form, all) a first repairer, who comes then or was attached before, dies
-//! at each point of its repair, and a second one at each point of what is left of that. Each time what was acknowledged is
-//! there, each step under way happened or did not, nothing is broken, nobody hangs, and
-//! the table takes all that it was created for.
+//! Built only with `--cfg shmtable_crash_points`. `cargo xtask crash-points` runs the long
+//! form, `cargo xtask windows` a brief one under wine.
 //!
-//! Somebody must have died at every point that the source names, and a build whose
-//! words tell of each store finds every two stores with no point between them.
+//! For each operation, a first child logs the points that it passes. Then, for each of these
+//! points, a child on a new table dies there by SIGKILL (on Windows by `TerminateProcess`).
+//! After some of these deaths (in the long form, after all), a first repairer dies at each
+//! point of its repair, and a second one at each point of what is left to repair. The first
+//! one attaches after the death, or was attached before. Each time, what was acknowledged is
+//! there, a step under way happened or did not, the table is sound, no process hangs, and
+//! all entries fit that the table was created for.
+//!
+//! A process must have died at every point that the source names. The words of this build
+//! notice each store, so the test also finds any two stores with no point between them.
 //!
 //! # Planted, and seen to fail
-//! - take-over without repair; a repair that sets no overflow, counts no entries,
-//!   bumps no version; no look for chunks of the dead;
+//! - take-over without recovery; a recovery that sets no overflow, counts no entries,
+//!   bumps no version; no search for chunks of the dead;
 //! - stores in another order: a cursor before the record's header, a tag before the
 //!   slot, a chunk free before its cursor is 0, a run's length after its tails;
-//! - a point taken away, and one that nobody passes.
+//! - a point taken away, and one that no process passes.
 //!
 //! # Not seen here
-//! What a reader would be told at the same time: loom's models ask that.
+//! What a reader sees at the same time: the loom models test that.
 
 #![cfg(all(any(target_os = "linux", windows), shmtable_crash_points))]
 #![allow(unreachable_pub, reason = "a program of several modules")]
@@ -115,7 +117,7 @@ impl Extent {
         }
     }
 
-    /// Whether a second repairer follows this one of so many deaths of the first.
+    /// Whether a second repairer follows this death of the first, one of `deaths`.
     pub fn goes_on(self, death: usize, deaths: usize) -> bool {
         self != Self::Brief || death == deaths / 2
     }
@@ -160,7 +162,7 @@ fn points_of_source() -> BTreeSet<String> {
     fn collect(folder: &Path, points: &mut BTreeSet<String>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            // On another system nobody passes these.
+            // No process on this system passes these.
             let is_ours = cfg!(windows) || !path.ends_with("windows");
             if path.is_dir() && is_ours {
                 collect(&path, points);
@@ -207,7 +209,7 @@ impl Death<'_> {
     fn happens(&self, pass: u64) -> (Named, End) {
         let named = self.scenario.new_table();
         let end = work(&named, self.index, &Order::Die(self.point, pass));
-        assert!(end.killed, "nobody died");
+        assert!(end.killed, "the worker did not die");
         (named, end)
     }
 
@@ -216,7 +218,7 @@ impl Death<'_> {
         let named = self.scenario.new_table();
         let die = || work(&named, self.index, &Order::Die(self.point, 1));
         let (worker, first) = repairer.run_after(die, &named, FIRST, order);
-        assert!(worker.killed, "nobody died");
+        assert!(worker.killed, "the worker did not die");
         (named, worker, first)
     }
 
@@ -235,7 +237,7 @@ impl Death<'_> {
             let steps = repairer.steps(*first_key);
             parts.push(Part::new(Model::new(), &steps, *first_key, *end));
         }
-        // Whoever was not there has left nothing.
+        // A process that was not there has left nothing.
         while (parts.len() as u64) < OTHER / KEYS_EACH {
             parts.push(Part::whole(Model::new(), &[], 0));
         }

@@ -79,7 +79,7 @@ const WIDTH: usize = 28;
 pub fn print_head() {
     println!(
         "\n{:WIDTH$} {:>7} {:>8} {:>10} {:>10} {:>9}",
-        "who is killed:", "points", "workers", "repairers", "the second", "failures"
+        "operation:", "points", "workers", "repairers", "the second", "failures"
     );
 }
 
@@ -119,7 +119,7 @@ pub fn conclude(rows: &[Row], source: &BTreeSet<String>) {
     );
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     let missed: Vec<_> = source.difference(&together.died_at).collect();
-    assert!(missed.is_empty(), "nobody died at {missed:?}");
+    assert!(missed.is_empty(), "no process died at {missed:?}");
     assert!(
         unnamed.is_empty(),
         "no point stands between the stores at {unnamed:#?}"

@@ -1,4 +1,4 @@
-//! What the worker does that dies, one scenario for each operation.
+//! What the worker does before it dies: one scenario for each operation.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ pub const CHUNK: usize = 4096;
 /// The keys of the process that the worker meets.
 pub const OTHER: u64 = 3 * KEYS_EACH;
 
-/// Whom the worker meets.
+/// The process that the worker meets.
 #[derive(Clone, Copy)]
 pub enum Meeting {
     Nobody,
-    /// One who holds the stripe's lock until the worker waits for it.
+    /// A process that owns the stripe's lock until the worker waits for it.
     Holder,
-    /// One who inserts an entry of so many bytes while the worker stands at a point,
-    /// with a handle that lives longer, or not.
+    /// A process that inserts an entry of this many bytes while the worker stands at a
+    /// point, with a handle that lives longer, or not.
     Writer(&'static str, usize, Handle),
 }
 
@@ -44,12 +44,12 @@ pub struct Scenario {
     pub passes: &'static [u64],
     /// Points after a death at which repairers die too, in the short form.
     pub repaired: &'static [&'static str],
-    /// Who repairs was attached before the death.
+    /// The repairer was attached before the death.
     pub witnessed: bool,
     pub meeting: Meeting,
-    /// Somebody sleeps until a key of the stripe changes.
+    /// A process sleeps until a key of the stripe changes.
     sleeper: bool,
-    /// Who set the table up has closed it.
+    /// The handle that set the table up is closed.
     closed: bool,
     /// A free chunk holds something.
     pub damaged: bool,
@@ -142,8 +142,8 @@ fn with_repair(scenario: Scenario, repaired: &'static [&'static str]) -> Scenari
 
 pub fn scenarios() -> Vec<Scenario> {
     let thirty: Vec<Step> = (1..=30).map(|key| Insert(key, 20 + key as usize)).collect();
-    // A table of 40 has 9 buckets of 7 slots in one stripe: of so many entries some
-    // stand behind their own bucket, and two repairers still find room.
+    // A table of 40 has 9 buckets of 7 slots in one stripe. With this many entries, some are
+    // behind their home bucket, and two repairers still find room.
     let full: Vec<Step> = (1..=56).map(|key| Insert(key, 20)).collect();
     let removals: Vec<Step> = (1..=56).map(Remove).collect();
     let mut scenarios = vec![
@@ -291,7 +291,7 @@ fn chunks(thirty: &[Step]) -> Vec<Scenario> {
     ]
 }
 
-/// Scenarios in which there is somebody else.
+/// Scenarios in which there is another process.
 fn encounters(thirty: &[Step]) -> Vec<Scenario> {
     // So large that its room is taken before the stripe's lock, which others want.
     let insert = |name| plain(name, thirty, &[Insert(100, 400)]);
@@ -300,7 +300,7 @@ fn encounters(thirty: &[Step]) -> Vec<Scenario> {
     vec![
         Scenario {
             sleeper: true,
-            ..insert("insert, somebody sleeps")
+            ..insert("insert, a sleeper")
         },
         Scenario {
             meeting: Meeting::Holder,

@@ -1,4 +1,4 @@
-//! Whether a table is in a state that the dead may have left, and is as good as new.
+//! Checks that a table is in a state that the dead may have left, and works as a new one.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ pub fn verify(case: &str, named: &Named, scenario: &Scenario, parts: Vec<Part>) 
                     part.end
                 );
             }
-            assert!(found.is_empty(), "keys of nobody: {found:?}");
+            assert!(found.is_empty(), "keys that no process wrote: {found:?}");
         };
         matches("before any repair");
         let before = Segment::read(&name);

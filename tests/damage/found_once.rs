@@ -27,7 +27,7 @@ fn clear_and_retain_come_back_from_a_slot_of_another_stripe() {
     }
 }
 
-/// It was the size of an allocation.
+/// It once was the size of an allocation.
 #[test]
 fn a_damaged_count_of_entries_is_no_size_of_anything() {
     for bit in [40, 47, 60, 63] {
@@ -105,7 +105,7 @@ fn a_chunk_that_is_said_to_be_free_is_not_overwritten() {
     }
 }
 
-/// Whoever goes on filling the chunk would write over its records.
+/// A writer that goes on filling the chunk would overwrite its records.
 #[test]
 fn a_chunk_is_not_filled_from_a_cursor_before_its_records() {
     let patched = Patched::new();
@@ -124,7 +124,7 @@ fn a_chunk_is_not_filled_from_a_cursor_before_its_records() {
     }
 }
 
-/// No exchange from such a state succeeds, so nobody could ever give it back.
+/// No exchange from such a state succeeds, so the chunk could never be freed.
 #[test]
 fn a_state_with_bits_that_mean_nothing_is_none() {
     let patched = Patched::new();
@@ -153,7 +153,7 @@ fn a_header_that_is_damaged_under_an_open_handle_is_written_again() {
             assert_eq!(table.repair().unwrap().len(), 1);
             assert_eq!(table.check().unwrap(), Vec::<shmtable::Fault>::new());
             if at != 14 {
-                // When it was created nobody knows.
+                // The time of its creation is lost.
                 assert_eq!(patched.get(at), good);
             }
             assert_eq!(patched.open().len(), patched.image.model.len());
@@ -163,7 +163,7 @@ fn a_header_that_is_damaged_under_an_open_handle_is_written_again() {
     }
 }
 
-/// It is not robbed, whatever the reason; nobody waits for longer than the timeout.
+/// The lock is not taken over, and no wait is longer than the timeout.
 #[test]
 fn a_lock_that_names_a_living_participant_is_waited_for_and_no_longer() {
     let patched = Patched::new();

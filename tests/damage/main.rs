@@ -3,11 +3,12 @@
 //! A small table is written, closed, and damaged in its file, in one way at a time: each
 //! bit before the arena flipped, and random bits of records; words of the index
 //! overwritten; the file cut or lengthened; random bytes, behind a valid header or not.
-//! Each time it is opened, read, written, checked and repaired. Children do it, so that
-//! a signal or a hang is seen, and known whose it is.
+//! Each time it is opened, read, written, checked and repaired. Children do that, so that
+//! the test sees a signal or a hang, and knows its case.
 //!
-//! Every case runs with `SHMTABLE_DAMAGE=full`, as `cargo xtask damage` sets it; else one
-//! of some, and fewer for Windows: under wine each takes four times as long.
+//! With `SHMTABLE_DAMAGE=full`, which `cargo xtask damage` sets, every case runs. Otherwise a
+//! part of them runs, and a smaller part on Windows: under wine, a case takes four times as
+//! long.
 
 #![cfg(any(target_os = "linux", windows))]
 #![allow(unreachable_pub, reason = "a program of several modules")]

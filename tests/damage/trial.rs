@@ -113,7 +113,7 @@ impl Trial<'_> {
         );
     }
 
-    /// All is well again, and entries that were not damaged are there.
+    /// The table is sound again, and has all entries that were not damaged.
     pub fn is_whole(&self, table: &Table, model: &Model) {
         assert_sound(table);
         let found = contents(table);
@@ -280,13 +280,13 @@ impl Trial<'_> {
         self.allowed = known;
     }
 
-    /// The file as it is now: written to by who knows of no damage.
+    /// The file as it is now, written to before the damage is noticed.
     pub fn write_first(&mut self) {
         let Some(table) = self.open() else { return };
         let mut model = self.image.model.clone();
         Self::write(&table, &mut model);
-        // Whoever takes a key that is not found takes nothing: repair brings it back. Whoever
-        // writes it writes another entry, which is the one that stays.
+        // To take a key that is not found takes nothing: repair brings it back. To write it
+        // writes another entry, which is the one that stays.
         let unfound = self.allowed.unfound.iter();
         let taken = unfound.filter(|key| !model.contains_key(*key)).cloned();
         self.allowed.damaged.extend(taken);

@@ -93,7 +93,7 @@ fn permission_denied() {
             );
         }
         if role.name == "stranger" {
-            // /dev/shm is sticky: nobody removes what is another's.
+            // /dev/shm is sticky: only its owner removes a file.
             let error = refused(
                 Table::unlink(role.argument(0)),
                 &["no permission to unlink"],
@@ -219,7 +219,7 @@ fn the_umask_does_not_change_the_mode() {
 /// are, and the back end's own tests plant some.
 #[cfg(all(target_os = "linux", not(shmtable_portable)))]
 #[test]
-fn what_is_no_plain_file_is_refused() {
+fn anything_but_a_plain_file_is_refused() {
     use std::os::unix::fs::symlink;
     let target = Named::create(&Options::new().capacity(10));
     let link = Name::new();

@@ -72,7 +72,7 @@ fn incompatible_format() {
         matches!(error, Error::IncompatibleFormat { .. }),
         "{error:?}"
     );
-    // Nor are they made anew over somebody's file.
+    // Nor does `open_or_create` overwrite such a file.
     assert!(matches!(
         Options::new().capacity(10).open_or_create(&name),
         Err(Error::IncompatibleFormat { .. })

@@ -1,9 +1,8 @@
-//! Is every error provoked by what it is for, does it name limit, size and
-//! remedy, and is the table as it was?
+//! Does each error occur where it should, does it name the limit, the size and the remedy,
+//! and does it leave the table unchanged?
 //!
-//! Some parts need root: a segment of another user is planted with `chown`, and a
-//! child gives its rights away. Without root those tests do what a user can do,
-//! and say so.
+//! Some parts need root: they give a segment to another user with `chown`, or a child drops
+//! its privileges. Without root, those tests do what a user can do, and say so.
 
 #![cfg(any(target_os = "linux", windows))]
 
@@ -37,7 +36,7 @@ fn refused<T>(result: Result<T>, parts: &[&str]) -> Error {
     for part in parts {
         assert!(message.contains(part), "{message:?} does not say {part:?}");
     }
-    // Whoever prints the chain of causes reads each of them once.
+    // A report that prints the chain of causes shows each of them once.
     if let Some(cause) = error.source().map(ToString::to_string) {
         assert!(!message.contains(&cause), "{message:?} repeats {cause:?}");
     }

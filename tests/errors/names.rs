@@ -61,7 +61,7 @@ fn an_anonymous_table_that_is_gone_is_not_to_be_created_by_its_name() {
         error.to_string(),
         format!("there is no table named {name:?}{remedy}")
     );
-    // A name that somebody chose is not taken for one of them.
+    // A chosen name is not taken for the name of an anonymous table.
     let error = Table::open("anon-a-name").unwrap_err().to_string();
     assert!(
         error.ends_with("; create it, or use open_or_create"),

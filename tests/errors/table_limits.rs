@@ -205,7 +205,7 @@ fn value_or_key_too_large() {
         Err(Error::KeyTooLarge { .. })
     ));
     assert!(table.is_empty());
-    // To look for such a key is no error: it is absent.
+    // To look up such a key is not an error: it is absent.
     assert_eq!(table.get(&vec![0; 1_048_576]).unwrap(), None);
     assert!(!table.contains_key(&vec![0; 1_048_576]).unwrap());
     assert!(!table.remove(&vec![0; 1_048_576]).unwrap());

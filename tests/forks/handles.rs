@@ -60,7 +60,7 @@ fn parent_and_children_go_on_while_eight_threads_write() {
         }
     });
     let steps = steps.load(Ordering::Relaxed);
-    println!("{forks} forks, {steps} steps meanwhile");
+    println!("{forks} forks, {steps} steps in that time");
     assert_eq!(table.fetch_add(b"parent", 0).unwrap(), steps as i64);
     assert_eq!(table.fetch_add(b"child", 0).unwrap(), 30 * forks as i64);
     for (key, value) in contents(table) {
@@ -254,7 +254,7 @@ fn a_forked_reader_keeps_an_orphan_from_being_removed() {
     assert!(Table::list().unwrap().contains(&name));
     kill_process(Pid::from_raw(child).unwrap(), Signal::KILL).unwrap();
     eventually("the orphan is removed", || {
-        // Or somebody else collects it first.
+        // Or another process collects it first.
         looker.unlink_orphan().unwrap() || !Table::list().unwrap().contains(&name)
     });
 }

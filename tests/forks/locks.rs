@@ -227,7 +227,7 @@ fn eight_threads_hold_locks_at_a_fork_and_both_sides_go_on() {
                     old.as_deref() == Some(b"thread")
                 })
         });
-        // It reads under the locks, and robs nobody.
+        // It reads under the locks, and takes none over.
         assert!(told.wait(b"looked", LIMIT).unwrap().is_some());
         for named in &tables {
             assert_eq!(named.get(b"k").unwrap(), None);

@@ -1,4 +1,4 @@
-//! Does a handle that was inherited by a fork just work, in parent and child?
+//! Does a handle work in both parent and child after a fork?
 
 #![cfg(target_os = "linux")]
 

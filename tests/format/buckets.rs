@@ -49,7 +49,7 @@ fn overflow_counts_are_as_documented() {
 /// How many keys passed is not known any more.
 #[test]
 fn an_overflow_count_stays_at_its_greatest_number() {
-    // The chance that none of so many passes a full bucket is below 10^-15.
+    // The chance that none of these keys passes a full bucket is below 10^-15.
     const COUNT: usize = 2000;
     let name = common::Name::new();
     let table = Options::new()
@@ -105,7 +105,11 @@ fn versions_rise_when_an_entry_is_unlinked() {
         let records = entries.iter().filter(|entry| entry.record.is_some());
         (reader.versions(), records.count())
     };
-    assert_eq!(put(b"larger than a slot"), (0, 50), "nobody is disturbed");
+    assert_eq!(
+        put(b"larger than a slot"),
+        (0, 50),
+        "no reader is disturbed"
+    );
     assert_eq!(put(b"of another length than before"), (50, 50));
     assert_eq!(put(b"of the very length of the one"), (100, 50));
     assert_eq!(put(b"a small"), (150, 0), "from a record to a small entry");
@@ -127,5 +131,5 @@ fn versions_rise_when_an_entry_is_unlinked() {
         table.remove(&key(i)).unwrap();
     }
     assert_eq!(Reader::of(&table).versions(), 425, "so are records");
-    assert_eq!(put(b"new"), (425, 0), "an insertion disturbs nobody");
+    assert_eq!(put(b"new"), (425, 0), "an insertion disturbs no reader");
 }

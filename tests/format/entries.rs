@@ -81,7 +81,7 @@ fn keys_and_values_lie_where_the_document_says_whatever_their_lengths() {
 
 /// Words that are used again would show what was there before.
 #[test]
-fn what_no_key_or_value_takes_of_its_words_is_zero() {
+fn the_padding_of_keys_and_values_is_zero() {
     let table = table(4, 1000);
     for round in 0..200_usize {
         // Long ones first, so that short ones follow in their slots and their records.

@@ -9,7 +9,7 @@ use crate::common::{self, LIMIT, eventually};
 use crate::reader::Reader;
 use crate::table;
 
-/// The locked bytes of a table, whoever has them.
+/// The locked bytes of a table, by any process.
 #[cfg(target_os = "linux")]
 struct Locks {
     inode: u64,
@@ -24,7 +24,7 @@ impl Locks {
         Self { inode }
     }
 
-    /// Whether anybody has an open-file-description lock on a byte.
+    /// Whether any process has an open-file-description lock on a byte.
     fn has(&self, byte: usize) -> bool {
         // 7: OFDLCK ADVISORY WRITE -1 00:1b:7072 4096 4096
         let locks = std::fs::read_to_string("/proc/locks").unwrap();
@@ -79,7 +79,7 @@ fn participants_and_their_chunks_are_as_documented() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn who_is_alive_holds_its_byte() {
+fn a_living_participant_holds_its_byte() {
     let first = table(100, 10_000);
     let second = Table::open(first.name()).unwrap();
     let (reader, locks) = (Reader::of(&first), Locks::of(&first));
@@ -117,7 +117,7 @@ fn a_claim_is_where_the_document_says() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_a_claims_holder_waits_for_is_where_the_document_says() {
+fn the_wait_of_a_claimant_is_where_the_document_says() {
     let table = table(100, 10_000);
     let (reader, locks) = (Reader::of(&table), Locks::of(&table));
     let seed = reader.header("HEADER_HASH_SEED") as u64;
@@ -160,7 +160,7 @@ fn the_lock_word_is_as_documented() {
     assert_eq!(seen, [1, 1]);
     assert_eq!(owner(&Reader::of(&table)), [0, 0]);
 
-    // Somebody sleeps for a key until it is published.
+    // A thread sleeps for a key until it is published.
     table.remove(b"key").unwrap();
     common::scope(|scope| {
         let waiter = scope.spawn(|| table.wait(b"key", LIMIT));
@@ -176,7 +176,7 @@ fn the_lock_word_is_as_documented() {
         assert!(Reader::of(&table).stripe(stripe, "STRIPE_EVENT") > before);
     });
 
-    // Somebody sleeps for the lock while it is held.
+    // A thread sleeps for the lock while it is held.
     common::scope(|scope| {
         let mut waiter = None;
         table

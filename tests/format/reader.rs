@@ -19,7 +19,7 @@ pub struct Reader {
     pub arena_at: usize,
 }
 
-/// An entry, and where it lies.
+/// An entry, and its location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub key: Vec<u8>,

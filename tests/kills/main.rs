@@ -1,8 +1,8 @@
-//! Does a killed or stopped process harm nobody?
+//! Do the others go on when a process is killed or stopped?
 //!
-//! SIGKILL at any moment: nobody waits for the dead, what they had acknowledged is
-//! there, what they had begun is there or not. SIGSTOP: a living holder is never
-//! robbed.
+//! After SIGKILL at any moment, no process waits for the dead one. What it had acknowledged
+//! is there; what it had begun is there or not. After SIGSTOP, a living lock owner keeps its
+//! lock.
 
 #![cfg(any(target_os = "linux", windows))]
 #![allow(unreachable_pub, reason = "a program of several modules")]
@@ -18,9 +18,9 @@ use std::time::Duration;
 
 use shmtable::Options;
 
-/// So long that whoever waits for the dead by it fails the test.
+/// So long that a wait for a dead process fails the test.
 const PATIENT: Duration = Duration::from_mins(5);
-/// More than going on after a death takes on the busiest machine.
+/// Longer than a take-over takes on the busiest machine.
 const SOON: Duration = Duration::from_secs(30);
 
 fn one_stripe() -> Options {

@@ -70,7 +70,7 @@ fn an_anonymous_table_stays_listed_if_its_creator_is_killed_and_goes_if_it_ends(
     killed.kill();
     assert!(listed(&name) && looker.is_orphan().unwrap());
     {
-        // A reader counts nobody but tells that the creator is gone.
+        // A reader is no participant, and tells that the creator is gone.
         let reader = Table::open_read_only(&name).unwrap();
         assert!(reader.is_anonymous());
         assert_eq!(reader.stats().unwrap().participants, 0);

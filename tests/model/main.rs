@@ -1,9 +1,9 @@
 //! Does a table in which cleaning runs all the time do what a `HashMap` does, and
 //! does it keep the promise of [`Options::value_space`]?
 //!
-//! The promise: entries as many as the capacity, whose keys and values have
-//! together at most `value_space` bytes, always fit, whatever was stored, replaced
-//! and removed before, if no entry is larger than a chunk.
+//! The promise: as many entries as the capacity, whose keys and values together have at most
+//! `value_space` bytes, always fit if no entry is larger than a chunk. It doesn't matter what
+//! was stored, replaced and removed before.
 
 #![cfg(any(target_os = "linux", windows))]
 #![allow(unreachable_pub, reason = "a program of several modules")]
@@ -36,8 +36,8 @@ const LARGE: Limits = Limits {
 };
 
 const CHUNK: usize = 4096;
-/// A record that fits a chunk may have so many bytes of key and value: beside them
-/// it has a header and two paddings.
+/// The most bytes of key and value in a record that fits a chunk. Beside them, a record has
+/// a header and two paddings.
 const FITS: usize = CHUNK - 24;
 /// Sequences of operations that each test runs.
 const CASES: usize = 80;
@@ -133,7 +133,7 @@ fn full_to_the_brim(seed: u64, steps: usize, lengths: impl Fn(&mut Dice) -> usiz
 }
 
 #[test]
-fn what_was_promised_fits_at_any_time() {
+fn the_promised_entries_fit_at_any_time() {
     for seed in 0..scaled(3) as u64 {
         full_to_the_brim(seed, 3000, |dice| dice.below(FITS));
         full_to_the_brim(seed, 3000, |dice| dice.below(4000));

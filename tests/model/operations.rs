@@ -19,7 +19,7 @@ pub enum Operation {
     Take(u8),
     /// Whether its condition holds.
     RemoveIf(u8, bool),
-    /// The length of what is computed, and of what is stored meanwhile.
+    /// The length of the computed value, and of one that is stored during the computation.
     GetOrInsert(u8, usize, Option<usize>),
     Get(u8),
     Retain(u8),

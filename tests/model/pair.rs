@@ -60,7 +60,7 @@ pub struct Pair {
     pub handles: [Table; 2],
     pub at: usize,
     pub model: Model,
-    /// Keys whose entries lie in their slots, and in no record.
+    /// Keys of small entries, which have no record.
     pub in_slots: HashSet<Vec<u8>>,
     pub step: u64,
     /// Calls that failed though nothing was promised.
@@ -88,8 +88,8 @@ impl Pair {
         }
     }
 
-    /// Notes where an entry lies from now on: a small one in its slot, but not after a
-    /// small one of another length.
+    /// Notes where an entry is from now on: a small one in its slot, but not after a small
+    /// one of another length.
     pub fn note(&mut self, key: &[u8], value: Option<&[u8]>) {
         let before = self.model.get(key);
         let Some(value) = value else {
@@ -104,7 +104,7 @@ impl Pair {
         }
     }
 
-    /// Bytes of the records of all entries that do not lie in their slots.
+    /// Bytes of all records.
     pub fn record_bytes(&self) -> usize {
         let padded = |bytes: &[u8]| bytes.len().next_multiple_of(8);
         self.model

@@ -1,7 +1,6 @@
-//! Is every operation that claims to be atomic atomic among processes?
+//! Is every atomic operation atomic among processes?
 //!
-//! The children are real processes; each test adds up by other means what must
-//! come out.
+//! The children are real processes. Each test computes by other means what must come out.
 
 #![cfg(any(target_os = "linux", windows))]
 

@@ -158,7 +158,7 @@ fn wait_wakes_when_another_process_publishes() {
         number += 1;
         begin.elapsed()
     };
-    // Whoever is not woken looks again after 50 ms, so half of the answers come
+    // A waiter that is not woken looks again after 50 ms, so half of the answers come
     // sooner than that, unless the machine is too busy with other tests. Then a
     // later batch shows it.
     let begin = Instant::now();
@@ -175,7 +175,7 @@ fn wait_wakes_when_another_process_publishes() {
         if times[BATCH / 2] < Duration::from_millis(20) && batch + 1 >= scaled(4) {
             break;
         }
-        assert!(begin.elapsed() < LIMIT, "nobody is woken");
+        assert!(begin.elapsed() < LIMIT, "no waiter is woken");
     }
     ask(b"stop");
     child.finish();

@@ -1,4 +1,4 @@
-//! Of many processes that want the same thing, one gets it.
+//! One of many processes wins, if all try the same at once.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -39,7 +39,7 @@ fn try_insert_has_exactly_one_winner() {
             if table.try_insert(&key(number), &[me as u8; 20]).unwrap() {
                 won.push(number);
             }
-            // Whoever won, the key is there now.
+            // One of them won, so the key is there now.
             assert!(table.contains_key(&key(number)).unwrap());
         }
         return tell_won(&racer, &won);

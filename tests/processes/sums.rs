@@ -1,4 +1,4 @@
-//! No change that a process was told of is lost.
+//! No acknowledged change is lost.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn fetch_add_loses_nothing() {
         let (table, me) = (&racer.table, racer.number);
         let mut before = Vec::new();
         for number in 0..count {
-            // One that all fight for, and some that are made and removed meanwhile.
+            // A counter that all processes want, and some that come and go.
             before.push(table.fetch_add(b"all", 1).unwrap() as usize);
             table.fetch_add(&key(number % 16), me as i64 - 3).unwrap();
         }
@@ -228,7 +228,7 @@ fn no_insert_is_lost_among_overlapping_keys() {
     }
     assert!(
         named.stats().unwrap().cleanings > 0,
-        "cleaning ran meanwhile"
+        "cleaning ran at the same time"
     );
     assert_sound(&named);
 }

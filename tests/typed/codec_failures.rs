@@ -112,7 +112,7 @@ fn an_update_that_cannot_encode_leaves_the_entry() {
 }
 
 #[test]
-fn what_cannot_be_encoded_changes_nothing() {
+fn a_value_that_cannot_be_encoded_changes_nothing() {
     let shares = anonymous::<Percent, Percent>();
     shares.insert(&1, &1).unwrap();
     let said = "cannot encode a test.percent: 200 is more than 100";

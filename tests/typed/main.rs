@@ -1,4 +1,4 @@
-//! Does a typed view give back what was put in, and refuse what it should?
+//! Does a typed table give back what was put in, and refuse what it should?
 
 mod codec_failures;
 #[path = "../common/mod.rs"]

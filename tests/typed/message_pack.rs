@@ -150,7 +150,7 @@ fn a_pickle_is_an_error_and_stays() {
         let told = scores.as_table().get(b"\xa1a").unwrap();
         assert_eq!(told.as_deref(), Some(pickle));
     }
-    // It is in nobody's way.
+    // Other entries are not affected.
     scores.insert(&"b".into(), &1).unwrap();
     assert_eq!(scores.get(&"b".into()).unwrap(), Some(1));
     assert!(!scores.insert(&"a".into(), &2).unwrap());
@@ -186,11 +186,11 @@ fn only_messagepack_reads_what_may_hold_pickles() {
         "{refused:?}"
     );
     assert!(Options::new().codec(found_id).open(&name).is_ok());
-    assert!(Options::new().open(&name).is_ok(), "by its bytes, anybody");
+    assert!(Options::new().open(&name).is_ok(), "as plain bytes, always");
 }
 
 #[test]
-fn what_does_not_fit_is_an_error() {
+fn bytes_that_do_not_fit_the_type_are_an_error() {
     let jobs = anonymous::<str, MessagePack<Job>>();
     let bytes = jobs.as_table();
     jobs.insert("a", &job()).unwrap();

@@ -77,7 +77,7 @@ fn bytes_and_arrays_round_trip() {
 }
 
 #[test]
-fn what_one_handle_writes_another_reads() {
+fn one_handle_reads_what_another_writes() {
     let name = Name::new();
     let writer = TypedTable::<str, u64>::create(options(), &name).unwrap();
     let reader = TypedTable::<str, u64>::open_read_only(Options::new(), &name).unwrap();

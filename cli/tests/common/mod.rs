@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use shmtable::{Options, Table};
 pub use test_support::*;
 
-/// A table of this codec, by its name on the command line, and nobody who uses it.
+/// A table with this codec that no process uses. It was created by the command.
 pub fn table(codec: &str) -> Name {
     let name = Name::new();
     let shape = [
@@ -28,7 +28,7 @@ pub fn table(codec: &str) -> Name {
     name
 }
 
-/// The same of bytes, and a handle.
+/// A table of plain bytes, and a handle.
 pub fn open_table() -> (Name, Table) {
     let name = Name::new();
     let options = Options::new().capacity(1000).value_space(1 << 20);

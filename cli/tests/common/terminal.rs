@@ -53,7 +53,7 @@ impl Terminal {
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(length @ 1..) = output.read(&mut bytes) {
-                let mut screen = drawn.lock().expect("nobody panics with it");
+                let mut screen = drawn.lock().expect("no thread panics with it");
                 screen.process(&bytes[..length]);
             }
         });
@@ -72,7 +72,7 @@ impl Terminal {
 
     pub fn resize(&self, rows: u16, columns: u16) {
         let (size, rows, columns) = size(rows, columns);
-        let mut screen = self.screen.lock().expect("nobody panics with it");
+        let mut screen = self.screen.lock().expect("no thread panics with it");
         screen.set_size(rows, columns);
         self.master.resize(size).expect("it can be resized");
     }
@@ -83,7 +83,12 @@ impl Terminal {
     }
 
     pub fn with<R>(&self, look: impl FnOnce(&vt100::Screen) -> R) -> R {
-        look(self.screen.lock().expect("nobody panics with it").screen())
+        look(
+            self.screen
+                .lock()
+                .expect("no thread panics with it")
+                .screen(),
+        )
     }
 
     /// Waits until the screen is as it should be; what it is then.
@@ -95,7 +100,10 @@ impl Terminal {
             if holds(&text) {
                 return text;
             }
-            assert!(begin.elapsed() < LIMIT, "waited in vain: {what}\n{text}");
+            assert!(
+                begin.elapsed() < LIMIT,
+                "this never happened: {what}\n{text}"
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -182,8 +182,8 @@ pub fn read_at(mut file: &File, bytes: &mut [u8], at: u64) {
     file.read_exact(bytes).expect("the file is so long");
 }
 
-/// Overwrites bytes of a file. It may be mapped: Windows lets nobody write such a file
-/// anew, which is to cut it off first.
+/// Overwrites bytes of a file. It may be mapped, and Windows does not let a mapped file be
+/// truncated, as writing it anew does.
 pub fn write_at(mut file: &File, bytes: &[u8], at: u64) {
     file.seek(SeekFrom::Start(at))
         .expect("a file can be sought in");

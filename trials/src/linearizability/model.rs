@@ -18,7 +18,7 @@ struct Key;
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// What the key holds when the window begins; not an operation of anybody's.
+    /// What the key holds when the window begins. It is no process's operation.
     Begin(Content),
     Done(Answer),
 }
@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_planted_lost_update_is_rejected() {
-        // Nobody sees the write, and at the end it is not there.
+        // No read sees the write, and at the end it is not there.
         assert!(check(&[(0, 0, 10, insert(2))], 1).is_err());
         // Two that read, changed and wrote as one step both replaced the same.
         let lost = [
@@ -340,7 +340,7 @@ mod tests {
         };
         assert_eq!(check(&both(2, 2), 2), Ok(()));
         assert!(check(&both(2, 3), 3).is_err());
-        // An addition meanwhile is in the sum.
+        // An addition at the same time is in the sum.
         let counter = [
             (0, 0, 10, REMOVE),
             (1, 20, 50, computed(7, 7)),

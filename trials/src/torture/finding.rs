@@ -6,12 +6,12 @@ use std::fmt;
 pub(crate) enum Kind {
     /// An acknowledged write is not there, or an older one came back.
     Lost,
-    /// Bytes that nobody wrote in this order.
+    /// Bytes that no worker wrote in this order.
     Torn,
     /// Anything else that must not be: a value of elsewhere, a step that happened
     /// twice, an answer that does not fit, an error, a process that fell.
     Wrong,
-    /// An operation that did not come back, or waited in vain for a living process.
+    /// An operation that did not return, or that timed out on a process that goes on.
     Hung,
 }
 

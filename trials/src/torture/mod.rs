@@ -58,7 +58,7 @@ const STOPS: Duration = Duration::from_millis(150);
 const LONGEST_STOP: Duration = Duration::from_millis(100);
 /// The time from one comparison of everything to the next.
 const AUDITS: Duration = Duration::from_secs(5);
-/// So many findings end the trial.
+/// The number of findings that ends the trial.
 const ENOUGH: usize = 20;
 
 /// A place for a worker, of which there is one after the other.
@@ -259,7 +259,7 @@ impl<'a> Supervisor<'a> {
         let Some(mut child) = self.slots[slot].child.take() else {
             return Ok(());
         };
-        // It is our child, and not reaped: nobody else can have its id.
+        // It is our child, and not reaped, so no other process has its id.
         child.kill()?;
         let time = clock::now();
         let status = child.wait()?;
@@ -361,7 +361,7 @@ impl<'a> Supervisor<'a> {
                 && until <= now
                 && let Some(child) = &slot.child
             {
-                // It may have been killed by somebody else: that is noticed later.
+                // It may have been killed from outside, which is noticed later.
                 let _ = kill_process(Pid::from_child(child), Signal::CONT);
                 slot.stopped_until = None;
                 close(&mut slot.stops);

@@ -10,7 +10,7 @@ use shmtable::Options;
 
 use super::value;
 
-/// Keys of each worker's own; nobody else writes them.
+/// Keys of each worker's own. No other worker writes them.
 pub(crate) const VALUES: Range<usize> = 0..24;
 /// Counters of each worker's own.
 pub(crate) const COUNTERS: Range<usize> = 24..27;

@@ -1,4 +1,4 @@
-//! A process that works on the hot keys, in rounds, and writes down what it was told.
+//! A process that works on the hot keys, in rounds, and records each answer.
 
 use std::io::BufWriter;
 use std::sync::atomic::AtomicU64;
@@ -88,7 +88,7 @@ fn meet(meeting: &Table, processes: usize, moment: usize) -> Result {
         let value = meeting.get(&key)?.ok_or("a meeting place is gone")?;
         come = i64::from_le_bytes(value.as_slice().try_into()?);
     }
-    // Nobody is there any more, two moments ago.
+    // All processes have left the moment before last.
     if let Some(past) = moment.checked_sub(2) {
         meeting.remove(&past.to_le_bytes())?;
     }
@@ -158,7 +158,7 @@ impl Player {
         Ok(part)
     }
 
-    /// Reads every key. Nobody else is at work.
+    /// Reads every key. No other process is at work.
     pub(crate) fn close(&mut self) -> Result<Vec<Record>> {
         let mut records = Vec::with_capacity(KEYS);
         for key in 0..KEYS {
@@ -275,7 +275,7 @@ impl Player {
     ) -> Result<Record, Trouble> {
         self.record(key, |table, name| {
             let found = table.get_or_try_insert_with(name, PATIENCE, || {
-                // Others store meanwhile.
+                // Other processes store at the same time.
                 pause(yields);
                 Ok::<_, Error>(value)
             })?;
@@ -336,7 +336,7 @@ impl Player {
         })
     }
 
-    /// A value that nobody else writes, ever.
+    /// A value that no other operation writes, ever.
     fn new_value(&mut self) -> (Content, Vec<u8>) {
         self.values += 1;
         let kind = self.dice.random_range(0..16);

@@ -39,7 +39,7 @@ fn check(rounds: &[Vec<Part>]) -> Result<Figures, String> {
 }
 
 #[test]
-fn what_was_really_done_is_accepted_and_any_other_answer_is_not() {
+fn the_real_answers_are_accepted_and_any_other_is_not() {
     let rounds = rounds(30);
     let figures = check(&rounds).unwrap();
     let expected = 30 * (3 * ROUND + KEYS) as u64;

@@ -115,7 +115,7 @@ pub(crate) struct Ledger {
     maybe: HashMap<(usize, usize), Vec<(u64, State)>>,
     /// Shared keys that some step may have removed.
     removed: [bool; SHARED.end - SHARED.start],
-    /// Steps that happened or not, nobody was told.
+    /// Steps that happened or did not. No worker was told.
     pub(crate) unacknowledged: u64,
 }
 

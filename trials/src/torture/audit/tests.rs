@@ -138,7 +138,7 @@ fn busy() -> Scene {
 }
 
 #[test]
-fn what_is_as_it_must_be_is_accepted() {
+fn a_table_that_is_as_it_must_be_is_accepted() {
     let mut scene = busy();
     assert_eq!(scene.findings(), []);
     scene.put(1, OWN);
