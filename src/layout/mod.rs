@@ -37,29 +37,99 @@ pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"shmtable");
 /// Raised with every change of the format.
 pub(crate) const FORMAT_VERSION: u64 = 2;
 
-// Header words. 0 to 15 never change after creation; 16 is their checksum.
-pub(crate) const HEADER_MAGIC: usize = 0;
-pub(crate) const HEADER_VERSION: usize = 1;
-pub(crate) const HEADER_FINGERPRINT: usize = 2;
-pub(crate) const HEADER_SEGMENT_BYTES: usize = 3;
-pub(crate) const HEADER_CAPACITY: usize = 4;
-pub(crate) const HEADER_VALUE_SPACE: usize = 5;
-pub(crate) const HEADER_STRIPES: usize = 6;
-pub(crate) const HEADER_STRIPE_BUCKETS: usize = 7;
-pub(crate) const HEADER_PARTICIPANTS: usize = 8;
-pub(crate) const HEADER_CHUNKS: usize = 9;
-pub(crate) const HEADER_CHUNK_BYTES: usize = 10;
-pub(crate) const HEADER_HASH_SEED: usize = 12;
-pub(crate) const HEADER_CODEC: usize = 13;
-pub(crate) const HEADER_CREATED: usize = 14;
-pub(crate) const HEADER_FLAGS: usize = 15;
-pub(crate) const HEADER_CHECKSUM: usize = 16;
-/// Chunks below this index have pages; only ever grows.
-pub(crate) const HEADER_POPULATED: usize = 24;
-/// Times a dead owner's lock or chunk was taken over.
-pub(crate) const HEADER_TAKE_OVERS: usize = 32;
-/// Chunks cleaned.
-pub(crate) const HEADER_CLEANINGS: usize = 33;
+/// A word of the format, in a row of [`words!`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Word {
+    /// The constant's name, as in `docs/format.md`.
+    #[cfg_attr(not(test), allow(dead_code))]
+    pub(crate) name: &'static str,
+    /// Where it is in its group.
+    pub(crate) at: usize,
+    /// What messages call it.
+    #[cfg_attr(loom, allow(dead_code))]
+    pub(crate) title: &'static str,
+}
+
+/// Makes a constant of each row, and a list of each group.
+macro_rules! words {
+    ($($(#[$group_doc:meta])* $group:ident {
+        $($(#[$doc:meta])* $name:ident = $at:literal, $title:literal;)*
+    })*) => {
+        $($($(#[$doc])* pub(crate) const $name: usize = $at;)*
+        $(#[$group_doc])*
+        pub(crate) const $group: &[Word] = &[
+            $(Word { name: stringify!($name), at: $at, title: $title }),*
+        ];)*
+    };
+}
+
+// The words that segments have, each in its group. From these rows follow the fingerprint,
+// the words that `Table::check` wants to be zero, what salvage calls a word, and the test
+// that compares `docs/format.md`.
+words! {
+    /// The header. Words 0 to 15 never change after creation; 16 is their checksum.
+    HEADER {
+        HEADER_MAGIC = 0, "magic number";
+        HEADER_VERSION = 1, "format version";
+        HEADER_FINGERPRINT = 2, "layout fingerprint";
+        HEADER_SEGMENT_BYTES = 3, "segment length";
+        HEADER_CAPACITY = 4, "capacity";
+        HEADER_VALUE_SPACE = 5, "value space";
+        HEADER_STRIPES = 6, "number of stripes";
+        HEADER_STRIPE_BUCKETS = 7, "number of buckets of a stripe";
+        HEADER_PARTICIPANTS = 8, "number of participant slots";
+        HEADER_CHUNKS = 9, "number of chunks";
+        HEADER_CHUNK_BYTES = 10, "chunk size";
+        HEADER_HASH_SEED = 12, "hash seed";
+        HEADER_CODEC = 13, "codec id";
+        HEADER_CREATED = 14, "time of creation";
+        HEADER_FLAGS = 15, "flags";
+        HEADER_CHECKSUM = 16, "checksum";
+        /// Chunks below this index have pages; only ever grows.
+        HEADER_POPULATED = 24, "populated mark";
+        /// Times a dead owner's lock or chunk was taken over.
+        HEADER_TAKE_OVERS = 32, "count of take-overs";
+        /// Chunks cleaned.
+        HEADER_CLEANINGS = 33, "count of cleanings";
+    }
+    /// A participant slot.
+    PARTICIPANT {
+        /// Generation (high half) and whether attached (bit 0).
+        PARTICIPANT_STATE = 0, "state";
+        /// Process id in its own namespace, for people to read.
+        PARTICIPANT_PID = 1, "process id";
+        /// Nanoseconds since the Unix epoch.
+        PARTICIPANT_SINCE = 2, "time of attachment";
+    }
+    /// A stripe's header.
+    STRIPE {
+        /// The stripe lock; see `lock`.
+        STRIPE_LOCK = 0, "lock";
+        /// Bumped to wake those who wait for a key.
+        STRIPE_EVENT = 1, "event";
+        /// Entries in this stripe.
+        STRIPE_ENTRIES = 2, "count of entries";
+        /// Acquisitions that found the lock taken.
+        STRIPE_CONTENDED = 3, "count of contended acquisitions";
+        /// Acquisitions of the lock, counted when it is let go.
+        STRIPE_ACQUIRED = 4, "count of acquisitions";
+    }
+    /// A chunk's details.
+    CHUNK {
+        /// Words of the chunk that records fill.
+        CHUNK_CURSOR = 0, "cursor";
+        /// Words of live records: a hint.
+        CHUNK_LIVE = 1, "live count";
+        /// Chunks in the run that begins here; 0 and 1 are a plain chunk.
+        CHUNK_RUN = 2, "length of the run";
+    }
+}
+
+/// The words of a group of so many that no row has.
+pub(crate) fn unused(group: &'static [Word], words: usize) -> impl Iterator<Item = usize> {
+    (0..words).filter(|at| group.iter().all(|word| word.at != *at))
+}
+
 /// Words of the header: a page.
 pub(crate) const HEADER_WORDS: usize = if cfg!(loom) { 40 } else { PAGE };
 
@@ -68,25 +138,9 @@ pub(crate) const FLAG_ANONYMOUS: u64 = 1;
 
 /// Words of a participant slot.
 pub(crate) const PARTICIPANT_WORDS: usize = LINE;
-/// Generation (high half) and whether attached (bit 0).
-pub(crate) const PARTICIPANT_STATE: usize = 0;
-/// Process id in its own namespace, for people to read.
-pub(crate) const PARTICIPANT_PID: usize = 1;
-/// Nanoseconds since the Unix epoch.
-pub(crate) const PARTICIPANT_SINCE: usize = 2;
 
 /// Words of a stripe header.
 pub(crate) const STRIPE_WORDS: usize = LINE;
-/// The stripe lock; see `lock`.
-pub(crate) const STRIPE_LOCK: usize = 0;
-/// Bumped to wake those who wait for a key.
-pub(crate) const STRIPE_EVENT: usize = 1;
-/// Entries in this stripe.
-pub(crate) const STRIPE_ENTRIES: usize = 2;
-/// Acquisitions that found the lock taken.
-pub(crate) const STRIPE_CONTENDED: usize = 3;
-/// Acquisitions of the lock, counted when it is let go.
-pub(crate) const STRIPE_ACQUIRED: usize = 4;
 
 /// Words of a bucket: two cache lines, to whose size it is aligned.
 pub(crate) const BUCKET_WORDS: usize = 2 * LINE;
@@ -117,14 +171,8 @@ pub(crate) const MAX_VALUE: usize = (1 << (u64::BITS - VALUE_SHIFT)) - 1;
 
 /// Words of a chunk's details.
 pub(crate) const CHUNK_WORDS: usize = LINE;
-/// Words of the chunk that records fill.
-pub(crate) const CHUNK_CURSOR: usize = 0;
 /// Bits of that number; above them in its word are those that tell when one is wrong.
 pub(crate) const CURSOR_BITS: u32 = 48;
-/// Words of live records: a hint.
-pub(crate) const CHUNK_LIVE: usize = 1;
-/// Chunks in the run that begins here; 0 and 1 are a plain chunk.
-pub(crate) const CHUNK_RUN: usize = 2;
 
 /// The byte whose shared lock says that a read-only handle is open.
 pub(crate) const READERS_BYTE: u64 = 0;
@@ -147,53 +195,26 @@ pub(crate) const MAX_PARTICIPANTS: usize = 4096;
 /// What the layout depends on, in words: a segment made by a build that lays
 /// anything out differently is refused.
 pub(crate) fn fingerprint() -> u64 {
-    let constants = [
-        WORD,
-        PAGE,
-        HEADER_WORDS,
-        HEADER_SEGMENT_BYTES,
-        HEADER_CAPACITY,
-        HEADER_VALUE_SPACE,
-        HEADER_STRIPES,
-        HEADER_STRIPE_BUCKETS,
-        HEADER_PARTICIPANTS,
-        HEADER_CHUNKS,
-        HEADER_CHUNK_BYTES,
-        HEADER_HASH_SEED,
-        HEADER_CODEC,
-        HEADER_CREATED,
-        HEADER_FLAGS,
-        HEADER_CHECKSUM,
-        HEADER_POPULATED,
-        HEADER_TAKE_OVERS,
-        HEADER_CLEANINGS,
-        PARTICIPANT_WORDS,
-        PARTICIPANT_STATE,
-        PARTICIPANT_PID,
-        PARTICIPANT_SINCE,
-        STRIPE_WORDS,
-        STRIPE_LOCK,
-        STRIPE_EVENT,
-        STRIPE_ENTRIES,
-        STRIPE_CONTENDED,
-        STRIPE_ACQUIRED,
-        BUCKET_WORDS,
-        BUCKET_SLOTS,
-        OVERFLOW_BITS as usize,
-        SMALL_BYTES,
-        HEAD_BYTES,
-        CHUNK_WORDS,
-        CHUNK_CURSOR,
-        CHUNK_LIVE,
-        CHUNK_RUN,
-        CURSOR_BITS as usize,
-        KEY_SHIFT as usize,
-        VALUE_SHIFT as usize,
-        RESERVED_CHUNKS,
-    ];
+    // A segment without the first three words of the header is refused before this is read.
+    let places = |group: &'static [Word]| group.iter().map(|word| word.at);
+    let constants = [WORD, PAGE, HEADER_WORDS]
+        .into_iter()
+        .chain(places(HEADER).skip(HEADER_FINGERPRINT + 1))
+        .chain([PARTICIPANT_WORDS])
+        .chain(places(PARTICIPANT))
+        .chain([STRIPE_WORDS])
+        .chain(places(STRIPE))
+        .chain([BUCKET_WORDS, BUCKET_SLOTS, OVERFLOW_BITS as usize])
+        .chain([SMALL_BYTES, HEAD_BYTES, CHUNK_WORDS])
+        .chain(places(CHUNK))
+        .chain([
+            CURSOR_BITS as usize,
+            KEY_SHIFT as usize,
+            VALUE_SHIFT as usize,
+        ])
+        .chain([RESERVED_CHUNKS]);
     let bytes: Vec<u8> = constants
-        .iter()
-        .flat_map(|c| (*c as u64).to_le_bytes())
+        .flat_map(|constant| (constant as u64).to_le_bytes())
         .collect();
     xxh3_64(&bytes)
 }
@@ -210,18 +231,13 @@ mod tests {
         }
         let mut here: Vec<(&str, u64)> = named! {
             WORD LINE PAGE HEADER_WORDS PARTICIPANT_WORDS STRIPE_WORDS BUCKET_WORDS BUCKET_SLOTS
-            SMALL_BYTES HEAD_BYTES CHUNK_WORDS RESERVED_CHUNKS MAX_PARTICIPANTS
-            HEADER_MAGIC HEADER_VERSION HEADER_FINGERPRINT HEADER_SEGMENT_BYTES HEADER_CAPACITY
-            HEADER_VALUE_SPACE HEADER_STRIPES HEADER_STRIPE_BUCKETS HEADER_PARTICIPANTS
-            HEADER_CHUNKS HEADER_CHUNK_BYTES HEADER_HASH_SEED HEADER_CODEC
-            HEADER_CREATED HEADER_FLAGS HEADER_CHECKSUM HEADER_POPULATED HEADER_TAKE_OVERS
-            HEADER_CLEANINGS FLAG_ANONYMOUS
-            PARTICIPANT_STATE PARTICIPANT_PID PARTICIPANT_SINCE READERS_BYTE CLAIM_BYTES
-            WAIT_BYTES
-            STRIPE_LOCK STRIPE_EVENT STRIPE_ENTRIES STRIPE_CONTENDED STRIPE_ACQUIRED
-            CHUNK_CURSOR CHUNK_LIVE CHUNK_RUN
+            SMALL_BYTES HEAD_BYTES CHUNK_WORDS RESERVED_CHUNKS MAX_PARTICIPANTS FLAG_ANONYMOUS
+            READERS_BYTE CLAIM_BYTES WAIT_BYTES
         }
         .into();
+        for group in [HEADER, PARTICIPANT, STRIPE, CHUNK] {
+            here.extend(group.iter().map(|word| (word.name, word.at as u64)));
+        }
         here.push(("CURSOR_BITS", CURSOR_BITS.into()));
         here.push(("OVERFLOW_BITS", OVERFLOW_BITS.into()));
         here.push(("KEY_SHIFT", KEY_SHIFT.into()));

@@ -39,10 +39,9 @@ use crate::index::probe;
 use crate::index::slot::Content;
 use crate::index::stripe_ops::Locked;
 use crate::layout::{
-    CHUNK_RUN, CHUNK_WORDS, HEADER_CHECKSUM, HEADER_CLEANINGS, HEADER_CODEC, HEADER_FLAGS,
-    HEADER_HASH_SEED, HEADER_POPULATED, HEADER_TAKE_OVERS, HEADER_WORDS, PARTICIPANT_SINCE,
-    PARTICIPANT_STATE, PARTICIPANT_WORDS, STRIPE_ACQUIRED, STRIPE_ENTRIES, STRIPE_LOCK,
-    STRIPE_WORDS, WORD,
+    self, CHUNK_WORDS, HEADER_CHECKSUM, HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED,
+    HEADER_POPULATED, HEADER_WORDS, PARTICIPANT_STATE, PARTICIPANT_WORDS, STRIPE_ENTRIES,
+    STRIPE_LOCK, STRIPE_WORDS, WORD,
 };
 use crate::locking::lock::{SLEEPERS, WAITERS};
 use crate::locking::participants::{self, OWNER_BITS, OwnerId};
@@ -165,19 +164,17 @@ pub(crate) fn header_changed(segment: &Segment) -> bool {
 
 /// The words before the arena that the format does not mention.
 pub(crate) fn reserved(geometry: &Geometry) -> impl Iterator<Item = usize> {
-    let header = (HEADER_CHECKSUM + 1..HEADER_WORDS)
-        .filter(|at| ![HEADER_POPULATED, HEADER_TAKE_OVERS, HEADER_CLEANINGS].contains(at));
+    // Those before the checksum are in it.
+    let header = layout::unused(layout::HEADER, HEADER_WORDS).filter(|at| *at > HEADER_CHECKSUM);
     let slots = (0..geometry.participants).flat_map(move |slot| {
-        let at = geometry.participant(slot);
-        at + PARTICIPANT_SINCE + 1..at + PARTICIPANT_WORDS
+        layout::unused(layout::PARTICIPANT, PARTICIPANT_WORDS)
+            .map(move |at| geometry.participant(slot) + at)
     });
     let stripes = (0..geometry.stripes).flat_map(move |stripe| {
-        let at = geometry.stripe(stripe);
-        at + STRIPE_ACQUIRED + 1..at + STRIPE_WORDS
+        layout::unused(layout::STRIPE, STRIPE_WORDS).map(move |at| geometry.stripe(stripe) + at)
     });
     let details = (0..geometry.chunks).flat_map(move |chunk| {
-        let at = geometry.details(chunk);
-        at + CHUNK_RUN + 1..at + CHUNK_WORDS
+        layout::unused(layout::CHUNK, CHUNK_WORDS).map(move |at| geometry.details(chunk) + at)
     });
     header
         .chain(slots)

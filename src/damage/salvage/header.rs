@@ -8,11 +8,10 @@
 
 use crate::error::{Error, Result};
 use crate::layout::{
-    BUCKET_SLOTS, FLAG_ANONYMOUS, HEADER_CAPACITY, HEADER_CHECKSUM, HEADER_CHUNK_BYTES,
-    HEADER_CHUNKS, HEADER_CODEC, HEADER_CREATED, HEADER_FINGERPRINT, HEADER_FLAGS,
-    HEADER_HASH_SEED, HEADER_MAGIC, HEADER_PARTICIPANTS, HEADER_SEGMENT_BYTES,
-    HEADER_STRIPE_BUCKETS, HEADER_STRIPES, HEADER_VALUE_SPACE, HEADER_VERSION, MAX_PARTICIPANTS,
-    RECORD_OVERHEAD, RESERVED_CHUNKS, WORD,
+    self, BUCKET_SLOTS, FLAG_ANONYMOUS, HEADER_CAPACITY, HEADER_CHECKSUM, HEADER_CHUNK_BYTES,
+    HEADER_CHUNKS, HEADER_CODEC, HEADER_FLAGS, HEADER_PARTICIPANTS, HEADER_SEGMENT_BYTES,
+    HEADER_STRIPE_BUCKETS, HEADER_STRIPES, HEADER_VALUE_SPACE, MAX_PARTICIPANTS, RECORD_OVERHEAD,
+    RESERVED_CHUNKS, WORD,
 };
 use crate::layout::{CODEC_NAMES, codec_id};
 use crate::segment::geometry::{Geometry, MAX_CHUNKS, default_space};
@@ -94,24 +93,10 @@ pub(super) fn readings(
 }
 
 fn name_of(word: usize) -> &'static str {
-    match word {
-        HEADER_MAGIC => "magic number",
-        HEADER_VERSION => "format version",
-        HEADER_FINGERPRINT => "layout fingerprint",
-        HEADER_SEGMENT_BYTES => "segment length",
-        HEADER_CAPACITY => "capacity",
-        HEADER_VALUE_SPACE => "value space",
-        HEADER_STRIPES => "number of stripes",
-        HEADER_STRIPE_BUCKETS => "number of buckets of a stripe",
-        HEADER_PARTICIPANTS => "number of participant slots",
-        HEADER_CHUNKS => "number of chunks",
-        HEADER_CHUNK_BYTES => "chunk size",
-        HEADER_HASH_SEED => "hash seed",
-        HEADER_CODEC => "codec id",
-        HEADER_CREATED => "time of creation",
-        HEADER_FLAGS => "flags",
-        _ => "unused word",
-    }
+    layout::HEADER
+        .iter()
+        .find(|row| row.at == word)
+        .map_or("unused word", |row| row.title)
 }
 
 fn checksum(header: &Header) -> u64 {
