@@ -56,7 +56,10 @@ fn creation_past_a_limit(role: &Role) {
     };
     setrlimit(Resource::Fsize, limit).unwrap();
     let refused = Options::new().create(role.argument(0));
-    assert!(matches!(refused, Err(Error::System { .. })));
+    assert!(
+        matches!(refused, Err(Error::FileTooLarge { .. })),
+        "{refused:?}"
+    );
     assert!(files_named(role.argument(0)).is_empty());
 }
 
