@@ -1,8 +1,7 @@
-//! Draws a picture of `shmtable top`: a real run, among real processes, as an SVG.
-//! `cargo xtask picture` runs it.
+//! Draws a picture of `shmtable top` as an SVG: a real run among real processes.
 //!
-//! Six writers share a table; some of them write the same few keys, so that locks are
-//! wanted; one is stopped, and one is killed while it holds a lock.
+//! `cargo xtask picture` runs it. Six writers share a table. Some of them write the same few keys,
+//! so that they wait for locks; one is stopped, and one is killed while it holds a lock.
 
 #[path = "../tests/common/terminal.rs"]
 mod terminal;
@@ -20,7 +19,7 @@ use vt100::Color;
 
 const ROWS: u16 = 26;
 const COLUMNS: u16 = 96;
-/// Pixels of a character.
+/// The size of a character in pixels.
 const CELL: (f64, f64) = (8.4, 17.0);
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -32,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Writes until it is killed, at the latest with its parent.
+/// Writes until it is killed; at the latest, when its parent ends.
 fn work(name: &str, number: u64) -> Result<(), Box<dyn Error>> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let table = Table::open(name)?;
@@ -42,7 +41,7 @@ fn work(name: &str, number: u64) -> Result<(), Box<dyn Error>> {
         random ^= random >> 7;
         random ^= random << 17;
         match number {
-            // All of these want the same locks.
+            // These writers compete for the same locks.
             0..=2 => drop(table.fetch_add(format!("hits/{}", random % 3).as_bytes(), 1)?),
             3 => {
                 table.update(b"report", |_| {
@@ -100,7 +99,7 @@ fn draw(file: &Path) -> Result<(), Box<dyn Error>> {
     let mut workers = (0..6)
         .map(|number| Worker::start(name.0, number))
         .collect::<Result<Vec<_>, _>>()?;
-    // Beside the folder of examples.
+    // The command is beside the folder of examples.
     let program = std::env::current_exe()?;
     let program = program
         .ancestors()
@@ -115,7 +114,7 @@ fn draw(file: &Path) -> Result<(), Box<dyn Error>> {
         COLUMNS,
     );
     std::thread::sleep(Duration::from_secs(8));
-    // Almost always it holds the lock.
+    // It almost always holds the lock.
     let before = table.stats()?.take_overs;
     workers[3].signal(Signal::KILL)?;
     top.wait("its death is seen", |text| text.contains("died"));
@@ -147,7 +146,7 @@ fn color(color: Color, default: &str) -> String {
     }
 }
 
-/// The screen, a text for each run of characters of one look.
+/// The screen, with a text for each run of characters with the same colors.
 fn svg(screen: &vt100::Screen) -> String {
     const PAPER: &str = "#15181c";
     const INK: &str = "#d7dae0";

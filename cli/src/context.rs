@@ -20,6 +20,34 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// The options and the output that the command line asks for.
+    pub(crate) fn new(global: &Global) -> Self {
+        let mut options = Options::new()
+            .lock_timeout(global.lock_timeout)
+            .around_sleep(interrupt::around);
+        if let Some(trust) = &global.trust {
+            options = options.trust(trust.0.clone());
+        }
+        Self {
+            options,
+            out: Out::new(global.json),
+        }
+    }
+
+    /// Opens a table for writing.
+    pub(crate) fn open(&self, name: &str) -> Result<(Table, Codec)> {
+        let table = self.options.open(name)?;
+        let codec = Codec::of(table.codec_id());
+        Ok((table, codec))
+    }
+
+    /// Opens a table for reading.
+    pub(crate) fn open_read_only(&self, name: &str) -> Result<(Table, Codec)> {
+        let table = self.options.open_read_only(name)?;
+        let codec = Codec::of(table.codec_id());
+        Ok((table, codec))
+    }
+
     /// Prints a value, and ends the command with whether there is one. In JSON, `absent` is
     /// printed if there is none.
     pub(crate) fn show_value(
@@ -48,19 +76,6 @@ impl Context {
         self.out.done(value.is_some())
     }
 
-    pub(crate) fn new(global: &Global) -> Self {
-        let mut options = Options::new()
-            .lock_timeout(global.lock_timeout)
-            .around_sleep(interrupt::around);
-        if let Some(trust) = &global.trust {
-            options = options.trust(trust.0.clone());
-        }
-        Self {
-            options,
-            out: Out::new(global.json),
-        }
-    }
-
     /// Prints a text of many lines, and ends the command.
     pub(crate) fn print_page(mut self, text: &[u8]) -> Result {
         let text = String::from_utf8_lossy(text).into_owned();
@@ -77,20 +92,6 @@ impl Context {
             Table::rename(from, to)
         };
         renamed.map_err(or_replace)
-    }
-
-    /// Opens a table for writing.
-    pub(crate) fn open(&self, name: &str) -> Result<(Table, Codec)> {
-        let table = self.options.open(name)?;
-        let codec = Codec::of(table.codec_id());
-        Ok((table, codec))
-    }
-
-    /// Opens a table for reading.
-    pub(crate) fn open_read_only(&self, name: &str) -> Result<(Table, Codec)> {
-        let table = self.options.open_read_only(name)?;
-        let codec = Codec::of(table.codec_id());
-        Ok((table, codec))
     }
 }
 
@@ -125,7 +126,7 @@ pub(crate) fn parsed(
 }
 
 /// How often a command that waits checks that the table still has its name.
-pub(crate) const TURN: Duration = Duration::from_secs(1);
+pub(crate) const NAME_CHECK: Duration = Duration::from_secs(1);
 
 /// Fails if the table no longer has its name.
 pub(crate) fn still_named(table: &Table) -> Result<()> {

@@ -32,7 +32,7 @@ fn the_screen_of_a_table_is_as_it_was_drawn_once() {
     }
     let mut terminal = top(&[&name]);
     // After the first refresh there are rates. No process writes.
-    terminal.wait("all is quiet", |text| text.contains("a second 0 writes"));
+    terminal.wait("all is quiet", |text| text.contains("per sec  0 writes"));
     terminal.press("p");
     let text = terminal.wait("it pauses", |text| text.contains("PAUSED"));
     let pid = std::process::id().to_string();
@@ -123,7 +123,7 @@ fn the_screen_shows_what_happens() {
     terminal.wait("writes", |text| {
         number += 1;
         table.insert(b"key", &number.to_le_bytes()).unwrap();
-        !text.contains("a second 0 writes")
+        !text.contains("per sec  0 writes")
     });
     terminal.press("+");
     terminal.wait("slower", |text| text.contains("every 40ms"));

@@ -79,7 +79,7 @@ pub(crate) fn bench(mut context: Context, args: &args::Bench) -> Result {
             let heads = [
                 ("OPERATION", Side::Left),
                 ("EACH", Side::Right),
-                ("A SECOND", Side::Right),
+                ("PER SECOND", Side::Right),
             ];
             let rows: Vec<_> = figures
                 .iter()

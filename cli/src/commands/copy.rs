@@ -10,6 +10,7 @@ use crate::args;
 use crate::context::Context;
 use crate::failure::{Failure, Result, interrupted};
 use crate::interrupt;
+use crate::sample::segment_file;
 use crate::units::some_entries;
 
 pub(crate) fn copy(mut context: Context, args: &args::Copy) -> Result {
@@ -27,7 +28,7 @@ pub(crate) fn copy(mut context: Context, args: &args::Copy) -> Result {
         .capacity(stats.capacity)
         .value_space(stats.value_space)
         .max_participants(stats.max_participants);
-    if let Ok(data) = fs::metadata(format!("/dev/shm/shmtable.{}", args.from)) {
+    if let Ok(data) = fs::metadata(segment_file(&args.from)) {
         options = options.mode(data.permissions().mode() & 0o777);
     }
     let options = args.details.applied_to(args.shape.applied_to(options));

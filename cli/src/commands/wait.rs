@@ -6,7 +6,7 @@ use serde_json::json;
 use shmtable::Error;
 
 use crate::args;
-use crate::context::{Context, TURN, still_named, typed_key};
+use crate::context::{Context, NAME_CHECK, still_named, typed_key};
 use crate::failure::{Failure, Result, interrupted};
 use crate::interrupt;
 
@@ -25,7 +25,7 @@ pub(crate) fn wait(context: Context, args: &args::Wait) -> Result {
     let begin = Instant::now();
     let (ended, value) = loop {
         let left = timeout.saturating_sub(begin.elapsed());
-        let turn = left.min(TURN);
+        let turn = left.min(NAME_CHECK);
         let (ended, value) = if args.change {
             let changed = table.wait_change(&key, seen.as_deref(), turn);
             match changed.map_err(interrupted)? {
@@ -36,7 +36,7 @@ pub(crate) fn wait(context: Context, args: &args::Wait) -> Result {
             let value = table.wait(&key, turn).map_err(interrupted)?;
             (value.is_some(), value)
         };
-        if ended || left <= TURN {
+        if ended || left <= NAME_CHECK {
             break (ended, value);
         }
         still_named(&table)?;

@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::args;
 use crate::codec::Shown;
-use crate::context::{Context, TURN, still_named};
+use crate::context::{Context, NAME_CHECK, still_named};
 use crate::failure::Result;
 use crate::filter::Filter;
 use crate::interrupt::{self, pause};
@@ -49,7 +49,7 @@ pub(crate) fn watch(mut context: Context, args: &args::Watch) -> Result {
         // Writes are counted before the scan, so that one during the scan leads to another scan.
         let now = count_writes(&table);
         if now == writes {
-            if checked.elapsed() >= TURN {
+            if checked.elapsed() >= NAME_CHECK {
                 checked = Instant::now();
                 still_named(&table)?;
             }

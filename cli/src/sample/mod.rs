@@ -7,6 +7,7 @@ mod text;
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use serde_json::{Value as Json, json};
@@ -51,6 +52,11 @@ impl State {
             Self::Orphan => "orphan",
         }
     }
+}
+
+/// The file of a table's segment.
+pub(crate) fn segment_file(table: &str) -> PathBuf {
+    PathBuf::from(format!("/dev/shm/shmtable.{table}"))
 }
 
 /// Opens a handle that doesn't count as a user of the table.
@@ -165,7 +171,7 @@ pub(crate) fn process_state(one: &Participant, table: &str) -> &'static str {
     }
     let known = (|| {
         let folder = format!("/proc/{}", one.pid);
-        let file = fs::metadata(format!("/dev/shm/shmtable.{table}")).ok()?;
+        let file = fs::metadata(segment_file(table)).ok()?;
         // Names don't tell: the creator opened the table before it had one.
         let is_it = fs::read_dir(format!("{folder}/fd")).ok()?.any(|entry| {
             let open = entry.ok().and_then(|entry| fs::metadata(entry.path()).ok());

@@ -47,7 +47,7 @@ pub(crate) fn text(sample: &Sample, rates: Option<&Rates>) -> String {
         (true, State::Orphan) => {
             "orphan: its creator was killed, and no process uses it".to_owned()
         }
-        (true, now) => format!("{}, goes with its creator", now.name()),
+        (true, now) => format!("{}, removed with its creator", now.name()),
         (false, now) => now.name().to_owned(),
     };
     let created = figures.take("created");
@@ -138,7 +138,7 @@ fn events(figures: &mut Unshown) -> Vec<Line> {
         (
             "history",
             format!(
-                "{} chunks cleaned, {} take-overs from dead processes",
+                "{} chunks cleaned, {} locks and chunks recovered from dead processes",
                 figures.count("cleanings"),
                 figures.count("take_overs")
             ),

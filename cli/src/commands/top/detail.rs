@@ -131,11 +131,11 @@ fn space(sample: &Sample, width: u16) -> Paragraph<'static> {
 
 fn per_second(history: &History) -> Paragraph<'static> {
     let Some(rates) = history.rates else {
-        return Paragraph::new("a second ".bold());
+        return Paragraph::new("per sec  ".bold());
     };
     let rounded = |rate: f64| count(rate.round() as u64);
     Paragraph::new(Line::from(vec![
-        Span::raw("a second ").bold(),
+        Span::raw("per sec  ").bold(),
         Span::raw(rounded(rates.writes)).fg(Color::Cyan),
         Span::raw(format!(
             " writes, {} waits, {} cleaned, {:+.0} entries",
@@ -199,7 +199,7 @@ fn cell(stripes: &[StripeStats]) -> Span<'static> {
 fn happened(frame: &mut Frame<'_>, area: Rect, history: &History, sample: &Sample) {
     let stats = &sample.stats;
     let title = format!(
-        " {} take-overs, {} cleanings ",
+        " {} recovered, {} cleaned ",
         count(stats.take_overs),
         count(stats.cleanings)
     );
@@ -212,7 +212,7 @@ fn happened(frame: &mut Frame<'_>, area: Rect, history: &History, sample: &Sampl
         .take(rows)
         .map(|(when, event)| {
             let when = humantime::format_rfc3339_seconds(*when).to_string();
-            let bad = event.ends_with("died") || event.contains("taken over");
+            let bad = event.ends_with("died") || event.contains("recovered");
             let style = if bad {
                 Style::new().fg(Color::Red)
             } else {

@@ -219,7 +219,7 @@ fn events(before: &Sample, after: &Sample) -> Vec<String> {
         .take_overs
         .saturating_sub(before.stats.take_overs);
     if taken > 0 {
-        events.push(format!("{taken} taken over from dead processes"));
+        events.push(format!("{taken} recovered from dead processes"));
     }
     events
 }
