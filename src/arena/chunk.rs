@@ -13,19 +13,19 @@
 //! | free               | open          | a participant that needs a chunk             |
 //! | free               | tail          | the owner of the open head of the run        |
 //! | open               | sealed, free  | its owner, when no record in it is pending   |
-//! | open, dead owner   | sealed        | anybody                                      |
+//! | open, dead owner   | sealed        | any participant                              |
 //! | sealed             | open          | a participant, if there is room left         |
 //! | sealed             | being cleaned | a cleaner                                    |
 //! | being cleaned      | sealed, free  | its cleaner                                  |
-//! | cleaned, dead owner| sealed        | anybody                                      |
+//! | cleaned, dead owner| sealed        | any participant                              |
 //! | tail               | free          | the owner of its head (open or being cleaned)|
-//! | taken, not empty   | sealed        | who has just taken it for a free one         |
+//! | taken, not empty   | sealed        | the participant that took it as a free one   |
 //! | damaged, sealed    | being cleaned | `repair`, with the locks of all stripes      |
 //! | damaged            | tail          | the same, if a live record says that it is   |
 //!
-//! Every change is a compare-exchange. A free chunk has cursor, live count and
-//! run 0, so that one whose new owner dies at once holds nothing. One that has not
-//! is damaged, and whoever takes it seals it.
+//! Every change is a compare-exchange. In a free chunk, cursor, live count and run are 0, so
+//! that a chunk whose new owner dies at once holds nothing. A free chunk with others is
+//! damaged, and the participant that takes it seals it.
 //!
 //! # Orderings
 //! Taking a chunk acquires what its last owner released.
@@ -50,9 +50,9 @@ pub(crate) enum State {
     Open(OwnerId),
     Sealed,
     Cleaning(OwnerId),
-    /// Of a run whose head is this many chunks before.
+    /// Part of a run whose head is this many chunks before.
     Tail(usize),
-    /// No writer of this format wrote it.
+    /// A word that no writer of this format stores.
     Damaged,
 }
 
@@ -156,14 +156,13 @@ pub(crate) fn add_live(segment: &Segment, chunk: usize, words: usize) {
     detail(segment, chunk, CHUNK_LIVE).fetch_add(words as u64, Ordering::Relaxed);
 }
 
-/// Takes a record out of its chunk's live count.
+/// Subtracts a record from its chunk's live count.
 pub(crate) fn sub_live(segment: &Segment, at: usize, words: usize) {
     let chunk = segment.geometry.chunk_of(at);
     detail(segment, chunk, CHUNK_LIVE).fetch_sub(words as u64, Ordering::Relaxed);
 }
 
-/// Gives a chunk back whose records are all dead; its state is `from`, which
-/// makes it ours.
+/// Frees a chunk whose records are all dead. Its state is `from`, which makes it ours.
 pub(crate) fn free(segment: &Segment, chunk: usize, from: State) {
     for distance in 1..run(segment, chunk) {
         transit(

@@ -7,10 +7,9 @@
 //!
 //! # Pending records
 //! A chunk stays open as long as a thread has taken space in it and has neither
-//! published nor given up. So a cleaner, which takes only sealed chunks, never
-//! meets a record that somebody is about to publish: a publisher needs no check,
-//! and one that is stopped for minutes keeps one chunk from being cleaned and
-//! nothing else.
+//! published nor given up its record. So a cleaner, which takes only sealed chunks, never
+//! meets a record that is about to be published. A publisher needs no check, and one that is
+//! stopped for minutes keeps one chunk from being cleaned and nothing else.
 //!
 //! # Walking
 //! A record's header is stored before the cursor moves past it. So the headers
@@ -19,8 +18,8 @@
 //! no slot leads to it.
 //!
 //! # Orderings
-//! A release fence stands
-//! before the first store to any space: it is the one that `read`'s proof needs.
+//! A release fence stands before the first store to any space. It is the one that the proof in
+//! `index::fast_path` needs.
 
 pub(crate) mod chunk;
 
@@ -49,9 +48,9 @@ pub(crate) struct Space {
 /// What space is wanted for.
 #[derive(Debug, Clone)]
 pub(crate) enum Purpose {
-    /// For a new record: the chunks kept back stay untouched.
+    /// A new record. It may not take the chunks that are kept back.
     Write,
-    /// For a record that a cleaner moves, away from these chunks.
+    /// A record that a cleaner moves, away from these chunks.
     Move { away_from: Range<usize> },
 }
 
@@ -84,7 +83,7 @@ impl Arena {
     }
 
     /// Takes space for a record of the chunk that is being filled, and stores its header.
-    /// `None` if there is not so much left.
+    /// `None` if there is not enough left.
     ///
     /// Every space must be [`finish`](Self::finish)ed.
     #[inline(always)]
@@ -97,8 +96,7 @@ impl Arena {
             .then(|| open.take(segment, words, header))
     }
 
-    /// Takes space for a record and stores its header. `None`: no chunk is to be
-    /// had without cleaning.
+    /// Takes space for a record and stores its header. `None` if that takes cleaning first.
     ///
     /// Every space must be [`finish`](Self::finish)ed.
     ///
@@ -276,7 +274,8 @@ impl Bump {
 pub(crate) fn put_header(segment: &Segment, at: usize, header: Header) {
     #[cfg(loom)]
     segment.map.touch(at);
-    // Whoever sees a word stored from here on sees all that freed this memory: `read`.
+    // A reader that sees a word stored from here on sees all that freed this memory: see
+    // `index::fast_path`.
     fence(Ordering::Release);
     segment.words()[at].store(header.pack(), Ordering::Relaxed);
 }
@@ -484,7 +483,7 @@ pub(crate) fn claim_window(
         return Ok(false);
     }
     crash_point!("run: head taken");
-    // Before the first tail is taken: whoever takes over knows which are ours.
+    // Before the first tail is taken, so that a participant that takes over knows which are ours.
     chunk::detail(segment, head, CHUNK_RUN).store(length as u64, Ordering::Relaxed);
     crash_point!("run: length written");
     for distance in 1..length {

@@ -15,10 +15,10 @@
 //! in a state that is right on its own.
 //!
 //! # Orderings
-//! - Tags and heads are stored with release and loaded with acquire: who sees a
-//!   tag sees the slot, and who sees a head sees the tail, or the record it leads to.
+//! - Tags and heads are stored with release and loaded with acquire: a reader that sees
+//!   a tag sees the slot, and one that sees a head sees the tail, or the record it leads to.
 //! - The version is bumped after the store that unlinks an entry and before the
-//!   record's memory, or the slot's tail, can be written again (see `read` for the proof).
+//!   record's memory, or the slot's tail, can be written again (see `fast_path` for the proof).
 
 use crate::index::slot::Content;
 use crate::layout::{BUCKET_SLOTS, BUCKET_WORDS, LINE, OVERFLOW_BITS};
@@ -26,8 +26,8 @@ use crate::sync::{AtomicU64, Ordering};
 use crate::sys::crash_point;
 use crate::sys::memory::simd;
 
-/// The greatest overflow count. It stays once it is reached: who searches on for nothing
-/// loses time, who stops short a key.
+/// The greatest overflow count. Once reached, it stays: a count that is too high costs time,
+/// and one that is too low would hide a key.
 pub(crate) const MAX_OVERFLOW: u32 = (1 << OVERFLOW_BITS) - 1;
 /// A bit for each slot.
 const SLOTS: u32 = ((1 << BUCKET_SLOTS) - 1) << 1;

@@ -1,6 +1,6 @@
 //! The fast path: a get, an insertion of a small entry, and an addition to a counter, where
 //! nothing is in the way. From top to bottom: the lookup that all three begin with, then the
-//! stores of those who hold the stripe's lock.
+//! stores under the stripe's lock.
 //!
 //! A reader loads the bucket's version and tags, and a slot's head. It reads a small entry
 //! out of the slot, or follows the head and reads the record, with relaxed loads, and believes
@@ -42,13 +42,13 @@ use crate::segment::record::{self, Header, Record, Wanted};
 use crate::sync::{AtomicU64, Ordering, fence};
 use crate::sys::{crash_point, process_crash_point};
 
-/// What a look-up came to.
+/// The outcome of a lookup.
 pub(crate) enum Found<R> {
     /// The key was there.
     Present(R),
     /// There was a moment when it was not.
     Absent,
-    /// Nothing: what was read cannot be believed, or a glance is not enough.
+    /// Unknown: a writer disturbed the reads, or a glance is not enough.
     Undecided,
 }
 
@@ -74,8 +74,8 @@ pub(crate) fn lookup_fast<R>(
     }
 }
 
-/// What a glance at a key's home bucket shows, with the slot. Small entries and records are
-/// told apart so that callers' code is made for either by itself.
+/// What the first slot with a key's tag shows. Small entries and records are variants of their
+/// own, so that callers' code is compiled for either by itself.
 pub(crate) enum Glance<'a> {
     Small(usize, Entry<'a>),
     Record(usize, Entry<'a>),
@@ -186,7 +186,7 @@ pub(super) fn compare_record<'a, const GLANCE: bool>(
     Compared::Same(Entry::record(at, Record { header, key, value }))
 }
 
-/// Copies the value of the key's entry, if what was read is to be believed.
+/// Copies the value of the key's entry, unless a writer disturbed the reads.
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(super) fn take<R>(
@@ -195,7 +195,7 @@ pub(super) fn take<R>(
     entry: Entry<'_>,
     copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
 ) -> Result<Found<R>> {
-    // A length that is not to be believed must not lead to a long copy.
+    // A length that may be wrong must not lead to a long copy.
     if matches!(entry.value, [_]) || validate(bucket, tags) {
         let result = copy(entry.value, entry.lengths.value)?;
         if validate(bucket, tags) {
@@ -252,8 +252,8 @@ impl Locked<'_> {
                 }
                 _ => value,
             };
-            // Release, so that who sees a counter's new value sees what its
-            // writer did before.
+            // Release, so that a reader of a counter's new value sees what its writer did
+            // before.
             word.store(value, Ordering::Release);
         }
         crash_point!("write: value stored in place");

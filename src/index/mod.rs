@@ -1,12 +1,12 @@
 //! The index: stripes of buckets, each bucket two cache lines.
 //!
-//! - `bucket`: the words of a bucket, and who may write them.
+//! - `bucket`: the words of a bucket, and which stores they take.
 //! - `slot`: what a slot of a bucket holds: a small entry, or the way to a record.
 //! - `probe`: from a hash to a stripe, a bucket and a tag; the order of buckets.
 //! - `entry`: an entry that was found.
 //! - `fast_path`: a get, an insertion and an addition where nothing is in the way.
 //! - `lookup`: lock-free lookup where something is.
-//! - `stripe_ops`: everything done under a stripe's lock, and its repair.
+//! - `stripe_ops`: everything done under a stripe's lock, and recovery from its owner's death.
 
 pub(crate) mod bucket;
 pub(crate) mod entry;

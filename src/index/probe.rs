@@ -29,7 +29,7 @@ impl Hash {
         byte + u8::from(byte == 0)
     }
 
-    /// The stripe that [`Hash::home`] lies in.
+    /// The stripe of [`Hash::home`].
     #[inline]
     pub(crate) fn stripe(self, segment: &Segment) -> Stripe<'_> {
         Stripe::new(segment.map.stripe_of(self.0))

@@ -8,7 +8,7 @@
 //!   published key that the stripe's count has not got;
 //! - replacement: a tail that means nothing beside a head that leads to a record; or a
 //!   published entry whose predecessor's readers were not warned
-//!   (version not bumped): nobody gives the predecessor's memory away, or stores the
+//!   (version not bumped): no writer gives the predecessor's memory away, or stores the
 //!   slot's tail again, without this lock, so the recovery's bump comes before that;
 //! - removal: the same, or overflow counts too high;
 //! - a chunk's live count is lowered before a record is unlinked and raised after
@@ -76,8 +76,8 @@ impl<'a> Locked<'a> {
         self.guard.segment()
     }
 
-    /// `DescriptorClosed` if the lock may be another one's by now: for looks after a caller's
-    /// closure.
+    /// Fails with `DescriptorClosed` if another participant may own the lock by now: checked
+    /// after a caller's closure.
     #[inline]
     pub(crate) fn check(&self) -> Result<()> {
         self.guard.check()
@@ -252,8 +252,8 @@ impl<'a> Locked<'a> {
     /// An entry's key and its hash.
     ///
     /// # Errors
-    /// `Corrupted` if such a key has no place in this stripe: who probed for it would
-    /// leave the stripe, and write where others hold the lock.
+    /// `Corrupted` if such a key has no place in this stripe: probing for it would leave
+    /// the stripe, and write where others hold the lock.
     pub(crate) fn hash_of(&self, place: &Place<'_>) -> Result<(Vec<u8>, Hash)> {
         let key = place.entry.key()?;
         let hash = Hash::of(self.segment(), &key);

@@ -1,4 +1,4 @@
-//! THE format: where everything lies in a segment, as named constants.
+//! The format: where everything is in a segment, as named constants.
 //!
 //! A segment is an array of little-endian 64-bit words. All offsets here are
 //! word indices from its start. `docs/format.md` is the same in prose; a test
@@ -20,8 +20,8 @@ pub use codec_names::{codec_id, codec_names};
 /// Bytes in a word.
 pub(crate) const WORD: usize = 8;
 
-/// Words that so many bytes take. Without the comparison that `div_ceil` costs: nothing
-/// is so long that the sum would not do.
+/// How many words a number of bytes takes. Without the comparison that `div_ceil` costs:
+/// no length is so large that the sum overflows.
 #[inline]
 pub(crate) const fn words_of(bytes: usize) -> usize {
     bytes.wrapping_add(WORD - 1) / WORD
@@ -105,7 +105,7 @@ words! {
     STRIPE {
         /// The stripe lock; see `lock`.
         STRIPE_LOCK = 0, "lock";
-        /// Bumped to wake those who wait for a key.
+        /// Raised to wake the waiters for a key.
         STRIPE_EVENT = 1, "event";
         /// Entries in this stripe.
         STRIPE_ENTRIES = 2, "count of entries";
@@ -125,7 +125,7 @@ words! {
     }
 }
 
-/// The words of a group of so many that no row has.
+/// The places of a group of this many words that no row has.
 pub(crate) fn unused(group: &'static [Word], words: usize) -> impl Iterator<Item = usize> {
     (0..words).filter(|at| group.iter().all(|word| word.at != *at))
 }

@@ -1,4 +1,4 @@
-//! Who may hold a segment's locks: a participant of it.
+//! The holder of a segment's locks: one of its participants.
 
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use crate::segment::Segment;
 use crate::sync::Ordering;
 use crate::sys::KeptWord;
 
-/// Read through one reference by all who lock, so that a lock's guard is small.
+/// A participant, its segment and its slot. A lock's guard has one reference to all of it, so
+/// that the guard is small.
 pub(crate) struct Holder {
     pub(crate) segment: Arc<Segment>,
     pub(crate) me: Attachment,
@@ -29,17 +30,17 @@ impl Holder {
         }
     }
 
-    /// Whether somebody took the participant for dead, or [`look`](Self::look) found it so:
-    /// for a glance before each store that others may rely on not to happen then.
+    /// Whether another participant has taken this one for dead, or [`look`](Self::look) found
+    /// that it could: read before each store that must not happen then.
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn is_doubted(&self) -> bool {
-        // Relaxed: who is about to take something over waits longer than a store takes to
+        // Relaxed: a participant that takes something over waits longer than a store takes to
         // be seen. Models have no descriptors to close.
         !cfg!(loom) && self.state.get().load(Ordering::Relaxed) != self.me.expected_state()
     }
 
-    /// `DescriptorClosed` if others take the participant for dead.
+    /// Fails with `DescriptorClosed` if others take the participant for dead.
     #[inline]
     pub(crate) fn check(&self) -> Result<()> {
         if self.is_doubted() {
@@ -48,7 +49,7 @@ impl Holder {
         Ok(())
     }
 
-    /// The same after a look at the descriptor.
+    /// Fails with `DescriptorClosed` if the descriptor is closed. Costs a system call.
     #[cold]
     #[inline(never)]
     pub(crate) fn look(&self) -> Result<()> {

@@ -1,21 +1,21 @@
 //! Waiting for a key.
 //!
-//! A waiter sets SLEEPERS in the stripe's lock word, looks at the key once more,
-//! and sleeps on the stripe's event word. The exchange that lets go of the lock
-//! sees the flag, raises the event and wakes all.
+//! A waiter sets SLEEPERS in the stripe's lock word, reads the key once more,
+//! and sleeps on the stripe's event word. The exchange that releases the lock
+//! sees the flag, raises the event and wakes all waiters.
 //!
 //! # Why no wake-up is lost
-//! Setting the flag and letting go of the lock are read-modify-writes of one
+//! Setting the flag and releasing the lock are read-modify-writes of one
 //! word, so one comes first. If the flag comes first, the unlocking exchange sees
 //! it and raises the event, which the waiter read before: the kernel refuses to
 //! put it to sleep, or it is woken. If the unlock comes first, the flag's
-//! exchange reads it (or a later one) with acquire, and the waiter's look at the
-//! key sees what was published under the lock. No fence of the strongest kind is
-//! needed, and writers pay nothing when nobody waits. The flag's exchange is a release
+//! exchange reads it (or a later one) with acquire, and the waiter's read of the
+//! key sees what was published under the lock. No sequentially consistent fence is
+//! needed, and writers pay nothing when there is no waiter. The flag's exchange is a release
 //! as well: the event is read before the flag is set.
 //!
-//! A writer that dies between its publication and its unlock wakes nobody; every
-//! sleep is bounded by [`SLICE`], and looks again.
+//! A writer that dies between its publication and its unlock wakes no waiter. Every sleep is
+//! bounded by [`SLICE`], and the waiter reads the key again after it.
 
 use std::time::{Duration, Instant};
 
@@ -27,13 +27,13 @@ use crate::segment::stripe::Stripe;
 use crate::sync::{self, Ordering};
 use crate::sys::process_crash_point;
 
-/// The longest sleep without a look.
+/// The longest sleep before a waiter reads the key again.
 const SLICE: Duration = Duration::from_millis(50);
-/// The same for a read-only handle, which cannot ask to be woken: from the first
-/// to the last, doubling.
+/// The first and the longest sleep of a read-only handle, which can't ask to be woken; each is
+/// twice the one before.
 const POLL: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(5));
 
-/// Calls `look` until it gives something or the time is over.
+/// Calls `look` until it returns something or the time is over.
 pub(crate) fn until<T>(
     segment: &Segment,
     stripe: Stripe<'_>,

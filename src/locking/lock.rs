@@ -5,8 +5,8 @@
 //! | bits     | meaning                                                          |
 //! |----------|------------------------------------------------------------------|
 //! | 0 to 15  | the owner's participant slot plus one; 0: free                   |
-//! | 16       | WAITERS: somebody sleeps for the lock                            |
-//! | 17       | SLEEPERS: somebody sleeps for a key of this stripe (see `wait`)  |
+//! | 16       | WAITERS: a thread sleeps until the lock is free                  |
+//! | 17       | SLEEPERS: a thread sleeps until a key changes (see `key_wait`)   |
 //! | 32 to 63 | the owner's generation; 0 when free                              |
 //!
 //! | from                  | to                        | by                       |
@@ -14,30 +14,29 @@
 //! | free, any flags       | owner, same flags         | the new owner            |
 //! | free, any flags       | owner, flags and WAITERS  | a new owner that slept   |
 //! | owner, any flags      | 0                         | the owner, at unlock     |
-//! | any                   | same with WAITERS         | who is about to sleep    |
-//! | any                   | same with SLEEPERS        | who waits for a key      |
-//! | dead owner, any flags | other owner, same flags   | who takes over           |
+//! | any                   | same with WAITERS         | a thread before it sleeps|
+//! | any                   | same with SLEEPERS        | a waiter for a key       |
+//! | dead owner, any flags | other owner, same flags   | the owner that takes over|
 //!
-//! # Why nobody sleeps for ever
-//! Who sleeps has set WAITERS, and the kernel compares the word again before it
-//! puts anybody to sleep. The unlocking exchange sees the flag and wakes one;
-//! that one takes the lock with WAITERS set, because there may be more. A wake-up
-//! that dies with its sender or its receiver costs a time slice: every sleep is
-//! bounded, and looks around when it ends.
+//! # Why no thread sleeps forever
+//! A thread sets WAITERS before it sleeps, and the kernel compares the word again before it
+//! puts the thread to sleep. The unlocking exchange sees the flag and wakes one thread, which
+//! takes the lock with WAITERS set, because there may be more. If the sender or the receiver
+//! of a wake-up dies, that costs a time slice: every sleep is bounded, and the thread reads
+//! the word again when it ends.
 //!
 //! # Why no living owner is robbed
-//! Only a word that names a dead owner is exchanged for another owner's, and the
-//! kernel says who is dead: see `participants`. The exchange fails if anything
-//! changed meanwhile.
+//! Only a word that names a dead owner is exchanged for another owner's, and the kernel says
+//! which owners are dead: see `participants`. The exchange fails if the word has changed since.
 //!
 //! # Orderings
-//! Taking is an acquire, letting go a release exchange: what one owner did is
-//! visible to the next. Taking is a release too, and the look at the word before
-//! asking whether its owner lives an acquire: who sees the owner in the word sees
-//! the generation that the owner wrote to its slot before, and does not take an
-//! older one there for a sign of death. A dead owner did not let go; what it stored before it
-//! died is visible because the kernel's answer that it is dead came after. Setting
-//! a flag needs no ordering of its own for the lock; SLEEPERS' is told in `wait`.
+//! Taking the lock is an acquire and releasing it a release exchange: what one owner did is
+//! visible to the next. Taking it is a release too, and the load of the word before asking
+//! whether its owner lives is an acquire: a thread that sees the owner in the word also sees
+//! the generation that the owner wrote to its slot before, and doesn't take an older one there
+//! for a sign of death. A dead owner released nothing; what it stored before it died is visible
+//! because the kernel's answer that it is dead came after. Setting a flag needs no ordering of
+//! its own for the lock; `key_wait` says which one SLEEPERS needs.
 
 use std::time::{Duration, Instant};
 
@@ -53,22 +52,22 @@ use crate::sys::{crash_point, process_crash_point};
 pub(crate) const WAITERS: u64 = 1 << 16;
 pub(crate) const SLEEPERS: u64 = 1 << 17;
 
-/// Looks at the word before the first sleep: an uncontended critical section is
-/// shorter than this.
+/// How often a thread reads the word before its first sleep: an uncontended critical section
+/// is shorter than this.
 const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
-/// The first sleep, after which the owner's life is asked for.
+/// The first sleep. After it, the system is asked whether the owner lives.
 const FIRST_SLEEP: Duration = Duration::from_millis(1);
 /// All later sleeps.
 const SLEEP: Duration = Duration::from_millis(10);
 
-/// A held stripe lock; dropping it lets go.
+/// A held stripe lock. Dropping it releases the lock.
 pub(crate) struct Guard<'a> {
     holder: &'a Holder,
     stripe: Stripe<'a>,
 }
 
-/// Takes a stripe's lock, waiting for it no longer than the segment's lock timeout. If its last
-/// owner died holding it, `recover` is called with it.
+/// Takes a stripe's lock, and waits for it no longer than the segment's lock timeout. If its
+/// last owner died holding it, calls `recover` with it.
 ///
 /// # Errors
 /// `LockTimeout` if a living owner kept it.
@@ -89,19 +88,19 @@ pub(crate) fn acquire<'a>(
     } else {
         acquire_slow(holder, stripe, recover)?;
     }
-    // Not before the lock is held: its drop lets go. And made here alone, of what is at
-    // hand, so that no branch needs to keep it in memory.
+    // Made only when the lock is held, because dropping it releases the lock; and made here
+    // alone, from what is at hand, so that no branch needs to keep it in memory.
     Ok(Guard { holder, stripe })
 }
 
-/// Gives a lock back, and is `DescriptorClosed`, if others can take its holder for dead.
+/// Releases a lock and fails with `DescriptorClosed` if others can take its owner for dead.
 #[cold]
 #[inline(never)]
 fn confirm(holder: &Holder, stripe: Stripe<'_>) -> Result<()> {
     holder.look().inspect_err(|_| {
         let word = stripe.word(STRIPE_LOCK);
         let mut seen = word.load(Ordering::Relaxed);
-        // Unless somebody has taken it over.
+        // Unless another process has taken it over.
         while seen & OWNER_BITS == holder.me.bits() {
             match word.compare_exchange(seen, 0, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return wake(&holder.segment, stripe, seen),
@@ -111,7 +110,7 @@ fn confirm(holder: &Holder, stripe: Stripe<'_>) -> Result<()> {
     })
 }
 
-/// The same if the lock is not free; the guard is not made yet.
+/// Takes a lock that was not free. The guard is not made yet.
 #[cold]
 #[inline(never)]
 fn acquire_slow<'a>(
@@ -160,7 +159,7 @@ fn acquire_contended(holder: &Holder, stripe: Stripe<'_>) -> Result<bool> {
             continue;
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        // Asking costs a system call: not before the first sleep, but in any case
+        // Asking costs a system call, so it comes after the first sleep, and in any case
         // before giving up.
         if (slept || left.is_zero())
             && !me.is_alive(segment.words(), &segment.geometry, owner)
@@ -191,7 +190,7 @@ fn acquire_contended(holder: &Holder, stripe: Stripe<'_>) -> Result<bool> {
             continue;
         }
         process_crash_point!("lock: waiters flagged");
-        // From here on others may sleep behind us without having set the flag.
+        // From here on other threads may sleep behind this one without having set the flag.
         flags = WAITERS;
         let slice = if slept { SLEEP } else { FIRST_SLEEP };
         segment.hooks.sleep(|| {
@@ -223,7 +222,8 @@ impl<'a> Guard<'a> {
         self.stripe
     }
 
-    /// `DescriptorClosed` if the lock may be another one's by now; it is let go then.
+    /// Fails with `DescriptorClosed` if another participant may own the lock by now, and
+    /// releases it then.
     #[inline]
     pub(crate) fn check(&self) -> Result<()> {
         if self.holder.is_doubted() {
@@ -232,8 +232,8 @@ impl<'a> Guard<'a> {
         Ok(())
     }
 
-    /// Whether this process holds the lock: not so in a child that was forked
-    /// while the lock was held.
+    /// Whether this process owns the lock: a child that was forked while the lock was held
+    /// doesn't.
     pub(crate) fn is_ours(&self) -> bool {
         self.holder.me.is_ours()
     }
@@ -259,7 +259,7 @@ impl Drop for Guard<'_> {
     }
 }
 
-/// Wakes whom the flags of a lock word that was let go of call for.
+/// Wakes the threads that the flags of a released lock word ask for.
 #[cold]
 fn wake(segment: &Segment, stripe: Stripe<'_>, seen: u64) {
     let header = segment.index_of(stripe);

@@ -1,7 +1,7 @@
-//! Who holds what: participants, the locks of stripes, and sleeping until a key changes.
+//! Participants, the locks of stripes, and sleeping until a key changes.
 //!
-//! - `participants`: the slots of those who may write, and who of them lives.
-//! - `holder`: a participant as the holder of locks.
+//! - `participants`: the handles that may write, and which of them live.
+//! - `holder`: a participant that holds locks.
 //! - `lock`: the lock of a stripe, and its recovery from a dead owner.
 //! - `key_wait`: waiting for a key.
 

@@ -1,42 +1,41 @@
-//! Who is attached, and who is dead.
+//! Participants: the handles that may write, and how others learn that one has died.
 //!
 //! A participant is one handle in one process that may write. It claims a slot
-//! by holding the slot's liveness byte, which the kernel lets go of when the
+//! by holding the slot's liveness byte, which the kernel releases when the
 //! process dies, and by raising the slot's generation, which tells it from all
-//! who had the slot before.
+//! earlier participants in that slot.
 //!
 //! Slot state word:
 //!
 //! | bits     | meaning                                                  |
 //! |----------|----------------------------------------------------------|
 //! | 0        | attached: cleared by an orderly detach, left by a death  |
-//! | 1        | given up: set by another one that takes it for dead      |
+//! | 1        | given up: set by another participant that takes it for dead |
 //! | 32 to 63 | generation of the present or the last owner              |
 //!
 //! Only the holder of the slot's liveness byte writes the slot, but for the bit "given up".
 //!
 //! An owner `(slot, generation)` is dead if the slot has another generation, or
-//! if nobody holds its byte: it held the byte from before its generation was
-//! written to its end. A byte that a newcomer holds who has not written its
-//! generation yet makes the dead owner look alive for that moment, which only
-//! delays a take-over.
+//! if no process holds its byte: the owner held the byte from before its generation was
+//! written until its end. While a newcomer holds the byte and has not written its generation
+//! yet, the dead owner looks alive, which only delays a take-over.
 //!
 //! # Owners that look dead and are not
-//! The kernel lets go of a byte with the last descriptor, and something else in the owner's
-//! process may have closed that. Such an owner would go on writing to what others took over.
-//! So:
-//! - whoever is about to take something of a dead owner sets "given up" in its slot first.
-//!   If the owner's process may be there ([`sys::process_exists`]), it acts no sooner than
-//!   [`GRACE`] after that;
-//! - before a write stores anything, and whenever it takes another lock, it glances at its
-//!   slot's state. If that is not what it was, it looks at its descriptor, and is an error if that
-//!   is closed ([`Attachment::look`]);
-//! - a newcomer takes no slot of an owner that did not detach while that one's process may
-//!   be there, unless there is no other; it gives owners up that look dead and whose slots
-//!   it passes over.
+//! The kernel releases a byte with the last descriptor, and other code in the owner's process
+//! may have closed that. Such an owner would go on writing to what others took over. So:
+//! - A participant that is about to take something from a dead owner sets "given up" in the
+//!   owner's slot first. If the owner's process may still exist ([`sys::process_exists`]), it
+//!   acts no sooner than [`GRACE`] after that.
+//! - Before a write stores anything, and whenever it takes another lock, it reads its own
+//!   slot's state. If that has changed, it checks its descriptor, and fails if that is closed
+//!   ([`Attachment::look`]).
+//! - A newcomer takes no slot of an owner that did not detach while that owner's process may
+//!   exist, unless there is no other. It gives up the owners that look dead and whose slots it
+//!   passes over.
 //!
-//! So the owner stores nothing of others' unless it is stopped for longer than the grace
-//! between the glance and the store, in the very write during which it is given up.
+//! So an owner that was given up stores nothing into what others took over, unless it is
+//! stopped for longer than the grace between that read and the store, in the very write during
+//! which it is given up.
 
 use std::sync::atomic::{AtomicU64 as LocalWord, Ordering as LocalOrdering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -52,11 +51,11 @@ use crate::sys::{crash_point, process_crash_point};
 
 /// Bit of a slot's state word.
 pub(crate) const ATTACHED: u64 = 1;
-/// Another one, set by others.
+/// Bit of a slot's state word that other participants set: the owner is given up.
 const GIVEN_UP: u64 = 2;
 const GENERATION_SHIFT: u32 = 32;
 
-/// How long an owner that looks dead, and whose process may be there, has to notice.
+/// How long an owner that looks dead, and whose process may exist, has to notice.
 const GRACE: Duration = Duration::from_millis(50);
 /// A state that no slot has.
 const NO_STATE: u64 = u64::MAX;
@@ -122,7 +121,7 @@ impl Attachment {
         let system = |source| Error::system("claim a participant slot", source);
         let liveness = map.liveness().map_err(system)?;
         let words = map.words();
-        // First those of nobody who may be there, then any.
+        // First the slots whose last owner can't exist any more, then any.
         let is_left = |slot: &usize| {
             let (slot, at) = (*slot, geometry.participant(*slot));
             // Models have no descriptors to close.
@@ -149,7 +148,7 @@ impl Attachment {
             process_crash_point!("attach: process written");
             words[at + PARTICIPANT_SINCE].store(now(), Ordering::Relaxed);
             crash_point!("attach: described");
-            // Release, for whoever learns of this generation from the slot.
+            // Release, for those who learn of this generation from the slot.
             state.store(
                 u64::from(generation) << GENERATION_SHIFT | ATTACHED,
                 Ordering::Release,
@@ -190,21 +189,21 @@ impl Attachment {
         self.id.state()
     }
 
-    /// What it says as long as nobody took the participant for dead.
+    /// What it says unless another participant has taken this one for dead.
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn expected_state(&self) -> u64 {
         self.expected.load(LocalOrdering::Relaxed)
     }
 
-    /// `DescriptorClosed` if others can take the participant for dead, once and for all.
+    /// Fails with `DescriptorClosed`, now and ever after, if others can take the participant for dead.
     /// Its slot's state was `state` just before. Costs a system call.
     pub(crate) fn look(&self, state: u64) -> Result<()> {
         let closed = self.expected_state() == NO_STATE || !self.liveness.is_open();
         let expected = if closed { NO_STATE } else { state };
         self.expected.store(expected, LocalOrdering::Relaxed);
         if closed {
-            // What it holds is others' to recover, as after a death.
+            // What it holds is for others to recover, as after a death.
             self.fork_generation
                 .store(NO_PROCESS, LocalOrdering::Relaxed);
             return Err(Error::DescriptorClosed {});
@@ -217,8 +216,8 @@ impl Attachment {
         self.look(self.expected_state()).is_ok()
     }
 
-    /// Whether something may be taken over from `owner`, which is not alive. If its process
-    /// may be there, not before it had time to notice that.
+    /// Whether something may be taken over from `owner`, which looks dead. If its process may
+    /// exist, not before it has had time to notice.
     pub(crate) fn may_take_over(
         &self,
         words: &[AtomicU64],
@@ -266,7 +265,7 @@ impl Attachment {
             return true;
         }
         if owner.slot >= geometry.participants {
-            // Nobody can be this owner: the word is damaged.
+            // No participant can be this owner: the word is damaged.
             return false;
         }
         let state =
@@ -275,7 +274,7 @@ impl Attachment {
             && self.sees_holder(geometry, owner.slot)
     }
 
-    /// Whether anybody else holds the byte of this slot.
+    /// Whether another process or handle holds the byte of this slot.
     pub(crate) fn sees_holder(&self, geometry: &Geometry, slot: usize) -> bool {
         self.liveness.is_held_by_others(byte(geometry, slot))
     }
@@ -296,8 +295,7 @@ impl Attachment {
     }
 }
 
-/// Tells an owner that is not alive that it is taken for dead; whether its process may be
-/// there.
+/// Tells an owner that looks dead that it was given up. Returns whether its process may exist.
 fn give_up(words: &[AtomicU64], geometry: &Geometry, owner: OwnerId) -> bool {
     if owner.slot >= geometry.participants {
         return false;
@@ -308,7 +306,7 @@ fn give_up(words: &[AtomicU64], geometry: &Geometry, owner: OwnerId) -> bool {
         return false;
     }
     let there = may_be_there(words, at);
-    // If it changed, the slot is somebody else's, or another one was faster. Relaxed: the bit
+    // If it changed, the slot has another owner, or another participant was faster. Relaxed: the bit
     // tells of nothing else that was stored, `GRACE` is for the owner to see it, and the
     // exchange that takes something over releases it.
     let _ = state.compare_exchange(
@@ -322,7 +320,7 @@ fn give_up(words: &[AtomicU64], geometry: &Geometry, owner: OwnerId) -> bool {
 }
 
 /// Whether the process that was last attached in the slot at `at`, and did not detach, may
-/// be there.
+/// still exist.
 fn may_be_there(words: &[AtomicU64], at: usize) -> bool {
     words[at + PARTICIPANT_STATE].load(Ordering::Relaxed) & ATTACHED != 0
         && u32::try_from(words[at + PARTICIPANT_PID].load(Ordering::Relaxed))

@@ -298,7 +298,7 @@ impl Geometry {
         self.arena_at + chunk * self.chunk_words
     }
 
-    /// The chunk in which a word of the arena lies.
+    /// The chunk that a word of the arena is in.
     pub(crate) fn chunk_of(&self, at: usize) -> usize {
         (at - self.arena_at) >> self.chunk_words.trailing_zeros()
     }

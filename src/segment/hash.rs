@@ -1,4 +1,4 @@
-//! The hash of a key: XXH3-64 with the table's own random seed, so that nobody can choose keys
+//! The hash of a key: XXH3-64 with the table's own random seed, so that no one can choose keys
 //! that collide.
 
 use xxhash_rust::const_xxh3::const_custom_default_secret;

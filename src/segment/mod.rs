@@ -93,7 +93,7 @@ impl Segment {
         (0..self.geometry.stripes).map(|number| self.stripe(number))
     }
 
-    /// Chunks that have pages. Acquire: whoever sees a chunk counted may touch it.
+    /// Chunks that have pages. Acquire: a thread that sees a chunk counted may touch it.
     pub(crate) fn populated(&self) -> usize {
         let chunks = self.words()[HEADER_POPULATED].load(Ordering::Acquire);
         usize::try_from(chunks).map_or(self.geometry.chunks, |n| n.min(self.geometry.chunks))
@@ -114,7 +114,7 @@ impl Segment {
             .populate(range)
             .map_err(|source| no_memory(source, asked))?;
         crash_point!("populate: pages present");
-        // Release: see `populated`. Who raised it before goes on being acquired with it.
+        // Release: see `populated`. What earlier raisers released is still acquired with it.
         self.words()[HEADER_POPULATED].fetch_max(chunks as u64, Ordering::Release);
         process_crash_point!("populate: pages counted");
         Ok(())

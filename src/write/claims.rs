@@ -6,14 +6,14 @@
 //! exclude each other: among the threads of a handle, [`Inner::held`] decides, and
 //! between handles and processes the kernel does.
 //!
-//! # Who waits for whom
+//! # Which claim waits for which
 //! While the holder of claim A waits for claim B, it announces *A waits for B*: in
 //! [`Inner::waits`] for the threads of its own handle, and as the lock of the byte that
 //! the two [`Node`]s make for all others. That lock is on the same descriptor, so it ends
 //! with the process too. A waiter follows such steps from the claim that it wants. If they
-//! lead to a claim that it holds itself, nobody in that circle can go on.
+//! lead to a claim that it holds itself, no thread in that circle can go on.
 //!
-//! One look is not one moment: each step was there when it was read, perhaps not all of
+//! The steps are read one after the other: each was there when it was read, perhaps not all of
 //! them together. So a circle counts when it is seen again later. Of its waiters, the one
 //! with the greatest [`Node`] gives up; all of them see the same nodes.
 
@@ -32,7 +32,7 @@ const LONGEST: usize = 100;
 
 /// What a claim is called where others wait for it: 30 bits that depend on the table and
 /// the claim's byte. Two claims of one name only make a circle look closed that is not:
-/// one chance in 2^30 where there is anybody to wait for at all.
+/// one chance in 2^30 where there is a claim to wait for at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Node(u32);
 
@@ -106,7 +106,7 @@ impl Writer {
         }
     }
 
-    /// Takes [`announce`](Self::announce) back.
+    /// Ends an [`announce`](Self::announce)ment.
     pub(crate) fn withdraw(&self, holds: Node, wants: Node) {
         let mut claims = self.claims.0.lock();
         if let Some(waiters) = claims.waits.get_mut(&(holds, wants)) {

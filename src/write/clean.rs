@@ -7,9 +7,9 @@
 //! copies the record into its own open chunk and stores the slot's word. Then the
 //! chunk is free. The lock of *every* record is taken, of dead ones too: a record
 //! may have been unlinked by a process that died before it bumped the bucket's
-//! version, and taking the lock is what runs the repair.
+//! version, and taking the lock is what recovers the stripe.
 //!
-//! Never called with a stripe lock held: a cleaner takes the locks of others.
+//! Never called with a stripe lock held, because a cleaner takes the locks of other stripes.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -27,11 +27,11 @@ use crate::sync::{self, Ordering};
 use crate::sys::crash_point;
 use crate::write::writer::Writer;
 
-/// How long to let other cleaners work before looking again.
+/// How long other cleaners may work before the next survey.
 const PAUSE: Duration = Duration::from_millis(1);
 /// Chunks that are cleaned for one record before memory is asked for instead.
 const PATIENCE: usize = 8;
-/// More looks at a table that seems full.
+/// How many more surveys a table that seems full gets.
 const LOOKS: usize = if cfg!(loom) { 0 } else { 3 };
 /// Windows that are emptied for one run before it is given up.
 const WINDOWS: usize = 16;
@@ -52,7 +52,7 @@ struct Walked<'a> {
 pub(crate) struct Effort {
     cleaned: usize,
     looks: usize,
-    /// Chunks whose records found no place; there is no use in trying them again.
+    /// Chunks whose records found no place. They are not tried again.
     stuck: Vec<usize>,
     windows: usize,
     deadline: Option<Instant>,
@@ -73,7 +73,7 @@ impl Effort {
     }
 }
 
-/// The chunk table at one look.
+/// What one pass over the chunk table found.
 #[derive(Default)]
 struct Survey {
     /// Free chunks with pages.
@@ -84,7 +84,7 @@ struct Survey {
     sealed: usize,
     /// The sealed chunk that is cheapest to clean, and its live words.
     victim: Option<(usize, usize)>,
-    /// Chunks that somebody is cleaning.
+    /// Chunks that are being cleaned.
     cleaning: usize,
     /// Open chunks beside the one that each participant fills: they hold records
     /// that threads have written and not yet published.
@@ -92,8 +92,8 @@ struct Survey {
 }
 
 impl Writer {
-    /// Makes room for a record of `words` words, by whatever is cheapest, one step
-    /// a call: the caller tries again after each.
+    /// Makes room for a record of `words` words in the cheapest way, one step a call: the
+    /// caller tries again after each.
     ///
     /// # Errors
     /// `ValueSpaceFull`, or `SharedMemoryFull` if more pages would have helped.
@@ -150,12 +150,12 @@ impl Writer {
                 }
             };
         }
-        // What others hold in their hands they are about to give back.
+        // Chunks in other hands are about to be given back.
         let held = survey.cleaning + survey.pending + of_the_dead.spared;
         if held > 0 && self.pause(effort)? {
             return Ok(());
         }
-        // The survey is of no one moment: they may have given it back meanwhile.
+        // The survey is not of one moment: other participants may have given chunks back since.
         if effort.looks < LOOKS && self.pause(effort)? {
             effort.looks += 1;
             return Ok(());
@@ -335,7 +335,7 @@ impl Writer {
         Ok(true)
     }
 
-    /// A look at the chunk table; `stuck` chunks are no victims.
+    /// Surveys the chunk table. Chunks in `stuck` are never the victim.
     fn survey(&self, stuck: &[usize]) -> Survey {
         let segment = &*self.segment;
         let chunk_words = segment.geometry.chunk_words;
@@ -372,7 +372,7 @@ impl Writer {
         survey
     }
 
-    /// Lets other cleaners work; `false` when that took too long already.
+    /// Lets other cleaners work. Returns `false` when that has taken too long already.
     fn pause(&self, effort: &mut Effort) -> Result<bool> {
         let timeout = self.segment.lock_timeout;
         let deadline = *effort
@@ -382,7 +382,7 @@ impl Writer {
         Ok(Instant::now() < deadline)
     }
 
-    /// Why there is no room.
+    /// The error that says why there is no room.
     #[cold]
     fn no_room(&self, words: usize, effort: &mut Effort) -> Error {
         match effort.no_memory.take() {

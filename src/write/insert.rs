@@ -5,10 +5,11 @@
 //! much as the write, so these are apart, and leave such cases to it.
 //!
 //! # What is done while the memory brings the bucket
-//! A record is written before the stripe is locked if it will be needed. It is not if the
-//! bucket holds the entry itself, or if a value can be replaced in place, which nobody knows
-//! before the bucket is there; then the record is given up and its room is garbage. So a
-//! value that could be is written beforehand only after a [`Streak`](crate::write::streak::Streak) of new keys.
+//! A record is written before the stripe is locked, in the time that the bucket takes to
+//! arrive, if it is likely to be needed. It turns out not to be if the bucket holds the entry
+//! itself, or if the value can be replaced in place; then the record is given up and its room
+//! is garbage. So a value that may be replaceable in place is written beforehand only after a
+//! [`Streak`](crate::write::streak::Streak) of new keys.
 
 use crate::error::Result;
 use crate::index::fast_path::Glance;
@@ -47,7 +48,7 @@ impl Writer {
             return self.insert_slow(key, value, None);
         };
         locked.replace(place, New::Record(record.space()));
-        // Before the record is finished, which nobody waits for.
+        // Before the record is finished: no other thread waits for that.
         drop(locked);
         Ok(false)
     }
@@ -105,7 +106,7 @@ impl Writer {
         if record.is_none() {
             record = self.write_record(key, value);
         }
-        // Where it lies: a move would take as long as a look-up.
+        // By reference: a move would take as long as a lookup.
         let Some(written) = &record else {
             drop(locked);
             return self.insert_slow(key, value, None);
@@ -119,7 +120,7 @@ impl Writer {
             drop(locked);
             return self.insert_slow(key, value, record);
         }
-        // Before the record is finished, which nobody waits for.
+        // Before the record is finished: no other thread waits for that.
         drop(locked);
         Ok(found.is_none())
     }

@@ -1,10 +1,10 @@
-//! How every write goes: stage a record, lock the stripe, publish one word.
+//! Writes: stage a record, lock the stripe, publish one word.
 //!
 //! A large record whose value is known beforehand is staged (space taken, bytes
 //! written) before the lock is taken, so that the critical section does not grow
 //! with the value. A small one, and one whose value depends on what is found, is
-//! staged under the lock, in room that is there already; if there is none, the
-//! lock is let go of, room is made, and the whole decision is taken again.
+//! staged under the lock, in room that is there already. If there is none, the
+//! lock is released, room is made, and the whole decision is taken again.
 //!
 //! Insertions and additions to counters take a shorter way first: see `index::fast_path`,
 //! and `insert` for records.
@@ -26,7 +26,7 @@ use crate::write::clean::Effort;
 use crate::write::writer::Writer;
 
 /// Bytes of key and value up to which a record is small: writing so little under the
-/// lock costs less than staging it in vain when nothing is stored after all. Models have
+/// lock costs less than staging it for nothing when nothing is stored after all. Models have
 /// both kinds.
 pub(crate) const SMALL: usize = if cfg!(loom) { 9 } else { 256 };
 
@@ -62,7 +62,7 @@ impl<'a> Staged<'a> {
         &self.space
     }
 
-    /// Writes another value of the same length: nobody has seen the first one.
+    /// Writes another value of the same length: no reader has seen the first one.
     fn overwrite(&self, value: &[u8]) {
         let at = self.space.at + self.header.value_at();
         record::store_bytes(&self.writer.segment.words()[at..], value);

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicU32, Ordering as LocalOrdering};
 
-/// How many insertions of short records by this process in a row added a key, as far as it
-/// matters: who adds many will add more. Threads may overwrite each other's counts.
+/// How many insertions of short records in a row added a key, counted up to a few: a process
+/// that has added many will add more. Threads may overwrite each other's counts.
 pub(crate) struct Streak(AtomicU32);
 
 impl Streak {
-    /// A record given up for each so many new ones at most.
+    /// At most one record in this many is given up.
     const LONG: u32 = if cfg!(loom) { 1 } else { 4 };
 
     pub(crate) fn new() -> Self {

@@ -1,5 +1,5 @@
-//! What a handle needs in order to write: a participant slot and a chunk to fill,
-//! one of each for each process that uses the handle.
+//! What a handle needs in order to write: a participant slot and a chunk to fill, one of each
+//! for each process that uses the handle.
 
 use std::cell::{Cell, RefCell};
 use std::ops::Deref;
@@ -25,7 +25,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// As the participant `me`, or as a new one.
+    /// Makes the writer of the participant `me`, or of a new one.
     pub(crate) fn new(segment: &Arc<Segment>, me: Option<Attachment>) -> Result<Self> {
         Ok(Self {
             holder: Holder::new(
@@ -60,8 +60,8 @@ impl Writer {
         lock::acquire(&self.holder, stripe, recover).map(Locked::new)
     }
 
-    /// Takes the locks of all stripes in ascending order. Nobody else holds one while waiting
-    /// for another but in the same order: no deadlock.
+    /// Takes the locks of all stripes in ascending order. All that hold one while they wait for
+    /// another do so in this order, so there is no deadlock.
     pub(crate) fn lock_all(&self) -> Result<Vec<Locked<'_>>> {
         self.segment
             .stripes()
@@ -81,8 +81,8 @@ impl Deref for Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // In a forked child this is the parent's: not ours to give back. What others take
-        // for a dead one's they recover.
+        // In a forked child this is the parent's, and stays. What a participant holds that
+        // others took for dead, they recover.
         if self.me.is_ours() && self.me.holds_its_slot() {
             self.arena.seal_current(&self.segment, &self.me);
             crash_point!("detach: chunk sealed");
@@ -94,7 +94,7 @@ impl Drop for Writer {
 thread_local! {
     /// The segments, by seed, under whose lock this thread runs a caller's closure.
     static HELD: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
-    /// How many they are, for a look that costs next to nothing.
+    /// How many there are: a check of this costs next to nothing.
     static HOLDS: Cell<usize> = const { Cell::new(0) };
 }
 
