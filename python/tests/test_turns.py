@@ -63,6 +63,17 @@ def test_others_run_while_scans_find_nothing(full: ANYTHING) -> None:
     assert found == [0]
 
 
+def test_others_run_while_scans_find_an_entry_in_each_turn(full: ANYTHING) -> None:
+    for number in range(0, 20_000, 50):
+        del full[number]
+        full[f"a{number}"] = number
+    found = []
+    assert others_run_during(
+        lambda: found.append(sum(map(len, map(list, map(full.scan, ["a"] * 300)))))
+    )
+    assert found == [300 * 400]
+
+
 def test_others_run_while_pairs_are_stored(full: ANYTHING) -> None:
     keys = itertools.islice(itertools.cycle(range(1000)), 1_000_000)
     assert others_run_during(lambda: full.set_many(zip(keys, itertools.count())))

@@ -18,8 +18,8 @@ pub(crate) enum Source {
     Keys(Keys),
     Values(Iter),
     Items(Iter),
-    /// The entries whose keys begin with a prefix.
-    Scan(Keys, Prefix),
+    /// The entries whose keys begin with a prefix, and how many keys of this turn were read.
+    Scan(Keys, Prefix, usize),
 }
 
 /// An iterator over keys, values or items. It returns an entry that is there throughout once.
@@ -41,8 +41,8 @@ enum Read {
     Key(Vec<u8>),
     Value(Vec<u8>, Vec<u8>),
     Item(Vec<u8>, Vec<u8>),
-    /// None of the keys of one turn matched.
-    Nothing,
+    /// The keys of one turn were read: others may run before the next turn.
+    TurnEnded,
 }
 
 impl Source {
@@ -51,14 +51,20 @@ impl Source {
             Self::Keys(keys) => keys.next()?.map(Read::Key),
             Self::Values(entries) => entries.next()?.map(|(key, value)| Read::Value(key, value)),
             Self::Items(entries) => entries.next()?.map(|(key, value)| Read::Item(key, value)),
-            Self::Scan(keys, prefix) => return scan(keys, prefix, table).transpose(),
+            Self::Scan(keys, prefix, seen) => return scan(keys, prefix, seen, table).transpose(),
         })
     }
 }
 
 /// The next entry whose key begins with a prefix. Values of other keys are not read.
-fn scan(keys: &mut Keys, prefix: &Prefix, table: &Table) -> shmtable::Result<Option<Read>> {
-    for _ in 0..TURN {
+fn scan(
+    keys: &mut Keys,
+    prefix: &Prefix,
+    seen: &mut usize,
+    table: &Table,
+) -> shmtable::Result<Option<Read>> {
+    while *seen < TURN {
+        *seen += 1;
         let Some(key) = keys.next().transpose()? else {
             return Ok(None);
         };
@@ -68,7 +74,8 @@ fn scan(keys: &mut Keys, prefix: &Prefix, table: &Table) -> shmtable::Result<Opt
             return Ok(Some(Read::Item(key, value)));
         }
     }
-    Ok(Some(Read::Nothing))
+    *seen = 0;
+    Ok(Some(Read::TurnEnded))
 }
 
 fn item<'py>(
@@ -93,7 +100,7 @@ impl SharedDictIterator {
                 return Ok(None);
             };
             let found = match read {
-                Read::Nothing => {
+                Read::TurnEnded => {
                     between_turns(py)?;
                     continue;
                 }

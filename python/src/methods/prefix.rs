@@ -122,7 +122,7 @@ impl SharedDictBase {
     /// [(('user', 3), 'd')]
     fn scan(this: &Bound<'_, Self>, prefix: &Bound<'_, PyAny>) -> PyResult<SharedDictIterator> {
         let prefix = Prefix::of(&*this.get().open(this.py())?, prefix)?;
-        SharedDictIterator::new(this, |open| Source::Scan(open.table.keys(), prefix))
+        SharedDictIterator::new(this, |open| Source::Scan(open.table.keys(), prefix, 0))
     }
 
     /// Removes the entries whose keys begin with a prefix, and returns how many.
