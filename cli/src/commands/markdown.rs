@@ -7,8 +7,8 @@ use crate::context::Context;
 use crate::failure::Result;
 
 pub(crate) fn markdown(context: Context) -> Result {
-    // The width doesn't depend on the terminal.
-    let mut command = Cli::command().term_width(100);
+    // The width of a page of the site, whatever terminal this is run in.
+    let mut command = Cli::command().term_width(86);
     command.build();
     let mut parts = vec![
         "# The `shmtable` command".to_owned(),
