@@ -3,28 +3,33 @@
 mod common;
 
 use std::io::{BufRead, BufReader};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use common::{Running, ends, eventually, open_table, shmtable};
 use shmtable::Table;
 
-/// A line that says that the first look is over: this key is changed until it is seen.
+/// Changes a key until a change of it is printed, which shows that the first scan is over. The
+/// changes are far apart, so that only one is printed.
 fn started(running: &mut Running, table: &shmtable::Table) -> BufReader<std::process::ChildStdout> {
     let mut lines = BufReader::new(running.0.stdout.take().unwrap());
     let mut line = String::new();
-    let done = &AtomicBool::new(false);
+    eventually("the table is open", || table.has_readers().unwrap());
+    let (printed, is_printed) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            let mut number = 0_u32;
-            while !done.load(Ordering::Relaxed) {
-                number += 1;
+            for number in 0_u32.. {
+                // The first scan most likely ends in this time.
+                std::thread::sleep(Duration::from_millis(20));
                 table.insert("start", number.to_string()).unwrap();
-                std::thread::sleep(Duration::from_millis(5));
+                let waited = is_printed.recv_timeout(Duration::from_secs(2));
+                if waited != Err(RecvTimeoutError::Timeout) {
+                    break;
+                }
             }
         });
         lines.read_line(&mut line).unwrap();
-        done.store(true, Ordering::Relaxed);
+        drop(printed);
     });
     assert!(line.contains("start"), "{line}");
     lines
