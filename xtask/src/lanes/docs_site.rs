@@ -33,3 +33,38 @@ pub(crate) fn run() -> Result {
     println!("the site: {}", site.join("index.html").display());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn pages(folder: &Path) -> Vec<String> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                found.extend(pages(&path));
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                let page = path.strip_prefix(root().join("docs")).unwrap();
+                found.push(page.to_str().unwrap().to_owned());
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_page_is_in_the_navigation_once() {
+        let site = fs::read_to_string(root().join("mkdocs.yml")).unwrap();
+        let (_, navigation) = site.split_once("\nnav:\n").unwrap();
+        let mut listed: Vec<&str> = navigation
+            .lines()
+            .filter_map(|line| line.split_once(": ").map(|(_, page)| page))
+            .collect();
+        listed.sort_unstable();
+        let mut pages = pages(&root().join("docs"));
+        pages.sort_unstable();
+        assert_eq!(listed, pages);
+    }
+}
