@@ -157,7 +157,6 @@ fn a_failed_computation_stores_nothing_and_the_next_may_try() {
 
 #[test]
 fn processes_compute_each_value_once() {
-    let test = common::this_test!();
     let keys = scaled(300);
     if let Some(racer) = common::racer() {
         let mut computed = Vec::new();
@@ -174,7 +173,7 @@ fn processes_compute_each_value_once() {
         return;
     }
     let named = Named::create(&Options::new().capacity(keys).stripes(1));
-    let said = common::finish_all(common::race(test, &named.name, 4));
+    let said = common::finish_all(common::race(common::this_test!(), &named.name, 4));
     let mut computed = HashMap::new();
     for (me, numbers) in said.iter().enumerate() {
         println!("process {me} computed {} of {keys}", numbers.len());
@@ -204,14 +203,13 @@ fn compute(role: &common::Role) {
 
 #[test]
 fn a_killed_computer_is_replaced() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         return compute(&role);
     }
     let named = Named::create(&Options::new().capacity(10));
     let mut children: Vec<Child> = ["0", "1", "2", "3"]
         .iter()
-        .map(|name| Child::start(test, name, &[&named.name]))
+        .map(|name| Child::start(common::this_test!(), name, &[&named.name]))
         .collect();
     while children.len() > 1 {
         let at = who_computes(&children);
@@ -256,14 +254,13 @@ fn who_computes(children: &[Child]) -> usize {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_stopped_computer_keeps_its_claim() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         return compute(&role);
     }
     let named = Named::create(&Options::new().capacity(10));
     let (waits, sleeps) = counting(&named);
-    let mut child = Child::start(test, "computer", &[&named.name]);
-    assert_eq!(child.hear(), "computing");
+    let mut child =
+        Child::start(common::this_test!(), "computer", &[&named.name]).once_it_says("computing");
     child.signal(Signal::STOP);
     common::scope(|scope| {
         let found = scope.spawn(|| {

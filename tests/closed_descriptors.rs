@@ -36,8 +36,7 @@ fn lose_descriptors(role: &Role) -> Table {
 
 /// A child that was told to lose its descriptors.
 fn closed(test: &str, role: &str, name: &str) -> Child {
-    let mut child = Child::start(test, role, &[name]);
-    assert_eq!(child.hear(), "attached");
+    let mut child = Child::start(test, role, &[name]).once_it_says("attached");
     child.say("close");
     assert_eq!(child.hear(), "closed");
     child
@@ -64,7 +63,6 @@ fn is_closed<T>(result: shmtable::Result<T>) -> bool {
 
 #[test]
 fn the_next_write_is_an_error_if_others_recovered_what_the_handle_had() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = lose_descriptors(&role);
         let error = match role.name.as_str() {
@@ -108,7 +106,7 @@ fn the_next_write_is_an_error_if_others_recovered_what_the_handle_had() {
     ] {
         let named = Named::create(&options());
         named.fetch_add(b"count", 5).unwrap();
-        let mut child = closed(test, write, &named.name);
+        let mut child = closed(common::this_test!(), write, &named.name);
         recover(&named);
         let before = contents(&named);
         child.say("write");
@@ -122,7 +120,6 @@ fn the_next_write_is_an_error_if_others_recovered_what_the_handle_had() {
 
 #[test]
 fn the_next_write_is_an_error_when_another_handle_was_opened() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = lose_descriptors(&role);
         // No operation has noticed yet.
@@ -135,7 +132,7 @@ fn the_next_write_is_an_error_when_another_handle_was_opened() {
         return;
     }
     let named = Named::create(&options());
-    let mut child = closed(test, "writer", &named.name);
+    let mut child = closed(common::this_test!(), "writer", &named.name);
     child.say("write");
     assert_eq!(child.hear(), "written");
     let newcomer = named.open();
@@ -213,7 +210,6 @@ fn beside_handles_that_lost_their_descriptors_no_write_is_lost_and_none_is_there
 
 #[test]
 fn a_handle_that_is_opened_again_writes() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = lose_descriptors(&role);
         let again = role.open();
@@ -226,7 +222,7 @@ fn a_handle_that_is_opened_again_writes() {
         return;
     }
     let named = Named::create(&options());
-    let mut child = closed(test, "writer", &named.name);
+    let mut child = closed(common::this_test!(), "writer", &named.name);
     child.say("write");
     child.finish();
     assert_eq!(named.len(), 101);
@@ -237,7 +233,6 @@ fn a_handle_that_is_opened_again_writes() {
 
 #[test]
 fn a_forked_child_of_a_process_that_lost_its_descriptors_writes() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = lose_descriptors(&role);
         // It opens a handle, in which the parent's looks dead.
@@ -247,7 +242,7 @@ fn a_forked_child_of_a_process_that_lost_its_descriptors_writes() {
         return;
     }
     let named = Named::create(&options());
-    let mut child = closed(test, "parent", &named.name);
+    let mut child = closed(common::this_test!(), "parent", &named.name);
     child.say("fork");
     child.finish();
     assert_eq!(named.fetch_add(b"forked", 0).unwrap(), 2);
@@ -257,7 +252,6 @@ fn a_forked_child_of_a_process_that_lost_its_descriptors_writes() {
 /// It has a moment to let go of it.
 #[test]
 fn a_lock_that_is_held_while_its_descriptor_is_closed_is_not_robbed() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = role.open();
         role.wait_for_start();
@@ -273,8 +267,8 @@ fn a_lock_that_is_held_while_its_descriptor_is_closed_is_not_robbed() {
     let named = Named::create(&options().stripes(1));
     for _ in 0..scaled(5) {
         named.insert(b"key", b"old").unwrap();
-        let mut child = Child::start(test, "holder", &[&named.name]);
-        assert_eq!(child.hear(), "ready");
+        let mut child =
+            Child::start(common::this_test!(), "holder", &[&named.name]).once_it_says("ready");
         child.say("go");
         assert_eq!(child.hear(), "inside");
         let before = named.replace(b"key", b"ours").unwrap();
@@ -289,7 +283,6 @@ fn a_lock_that_is_held_while_its_descriptor_is_closed_is_not_robbed() {
 /// It finds out before it stores.
 #[test]
 fn a_process_that_holds_a_lock_for_longer_stores_nothing() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = role.open();
         role.wait_for_start();
@@ -304,8 +297,8 @@ fn a_process_that_holds_a_lock_for_longer_stores_nothing() {
     }
     let named = Named::create(&options().stripes(1));
     named.insert(b"key", b"old").unwrap();
-    let mut child = Child::start(test, "holder", &[&named.name]);
-    assert_eq!(child.hear(), "ready");
+    let mut child =
+        Child::start(common::this_test!(), "holder", &[&named.name]).once_it_says("ready");
     child.say("go");
     assert_eq!(child.hear(), "inside");
     let before = named.replace(b"key", b"ours").unwrap();
@@ -319,7 +312,6 @@ fn a_process_that_holds_a_lock_for_longer_stores_nothing() {
 
 #[test]
 fn a_claim_whose_descriptor_was_closed_stores_nothing() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = role.open();
         let Claimed::Mine(claim) = table.get_or_claim(b"key").unwrap() else {
@@ -334,8 +326,8 @@ fn a_claim_whose_descriptor_was_closed_stores_nothing() {
         return;
     }
     let named = Named::create(&options());
-    let mut child = Child::start(test, "claimant", &[&named.name]);
-    assert_eq!(child.hear(), "claimed");
+    let mut child =
+        Child::start(common::this_test!(), "claimant", &[&named.name]).once_it_says("claimed");
     assert!(named.claim(b"key").unwrap().is_none());
     child.say("close");
     child.finish();

@@ -118,14 +118,13 @@ fn compute_and_ask(role: &common::Role) {
 #[cfg(target_os = "linux")]
 #[test]
 fn of_processes_that_wait_for_each_other_one_is_refused() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         return compute_and_ask(&role);
     }
     let named = Named::create(&Options::new().capacity(10));
     let mut children: Vec<Child> = [["a", "b"], ["b", "c"], ["c", "a"]]
         .iter()
-        .map(|[own, other]| Child::start(test, own, &[&named.name, own, other]))
+        .map(|[own, other]| Child::start(common::this_test!(), own, &[&named.name, own, other]))
         .collect();
     for child in &children {
         assert_eq!(child.hear(), "computing");
@@ -147,7 +146,6 @@ fn of_processes_that_wait_for_each_other_one_is_refused() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_killed_waiter_closes_no_circle() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         return compute_and_ask(&role);
     }
@@ -155,8 +153,8 @@ fn a_killed_waiter_closes_no_circle() {
     loop {
         let named = Named::create(&Options::new().capacity(10));
         let claim = mine(&named, b"b");
-        let mut child = Child::start(test, "waiter", &[&named.name, "a", "b"]);
-        assert_eq!(child.hear(), "computing");
+        let mut child = Child::start(common::this_test!(), "waiter", &[&named.name, "a", "b"])
+            .once_it_says("computing");
         child.say("ask");
         let waited = others(&named, b"a").wait_holding(LIMIT, &[&claim]);
         if !is_deadlock(&waited) {

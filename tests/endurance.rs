@@ -203,7 +203,6 @@ fn large_values_of_changing_sizes_in_a_tight_table() {
 fn processes_that_overwrite_and_clean_at_once_never_run_out() {
     const KEYS: usize = 60;
     const PROCESSES: usize = 4;
-    let test = common::this_test!();
     if let Some(racer) = racer() {
         let (table, me) = (&racer.table, racer.number);
         let (begin, time) = (Instant::now(), Duration::from_millis(scaled(3000) as u64));
@@ -226,7 +225,7 @@ fn processes_that_overwrite_and_clean_at_once_never_run_out() {
         .capacity(KEYS)
         .value_space(KEYS * (8 + 24 + 450));
     let named = Named::create(&options.chunk_size(4096).max_participants(PROCESSES + 1));
-    let said = finish_all(race(test, &named.name, PROCESSES));
+    let said = finish_all(race(common::this_test!(), &named.name, PROCESSES));
     let stats = named.stats().unwrap();
     println!("steps: {said:?}, {} cleanings", stats.cleanings);
     assert!(stats.cleanings > scaled(50) as u64);
@@ -245,7 +244,6 @@ fn threads_and_processes_that_replace_at_once_in_a_full_table_are_not_refused() 
     const KEYS: usize = 64;
     const PROCESSES: usize = 3;
     const THREADS: usize = 8;
-    let test = common::this_test!();
     let replace = |table: &Table, me: usize, steps: usize| {
         let mut dice = Dice::new(me as u64);
         for step in 0..steps as u64 {
@@ -272,7 +270,7 @@ fn threads_and_processes_that_replace_at_once_in_a_full_table_are_not_refused() 
             named.insert(&key(number), &value).unwrap();
         }
         if way == "processes" {
-            finish_all(race(test, &named.name, PROCESSES));
+            finish_all(race(common::this_test!(), &named.name, PROCESSES));
         } else {
             common::scope(|scope| {
                 for me in 0..THREADS {

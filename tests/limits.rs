@@ -51,7 +51,6 @@ fn no_address_space(result: Result<Table>, segment: u64, limit: u64) {
 
 #[test]
 fn a_table_larger_than_the_address_space_is_refused_and_leaves_nothing() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         let (there, new) = (role.argument(0), role.argument(1));
         let segment = std::fs::metadata(common::path_of(there)).unwrap().len();
@@ -79,7 +78,7 @@ fn a_table_larger_than_the_address_space_is_refused_and_leaves_nothing() {
     let named = Named::create(&vast());
     named.insert(b"k", b"v").unwrap();
     let new = Name::new();
-    let mut child = with_little_space(test, &[&named.name, &new]);
+    let mut child = with_little_space(common::this_test!(), &[&named.name, &new]);
     assert_eq!(child.hear(), "ready");
     assert_eq!(named.stats().unwrap().participants, 1);
     child.say("go on");
@@ -89,7 +88,6 @@ fn a_table_larger_than_the_address_space_is_refused_and_leaves_nothing() {
 
 #[test]
 fn an_open_table_needs_no_more_address_space() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = role.open();
         let reader = Table::open_read_only(role.argument(0)).unwrap();
@@ -116,7 +114,7 @@ fn an_open_table_needs_no_more_address_space() {
         return;
     }
     let named = Named::create(&vast());
-    with_little_space(test, &[&named.name]).finish();
+    with_little_space(common::this_test!(), &[&named.name]).finish();
     assert_eq!(named.len(), 100);
     assert_sound(&named);
 }
@@ -154,7 +152,6 @@ const MOST_DESCRIPTORS: usize = if cfg!(shmtable_portable) { 14 } else { 8 };
 
 #[test]
 fn without_descriptors_nothing_is_opened_and_nothing_left() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         let (there, new) = (role.argument(0), role.argument(1));
         common::limit(Resource::Nofile, 64);
@@ -192,7 +189,7 @@ fn without_descriptors_nothing_is_opened_and_nothing_left() {
     }
     let named = Named::create(&Options::new().capacity(10));
     let new = Name::new();
-    let mut child = Child::start(test, "limited", &[&named.name, &new]);
+    let mut child = Child::start(common::this_test!(), "limited", &[&named.name, &new]);
     for _ in 0..MOST_DESCRIPTORS {
         child.hear();
         assert_eq!(named.stats().unwrap().participants, 1, "a slot is lost");
@@ -319,11 +316,10 @@ fn an_open_table_needs_no_more_descriptors() {
     let other = Name::new();
     // Attached by the time that the limited one counts, and holding later.
     let guest = named.open();
-    let mut limited = Child::start(test, "limited", &[&named.name, &other]);
-    assert_eq!(limited.hear(), "all are taken");
+    let mut limited =
+        Child::start(test, "limited", &[&named.name, &other]).once_it_says("all are taken");
     drop(guest);
-    let holder = Child::start(test, "holder", &[&named.name]);
-    assert_eq!(holder.hear(), "inside");
+    let holder = Child::start(test, "holder", &[&named.name]).once_it_says("inside");
     holder.kill();
     limited.say("go on");
     assert_eq!(limited.hear(), "about to wait");

@@ -58,7 +58,6 @@ fn small() -> Options {
 
 #[test]
 fn a_read_only_mount_is_read_and_not_written() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         let (there, new) = (role.argument(0), role.argument(1));
         denied(small().create(new), "create", READ_ONLY_SYSTEM);
@@ -90,8 +89,8 @@ fn a_read_only_mount_is_read_and_not_written() {
     // strictest.
     let script = "mount --bind /dev/shm /dev/shm \
                   && mount -o remount,bind,ro,nosuid,nodev,noexec /dev/shm";
-    let child = common::mounted(test, "reader", &[&named.name, &new], script);
-    assert_eq!(child.hear(), "about to wait");
+    let child = common::mounted(common::this_test!(), "reader", &[&named.name, &new], script)
+        .once_it_says("about to wait");
     named.insert(b"published", b"later").unwrap();
     child.finish();
     assert!(files_named(&new).is_empty());
@@ -136,7 +135,6 @@ fn without_a_shared_memory_file_system_an_error_says_so() {
 
 #[test]
 fn a_directory_closed_to_others_is_closed_and_one_they_may_search_is_not() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         let open = small().mode(0o666).create("open to all").unwrap();
         open.insert(b"k", b"v").unwrap();
@@ -168,6 +166,6 @@ fn a_directory_closed_to_others_is_closed_and_one_they_may_search_is_not() {
     }
     for (role, mode) in [("closed", "0700"), ("searched", "0755")] {
         let script = format!("mount -t tmpfs -o mode={mode} tmpfs /dev/shm");
-        common::mounted(test, role, &[], &script).finish();
+        common::mounted(common::this_test!(), role, &[], &script).finish();
     }
 }

@@ -89,7 +89,6 @@ fn until_both_kinds_sleep(named: &Named) {
 
 #[test]
 fn holders_and_waiters_of_two_namespaces_are_killed_on_either_side() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         return first_process(&role);
     }
@@ -101,9 +100,8 @@ fn holders_and_waiters_of_two_namespaces_are_killed_on_either_side() {
         let named = Named::create(&one_stripe());
         named.insert(b"held", b"the old value").unwrap();
         let start = || {
-            let side = common::first_of_a_namespace(test, "side", &[&named.name]);
-            assert_eq!(side.hear(), "attached");
-            side
+            common::first_of_a_namespace(common::this_test!(), "side", &[&named.name])
+                .once_it_says("attached")
         };
         let (first, second) = (start(), start());
         let (mut doomed, mut other) = if doomed_first {
@@ -185,7 +183,6 @@ fn segments_here() -> Vec<String> {
 
 #[test]
 fn a_program_that_is_started_inherits_nothing() {
-    let test = common::this_test!();
     if common::role().is_some() {
         assert_eq!(segments_here(), Vec::<String>::new());
         return;
@@ -198,7 +195,7 @@ fn a_program_that_is_started_inherits_nothing() {
     let path = named.name.path();
     let ours = here.iter().filter(|line| line.contains(&path));
     assert_eq!(ours.count(), 6, "{here:?}");
-    Child::start(test, "program", &[]).finish();
+    Child::start(common::this_test!(), "program", &[]).finish();
     assert!(second.is_empty() && reader.is_empty());
 }
 
@@ -243,7 +240,6 @@ fn a_process_that_becomes_another_program_lets_go_of_everything() {
 
 #[test]
 fn by_default_a_segment_is_its_owners_alone() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         for (at, bits) in [0o777, 0o022, 0].into_iter().enumerate() {
             umask(Mode::from_raw_mode(bits));
@@ -262,7 +258,7 @@ fn by_default_a_segment_is_its_owners_alone() {
     }
     let names = [Name::new(), Name::new(), Name::new()];
     let arguments: Vec<&str> = names.iter().map(|name| &**name).collect();
-    Child::start(test, "creator", &arguments).finish();
+    Child::start(common::this_test!(), "creator", &arguments).finish();
 }
 
 /// The portable back end gives each user tables of their own.
@@ -305,8 +301,8 @@ fn a_group_may_read_and_not_write() {
     }
     let named = Named::create(&Options::new().capacity(10).mode(0o640));
     chown(named.name.path(), None, Some(GROUP)).unwrap();
-    let member = Child::start(test, "member", &[&named.name, &GROUP.to_string()]);
-    assert_eq!(member.hear(), "about to wait");
+    let member = Child::start(test, "member", &[&named.name, &GROUP.to_string()])
+        .once_it_says("about to wait");
     named.insert(b"published", b"later").unwrap();
     member.finish();
     let others = (GROUP + 1).to_string();
@@ -320,7 +316,6 @@ fn a_group_may_read_and_not_write() {
 #[cfg(not(shmtable_portable))]
 #[test]
 fn a_read_only_handle_has_nothing_through_which_to_write() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         let reader = Table::open_read_only(role.argument(0)).unwrap();
         assert_eq!(reader.get(b"k").unwrap().as_deref(), Some(&b"v"[..]));
@@ -346,5 +341,5 @@ fn a_read_only_handle_has_nothing_through_which_to_write() {
     }
     let named = Named::create(&Options::new().capacity(10));
     named.insert(b"k", b"v").unwrap();
-    Child::start(test, "reader", &[&named.name]).finish();
+    Child::start(common::this_test!(), "reader", &[&named.name]).finish();
 }

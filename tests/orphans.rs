@@ -119,7 +119,6 @@ fn remove_orphans_tells_what_it_removed() {
 /// More than one creation looks at.
 #[test]
 fn many_orphans_go_by_a_few_creations() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         let tables: Vec<Table> = (0..50)
             .map(|_| small().create_anonymous().unwrap())
@@ -130,7 +129,7 @@ fn many_orphans_go_by_a_few_creations() {
         role.hear();
         return;
     }
-    let child = Child::start(test, "creator", &[]);
+    let child = Child::start(common::this_test!(), "creator", &[]);
     let names: Vec<String> = (0..50).map(|_| child.hear()).collect();
     stays(&names[0], "its creator lives");
     child.kill();
@@ -190,8 +189,7 @@ fn any_user_of_a_table_keeps_it_when_its_creator_is_killed() {
     }
     for user in ["writer", "reader", "looker"] {
         let (child, name) = creator(test);
-        let other = Child::start(test, user, &[&name]);
-        assert_eq!(other.hear(), "ready");
+        let other = Child::start(test, user, &[&name]).once_it_says("ready");
         child.kill();
         stays(&name, user);
         other.kill();
@@ -253,7 +251,6 @@ fn a_forked_child_that_only_reads_keeps_the_table_of_its_killed_parent() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_creator_in_another_pid_namespace_keeps_its_table() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         create_and_wait(&role);
         return;
@@ -261,7 +258,7 @@ fn a_creator_in_another_pid_namespace_keeps_its_table() {
     if !common::may_make_namespaces() {
         return;
     }
-    let child = common::first_of_a_namespace(test, "creator", &[]);
+    let child = common::first_of_a_namespace(common::this_test!(), "creator", &[]);
     let name = child.hear();
     stays(&name, "its creator lives in another namespace");
     child.kill();
@@ -291,7 +288,6 @@ fn an_orphan_of_another_user_stays() {
 /// lives finds its table, and in the end nothing is left.
 #[test]
 fn in_a_storm_of_creators_no_living_one_loses_its_table() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         role.wait_for_start();
         let mut kept = Vec::new();
@@ -318,8 +314,7 @@ fn in_a_storm_of_creators_no_living_one_loses_its_table() {
     }
     let mut dice = Dice::new(7);
     let start = || {
-        let mut child = Child::start(test, "creator", &[]);
-        assert_eq!(child.hear(), "ready");
+        let mut child = Child::start(common::this_test!(), "creator", &[]).once_it_says("ready");
         child.say("go");
         assert_eq!(child.hear(), "created");
         child
@@ -365,8 +360,7 @@ fn beside_a_large_orphan(test: &str, body: impl FnOnce()) {
 #[cfg(all(target_os = "linux", not(shmtable_portable)))]
 #[test]
 fn a_creation_that_is_refused_memory_takes_that_of_orphans() {
-    let test = common::this_test!();
-    beside_a_large_orphan(test, || {
+    beside_a_large_orphan(common::this_test!(), || {
         // It fits, but not beside the orphan.
         let table = Options::new().capacity(400_000).create("large").unwrap();
         table.insert(b"key", b"value").unwrap();
@@ -377,8 +371,7 @@ fn a_creation_that_is_refused_memory_takes_that_of_orphans() {
 #[cfg(all(target_os = "linux", not(shmtable_portable)))]
 #[test]
 fn refused_memory_tells_what_orphans_hold() {
-    let test = common::this_test!();
-    beside_a_large_orphan(test, || {
+    beside_a_large_orphan(common::this_test!(), || {
         let orphan = Table::orphans().unwrap().remove(0);
         let table = Options::new().capacity(1000).value_space(32 << 20);
         let table = table.create("filled").unwrap();

@@ -75,7 +75,6 @@ fn two_users_folders_have_tables_of_their_own() {
 
 #[test]
 fn odd_names_reach_another_process() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = role.open();
         let number = table.get(b"number").unwrap().unwrap();
@@ -100,7 +99,7 @@ fn odd_names_reach_another_process() {
     let listed = Table::list().unwrap();
     for (number, (table, name)) in tables.into_iter().enumerate() {
         assert!(listed.contains(&name));
-        let said = Child::start(test, "opener", &[&name]).finish();
+        let said = Child::start(common::this_test!(), "opener", &[&name]).finish();
         assert_eq!(said, [number.to_string()]);
         drop(table);
         Table::unlink(&name).unwrap();
@@ -131,8 +130,7 @@ fn a_table_outlives_its_processes_and_is_unlinked_under_its_users() {
     }
     let name = Name::new();
     Child::start(test, "creator", &[&name]).finish();
-    let mut reader = Child::start(test, "reader", &[&name]);
-    assert_eq!(reader.hear(), "the creator");
+    let mut reader = Child::start(test, "reader", &[&name]).once_it_says("the creator");
     let old = Table::open(&name).unwrap();
     Table::unlink(&name).unwrap();
     assert!(matches!(Table::open(&name), Err(Error::NotFound { .. })));
@@ -151,7 +149,6 @@ fn a_table_outlives_its_processes_and_is_unlinked_under_its_users() {
 
 #[test]
 fn the_files_that_a_killed_process_leaves_are_collected() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         // A table that lost its name, and whose last user dies.
         let table = role.open();
@@ -163,8 +160,8 @@ fn the_files_that_a_killed_process_leaves_are_collected() {
         }
     }
     let named = Named::create(&Options::new().capacity(10));
-    let child = Child::start(test, "last user", &[&named.name]);
-    assert_eq!(child.hear(), "unlinked");
+    let child =
+        Child::start(common::this_test!(), "last user", &[&named.name]).once_it_says("unlinked");
     let Named { table, name } = named;
     drop(table);
     assert_eq!(files_now(&name).len(), 1, "in use without a name");

@@ -43,7 +43,6 @@ fn where_there_is_none_one_is_created() {
 
 #[test]
 fn a_child_that_has_the_old_table_open_goes_on_with_it() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = role.open();
         role.tell("open");
@@ -54,8 +53,7 @@ fn a_child_that_has_the_old_table_open_goes_on_with_it() {
         return;
     }
     let old = Named::create(&small());
-    let mut child = Child::start(test, "user", &[&old.name]);
-    assert_eq!(child.hear(), "open");
+    let mut child = Child::start(common::this_test!(), "user", &[&old.name]).once_it_says("open");
     let new = small().create_or_replace(&old.name).unwrap();
     for expected in ["0", "1"] {
         child.say("add");

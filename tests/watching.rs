@@ -29,8 +29,8 @@ fn attached_handles_are_told_with_their_processes() {
         "attached_handles_are_told_with_their_processes",
         "holder",
         &[&table.name],
-    );
-    assert_eq!(child.hear(), "ready");
+    )
+    .once_it_says("ready");
     let looker = Options::new().open_observer(&table.name).unwrap();
     for from in [&*table, &looker] {
         let attached = from.participants().unwrap();

@@ -96,11 +96,18 @@ impl Child {
         self.process.id()
     }
 
-    /// The next line of the child's.
+    /// The child's next line.
     #[track_caller]
     pub fn hear(&self) -> String {
         self.hear_within(LIMIT)
             .unwrap_or_else(|| panic!("the child '{}' says nothing more", self.role))
+    }
+
+    /// Waits for its next line, which must be this one.
+    #[track_caller]
+    pub fn once_it_says(self, line: &str) -> Self {
+        assert_eq!(self.hear(), line);
+        self
     }
 
     /// The next line, if there is one before that time is over.

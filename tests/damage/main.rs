@@ -50,7 +50,6 @@ fn last_case(name: &str) -> usize {
 
 #[test]
 fn no_damage_gives_a_wrong_answer_a_signal_or_a_hang() {
-    let test = common::this_test!();
     let image = Image::new();
     let cases = cases(&image);
     if let Some(role) = common::role() {
@@ -84,7 +83,7 @@ fn no_damage_gives_a_wrong_answer_a_signal_or_a_hang() {
             let to = cases.len().min(from + SHARE);
             let name = Name::new();
             let (first, last) = (from.to_string(), to.to_string());
-            let mut child = Child::start(test, "damager", &[&name, &first, &last]);
+            let mut child = Child::start(common::this_test!(), "damager", &[&name, &first, &last]);
             let mut seen = (from, Instant::now());
             let (said, hangs) = loop {
                 let asked = Instant::now();

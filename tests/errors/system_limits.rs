@@ -31,8 +31,7 @@ fn shared_memory_full() {
         return;
     }
     let name = Name::new();
-    let test = common::this_test!();
-    common::small_shm(test, "creator", &[&name], "1m").finish();
+    common::small_shm(common::this_test!(), "creator", &[&name], "1m").finish();
 }
 
 #[cfg(target_os = "linux")]
@@ -259,10 +258,14 @@ fn system_without_a_folder() {
     let named = Named::create(&Options::new().capacity(10));
     let new = Name::new();
     let file = named.name.path();
-    let test = common::this_test!();
-    Child::start_with(test, "lost", &[&named.name, &new], |command| {
-        command.envs(common::FOLDER_VARIABLES.map(|variable| (variable, &file)));
-    })
+    Child::start_with(
+        common::this_test!(),
+        "lost",
+        &[&named.name, &new],
+        |command| {
+            command.envs(common::FOLDER_VARIABLES.map(|variable| (variable, &file)));
+        },
+    )
     .finish();
     assert!(files_named(&new).is_empty());
     assert!(named.open().is_empty());

@@ -228,13 +228,12 @@ fn many_children_count_together() {
 /// A child that only reads by what it inherited holds no lock that shows it.
 #[test]
 fn a_forked_reader_keeps_an_orphan_from_being_removed() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = Options::new().capacity(100).create_anonymous().unwrap();
         table.insert(b"key", b"value").unwrap();
         leave_a_reader(&role, &table);
     }
-    let parent = Child::start(test, "parent", &[]);
+    let parent = Child::start(common::this_test!(), "parent", &[]);
     let name = parent.hear();
     let child: i32 = parent.hear().parse().unwrap();
     parent.kill();

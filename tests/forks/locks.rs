@@ -10,7 +10,6 @@ use crate::forked::{Side, fork, forked, happens, leave};
 
 #[test]
 fn a_killed_parents_lock_is_taken_over_though_its_child_lives() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = role.open();
         table.insert(b"before the fork", b"1").unwrap();
@@ -47,7 +46,7 @@ fn a_killed_parents_lock_is_taken_over_though_its_child_lives() {
     for way in ["inside", "before"] {
         let options = Options::new().capacity(100).stripes(1);
         let named = Named::create(&options.lock_timeout(Duration::from_mins(5)));
-        let mut parent = Child::start(test, "parent", &[&named.name, way]);
+        let mut parent = Child::start(common::this_test!(), "parent", &[&named.name, way]);
         let mut witness = None;
         let mut inside = false;
         while witness.is_none() || !inside {

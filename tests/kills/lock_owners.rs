@@ -37,7 +37,6 @@ fn hold(role: &Role) {
 
 #[test]
 fn a_holder_killed_inside_the_critical_section_harms_nobody() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         return hold(&role);
     }
@@ -49,8 +48,8 @@ fn a_holder_killed_inside_the_critical_section_harms_nobody() {
             .open(&named.name)
             .unwrap();
         named.insert(b"held", b"old").unwrap();
-        let child = Child::start(test, way, &[&named.name, way]);
-        assert_eq!(child.hear(), "inside");
+        let child =
+            Child::start(common::this_test!(), way, &[&named.name, way]).once_it_says("inside");
         // Readers notice nothing, neither before nor after.
         let reader = Table::open_read_only(&named.name).unwrap();
         assert_eq!(reader.get(b"held").unwrap().as_deref(), Some(&b"old"[..]));
@@ -77,14 +76,13 @@ fn a_holder_killed_inside_the_critical_section_harms_nobody() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_zombie_is_dead() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         return hold(&role);
     }
     let named = Named::create(&one_stripe());
     named.insert(b"held", b"old").unwrap();
-    let mut child = Child::start(test, "holder", &[&named.name, "update"]);
-    assert_eq!(child.hear(), "inside");
+    let mut child = Child::start(common::this_test!(), "holder", &[&named.name, "update"])
+        .once_it_says("inside");
     assert_eq!(named.stats().unwrap().participants, 2);
     child.kill_to_zombie();
     let begin = Instant::now();
@@ -101,15 +99,14 @@ fn a_zombie_is_dead() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_stopped_holder_is_never_robbed() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         return hold(&role);
     }
     let timeout = Duration::from_millis(100);
     let named = Named::create(&one_stripe().lock_timeout(timeout));
     named.insert(b"held", b"old").unwrap();
-    let mut child = Child::start(test, "holder", &[&named.name, "update"]);
-    assert_eq!(child.hear(), "inside");
+    let mut child = Child::start(common::this_test!(), "holder", &[&named.name, "update"])
+        .once_it_says("inside");
     child.signal(Signal::STOP);
     let reader = Table::open_read_only(&named.name).unwrap();
     for _ in 0..5 {
@@ -143,7 +140,6 @@ fn a_stopped_holder_is_never_robbed() {
 
 #[test]
 fn a_killed_waiter_takes_nobodys_turn_away() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = Options::new()
             .lock_timeout(PATIENT)
@@ -159,9 +155,12 @@ fn a_killed_waiter_takes_nobodys_turn_away() {
     }
     let named = Named::create(&one_stripe());
     let start = |role, number: usize| {
-        let child = Child::start(test, role, &[&named.name, &number.to_string()]);
-        assert_eq!(child.hear(), "about to wait");
-        child
+        Child::start(
+            common::this_test!(),
+            role,
+            &[&named.name, &number.to_string()],
+        )
+        .once_it_says("about to wait")
     };
     for round in 0..scaled(5) {
         let mut survivors = Vec::new();
@@ -222,10 +221,10 @@ fn equal_process_ids_of_two_namespaces_are_not_confused() {
     }
     let named = Named::create(&one_stripe());
     named.insert(b"held", b"old").unwrap();
-    let mut other = common::first_of_a_namespace(test, "other", &[&named.name]);
-    assert_eq!(other.hear(), "attached");
-    let holder = common::first_of_a_namespace(test, "holder", &[&named.name, "update"]);
-    assert_eq!(holder.hear(), "inside");
+    let mut other =
+        common::first_of_a_namespace(test, "other", &[&named.name]).once_it_says("attached");
+    let holder = common::first_of_a_namespace(test, "holder", &[&named.name, "update"])
+        .once_it_says("inside");
     // Both are process 1 where they live, and neither sees the other.
     for _ in 0..3 {
         other.say("insert");

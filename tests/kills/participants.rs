@@ -10,7 +10,6 @@ use crate::common::{
 
 #[test]
 fn killed_in_creation_leaves_nothing_or_a_whole_table() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         role.tell("ready");
         loop {
@@ -24,8 +23,7 @@ fn killed_in_creation_leaves_nothing_or_a_whole_table() {
     let (hidden_before, mut whole, kills) = (hidden(), 0, scaled(60));
     for _ in 0..kills {
         let name = Name::new();
-        let child = Child::start(test, "creator", &[&name]);
-        assert_eq!(child.hear(), "ready");
+        let child = Child::start(common::this_test!(), "creator", &[&name]).once_it_says("ready");
         std::thread::sleep(Duration::from_micros(dice.below(10_000) as u64));
         child.kill();
         match Table::open(&name) {
@@ -82,7 +80,6 @@ fn an_anonymous_table_stays_listed_if_its_creator_is_killed_and_goes_if_it_ends(
 
 #[test]
 fn killed_participants_free_their_slots() {
-    let test = common::this_test!();
     if let Some(role) = common::role() {
         let table = role.open();
         table.insert(&key(role.number(1)), b"1").unwrap();
@@ -93,9 +90,12 @@ fn killed_participants_free_their_slots() {
     let named = Named::create(&Options::new().capacity(100).max_participants(3));
     for round in 0..scaled(10) {
         let start = |number: usize| {
-            let child = Child::start(test, "guest", &[&named.name, &number.to_string()]);
-            assert_eq!(child.hear(), "attached");
-            child
+            Child::start(
+                common::this_test!(),
+                "guest",
+                &[&named.name, &number.to_string()],
+            )
+            .once_it_says("attached")
         };
         let guests = [start(2 * round), start(2 * round + 1)];
         assert!(matches!(

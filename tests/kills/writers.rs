@@ -101,9 +101,7 @@ fn writers_killed_at_random_lose_nothing_that_was_acknowledged() {
     let mut dice = Dice::new(u64::from(std::process::id()));
     let start = |me: usize, step: u64| {
         let (me, step) = (me.to_string(), step.to_string());
-        let child = Child::start(test, "writer", &[&named.name, &me, path, &step]);
-        assert_eq!(child.hear(), "ready");
-        child
+        Child::start(test, "writer", &[&named.name, &me, path, &step]).once_it_says("ready")
     };
     let stop = AtomicBool::new(false);
     let begin = Instant::now();

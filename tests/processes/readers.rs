@@ -13,7 +13,6 @@ use crate::numbers;
 #[test]
 fn a_snapshot_is_one_moment() {
     const PAIRS: usize = 4;
-    let test = common::this_test!();
     if let Some(racer) = racer() {
         let (table, me) = (&racer.table, racer.number);
         // Keys of different stripes, raised in turn: the first is never behind the
@@ -36,7 +35,7 @@ fn a_snapshot_is_one_moment() {
             .insert(&key(number), &whole(number as u64, 0, 0))
             .unwrap();
     }
-    let children = race(test, &named.name, PAIRS);
+    let children = race(common::this_test!(), &named.name, PAIRS);
     let mut apart = 0;
     for _ in 0..scaled(300) {
         let snapshot = named.snapshot().unwrap();
@@ -67,7 +66,6 @@ fn a_snapshot_is_one_moment() {
 #[test]
 fn iteration_sees_what_stays_exactly_once() {
     const STAYING: usize = 400;
-    let test = common::this_test!();
     if let Some(racer) = racer() {
         let (table, me) = (&racer.table, racer.number);
         let mut dice = Dice::new(me as u64);
@@ -97,7 +95,7 @@ fn iteration_sees_what_stays_exactly_once() {
             .insert(&key(number), &whole(number as u64, 0, 10))
             .unwrap();
     }
-    let children = race(test, &named.name, 4);
+    let children = race(common::this_test!(), &named.name, 4);
     let reader = Table::open_read_only(&named.name).unwrap();
     let cleaned = || named.stats().unwrap().cleanings > 0;
     for round in 0.. {
@@ -132,7 +130,6 @@ fn iteration_sees_what_stays_exactly_once() {
 #[test]
 fn wait_wakes_when_another_process_publishes() {
     const BATCH: usize = 50;
-    let test = common::this_test!();
     let question = |number| [b"question ", &key(number)[..]].concat();
     let answer = |number| [b"answer ", &key(number)[..]].concat();
     if let Some(role) = common::role() {
@@ -148,7 +145,7 @@ fn wait_wakes_when_another_process_publishes() {
         return;
     }
     let named = Named::create(&Options::new().capacity(200_000));
-    let child = Child::start(test, "answers", &[&named.name]);
+    let child = Child::start(common::this_test!(), "answers", &[&named.name]);
     let mut number = 0;
     let mut ask = |value: &[u8]| {
         named.insert(&question(number), value).unwrap();
@@ -269,7 +266,6 @@ fn readers_never_see_a_torn_value() {
 
 #[test]
 fn clear_and_retain_go_along_with_others() {
-    let test = common::this_test!();
     if let Some(racer) = racer() {
         let (table, me) = (&racer.table, racer.number);
         for step in 0.. {
@@ -287,7 +283,7 @@ fn clear_and_retain_go_along_with_others() {
         return;
     }
     let named = Named::create(&Options::new().capacity(2000));
-    let children = race(test, &named.name, 4);
+    let children = race(common::this_test!(), &named.name, 4);
     let mut removed = 0;
     let mut rounds = 0;
     while rounds < scaled(200) || removed == 0 {

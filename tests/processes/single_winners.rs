@@ -30,7 +30,6 @@ fn winners(said: &[Vec<String>], keys: usize) -> Vec<usize> {
 
 #[test]
 fn try_insert_has_exactly_one_winner() {
-    let test = common::this_test!();
     let count = scaled(3000);
     if let Some(racer) = racer() {
         let (table, me) = (&racer.table, racer.number);
@@ -45,7 +44,7 @@ fn try_insert_has_exactly_one_winner() {
         return tell_won(&racer, &won);
     }
     let named = Named::create(&Options::new().capacity(count));
-    let said = finish_all(race(test, &named.name, PROCESSES));
+    let said = finish_all(race(common::this_test!(), &named.name, PROCESSES));
     let winners = winners(&said, count);
     for (number, winner) in winners.iter().enumerate() {
         let value = named.get(&key(number)).unwrap();
@@ -63,7 +62,6 @@ fn try_insert_has_exactly_one_winner() {
 
 #[test]
 fn take_and_remove_have_exactly_one_winner() {
-    let test = common::this_test!();
     let count = scaled(3000);
     if let Some(racer) = racer() {
         let (table, me) = (&racer.table, racer.number);
@@ -96,7 +94,7 @@ fn take_and_remove_have_exactly_one_winner() {
             .insert(&key(number), &bytes(number as u64, number % 100))
             .unwrap();
     }
-    let said = finish_all(race(test, &named.name, PROCESSES));
+    let said = finish_all(race(common::this_test!(), &named.name, PROCESSES));
     winners(&said, count);
     assert!(named.is_empty());
     assert_sound(&named);
@@ -113,7 +111,6 @@ impl Drop for Round {
 
 #[test]
 fn open_or_create_makes_one_table() {
-    let test = common::this_test!();
     let rounds = scaled(30);
     if let Some(role) = common::role() {
         let (prefix, me) = (role.argument(0), role.number(1));
@@ -133,7 +130,7 @@ fn open_or_create_makes_one_table() {
     let names: Vec<Round> = (0..rounds)
         .map(|n| Round(format!("{}-{n}", &*prefix)))
         .collect();
-    finish_all(race(test, &prefix, PROCESSES));
+    finish_all(race(common::this_test!(), &prefix, PROCESSES));
     for name in &names {
         let table = Table::open(&name.0).unwrap();
         assert_eq!(table.fetch_add(b"openers", 0).unwrap(), PROCESSES as i64);

@@ -13,7 +13,6 @@ use crate::{PROCESSES, numbers};
 
 #[test]
 fn fetch_add_loses_nothing() {
-    let test = common::this_test!();
     let count = scaled(5000);
     if let Some(racer) = racer() {
         let (table, me) = (&racer.table, racer.number);
@@ -28,7 +27,7 @@ fn fetch_add_loses_nothing() {
         return racer.tell(&sum.to_string());
     }
     let named = Named::create(&Options::new().capacity(100));
-    let said = finish_all(race(test, &named.name, PROCESSES));
+    let said = finish_all(race(common::this_test!(), &named.name, PROCESSES));
     let total = PROCESSES * count;
     assert_eq!(named.fetch_add(b"all", 0).unwrap(), total as i64);
     // Each value before was seen by exactly one: 0 + 1 + ... + (total - 1).
@@ -45,7 +44,6 @@ fn fetch_add_loses_nothing() {
 
 #[test]
 fn compare_exchange_makes_a_lock_free_counter() {
-    let test = common::this_test!();
     let count = scaled(1000);
     if let Some(Racer { table, .. }) = &racer() {
         for _ in 0..count {
@@ -67,7 +65,7 @@ fn compare_exchange_makes_a_lock_free_counter() {
         return;
     }
     let named = Named::create(&Options::new().capacity(100));
-    finish_all(race(test, &named.name, PROCESSES));
+    finish_all(race(common::this_test!(), &named.name, PROCESSES));
     let total = (PROCESSES * count).to_string();
     assert_eq!(named.get(b"count").unwrap(), Some(total.into_bytes()));
     assert_sound(&named);
@@ -75,7 +73,6 @@ fn compare_exchange_makes_a_lock_free_counter() {
 
 #[test]
 fn compare_exchange_hands_a_token_to_one_at_a_time() {
-    let test = common::this_test!();
     let count = scaled(300);
     if let Some(racer) = racer() {
         let (table, me) = (&racer.table, racer.number);
@@ -101,7 +98,7 @@ fn compare_exchange_hands_a_token_to_one_at_a_time() {
         return;
     }
     let named = Named::create(&Options::new().capacity(100).value_space(1 << 16));
-    finish_all(race(test, &named.name, 4));
+    finish_all(race(common::this_test!(), &named.name, 4));
     assert_eq!(
         named.get(b"sum").unwrap().map(|sum| sum.len()),
         Some(4 * count)
@@ -111,7 +108,6 @@ fn compare_exchange_hands_a_token_to_one_at_a_time() {
 
 #[test]
 fn update_loses_nothing() {
-    let test = common::this_test!();
     let count = scaled(1500);
     if let Some(racer) = racer() {
         let (table, me) = (&racer.table, racer.number);
@@ -137,7 +133,7 @@ fn update_loses_nothing() {
         return;
     }
     let named = Named::create(&Options::new().capacity(100));
-    finish_all(race(test, &named.name, PROCESSES));
+    finish_all(race(common::this_test!(), &named.name, PROCESSES));
     let sums: u64 = (0..5)
         .map(|counter| named.get(&key(counter)).unwrap().unwrap())
         .map(|sum| u64::from_le_bytes(sum.try_into().unwrap()))
@@ -155,7 +151,6 @@ fn update_loses_nothing() {
 
 #[test]
 fn no_insert_is_lost_among_disjoint_keys() {
-    let test = common::this_test!();
     let count = scaled(1500);
     if let Some(racer) = racer() {
         let (table, me) = (&racer.table, racer.number);
@@ -172,7 +167,7 @@ fn no_insert_is_lost_among_disjoint_keys() {
     for stripes in [1, 16] {
         let options = Options::new().capacity(PROCESSES * count).stripes(stripes);
         let named = Named::create(&options.value_space(PROCESSES * count * 160));
-        finish_all(race(test, &named.name, PROCESSES));
+        finish_all(race(common::this_test!(), &named.name, PROCESSES));
         let contents = contents(&named);
         assert_eq!(contents.len(), PROCESSES * count);
         for number in 0..PROCESSES * count {
@@ -186,7 +181,6 @@ fn no_insert_is_lost_among_disjoint_keys() {
 
 #[test]
 fn no_insert_is_lost_among_overlapping_keys() {
-    let test = common::this_test!();
     let (keys, count) = (500, scaled(3000));
     if let Some(racer) = racer() {
         let (table, me) = (&racer.table, racer.number);
@@ -206,7 +200,7 @@ fn no_insert_is_lost_among_overlapping_keys() {
     }
     let options = Options::new().capacity(keys).value_space(keys * 250);
     let named = Named::create(&options.chunk_size(4096).max_participants(10));
-    let said = finish_all(race(test, &named.name, PROCESSES));
+    let said = finish_all(race(common::this_test!(), &named.name, PROCESSES));
     let new: usize = said.iter().map(|lines| numbers(&lines[0])[0]).sum();
     let mut candidates: HashMap<usize, HashSet<u64>> = HashMap::new();
     for lines in &said {
@@ -235,7 +229,6 @@ fn no_insert_is_lost_among_overlapping_keys() {
 
 #[test]
 fn replace_makes_one_chain() {
-    let test = common::this_test!();
     let count = scaled(2000);
     if let Some(racer) = racer() {
         let (table, me) = (&racer.table, racer.number);
@@ -252,7 +245,7 @@ fn replace_makes_one_chain() {
         return racer.tell(&format!("{old} {new}"));
     }
     let named = Named::create(&Options::new().capacity(100));
-    let said = finish_all(race(test, &named.name, PROCESSES));
+    let said = finish_all(race(common::this_test!(), &named.name, PROCESSES));
     // Every value put in came out once, but for the one that is there now.
     let mut left = 0_u64;
     for lines in &said {
