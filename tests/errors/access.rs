@@ -10,7 +10,9 @@ use rustix::{fs::Mode, process::umask};
 use shmtable::Trust;
 use shmtable::{Error, Options, Table};
 
-use crate::common::{self, Child, Name, Named};
+#[cfg(target_os = "linux")]
+use crate::common::{self, Child};
+use crate::common::{Name, Named};
 use crate::{all, refused};
 
 #[cfg(target_os = "linux")]

@@ -1,5 +1,6 @@
 //! Errors of a machine or a process that has too little of something.
 
+#[cfg(target_os = "linux")]
 use std::fs::File;
 
 #[cfg(target_os = "linux")]
@@ -8,8 +9,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shmtable::Claimed;
 use shmtable::{Error, Options, Table};
 
-use crate::common::{self, Child, Name, Named, bytes, files_named};
-use crate::{all, refused};
+#[cfg(target_os = "linux")]
+use crate::all;
+#[cfg(target_os = "linux")]
+use crate::common::bytes;
+use crate::common::{self, Child, Name, Named, files_named};
+use crate::refused;
 
 #[cfg(target_os = "linux")]
 #[test]

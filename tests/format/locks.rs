@@ -3,6 +3,7 @@
 #[cfg(target_os = "linux")]
 use shmtable::Claimed;
 use shmtable::Table;
+#[cfg(target_os = "linux")]
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::common::{self, LIMIT, eventually};

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 #[cfg(target_os = "linux")]
 use rustix::process::Signal;
-use shmtable::{Error, Options, Table};
+#[cfg(target_os = "linux")]
+use shmtable::Error;
+use shmtable::{Options, Table};
 
 use crate::common::{self, Child, LIMIT, Named, Role, assert_sound, key, scaled};
 use crate::{PATIENT, SOON, one_stripe};
