@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod arithmetic;
 mod codec;
 mod commands;
 mod context;

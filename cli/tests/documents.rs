@@ -48,6 +48,8 @@ fn every_command_has_a_page_and_help() {
         "get",
         "put",
         "add",
+        "max",
+        "min",
         "del",
         "take",
         "cas",

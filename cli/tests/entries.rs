@@ -80,6 +80,46 @@ fn a_value_that_steers_a_terminal_is_not_printed_as_it_is() {
 }
 
 #[test]
+fn the_greater_or_the_smaller_number_stays_in_each_codec() {
+    for (codec, text) in [
+        ("bytes", false),
+        ("str/i64", false),
+        ("str/u8", false),
+        ("msgpack", true),
+        ("pickle", true),
+        ("json", true),
+    ] {
+        let name = table(codec);
+        assert_eq!(ok(&["max", &name, "n", "7"]), "7\n", "{codec}");
+        assert_eq!(ok(&["max", &name, "n", "9"]), "9\n", "{codec}");
+        assert_eq!(json(0, &["max", &name, "n", "8"])["value"], 9, "{codec}");
+        assert_eq!(ok(&["min", &name, "n", "20"]), "9\n", "{codec}");
+        assert_eq!(ok(&["min", &name, "n", "4"]), "4\n", "{codec}");
+        assert_eq!(ok(&["min", &name, "new", "4"]), "4\n", "{codec}");
+        if codec != "bytes" {
+            assert_eq!(ok(&["get", &name, "n"]), "4\n", "{codec}");
+        }
+        if text {
+            assert_eq!(ok(&["max", &name, "n", "4.5"]), "4.5\n");
+            assert_eq!(ok(&["min", &name, "n", "5"]), "4.5\n");
+            // An integer beside a float of nearly its value.
+            ok(&["put", &name, "large", "9007199254740993"]);
+            let stays = ok(&["min", &name, "large", "9007199254740992.0"]);
+            assert_eq!(stays, "9007199254740992.0\n");
+            ok(&["put", &name, "t", "text"]);
+            assert!(ends(2, &["max", &name, "t", "1"]).contains("\"text\""));
+        }
+        ends(2, &["max", &name, "n", "much"]);
+    }
+    let name = table("str/u8");
+    assert!(ends(2, &["max", &name, "n", "300"]).contains("300 is not u8"));
+    assert_eq!(ends(1, &["get", &name, "n"]), "");
+    let name = table("bytes");
+    ok(&["put", &name, "t", "text"]);
+    assert!(ends(2, &["min", &name, "t", "1"]).contains("a counter has 8"));
+}
+
+#[test]
 fn numbers_are_added_to_in_each_codec() {
     for (codec, text) in [
         ("bytes", false),

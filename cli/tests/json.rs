@@ -146,6 +146,8 @@ fn printed() -> BTreeMap<&'static str, Vec<Json>> {
         ("rm", objects(&["rm", &other])),
         ("put", objects(&["put", &name, "k", "v"])),
         ("add", objects(&["add", &name, "n"])),
+        ("max", objects(&["max", &name, "n", "5"])),
+        ("min", objects(&["min", &name, "n", "3"])),
         (
             "wait",
             several(&[

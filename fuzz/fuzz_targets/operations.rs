@@ -48,6 +48,8 @@ enum Operation {
     Remove(u8),
     Take(u8),
     FetchAdd(u8, i64),
+    FetchMax(u8, i64),
+    FetchMin(u8, i64),
     Get(u8),
     GetMany,
     Iterate,
@@ -115,6 +117,18 @@ impl Trial {
         self.model.insert(key(number), value);
     }
 
+    /// What became of a counter of which the greater or the smaller value stays.
+    fn extreme(&mut self, number: u8, n: i64, done: Result<i64>, of: fn(i64, i64) -> i64) {
+        let before = self.model.get(&key(number)).map_or(Some(n), |value| {
+            value.as_slice().try_into().ok().map(i64::from_le_bytes)
+        });
+        if self.answer(done, |_| before.expect("a counter"))
+            && let Some(before) = before
+        {
+            self.put(number, of(before, n).to_le_bytes().to_vec());
+        }
+    }
+
     fn apply(&mut self, table: &Table, operation: &Operation) {
         match *operation {
             Operation::Insert(number, length) => {
@@ -178,6 +192,14 @@ impl Trial {
                 {
                     self.put(number, sum.to_le_bytes().to_vec());
                 }
+            }
+            Operation::FetchMax(number, n) => {
+                let key = key(number);
+                self.extreme(number, n, table.fetch_max(&key, n), i64::max);
+            }
+            Operation::FetchMin(number, n) => {
+                let key = key(number);
+                self.extreme(number, n, table.fetch_min(&key, n), i64::min);
             }
             Operation::Get(number) => {
                 let key = key(number);

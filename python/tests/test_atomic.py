@@ -171,6 +171,85 @@ def test_setdefault_gives_the_winners_large_value(name: str) -> None:
             assert {d["got", key, me] for me in range(4)} == {d[key][0]}
 
 
+# max and min
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_the_greater_or_the_smaller_number_stays(codec: Any) -> None:
+    with SharedDict[Any, Any](codec=codec) as d:
+        for old, n, greatest, least in [
+            (1, 2, 2, 1),
+            (2, 1, 2, 1),
+            (2, 2.5, 2.5, 2),
+            (2.5, 2, 2.5, 2),
+            (1, 1.0, 1, 1),
+            (1.0, 1, 1.0, 1.0),
+            (2**53 + 1, float(2**53), 2**53 + 1, float(2**53)),
+            (float(2**53), 2**53 + 1, 2**53 + 1, float(2**53)),
+            (2**64 - 1, float(2**64), float(2**64), 2**64 - 1),
+            (-(2**63), float("-inf"), -(2**63), float("-inf")),
+            (0, float("inf"), float("inf"), 0),
+            (-1.5, -1, -1, -1.5),
+        ]:
+            for method, stays in [(d.max, greatest), (d.min, least)]:
+                d["k"] = old
+                told = method("k", n)
+                assert (told, type(told)) == (stays, type(stays)), (old, n)
+                assert (d["k"], type(d["k"])) == (stays, type(stays)), (old, n)
+        del d["k"]
+        assert d.max("k", -7) == -7 == d["k"]
+        assert d.min("new", 7.5) == 7.5 == d["new"]
+
+
+def test_integers_of_any_size_are_compared() -> None:
+    with SharedDict[Any, Any]() as d:
+        assert d.max("k", 2**100) == 2**100
+        assert d.max("k", 1) == 2**100 == d["k"]
+        assert d.max("k", 2.0**101) == 2.0**101
+        assert d.min("k", -(2**100)) == -(2**100) == d["k"]
+
+
+def test_a_nan_is_neither_greater_nor_smaller() -> None:
+    with SharedDict[Any, Any]({"k": 1.5}) as d:
+        assert d.max("k", float("nan")) == d.min("k", float("nan")) == 1.5
+        d["k"] = float("nan")
+        assert str(d.max("k", 1)) == str(d.min("k", 1)) == str(d["k"]) == "nan"
+
+
+def test_max_and_min_of_counters_of_a_raw_table() -> None:
+    with SharedDict[Any, Any](codec="raw") as d:
+        assert d.max(b"k", 5) == 5
+        assert d.min(b"k", -3) == -3
+        assert d[b"k"] == struct.pack("<q", -3)
+        with pytest.raises(TypeError, match="64 bits"):
+            d.max(b"k", 1.5)
+
+
+def test_max_and_min_refuse_what_is_no_number() -> None:
+    with SharedDict[Any, Any]({"text": "a"}) as d:
+        with pytest.raises(TypeError, match=r"^max\(\) takes ints and floats, and the value of the key"):
+            d.max("text", 1)
+        with pytest.raises(TypeError, match=r"^min\(\) takes ints and floats, and n is a str"):
+            d.min("k", "a")
+        assert d["text"] == "a"
+        assert "k" not in d
+
+
+def test_of_processes_that_store_at_once_none_loses_the_greatest(name: str) -> None:
+    with SharedDict[Any, Any].create(name, capacity=100) as d:
+
+        def store(me: int) -> None:
+            while "go" not in d:
+                pass
+            for n in range(3000):
+                d.max("max", 2 * n + me)
+                d.min("min", -2 * n - me - 0.5)
+
+        forked(d, lambda: store(0), lambda: store(1))
+        assert d["max"] == 5999
+        assert d["min"] == -5999.5
+
+
 # compare_exchange
 
 

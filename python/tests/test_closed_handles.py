@@ -61,6 +61,8 @@ CALLS: dict[str, Callable[[ANYTHING], object]] = {
     "wait_change": lambda d: d.wait_change("a", 1, 0),
     "wait": lambda d: d.wait("a", 0),
     "add": lambda d: d.add("a"),
+    "max": lambda d: d.max("a", 1),
+    "min": lambda d: d.min("a", 1),
     "compare_exchange": lambda d: d.compare_exchange("a", 1, 2),
     "update_value": lambda d: d.update_value("a", str),
     "get_or_compute": lambda d: d.get_or_compute("a", int),
@@ -190,6 +192,7 @@ EVERYTHING: dict[str, Callable[[ANYTHING], object]] = {
 }
 NEED_NO_TABLE = {"close", "closed", "create", "fromkeys", "open", "__repr__", "__enter__", "__exit__"}
 WRITING = {"__setitem__", "__delitem__", "__ior__", "add", "clear", "compare_exchange", "pop"}
+WRITING |= {"max", "min"}
 WRITING |= {"get_or_compute", "popitem", "set_many", "setdefault", "update", "update_value"}
 WRITING |= {"pop_many", "remove_many", "remove_prefix", "replace", "retain", "unlink"}
 # They take locks, and who may not write cannot.

@@ -160,6 +160,19 @@ class Model(RuleBasedStateMachine):
 
         self.against(lambda: self.d.add(key, n), expected)
 
+    @rule(key=keys, n=numbers, greatest=st.booleans())
+    def extreme(self, key: Any, n: Any, greatest: bool) -> None:
+        def expected() -> Any:
+            old = self.dict.get(key, n)
+            if not isinstance(old, int | float) or not isinstance(n, int | float):
+                raise TypeError
+            # Truth values become the numbers that they are.
+            self.dict[key] = max(old + 0, n + 0) if greatest else min(old + 0, n + 0)
+            return self.dict[key]
+
+        method = self.d.max if greatest else self.d.min
+        self.against(lambda: method(key, n), expected)
+
     @rule(key=keys, expected=values | st.just(MISSING), new=values | st.just(MISSING))
     def compare_exchange(self, key: Any, expected: Any, new: Any) -> None:
         def exchange() -> bool:

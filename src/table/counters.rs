@@ -32,6 +32,71 @@ impl Table {
         self.fetch_add_bytes(key.as_ref(), add)
     }
 
+    /// Raises a counter to `n` if it is less, and returns its value before; an absent key
+    /// counts as `n`, which is stored. In either case, the value afterwards is the larger of
+    /// `n` and the answer. A counter is stored as 8 little-endian bytes.
+    ///
+    /// One step for all processes, under the lock of the key's stripe. Nothing is stored if
+    /// the counter is `n` or more.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert_eq!(table.fetch_max(b"peak", 7)?, 7);
+    /// assert_eq!(table.fetch_max(b"peak", 9)?, 7);
+    /// assert_eq!(table.fetch_max(b"peak", 8)?, 9);
+    /// assert_eq!(table.get(b"peak")?, Some(9_i64.to_le_bytes().to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `NotACounter` if the value has not 8 bytes; then as [`insert`](Self::insert).
+    pub fn fetch_max(&self, key: impl AsRef<[u8]>, n: i64) -> Result<i64> {
+        self.store_if(key.as_ref(), n, |value| n > value)
+    }
+
+    /// Lowers a counter to `n` if it is greater, and returns its value before; an absent key
+    /// counts as `n`, which is stored. In either case, the value afterwards is the smaller of
+    /// `n` and the answer. Otherwise as [`fetch_max`](Self::fetch_max).
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// assert_eq!(table.fetch_min(b"fastest", 7)?, 7);
+    /// assert_eq!(table.fetch_min(b"fastest", 9)?, 7);
+    /// assert_eq!(table.fetch_min(b"fastest", -1)?, 7);
+    /// assert_eq!(table.get(b"fastest")?, Some((-1_i64).to_le_bytes().to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`fetch_max`](Self::fetch_max).
+    pub fn fetch_min(&self, key: impl AsRef<[u8]>, n: i64) -> Result<i64> {
+        self.store_if(key.as_ref(), n, |value| n < value)
+    }
+
+    /// Stores `n` as a counter if there is none, or if its value `gives_way`. Returns the value
+    /// before, or `n`.
+    fn store_if(&self, key: &[u8], n: i64, gives_way: impl Fn(i64) -> bool) -> Result<i64> {
+        let writer = self.writer()?;
+        writer.check_sizes(key, WORD)?;
+        let hash = Hash::of(&writer.segment, key);
+        let new = n.to_le_bytes();
+        let (before, _) = writer.modify(key, hash, None, |current, _| {
+            let absent = current.is(None);
+            let before = if absent { n } else { current.counter()? };
+            let change = if absent || gives_way(before) {
+                Change::Put(&new)
+            } else {
+                Change::Keep
+            };
+            Ok((before, change))
+        })?;
+        Ok(before)
+    }
+
     #[inline(always)]
     #[allow(clippy::inline_always)]
     fn fetch_add_bytes(&self, key: &[u8], add: i64) -> Result<i64> {

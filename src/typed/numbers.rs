@@ -6,15 +6,15 @@ use super::TypedTable;
 use super::codec::{Codec, encode};
 use crate::{Error, Result, Table};
 
-/// A number that [`TypedTable::fetch_add`] adds to: `i8` to `i64`, `u8` to `u64`, `f32`
-/// and `f64`.
+/// A number that [`TypedTable::fetch_add`] and its like compute with: `i8` to `i64`, `u8` to
+/// `u64`, `f32` and `f64`.
 pub trait Number: Counted {}
 
 mod sealed {
     use super::{Codec, Error, Result, Table};
 
     /// What only this crate may say of a type: that its codec is that number.
-    pub trait Counted: Codec<Item = Self, Owned = Self> + Copy + Default {
+    pub trait Counted: Codec<Item = Self, Owned = Self> + Copy + Default + PartialOrd {
         /// The sum, unless it overflows.
         fn plus(self, add: Self) -> Result<Self>;
 
@@ -30,6 +30,31 @@ mod sealed {
         fn fetch_sub(table: &Table, key: &[u8], subtract: Self) -> Result<Self> {
             change(table, key, |before: Self| before.minus(subtract))
         }
+
+        fn fetch_max(table: &Table, key: &[u8], n: Self) -> Result<Self> {
+            store_if(table, key, n, |value| n > value)
+        }
+
+        fn fetch_min(table: &Table, key: &[u8], n: Self) -> Result<Self> {
+            store_if(table, key, n, |value| n < value)
+        }
+    }
+
+    /// Stores `n` if there is no number, or if it `gives_way`. Returns what it was, or `n`.
+    pub(super) fn store_if<N: Counted>(
+        table: &Table,
+        key: &[u8],
+        n: N,
+        gives_way: impl Fn(N) -> bool,
+    ) -> Result<N> {
+        let mut before = n;
+        table.try_update(key, |old| {
+            before = old.map_or(Ok(n), N::from_bytes)?;
+            let after = if gives_way(before) { n } else { before };
+            let encoded = super::encode::<N>(&after)?;
+            Ok::<_, Error>(Some(encoded.as_ref().to_vec()))
+        })?;
+        Ok(before)
     }
 
     /// Stores what becomes of a number, and returns what it was.
@@ -106,6 +131,14 @@ integers! {
                 None => sealed::change(table, key, |before: i64| before.minus(subtract)),
             }
         }
+
+        fn fetch_max(table: &Table, key: &[u8], n: Self) -> Result<Self> {
+            table.fetch_max(key, n)
+        }
+
+        fn fetch_min(table: &Table, key: &[u8], n: Self) -> Result<Self> {
+            table.fetch_min(key, n)
+        }
     }
 }
 
@@ -181,5 +214,49 @@ impl<K: Codec + ?Sized, V: Number> TypedTable<K, V> {
     #[inline]
     pub fn fetch_sub(&self, key: &K::Item, subtract: V) -> Result<V> {
         V::fetch_sub(&self.table, encode::<K>(key)?.as_ref(), subtract)
+    }
+
+    /// Raises the number of `key` to `n` if it is less, and returns what it was before; no
+    /// entry counts as `n`, which is stored.
+    ///
+    /// One step for all processes. For `i64` it is
+    /// [`Table::fetch_max`](crate::Table::fetch_max); for the others it is an
+    /// [`update`](Self::update). Floats are compared as `<` does: a NaN is neither less nor
+    /// greater than any number, so it stays, and is stored only where there is no number.
+    ///
+    /// # Errors
+    /// [`Error::Codec`](crate::Error::Codec) if `key` cannot be encoded,
+    /// [`Error::NotACounter`](crate::Error::NotACounter) if somebody stored something else
+    /// through the bytes, and those of `Table::fetch_max`. The number is unchanged then.
+    ///
+    /// ```
+    /// # use shmtable::{Options, TypedTable};
+    /// let peaks = TypedTable::<str, f64>::create_anonymous(Options::new().capacity(10))?;
+    /// assert_eq!(peaks.fetch_max("load", 0.5)?, 0.5);
+    /// assert_eq!(peaks.fetch_max("load", 2.5)?, 0.5);
+    /// assert_eq!(peaks.fetch_max("load", 1.5)?, 2.5);
+    /// assert_eq!(peaks.get("load")?, Some(2.5));
+    /// # Ok::<(), shmtable::Error>(())
+    /// ```
+    pub fn fetch_max(&self, key: &K::Item, n: V) -> Result<V> {
+        V::fetch_max(&self.table, encode::<K>(key)?.as_ref(), n)
+    }
+
+    /// Lowers the number of `key` to `n` if it is greater, and returns what it was before; no
+    /// entry counts as `n`, which is stored. Otherwise as [`fetch_max`](Self::fetch_max).
+    ///
+    /// # Errors
+    /// Those of [`fetch_max`](Self::fetch_max).
+    ///
+    /// ```
+    /// # use shmtable::{Options, TypedTable};
+    /// let fastest = TypedTable::<str, u32>::create_anonymous(Options::new().capacity(10))?;
+    /// assert_eq!(fastest.fetch_min("/", 20)?, 20);
+    /// assert_eq!(fastest.fetch_min("/", 15)?, 20);
+    /// assert_eq!(fastest.get("/")?, Some(15));
+    /// # Ok::<(), shmtable::Error>(())
+    /// ```
+    pub fn fetch_min(&self, key: &K::Item, n: V) -> Result<V> {
+        V::fetch_min(&self.table, encode::<K>(key)?.as_ref(), n)
     }
 }

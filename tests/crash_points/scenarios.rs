@@ -7,8 +7,8 @@ use shmtable::{Options, Table};
 use crate::common::{Dice, Named};
 use crate::damage;
 use crate::steps::Step::{
-    self, Check, Clear, Exchange, FetchAdd, Insert, Remove, Repair, Replace, Retain, Snapshot,
-    Take, TryInsert, Update, Wait,
+    self, Check, Clear, Exchange, FetchAdd, FetchMax, FetchMin, Insert, Remove, Repair, Replace,
+    Retain, Snapshot, Take, TryInsert, Update, Wait,
 };
 use crate::steps::{KEYS_EACH, Model, Part, apply_all};
 
@@ -230,6 +230,11 @@ pub fn scenarios() -> Vec<Scenario> {
             "fetch_add",
             &thirty,
             &[FetchAdd(100, 7), FetchAdd(100, -9), FetchAdd(100, 1)],
+        ),
+        plain(
+            "fetch_max and fetch_min",
+            &thirty,
+            &[FetchMax(100, 7), FetchMax(100, 9), FetchMin(100, -9)],
         ),
         with_repair(plain("retain", &full, &[Retain(3)]), &["remove: unlinked"]),
         with_repair(

@@ -20,6 +20,8 @@ pub enum Step {
     Update(u64, Option<usize>),
     Exchange(u64, Option<usize>),
     FetchAdd(u64, i64),
+    FetchMax(u64, i64),
+    FetchMin(u64, i64),
     Remove(u64),
     Take(u64),
     /// Keeps the keys that this number divides.
@@ -40,6 +42,10 @@ pub fn number_of(key: &[u8]) -> u64 {
     u64::from_le_bytes(key.try_into().expect("a key of ours"))
 }
 
+fn counter(value: &[u8]) -> i64 {
+    i64::from_le_bytes(value.try_into().expect("a counter"))
+}
+
 impl Step {
     /// What it leaves under a key, which held `old`.
     fn leaves(self, key: u64, old: Option<&Vec<u8>>, seed: u64) -> Option<Vec<u8>> {
@@ -50,10 +56,16 @@ impl Step {
                 length.map(|length| bytes(seed, length))
             }
             Self::FetchAdd(_, add) => {
-                let before = old.map_or(0, |old| {
-                    i64::from_le_bytes(old.as_slice().try_into().expect("a counter"))
-                });
-                Some((before + add).to_le_bytes().to_vec())
+                let sum = old.map_or(0, |old| counter(old)) + add;
+                Some(sum.to_le_bytes().to_vec())
+            }
+            Self::FetchMax(_, n) => {
+                let greatest = old.map_or(n, |old| counter(old)).max(n);
+                Some(greatest.to_le_bytes().to_vec())
+            }
+            Self::FetchMin(_, n) => {
+                let least = old.map_or(n, |old| counter(old)).min(n);
+                Some(least.to_le_bytes().to_vec())
             }
             Self::Remove(_) | Self::Take(_) | Self::Clear => None,
             Self::Retain(divisor) => old.filter(|_| key.is_multiple_of(divisor)).cloned(),
@@ -70,6 +82,8 @@ impl Step {
             | Self::Update(key, _)
             | Self::Exchange(key, _)
             | Self::FetchAdd(key, _)
+            | Self::FetchMax(key, _)
+            | Self::FetchMin(key, _)
             | Self::Remove(key)
             | Self::Take(key)
             | Self::Wait(key) => Some(key),
@@ -108,6 +122,8 @@ impl Step {
                 assert_eq!(outcome.unwrap(), Ok(()));
             }
             Self::FetchAdd(_, add) => drop(table.fetch_add(&key, add).unwrap()),
+            Self::FetchMax(_, n) => drop(table.fetch_max(&key, n).unwrap()),
+            Self::FetchMin(_, n) => drop(table.fetch_min(&key, n).unwrap()),
             Self::Remove(_) => drop(table.remove(&key).unwrap()),
             Self::Take(_) => assert_eq!(table.take(&key).unwrap(), old),
             Self::Retain(divisor) => {

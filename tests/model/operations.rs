@@ -15,6 +15,8 @@ pub enum Operation {
     /// Whether to expect what is there; the new length.
     CompareExchange(u8, bool, Option<usize>),
     FetchAdd(u8, i64),
+    FetchMax(u8, i64),
+    FetchMin(u8, i64),
     Remove(u8),
     Take(u8),
     /// Whether its condition holds.
@@ -41,6 +43,8 @@ impl Operation {
             | Self::Update(key, _)
             | Self::CompareExchange(key, _, _)
             | Self::FetchAdd(key, _)
+            | Self::FetchMax(key, _)
+            | Self::FetchMin(key, _)
             | Self::Remove(key)
             | Self::Take(key)
             | Self::RemoveIf(key, _)
@@ -78,6 +82,8 @@ pub fn operation(most: usize) -> impl Strategy<Value = Operation> {
         3 => (key.clone(), prop::bool::weighted(0.8), prop::option::weighted(0.8, length(most)))
             .prop_map(|(k, e, l)| Op::CompareExchange(k, e, l)),
         2 => (key.clone(), any::<i64>()).prop_map(|(k, n)| Op::FetchAdd(k, n)),
+        1 => (key.clone(), any::<i64>()).prop_map(|(k, n)| Op::FetchMax(k, n)),
+        1 => (key.clone(), any::<i64>()).prop_map(|(k, n)| Op::FetchMin(k, n)),
         3 => key.clone().prop_map(Op::Remove),
         1 => key.clone().prop_map(Op::Take),
         1 => (key.clone(), any::<bool>()).prop_map(|(k, goes)| Op::RemoveIf(k, goes)),

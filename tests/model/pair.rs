@@ -220,6 +220,29 @@ impl Pair {
                     }
                 }
             }
+            Op::FetchMax(_, n) | Op::FetchMin(_, n) => {
+                let is_max = matches!(operation, Op::FetchMax(..));
+                let before = old.as_ref().map_or(Some(*n), |old| {
+                    Some(i64::from_le_bytes(old.as_slice().try_into().ok()?))
+                });
+                let outcome = if is_max {
+                    table.fetch_max(&key, *n)
+                } else {
+                    table.fetch_min(&key, *n)
+                };
+                if let Some(before) = before {
+                    let after = if is_max {
+                        before.max(*n)
+                    } else {
+                        before.min(*n)
+                    };
+                    if let Some(told) = self.stored(&key, Some(&after.to_le_bytes()), outcome) {
+                        assert_eq!(told, before);
+                    }
+                } else {
+                    assert!(matches!(outcome, Err(Error::NotACounter { .. })));
+                }
+            }
             Op::Remove(_) => {
                 assert_eq!(table.remove(&key).expect("never refused"), old.is_some());
                 self.note(&key, None);

@@ -61,6 +61,20 @@ pub(crate) struct Add {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Extreme {
+    /// The table
+    pub(crate) name: String,
+    /// The key
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) key: String,
+    /// The number to compare with
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) number: String,
+    #[command(flatten)]
+    pub(crate) typed: Typed,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Del {
     /// The table
     pub(crate) name: String,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use dumps::{Dump, Format, Load};
-pub(crate) use entries::{Add, Cas, Count, Del, Get, Put, Scan, Take, Wait, Watch};
+pub(crate) use entries::{Add, Cas, Count, Del, Extreme, Get, Put, Scan, Take, Wait, Watch};
 pub(crate) use tables::{
     Bench, Check, Copy, Create, Diff, Gc, OneTable, Rename, Rm, ServeMetrics, Stat, Top,
 };
@@ -129,6 +129,16 @@ pub(crate) enum Command {
     /// In a table of bytes, a number is 8 bytes, little-endian and signed. A missing key counts
     /// as 0.
     Add(Add),
+    /// Raise a number if it is less, as one atomic step, and print what is there then
+    ///
+    /// In a table of bytes, a number is 8 bytes, little-endian and signed. A missing key gets the
+    /// number.
+    Max(Extreme),
+    /// Lower a number if it is greater, as one atomic step, and print what is there then
+    ///
+    /// In a table of bytes, a number is 8 bytes, little-endian and signed. A missing key gets the
+    /// number.
+    Min(Extreme),
     /// Remove keys, and print how many entries were removed
     ///
     /// A single `-` stands for the keys on the standard input, one on each line. Empty lines are

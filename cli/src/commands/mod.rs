@@ -20,6 +20,8 @@ mod load;
 mod ls;
 mod man;
 mod markdown;
+mod max;
+mod min;
 mod put;
 mod rename;
 mod repair;
@@ -49,6 +51,8 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Get(args) => get::get(context, &args),
         Command::Put(args) => put::put(context, &args),
         Command::Add(args) => add::add(context, &args),
+        Command::Max(args) => max::max(context, &args),
+        Command::Min(args) => min::min(context, &args),
         Command::Del(args) => del::del(context, &args),
         Command::Take(args) => take::take(context, &args),
         Command::Cas(args) => cas::cas(context, &args),

@@ -64,7 +64,7 @@ pub(crate) enum Failure {
         limit: &'static str,
     },
     #[error(
-        "the values of the table {table:?} are {form}, not numbers; `add` works on tables of numbers \
+        "the values of the table {table:?} are {form}, not numbers; `add`, `max` and `min` work on tables of numbers \
          (such as `create --codec str/u64`), of bytes and of MessagePack"
     )]
     NoNumbers { table: String, form: &'static str },

@@ -1,4 +1,6 @@
-//! Numbers that `add` computes with: from `MessagePack`, and back.
+//! Numbers that `add`, `max` and `min` compute with: from `MessagePack`, and back.
+
+use std::cmp::Ordering;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
@@ -6,7 +8,7 @@ use rmp::Marker;
 
 use super::messagepack::{self, Buffer};
 
-/// A number that Rust code adds as Python does.
+/// A number that Rust code adds and compares as Python does.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Number {
     /// Of those that 64 bits hold, signed or unsigned.
@@ -70,6 +72,16 @@ impl Number {
         Some(Self::Float(float(self) + float(other)))
     }
 
+    /// How it compares with another one, exactly, as in Python; nothing for a NaN.
+    pub(crate) fn compare(self, other: Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Integer(a), Self::Integer(b)) => Some(a.cmp(&b)),
+            (Self::Float(a), Self::Float(b)) => a.partial_cmp(&b),
+            (Self::Integer(a), Self::Float(b)) => compare_exactly(a, b),
+            (Self::Float(a), Self::Integer(b)) => compare_exactly(b, a).map(Ordering::reverse),
+        }
+    }
+
     pub(crate) fn write(self, out: &mut Buffer) {
         match self {
             Self::Float(value) => messagepack::float(out, value),
@@ -89,4 +101,12 @@ impl Number {
             },
         })
     }
+}
+
+/// An integer of at most 65 bits beside a float, which may have no such value.
+fn compare_exactly(integer: i128, float: f64) -> Option<Ordering> {
+    // Beyond 127 bits it becomes the greatest or least of an `i128`, which is on its side.
+    let whole = float.trunc();
+    let rest = whole.partial_cmp(&float)?;
+    Some(integer.cmp(&(whole as i128)).then(rest))
 }

@@ -4,11 +4,13 @@
 //! other operations read, compute, and store by compare and exchange, and start again if
 //! the value has changed.
 
+use std::cmp::Ordering;
+
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt};
-use shmtable::Error;
+use shmtable::{Error, Table};
 
 use crate::codec::Codec;
 use crate::encoding::messagepack::{self, Buffer};
@@ -40,30 +42,66 @@ impl SharedDictBase {
         let open = self.open(py)?;
         let key = open.key(key)?;
         let n = match n.0 {
-            Some(n) => match number(&n)? {
-                Some(n) => n,
-                None => return Err(no_number("n", &n)),
-            },
+            Some(n) => argument("add", &n)?,
             None => 1_i64.into_pyobject(py)?.into_any(),
+        };
+        let sum = |old: Option<Bound<'py, PyAny>>| match old {
+            Some(old) => old.add(&n),
+            None => Ok(n.clone()),
         };
         match open.codec {
             Codec::Raw => {
-                let n = n.extract::<i64>().map_err(|_| {
-                    let what = "a counter of a table with codec=\"raw\" takes integers of 64 bits";
-                    errors::not_a_number(py, what.to_owned())
-                })?;
+                let n = of_raw(&n)?;
                 let before = open.table.fetch_add(&key, n).or_raise(py)?;
                 Ok((before + n).into_pyobject(py)?.into_any())
             }
             Codec::Pickle | Codec::MessagePack => {
-                let plain = Number::of(&n).map(|n| add_plain(py, &open, &key, n));
+                let plain = Number::of(&n).map(|n| {
+                    compute_plain(py, &open, &key, |old| {
+                        old.unwrap_or(Number::Integer(0)).plus(n)
+                    })
+                });
                 match plain.transpose()?.flatten() {
-                    Some(sum) => sum.into_object(py),
-                    None => add_any(py, &open, &key, &n),
+                    Some(number) => number.into_object(py),
+                    None => compute_any(py, &open, &key, "add", sum),
                 }
             }
-            Codec::Json => add_any(py, &open, &key, &n),
+            Codec::Json => compute_any(py, &open, &key, "add", sum),
         }
+    }
+
+    /// Raises a number to `n` if it is less, atomically, and returns the larger of the two.
+    ///
+    /// A missing key gets `n`. Takes the numbers that `add` takes, and the value must be one
+    /// too. Of numbers that are equal (`1` and `1.0`), and beside a nan, the value stays.
+    ///
+    /// >>> d = SharedDict()
+    /// >>> d.max('peak', 7), d.max('peak', 7.5), d.max('peak', 2)
+    /// (7, 7.5, 7.5)
+    fn max<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        n: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.extreme(py, key, n, &MAX)
+    }
+
+    /// Lowers a number to `n` if it is greater, atomically, and returns the smaller of the
+    /// two.
+    ///
+    /// A missing key gets `n`. Otherwise as `max`.
+    ///
+    /// >>> d = SharedDict()
+    /// >>> d.min('fastest', 7), d.min('fastest', 6.5), d.min('fastest', 9)
+    /// (7, 6.5, 6.5)
+    fn min<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        n: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.extreme(py, key, n, &MIN)
     }
 
     /// Stores `new` if the value equals `expected`, atomically, and returns whether it did.
@@ -148,6 +186,63 @@ impl SharedDictBase {
     }
 }
 
+/// Which of two numbers stays, of `max` and `min`.
+struct Extreme {
+    name: &'static str,
+    /// How a new number compares with one that it replaces.
+    wins: Ordering,
+    compare: CompareOp,
+    of_counter: fn(&Table, &[u8], i64) -> shmtable::Result<i64>,
+    of: fn(i64, i64) -> i64,
+}
+
+const MAX: Extreme = Extreme {
+    name: "max",
+    wins: Ordering::Greater,
+    compare: CompareOp::Gt,
+    of_counter: |table, key, n| table.fetch_max(key, n),
+    of: i64::max,
+};
+const MIN: Extreme = Extreme {
+    name: "min",
+    wins: Ordering::Less,
+    compare: CompareOp::Lt,
+    of_counter: |table, key, n| table.fetch_min(key, n),
+    of: i64::min,
+};
+
+impl SharedDictBase {
+    fn extreme<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        n: &Bound<'py, PyAny>,
+        extreme: &Extreme,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let open = self.open(py)?;
+        let key = open.key(key)?;
+        let n = argument(extreme.name, n)?;
+        if let Codec::Raw = open.codec {
+            let n = of_raw(&n)?;
+            let before = (extreme.of_counter)(&open.table, &key, n).or_raise(py)?;
+            return Ok((extreme.of)(before, n).into_pyobject(py)?.into_any());
+        }
+        if let (Codec::Pickle | Codec::MessagePack, Some(n)) = (open.codec, Number::of(&n)) {
+            let stays = compute_plain(py, &open, &key, |old| {
+                let old = old.filter(|old| n.compare(*old) != Some(extreme.wins));
+                Some(old.unwrap_or(n))
+            })?;
+            if let Some(stays) = stays {
+                return stays.into_object(py);
+            }
+        }
+        compute_any(py, &open, &key, extreme.name, |old| match old {
+            Some(old) if !n.rich_compare(&old, extreme.compare)?.is_truthy()? => Ok(old),
+            _ => Ok(n.clone()),
+        })
+    }
+}
+
 /// What `compare_exchange` expects.
 pub(crate) struct Expected<'a, 'py> {
     pub(crate) value: &'a Bound<'py, PyAny>,
@@ -219,10 +314,15 @@ impl<'a, 'py> Expected<'a, 'py> {
     }
 }
 
-/// Adds under the lock; `None`, with nothing changed, if these are numbers that Rust code
-/// does not add, or no numbers.
-fn add_plain(py: Python<'_>, open: &Open, key: &Buffer, n: Number) -> PyResult<Option<Number>> {
-    /// Why nothing was added.
+/// Computes under the lock; `None`, with nothing changed, if the value is no number that Rust
+/// code computes with, or `compute` gives none.
+fn compute_plain(
+    py: Python<'_>,
+    open: &Open,
+    key: &Buffer,
+    compute: impl Fn(Option<Number>) -> Option<Number>,
+) -> PyResult<Option<Number>> {
+    /// Why nothing was stored.
     enum Refused {
         NotPlain,
         Table(Error),
@@ -233,41 +333,56 @@ fn add_plain(py: Python<'_>, open: &Open, key: &Buffer, n: Number) -> PyResult<O
         }
     }
 
-    let mut sum = None;
-    let added = open.table.try_update(key, |old| {
+    let mut result = None;
+    let updated = open.table.try_update(key, |old| {
         let old = match old {
-            Some(old) => Number::read(old).ok_or(Refused::NotPlain)?,
-            None => Number::Integer(0),
+            Some(old) => Some(Number::read(old).ok_or(Refused::NotPlain)?),
+            None => None,
         };
-        let new = old.plus(n).ok_or(Refused::NotPlain)?;
-        sum = Some(new);
+        let new = compute(old).ok_or(Refused::NotPlain)?;
+        result = Some(new);
         let mut out = Buffer::new();
         new.write(&mut out);
         Ok(Some(out.into_vec()))
     });
-    match added {
-        Ok(_) => Ok(sum),
+    match updated {
+        Ok(_) => Ok(result),
         Err(Refused::NotPlain) => Ok(None),
         Err(Refused::Table(error)) => Err(errors::raised(py, error)),
     }
 }
 
-/// Adds by Python's own `+`.
-fn add_any<'py>(
+/// Computes by Python's own operators, for a method of that name.
+fn compute_any<'py>(
     py: Python<'py>,
     open: &Open,
     key: &Buffer,
-    n: &Bound<'py, PyAny>,
+    method: &str,
+    compute: impl Fn(Option<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     replace(py, open, key, |old| match old {
-        None => Ok(n.clone()),
+        None => compute(None),
         Some(old) => {
             if let Some(old) = number(&old)? {
-                return old.add(n);
+                return compute(Some(old));
             }
             let key = open.to_key(py, key)?.repr()?;
-            Err(no_number(&format!("the value of the key {key}"), &old))
+            let which = format!("the value of the key {key}");
+            Err(no_number(method, &which, &old))
         }
+    })
+}
+
+/// The number that a method was given.
+fn argument<'py>(method: &str, n: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    number(n)?.ok_or_else(|| no_number(method, "n", n))
+}
+
+/// The number for a counter of a table with `codec="raw"`.
+fn of_raw(n: &Bound<'_, PyAny>) -> PyResult<i64> {
+    n.extract().map_err(|_| {
+        let what = "a counter of a table with codec=\"raw\" takes integers of 64 bits";
+        errors::not_a_number(n.py(), what.to_owned())
     })
 }
 
@@ -301,12 +416,12 @@ pub(crate) fn is_numpy_bool(value: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 #[cold]
-fn no_number(which: &str, value: &Bound<'_, PyAny>) -> PyErr {
+fn no_number(method: &str, which: &str, value: &Bound<'_, PyAny>) -> PyErr {
     match errors::type_of(value) {
         Ok(kind) => {
             let message = format!(
-                "add() takes ints and floats, and {which} is {kind}; update_value() computes with \
-                 any value"
+                "{method}() takes ints and floats, and {which} is {kind}; update_value() computes \
+                 with any value"
             );
             errors::not_a_number(value.py(), message)
         }

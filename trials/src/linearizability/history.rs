@@ -22,6 +22,8 @@ pub(crate) enum Answer {
     Exchanged { expected: Content, new: Content },
     NotExchanged { expected: Content, found: Content },
     FetchAdd { add: u64, before: u64 },
+    FetchMax { n: u64, before: u64 },
+    FetchMin { n: u64, before: u64 },
     GetOrInsert { new: Content, found: Content },
     RemoveIf { removed: bool, found: Content },
 }
@@ -58,6 +60,8 @@ impl Record {
             Answer::FetchAdd { add, before } => (9, add, before),
             Answer::GetOrInsert { new, found } => (10, new, found),
             Answer::RemoveIf { removed, found } => (11, u64::from(removed), found),
+            Answer::FetchMax { n, before } => (12, n, before),
+            Answer::FetchMin { n, before } => (13, n, before),
         };
         [self.begin, self.end, self.key as u64, code, first, second]
     }
@@ -102,6 +106,14 @@ impl Record {
             11 => Answer::RemoveIf {
                 removed: first != 0,
                 found: second,
+            },
+            12 => Answer::FetchMax {
+                n: first,
+                before: second,
+            },
+            13 => Answer::FetchMin {
+                n: first,
+                before: second,
             },
             _ => return Err(io::Error::other("no such operation")),
         };
@@ -186,6 +198,8 @@ mod tests {
                 found: 2,
             },
             Answer::FetchAdd { add: 1, before: 2 },
+            Answer::FetchMax { n: 1, before: 2 },
+            Answer::FetchMin { n: 1, before: 2 },
             Answer::GetOrInsert { new: 1, found: 2 },
             Answer::RemoveIf {
                 removed: true,

@@ -55,9 +55,17 @@ impl Specification for Key {
             Answer::NotExchanged { expected, found } => (found == now && found != expected, now),
             // An absent counter counts as 0.
             Answer::FetchAdd { add, before } => (before == now.saturating_sub(1), before + add + 1),
+            // An absent counter counts as `n`.
+            Answer::FetchMax { n, before } => (is_before(before, n, now), before.max(n) + 1),
+            Answer::FetchMin { n, before } => (is_before(before, n, now), before.min(n) + 1),
         };
         if fits { (true, then) } else { (false, now) }
     }
+}
+
+/// Whether a counter that held `now` is told as `before`, when an absent one is told as `n`.
+fn is_before(before: u64, n: u64, now: Content) -> bool {
+    before == if now == ABSENT { n } else { now - 1 }
 }
 
 /// What a round or all of them came to.
@@ -319,6 +327,25 @@ mod tests {
         let additions = [(0, 0, 50, add(0)), (1, 0, 50, add(0))];
         assert!(check(&additions, 2).is_err());
         assert!(check(&[(0, 0, 50, add(0))], 3).is_err());
+    }
+
+    #[test]
+    fn a_planted_lost_maximum_is_rejected() {
+        // It holds 1, which is a counter of 0.
+        let max = |n, before| Answer::FetchMax { n, before };
+        let min = |n, before| Answer::FetchMin { n, before };
+        let both = |one, other| [(0, 0, 50, one), (1, 0, 50, other)];
+        assert_eq!(check(&both(max(5, 0), max(7, 5)), 8), Ok(()));
+        assert_eq!(check(&both(max(5, 7), max(7, 0)), 8), Ok(()));
+        assert!(check(&both(max(5, 0), max(7, 0)), 8).is_err());
+        assert!(check(&both(max(5, 7), max(7, 0)), 6).is_err());
+        assert_eq!(check(&both(max(5, 0), min(2, 5)), 3), Ok(()));
+        assert!(check(&both(max(5, 0), min(2, 5)), 6).is_err());
+        // Of a key that is not there, each stores its number.
+        let absent = |answer, last| check(&[(0, 0, 10, REMOVE), (1, 20, 30, answer)], last);
+        assert_eq!(absent(max(3, 3), 4), Ok(()));
+        assert_eq!(absent(min(3, 3), 4), Ok(()));
+        assert!(absent(max(3, 0), 4).is_err());
     }
 
     #[test]

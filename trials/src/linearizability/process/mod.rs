@@ -247,9 +247,18 @@ impl Player {
         let yields = self.dice.random_range(0..3);
         match choice {
             0..20 => self.get(key),
-            20..80 => self.record(key, |table, name| {
-                let before = table.fetch_add(name, add)?;
-                let before = u64::try_from(before).map_err(|_| format!("counter {before}"))?;
+            20..30 => self.record(key, |table, name| {
+                let before = counted(table.fetch_max(name, add)?)?;
+                let n = add as u64;
+                Ok(Answer::FetchMax { n, before })
+            }),
+            30..40 => self.record(key, |table, name| {
+                let before = counted(table.fetch_min(name, add)?)?;
+                let n = add as u64;
+                Ok(Answer::FetchMin { n, before })
+            }),
+            40..80 => self.record(key, |table, name| {
+                let before = counted(table.fetch_add(name, add)?)?;
                 let add = add as u64;
                 Ok(Answer::FetchAdd { add, before })
             }),
@@ -326,7 +335,10 @@ impl Player {
             | Answer::Update { new, .. }
             | Answer::Exchanged { new, .. } => new,
             Answer::Remove { .. } | Answer::Take { .. } | Answer::RemoveIf { .. } => ABSENT,
-            Answer::TryInsert { won: false, .. } | Answer::FetchAdd { .. } => self.seen[key],
+            Answer::TryInsert { won: false, .. }
+            | Answer::FetchAdd { .. }
+            | Answer::FetchMax { .. }
+            | Answer::FetchMin { .. } => self.seen[key],
         };
         Ok(Record {
             begin,
@@ -417,6 +429,11 @@ fn value_of(number: Content) -> Vec<u8> {
     }
     value.truncate(length);
     value
+}
+
+/// A counter's value, which is never negative here.
+fn counted(value: i64) -> Result<u64, String> {
+    u64::try_from(value).map_err(|_| format!("counter {value}"))
 }
 
 /// The number of a value that was found.

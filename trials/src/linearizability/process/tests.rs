@@ -59,7 +59,9 @@ fn the_real_answers_are_accepted_and_any_other_is_not() {
             | Answer::Update { old: answer, .. }
             | Answer::GetOrInsert { found: answer, .. }
             | Answer::RemoveIf { found: answer, .. }
-            | Answer::FetchAdd { before: answer, .. }) = &mut record.answer
+            | Answer::FetchAdd { before: answer, .. }
+            | Answer::FetchMax { before: answer, .. }
+            | Answer::FetchMin { before: answer, .. }) = &mut record.answer
             else {
                 continue;
             };
