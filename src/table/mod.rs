@@ -1,6 +1,7 @@
 //! The public table: the handle and its life; the methods by what they do.
 
-mod claiming;
+mod claim;
+mod compute_once;
 mod counters;
 pub(crate) mod inspect;
 pub(crate) mod iter;
@@ -25,7 +26,7 @@ use crate::sys::{self, Liveness, Owner};
 use crate::table::options::{check_name, check_os_name, system_error};
 use crate::write::writer::{ReentrancyGuard, Writer};
 
-pub use claiming::{Claim, Claimed, OtherClaim};
+pub use claim::{Claim, Claimed, OtherClaim};
 pub use inspect::{Participant, StripeStats};
 pub use iter::{Iter, Keys, Values};
 pub use options::{Options, Trust};

@@ -7,104 +7,99 @@ use std::sync::Arc;
 use super::{Options, Trust};
 use crate::error::{Error, LENGTH, Result};
 use crate::layout::{HEADER_WORDS, READERS_BYTE, WORD};
-use crate::locking::participants::{self, Attachment};
-use crate::segment::geometry::{Geometry, Request};
-use crate::segment::{Segment, no_memory};
+use crate::segment::Segment;
+use crate::segment::geometry::Geometry;
 use crate::sys::{
     self, Access, FileTooLong, MAX_NAME, Mapping, NoAddressSpace, NotASegment, Owner, TooShort,
 };
 use crate::table::Table;
-use crate::table::orphans;
 
 impl Options {
-    /// Creates a table; if memory is refused, once more without the orphans of this user.
-    pub(super) fn create_flagged(&self, name: &str, flags: u64, taken: Taken) -> Result<Table> {
-        match self.create_at_once(name, flags, taken) {
-            Err(Error::SharedMemoryFull { .. }) if orphans::make_room() => {
-                self.create_at_once(name, flags, taken)
-            }
-            created => created,
-        }
-        .map_err(orphans::counted)
+    /// Opens a table for reading and writing, which takes one of its participant
+    /// slots.
+    ///
+    /// # Errors
+    /// `NotFound`, `WrongOwner`, `PermissionDenied`, `IncompatibleFormat`,
+    /// `Corrupted`, `TooManyParticipants`, `AddressSpaceFull`, `InvalidName`, `System`.
+    pub fn open(&self, name: &str) -> Result<Table> {
+        self.open_with(name, Access::ReadWrite, Sizes::Any)
     }
 
-    fn create_at_once(&self, name: &str, flags: u64, taken: Taken) -> Result<Table> {
-        check_name(name)?;
-        check_mode(self.mode)?;
-        let geometry = Geometry::plan(&Request {
-            capacity: self.capacity,
-            value_space: self.value_space,
-            stripes: self.stripes,
-            chunk_bytes: self.chunk_bytes,
-            participants: self.participants,
-        })?;
-        #[cfg(shmtable_crash_points)]
-        let seed = crate::sync::crash::SEED;
-        #[cfg(not(shmtable_crash_points))]
-        let seed =
-            sys::random().map_err(|source| Error::system("get a random hash seed", source))?;
-        let codec = self.codecs.first().copied().unwrap_or(0);
-        // Attached before it has a name: there can be no rival for the slot, and
-        // nothing fails once the table can be seen.
-        let mut creator = None;
-        let fill = |map: &Mapping| -> Result<(), Refusal> {
-            let index = 0..geometry.arena_at;
-            let asked = index.len() * WORD;
-            map.populate(index)
-                .map_err(|source| no_memory(source, asked))?;
-            geometry.write(map.words(), seed, codec, participants::now(), flags);
-            creator = Some(Attachment::attach(map, &geometry)?);
-            Ok(())
-        };
-        let map = match taken {
-            Taken::Refused => Mapping::create(name, geometry.words, self.mode, fill),
-            Taken::Replaced => Mapping::replace(name, geometry.words, self.mode, fill),
-        };
-        let map = map.map_err(|refusal| match refusal {
-            // No room for its name.
-            Refusal::System(source) if is_no_memory(&source) => Error::SharedMemoryFull {
-                asked: geometry.words * WORD,
-                orphans: 0,
-                orphaned: 0,
-            },
-            // No name of a table was looked for.
-            Refusal::System(source) if source.kind() == io::ErrorKind::NotFound => Error::system(
-                "create a segment where there is no shared-memory file \
-                         system (on Linux: mount a tmpfs at /dev/shm)",
-                source,
-            ),
-            other => other.into_error(name, "create"),
-        })?;
-        let segment = Segment::new(map, geometry, self.lock_timeout, self.hooks.clone());
-        Table::attach(name, Arc::new(segment), creator)
+    /// Opens a table for reading. Nothing is written to the segment, and what
+    /// writes fails with `ReadOnly`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), without `TooManyParticipants`.
+    pub fn open_read_only(&self, name: &str) -> Result<Table> {
+        self.open_with(name, Access::ReadOnly, Sizes::Any)
     }
 
-    /// Calls `new`, which is `AlreadyExists` if the name is taken; then `over`, if a table of
-    /// a user whom these options trust has it.
-    pub(super) fn take_name<R>(
-        &self,
-        name: &str,
-        new: impl Fn() -> Result<R>,
-        over: impl Fn() -> Result<R>,
-    ) -> Result<R> {
+    /// Opens a table for reading, as [`open_read_only`](Self::open_read_only), but
+    /// without showing it: nobody who asks whether the table is in use is told of this
+    /// handle. For programs that look at tables of others, which must not seem used
+    /// because of that.
+    ///
+    /// Its mapping stays whole while it is open, whatever happens to the name.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::Options;
+    ///
+    /// # let created = Options::new().capacity(100).create_anonymous()?;
+    /// # let name = created.name();
+    /// let looker = Options::new().open_observer(name)?;
+    /// assert!(!looker.has_readers()?);
+    /// let reader = Options::new().open_read_only(name)?;
+    /// assert!(looker.has_readers()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open_read_only`](Self::open_read_only).
+    pub fn open_observer(&self, name: &str) -> Result<Table> {
+        let segment = self.map(name, Access::ReadOnly)?;
+        Ok(Table::read_only(name, Arc::new(segment), None))
+    }
+
+    /// Opens the table of this name, or creates it. Of several processes that do
+    /// this at once one creates, the others open.
+    ///
+    /// You have the sizes that you ask for: if you set `capacity`, `value_space` or
+    /// `max_participants`, and the table that is there was created with less, that is
+    /// `TooSmall`. One with as much or more is opened. Sizes that you do not set may be
+    /// anything.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Options, Table};
+    ///
+    /// # let name = &format!("doc-open-or-create-{}", std::process::id());
+    /// let first = Options::new().capacity(100).open_or_create(name)?;
+    /// let second = Options::new().capacity(100).open_or_create(name)?;
+    /// first.insert(b"k", b"1")?;
+    /// assert_eq!(second.get(b"k")?, Some(b"1".to_vec()));
+    /// Table::unlink(name)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`create`](Self::create) and [`open`](Self::open); `TooSmall`.
+    pub fn open_or_create(&self, name: &str) -> Result<Table> {
         loop {
-            match new() {
+            match self.open_with(name, Access::ReadWrite, Sizes::Asked) {
+                Err(Error::NotFound { .. }) => {}
+                other => return other,
+            }
+            match self.create(name) {
                 Err(Error::AlreadyExists { .. }) => {}
                 other => return other,
             }
-            let taken = self
-                .map_admitted(name, Access::ReadOnly, "replace")
-                .and_then(|map| Geometry::check_magic(name, map.words()));
-            match taken {
-                Ok(()) => return over(),
-                // Unlinked meanwhile.
-                Err(Error::NotFound { .. }) => {}
-                Err(error) => return Err(error),
-            }
         }
     }
 
-    pub(super) fn open_with(&self, name: &str, access: Access, sizes: Sizes) -> Result<Table> {
+    fn open_with(&self, name: &str, access: Access, sizes: Sizes) -> Result<Table> {
         let segment = self.map(name, access)?;
         if sizes == Sizes::Asked {
             self.check_sizes(name, &segment.geometry)?;
@@ -124,14 +119,19 @@ impl Options {
     }
 
     /// Maps a segment of an owner whom these options trust, whatever is in it.
-    fn map_admitted(&self, name: &str, access: Access, action: &'static str) -> Result<Mapping> {
+    pub(super) fn map_admitted(
+        &self,
+        name: &str,
+        access: Access,
+        action: &'static str,
+    ) -> Result<Mapping> {
         check_name(name)?;
         let admit = |owner: Owner| self.admit(name, owner).map_err(Refusal::Reason);
         Mapping::open(name, access, admit).map_err(|refusal| refusal.into_error(name, action))
     }
 
     /// Maps a segment that these options admit.
-    pub(super) fn map(&self, name: &str, access: Access) -> Result<Segment> {
+    fn map(&self, name: &str, access: Access) -> Result<Segment> {
         let map = self.map_admitted(name, access, "open")?;
         let geometry = Geometry::read(name, map.words())?;
         let segment = Segment::new(map, geometry, self.lock_timeout, self.hooks.clone());
@@ -197,23 +197,16 @@ impl Options {
     }
 }
 
-/// What becomes of another table of the name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taken {
-    Refused,
-    Replaced,
-}
-
 /// Which sizes a table must have that is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sizes {
+enum Sizes {
     Any,
     /// Those that were set.
     Asked,
 }
 
 /// Why `sys` did not create or open a segment.
-enum Refusal {
+pub(super) enum Refusal {
     System(io::Error),
     Reason(Error),
 }
@@ -231,7 +224,7 @@ impl From<Error> for Refusal {
 }
 
 impl Refusal {
-    fn into_error(self, name: &str, action: &'static str) -> Error {
+    pub(super) fn into_error(self, name: &str, action: &'static str) -> Error {
         match self {
             Self::Reason(error) => error,
             Self::System(source) => system_error(source, name, action),
@@ -239,15 +232,8 @@ impl Refusal {
     }
 }
 
-fn is_no_memory(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::OutOfMemory
-    ) && inside::<NoAddressSpace>(error).is_none()
-}
-
 /// What a back end has to say besides the kind.
-fn inside<T: std::error::Error + Copy + 'static>(error: &io::Error) -> Option<T> {
+pub(super) fn inside<T: std::error::Error + Copy + 'static>(error: &io::Error) -> Option<T> {
     error.get_ref()?.downcast_ref().copied()
 }
 
@@ -281,27 +267,6 @@ pub(crate) fn system_error(source: io::Error, name: &str, action: &'static str) 
         },
         _ => Error::system(action, source),
     }
-}
-
-/// Refuses modes that nobody means: a table is read and written, and not executed, and
-/// its owner does both.
-fn check_mode(mode: u32) -> Result<()> {
-    let is_meant = |mode: u32| mode & !0o666 == 0 && mode & 0o600 == 0o600;
-    if is_meant(mode) {
-        return Ok(());
-    }
-    // Somebody wrote the octal digits as a decimal number.
-    let octal = u32::from_str_radix(&mode.to_string(), 8);
-    let hint = match octal.ok().filter(|octal| is_meant(*octal)) {
-        Some(octal) => format!("; {mode} is {mode:#o}: did you mean {octal:#o}?"),
-        None => format!("; {mode} is {mode:#o}"),
-    };
-    let allowed = "0o600 with any of 0o040, 0o020, 0o004 and 0o002 added, such as 0o660";
-    Err(Error::InvalidOption {
-        option: "mode",
-        given: mode.into(),
-        allowed: format!("{allowed}{hint}").into(),
-    })
 }
 
 /// Refuses names that no segment can have.

@@ -53,9 +53,9 @@ pub struct OtherClaim {
     suspected: Option<(Vec<Node>, Instant)>,
 }
 
-/// A claim of a process, by whoever in it.
+/// A claim of a process, whichever of its threads has it.
 #[derive(Clone)]
-struct Right {
+pub(super) struct Right {
     table: Table,
     byte: u64,
     /// The process: a forked child does not have its parent's claims.
@@ -63,6 +63,30 @@ struct Right {
 }
 
 impl Right {
+    /// The claim of a key, as this process would have it.
+    pub(super) fn of(table: &Table, key: &[u8]) -> Result<Self> {
+        table.writer()?.check_sizes(key, 0)?;
+        Ok(Self {
+            table: table.clone(),
+            byte: Hash::of(table.segment(), key).claim_byte(),
+            fork_generation: fork::generation(),
+        })
+    }
+
+    /// Takes the claim if it is free.
+    pub(super) fn take(&self, key: &[u8]) -> Result<Option<Claim>> {
+        let writer = self.table.writer()?;
+        // A claim that was held by a descriptor that was closed is held no more.
+        writer.look()?;
+        let free = writer
+            .try_claim(self.byte)
+            .map_err(|source| Error::system("claim a key", source))?;
+        Ok(free.then(|| Claim {
+            right: self.clone(),
+            key: key.to_vec(),
+        }))
+    }
+
     fn node(&self) -> Node {
         Node::new(self.table.segment().seed.bits(), self.byte)
     }
@@ -104,6 +128,11 @@ impl fmt::Debug for OtherClaim {
 }
 
 impl Claim {
+    /// Says that this thread computes the key's value, until the result is dropped.
+    pub(super) fn begin_computing(&self) -> Computing<'_> {
+        Computing::begin(&self.right)
+    }
+
     /// The key.
     pub fn key(&self) -> &[u8] {
         &self.key
@@ -140,6 +169,14 @@ impl Claim {
 }
 
 impl OtherClaim {
+    pub(super) fn new(wanted: Right, key: &[u8]) -> Self {
+        Self {
+            wanted,
+            key: key.to_vec(),
+            suspected: None,
+        }
+    }
+
     /// The key.
     pub fn key(&self) -> &[u8] {
         &self.key
@@ -298,7 +335,7 @@ mod computing {
 }
 
 /// While it lives, this thread computes the value of a claimed key.
-struct Computing<'c>(&'c Right);
+pub(super) struct Computing<'c>(&'c Right);
 
 impl<'c> Computing<'c> {
     fn begin(right: &'c Right) -> Self {
@@ -326,215 +363,5 @@ impl Drop for Computing<'_> {
             at.map(|at| all.remove(at))
         });
         drop(ended);
-    }
-}
-
-/// Computing a value once.
-impl Table {
-    /// The value of a key, or else the right to compute it, which one at a time has
-    /// among all threads of all processes.
-    ///
-    /// Whoever gets [`Claimed::Mine`] computes the value and
-    /// [stores it](Claim::insert); the others can [wait](OtherClaim::wait). A claim keeps
-    /// nobody from writing the key without one, and no lock of the table is held
-    /// meanwhile. Claims of two keys whose hashes agree in 62 bits exclude each other.
-    ///
-    /// A look-up if there is a value, else a few system calls. Claims take no descriptor
-    /// and no room in the table, but each attempt makes the system look through all that
-    /// are held: a thousand at a time are no burden, and tens of thousands are.
-    /// [`get_or_insert_with`](Self::get_or_insert_with) does the whole thing.
-    ///
-    /// ```
-    /// use shmtable::Claimed;
-    ///
-    /// # fn main() -> shmtable::Result<()> {
-    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
-    /// let Claimed::Mine(claim) = table.get_or_claim(b"k")? else { panic!() };
-    /// assert!(matches!(table.get_or_claim(b"k")?, Claimed::Others(_)));
-    /// assert_eq!(claim.insert(b"1")?, None);
-    /// assert!(matches!(table.get_or_claim(b"k")?, Claimed::Present(value) if value == b"1"));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// If there is no value: `ReadOnly` and `KeyTooLarge` where none could be stored,
-    /// `System`. See [`Table`] for the rest.
-    pub fn get_or_claim(&self, key: impl AsRef<[u8]>) -> Result<Claimed> {
-        let key = key.as_ref();
-        if let Some(value) = self.get(key)? {
-            return Ok(Claimed::Present(value));
-        }
-        let right = self.right(key)?;
-        let Some(claim) = right.take(key)? else {
-            return Ok(Claimed::Others(OtherClaim {
-                wanted: right,
-                key: key.to_vec(),
-                suspected: None,
-            }));
-        };
-        // Who had the claim before may have stored the value since we looked.
-        Ok(match self.get(key)? {
-            Some(value) => Claimed::Present(value),
-            None => Claimed::Mine(claim),
-        })
-    }
-
-    /// Claims a key, whether it has a value or not; `None` if it is claimed already. One
-    /// thread of one process at a time holds a key's claim.
-    ///
-    /// So workers can share jobs that are entries of the table: each job is one worker's,
-    /// and one that dies leaves its job to the others. It is the right that
-    /// [`get_or_claim`](Self::get_or_claim) gives, and keeps nobody from reading or
-    /// writing. Costs a few system calls, as there.
-    ///
-    /// ```
-    /// # fn main() -> shmtable::Result<()> {
-    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
-    /// table.insert(b"job 1", b"sweep")?;
-    /// for key in table.keys() {
-    ///     let key = key?;
-    ///     let Some(claim) = table.claim(&key)? else { continue };
-    ///     // Nobody else works on it now; somebody may have done it before.
-    ///     if let Some(job) = table.get(&key)? {
-    ///         assert!(table.claim(&key)?.is_none());
-    ///         assert_eq!(job, b"sweep");
-    ///         table.remove(&key)?;
-    ///     }
-    ///     drop(claim);
-    /// }
-    /// assert!(table.is_empty());
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// `ReadOnly`, `KeyTooLarge`, `System`. See [`Table`] for the rest.
-    pub fn claim(&self, key: impl AsRef<[u8]>) -> Result<Option<Claim>> {
-        let key = key.as_ref();
-        self.right(key)?.take(key)
-    }
-
-    /// The value of a key; if there is none, what a closure returns, which is stored.
-    /// Of all threads of all processes that ask at the same time one computes, and the
-    /// others wait for it.
-    ///
-    /// A value that somebody else stored while the closure ran stands, and is returned.
-    /// If the closure panics or its process dies, another one takes its place within 50 ms.
-    /// A value that has no room is returned though it is not stored, and the next caller
-    /// computes it again; [`Claim::insert`] tells.
-    ///
-    /// No lock of the table is held while the closure runs, so it may do anything. It can
-    /// ask for other keys in this way, in an order that leads to no circle: otherwise one
-    /// of those who would wait for ever gets `Deadlock`, as does a closure that asks for
-    /// its own key. Waits have no end otherwise; see
-    /// [`get_or_try_insert_with`](Self::get_or_try_insert_with).
-    ///
-    /// ```
-    /// # fn main() -> shmtable::Result<()> {
-    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
-    /// assert_eq!(table.get_or_insert_with(b"6 * 7", || "42")?, b"42");
-    /// assert_eq!(table.get_or_insert_with(b"6 * 7", || -> String { unreachable!() })?, b"42");
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// `Deadlock`; as [`get_or_claim`](Self::get_or_claim), and as
-    /// [`insert`](Self::insert) but for those of room.
-    pub fn get_or_insert_with<V: AsRef<[u8]>>(
-        &self,
-        key: impl AsRef<[u8]>,
-        compute: impl FnOnce() -> V,
-    ) -> Result<Vec<u8>> {
-        self.get_or_try_insert_with(key, Duration::MAX, || Ok(compute()))
-    }
-
-    /// Like [`get_or_insert_with`](Self::get_or_insert_with), for a closure that may fail,
-    /// and with a timeout for waiting while another caller computes.
-    ///
-    /// If the closure fails nothing is stored, its error is returned, and another caller
-    /// computes. The timeout is for waiting alone, the closure may take as long as it
-    /// likes. `Duration::MAX` waits for ever.
-    ///
-    /// ```
-    /// use shmtable::{Claimed, Error};
-    /// use std::time::Duration;
-    ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
-    /// let read = || std::fs::read("/no such file");
-    /// # #[derive(Debug)] enum Failed { Table(Error), Io(std::io::Error) }
-    /// # impl From<Error> for Failed { fn from(e: Error) -> Self { Self::Table(e) } }
-    /// let read = || read().map_err(Failed::Io);
-    /// let failed = table.get_or_try_insert_with(b"file", Duration::from_secs(5), read);
-    /// assert!(matches!(failed, Err(Failed::Io(_))));
-    ///
-    /// let Claimed::Mine(_claim) = table.get_or_claim(b"file")? else { panic!() };
-    /// let waited = table.get_or_try_insert_with(b"file", Duration::ZERO, read);
-    /// assert!(matches!(waited, Err(Failed::Table(Error::ClaimTimeout { .. }))));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// The closure's; `ClaimTimeout`; as
-    /// [`get_or_insert_with`](Self::get_or_insert_with).
-    pub fn get_or_try_insert_with<V: AsRef<[u8]>, E: From<Error>>(
-        &self,
-        key: impl AsRef<[u8]>,
-        timeout: Duration,
-        compute: impl FnOnce() -> Result<V, E>,
-    ) -> Result<Vec<u8>, E> {
-        let claimed = match self.get_or_claim(key)? {
-            Claimed::Others(other) => other.wait(timeout)?,
-            claimed => claimed,
-        };
-        let claim = match claimed {
-            Claimed::Present(value) => return Ok(value),
-            Claimed::Others(_) => return Err(Error::ClaimTimeout { timeout }.into()),
-            Claimed::Mine(claim) => claim,
-        };
-        let computing = Computing::begin(&claim.right);
-        let value = compute()?;
-        drop(computing);
-        let value = value.as_ref();
-        match claim.insert(value) {
-            Ok(Some(winner)) => Ok(winner),
-            // Without room it is not stored, and need not be lost.
-            Ok(None)
-            | Err(
-                Error::TableFull { .. }
-                | Error::ValueSpaceFull { .. }
-                | Error::SharedMemoryFull { .. }
-                | Error::ValueTooLarge { .. },
-            ) => Ok(value.to_vec()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn right(&self, key: &[u8]) -> Result<Right> {
-        self.writer()?.check_sizes(key, 0)?;
-        Ok(Right {
-            table: self.clone(),
-            byte: Hash::of(self.segment(), key).claim_byte(),
-            fork_generation: fork::generation(),
-        })
-    }
-}
-
-impl Right {
-    /// Takes the claim if nobody has it.
-    fn take(&self, key: &[u8]) -> Result<Option<Claim>> {
-        let writer = self.table.writer()?;
-        // What was held by a descriptor that was closed is held no more.
-        writer.look()?;
-        let free = writer
-            .try_claim(self.byte)
-            .map_err(|source| Error::system("claim a key", source))?;
-        Ok(free.then(|| Claim {
-            right: self.clone(),
-            key: key.to_vec(),
-        }))
     }
 }

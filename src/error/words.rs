@@ -1,0 +1,57 @@
+//! The parts of error messages that depend on what happened.
+
+use crate::layout::{anonymous_name, codec_names};
+
+/// What a table of a codec id holds, in words.
+pub(super) fn holdings(id: u64, names: Option<(&str, &str)>) -> String {
+    match names {
+        _ if id == 0 => "bytes".to_owned(),
+        Some((key, value)) => format!("({key}, {value})"),
+        None => codec_names(id).map_or_else(
+            || format!("entries of codecs that are not known here (id {id:#x})"),
+            |(key, value)| format!("({key}, {value})"),
+        ),
+    }
+}
+
+/// How much memory could be had by removing orphans.
+pub(super) fn orphans_hold(orphans: usize, bytes: usize) -> String {
+    match orphans {
+        0 => String::new(),
+        1 => format!(
+            "; 1 table of a creator that was killed holds {bytes} bytes: remove it with \
+             Table::remove_orphans"
+        ),
+        _ => format!(
+            "; {orphans} tables of creators that were killed hold {bytes} bytes: remove them \
+             with Table::remove_orphans"
+        ),
+    }
+}
+
+/// What to do about a table that is not there.
+pub(super) fn remedy_for_missing(name: &str) -> &'static str {
+    if anonymous_name::is_generated(name) {
+        ": its creator closed it or ended; keep it open until all who need it have opened it"
+    } else {
+        "; create it, or use open_or_create"
+    }
+}
+
+/// Bytes of a key that a message shows.
+const SHOWN: usize = 40;
+
+/// The entry of a key, in words that follow what is in it.
+pub(super) fn entry_of(key: Option<&[u8]>) -> String {
+    match key {
+        None => String::new(),
+        Some(key) if key.len() <= SHOWN => {
+            format!(" in the entry of the key \"{}\"", key.escape_ascii())
+        }
+        Some(key) => format!(
+            " in the entry of the key \"{}\"... ({} bytes)",
+            key[..SHOWN].escape_ascii(),
+            key.len()
+        ),
+    }
+}
