@@ -108,5 +108,5 @@ pub fn check(table: &Table) {
 /// # Panics
 /// If it could not be cleaned.
 pub fn clean(table: &Table, chunk: usize) {
-    assert!(model::clean(table, chunk).expect("a sound chunk"));
+    assert!(loom_model::clean(table, chunk).expect("a sound chunk"));
 }

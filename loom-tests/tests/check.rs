@@ -40,7 +40,7 @@ fn a_chunk_that_is_filled_again_is_sound() {
         let writes = segment.attach().unwrap();
         let checks = segment.attach().unwrap();
         insert(&wrote, "a", 1);
-        model::seal(&wrote);
+        loom_model::seal(&wrote);
         let inserts = thread::spawn(move || {
             insert(&writes, "k", 2);
             writes

@@ -23,7 +23,7 @@ fn a_reader_finds_what_moves() {
         let cleaner = segment.attach().unwrap();
         let reader = segment.attach_read_only();
         insert(&cleaner, "k", 1);
-        model::seal(&cleaner);
+        loom_model::seal(&cleaner);
         let cleans = thread::spawn({
             let cleaner = cleaner.clone();
             move || {
@@ -51,8 +51,8 @@ fn a_pending_record_is_not_cleaned_away() {
             let process = process.clone();
             move || assert!(insert(&process, "k", 1))
         });
-        model::seal(&process);
-        if model::clean(&cleaner, 0).unwrap() {
+        loom_model::seal(&process);
+        if loom_model::clean(&cleaner, 0).unwrap() {
             // `a` moved here; this takes the rest, and the next one chunk 0.
             insert(&cleaner, "x", 3);
             insert(&cleaner, "x", 4);
@@ -76,10 +76,10 @@ fn a_sealed_chunk_is_cleaned_whole() {
             let writer = writer.clone();
             move || {
                 insert(&writer, "k", 1);
-                model::seal(&writer);
+                loom_model::seal(&writer);
             }
         });
-        model::clean(&cleaner, 0).unwrap();
+        loom_model::clean(&cleaner, 0).unwrap();
         writes.join().unwrap();
         assert_eq!((get(&cleaner, "a"), get(&cleaner, "k")), (Some(0), Some(1)));
         check(&cleaner);
@@ -95,12 +95,12 @@ fn two_cleaners_share_the_work() {
         let other = segment.attach().unwrap();
         insert(&one, "a", 1);
         insert(&one, "b", 2);
-        model::seal(&one);
+        loom_model::seal(&one);
         let cleans = thread::spawn({
             let other = other.clone();
-            move || [0, 1].map(|chunk| model::clean(&other, chunk).unwrap())
+            move || [0, 1].map(|chunk| loom_model::clean(&other, chunk).unwrap())
         });
-        let ours = [1, 0].map(|chunk| model::clean(&one, chunk).unwrap());
+        let ours = [1, 0].map(|chunk| loom_model::clean(&one, chunk).unwrap());
         let theirs = cleans.join().unwrap();
         // Each at least once; twice if what moved lay there again.
         assert!(ours[1] || theirs[0]);
@@ -118,7 +118,7 @@ fn what_is_removed_does_not_come_back() {
         let writer = segment.attach().unwrap();
         let cleaner = segment.attach().unwrap();
         insert(&writer, "k", 1);
-        model::seal(&writer);
+        loom_model::seal(&writer);
         let removes = thread::spawn({
             let writer = writer.clone();
             move || assert!(writer.remove(b"k").unwrap())
@@ -141,7 +141,7 @@ fn no_count_is_lost() {
         let cleaner = segment.attach().unwrap();
         let counter = b"a long counter";
         writer.fetch_add(counter, 1).unwrap();
-        model::seal(&writer);
+        loom_model::seal(&writer);
         let adds = thread::spawn({
             let writer = writer.clone();
             move || writer.fetch_add(counter, 1).unwrap()

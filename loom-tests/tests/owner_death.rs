@@ -48,9 +48,9 @@ fn dies_beside_a_writer(
         assert!(found == after || (found == before && !done), "{found:?}");
         assert_eq!(get(&lives, "c"), Some(3));
         // Its chunk is not lost either.
-        model::seal_dead(&lives);
+        loom_model::seal_dead(&lives);
         for chunk in 0..6 {
-            model::clean(&lives, chunk).unwrap();
+            loom_model::clean(&lives, chunk).unwrap();
         }
         assert_eq!((get(&lives, "a"), get(&lives, "b")), found);
         check(&lives);
@@ -93,7 +93,7 @@ fn dies_beside_a_reader(work: fn(&Table), after: Option<u8>) {
         let lives = segment.attach().unwrap();
         let reader = segment.attach_read_only();
         insert(&dies, "k", 1);
-        model::seal(&dies);
+        loom_model::seal(&dies);
         let works = thread::spawn({
             let lives = lives.clone();
             move || {
@@ -130,13 +130,13 @@ fn in_cleaning() {
         let lives = segment.attach().unwrap();
         let reader = segment.attach_read_only();
         insert(&dies, "k", 1);
-        model::seal(&dies);
+        loom_model::seal(&dies);
         let works = thread::spawn({
             let lives = lives.clone();
             move || {
                 let done = run_until_death(point, &dies, || clean(&dies, 0)).is_some();
-                model::seal_dead(&lives);
-                model::clean(&lives, 0).unwrap();
+                loom_model::seal_dead(&lives);
+                loom_model::clean(&lives, 0).unwrap();
                 insert(&lives, "x", 3);
                 (dies, done)
             }
@@ -159,7 +159,7 @@ fn repairer_dies(work: fn(&Table, &[u8]), removes: bool) {
         at_each_crash_point(move |second, died| {
             let segment = Segment::new(2, 3, 8, 8);
             let [one, two, three] = [(); 3].map(|()| segment.attach().unwrap());
-            let keys = model::keys_of_bucket(&one, 0, 4);
+            let keys = loom_model::keys_of_bucket(&one, 0, 4);
             for key in &keys[..if removes { 4 } else { 3 }] {
                 one.insert(key, b"1").unwrap();
             }

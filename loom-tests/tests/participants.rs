@@ -29,7 +29,7 @@ fn two_claim_two_slots() {
         });
         let one = segment.attach().unwrap();
         let other = attaches.join().unwrap();
-        assert_ne!(model::slot(&one), model::slot(&other));
+        assert_ne!(loom_model::slot(&one), loom_model::slot(&other));
         insert(&one, "a", 1);
         insert(&other, "b", 2);
         check(&one);
@@ -52,7 +52,7 @@ fn one_of_two_claims_the_last_slot() {
             (theirs, ours)
         };
         assert!(matches!(lost, Err(Error::TooManyParticipants { .. })));
-        assert_eq!(model::slot(&won.unwrap()), (0, 1));
+        assert_eq!(loom_model::slot(&won.unwrap()), (0, 1));
     });
 }
 
@@ -61,10 +61,10 @@ fn a_slot_that_is_used_again_has_a_new_generation() {
     loom::model(|| {
         let segment = Rc::new(Segment::new(1, 2, 5, 4));
         let leaves = segment.attach().unwrap();
-        assert_eq!(model::slot(&leaves), (0, 1));
+        assert_eq!(loom_model::slot(&leaves), (0, 1));
         let detaches = thread::spawn(move || drop(leaves));
         let comes = segment.attach().unwrap();
-        assert!(matches!(model::slot(&comes), (0, 2) | (1, 1)));
+        assert!(matches!(loom_model::slot(&comes), (0, 2) | (1, 1)));
         detaches.join().unwrap();
     });
 }
@@ -86,7 +86,7 @@ fn a_lock_goes_with_its_owner(stays: bool) {
                 let mut comes = None;
                 if outcome.is_none() {
                     comes = Some(segment.attach().unwrap());
-                    assert_eq!(comes.as_ref().map(model::slot), Some((0, 2)));
+                    assert_eq!(comes.as_ref().map(loom_model::slot), Some((0, 2)));
                 }
                 (dies, outcome, comes.filter(|_| stays))
             }
@@ -133,7 +133,7 @@ fn a_newcomer_is_not_robbed(prepare: fn(&Segment, &Table), take_overs: u64) {
             let segment = segment.clone();
             move || {
                 let comes = segment.attach().unwrap();
-                assert_eq!(model::slot(&comes), (0, 2));
+                assert_eq!(loom_model::slot(&comes), (0, 2));
                 comes.fetch_add(b"n", 1).unwrap();
                 comes
             }

@@ -69,7 +69,7 @@ fn a_key_that_comes_back_has_not_its_old_value() {
 
 /// The `n`th key of one byte of a bucket.
 fn key_of(table: &Table, bucket: usize, n: usize) -> String {
-    char::from(model::keys_of_bucket(table, bucket, n + 1)[n][0]).to_string()
+    char::from(loom_model::keys_of_bucket(table, bucket, n + 1)[n][0]).to_string()
 }
 
 /// A process writes a key and then does `flag` to another one: who finds it done finds the

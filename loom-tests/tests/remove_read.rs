@@ -26,7 +26,7 @@ fn a_removed_key_is_whole_or_gone() {
         let writes = thread::spawn({
             let writer = writer.clone();
             move || {
-                model::seal(&writer);
+                loom_model::seal(&writer);
                 assert!(writer.remove(b"k").unwrap());
                 clean(&writer, 0);
                 insert(&writer, "x", 3);
@@ -101,7 +101,7 @@ fn a_key_beyond_its_bucket_is_never_missed() {
             let segment = Segment::new(2, 1, 3, 16);
             let writer = segment.attach().unwrap();
             let reader = segment.attach_read_only();
-            let keys = model::keys_of_bucket(&writer, 0, 5);
+            let keys = loom_model::keys_of_bucket(&writer, 0, 5);
             for key in &keys {
                 writer.insert(key, &before).unwrap();
             }

@@ -79,7 +79,7 @@ fn memory_reused_by_another_process() {
         // cleaner will look for a chunk, and finds chunk 0 again.
         insert(&cleaner, "b", 0);
         insert(&cleaner, "b", 1);
-        model::seal(&writer);
+        loom_model::seal(&writer);
         insert(&writer, "a", 0);
         let replaces = thread::spawn({
             let writer = writer.clone();
@@ -112,7 +112,7 @@ fn memory_freed_by_another_process() {
         insert(&cleaner, "k", 1);
         insert(&writer, "b", 0);
         insert(&writer, "b", 1);
-        model::seal(&cleaner);
+        loom_model::seal(&cleaner);
         insert(&cleaner, "a", 0);
         let cleans = thread::spawn({
             let cleaner = cleaner.clone();

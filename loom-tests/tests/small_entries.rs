@@ -166,7 +166,7 @@ fn a_record_whose_memory_is_used_again_is_whole() {
     beside_a_reader(
         |table, key| {
             put(table, key, 0x19);
-            model::seal(table);
+            loom_model::seal(table);
         },
         |table, key| {
             put(table, key, 2);
@@ -187,7 +187,7 @@ fn a_key_that_passed_by_hides_no_replacement() {
         let writer = segment.attach().unwrap();
         let reader = segment.attach_read_only();
         // The last one passes over their bucket, which the others fill.
-        let keys: Vec<_> = model::keys_of_bucket(&writer, 0, 4)
+        let keys: Vec<_> = loom_model::keys_of_bucket(&writer, 0, 4)
             .iter()
             .map(|key| char::from(key[0]).to_string())
             .collect();
@@ -312,7 +312,7 @@ fn beside_a_cleaner(before: &'static [u8], after: u8) {
         for number in before {
             put(&writer, "k", *number);
         }
-        model::seal(&writer);
+        loom_model::seal(&writer);
         let writes = thread::spawn({
             let writer = writer.clone();
             move || put(&writer, "k", after)
