@@ -1,11 +1,11 @@
-//! What the models of `loom-tests` need beside the public interface: a tiny
+//! What the models of `loom-tests` need besides the public interface: a tiny
 //! segment in the heap, processes that attach to it, cleaning on demand, and
 //! death.
 //!
-//! A process is a [`Table`] of its own. Its threads are loom's threads that use
+//! A process is a [`Table`] of its own. Its threads are the loom threads that use
 //! this `Table`; the segment and the code are the real ones.
 
-// Models panic where something is amiss: that is how loom hears of it.
+// Models panic when something is wrong: that is how loom learns of it.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, missing_docs)]
 
 use std::sync::Arc;
@@ -23,24 +23,24 @@ use crate::sync::Ordering;
 use crate::sys::{self, Mapping};
 use crate::table::Table;
 
-/// No model takes so long.
+/// A lock timeout longer than any model runs.
 const LOCK_TIMEOUT: Duration = Duration::from_hours(365 * 24);
 
-/// A segment before anybody attaches to it: one stripe, all chunks free.
+/// A segment to which no process has attached yet: one stripe, all chunks free.
 pub struct Segment {
     map: Mapping,
     geometry: Geometry,
 }
 
 impl Segment {
-    /// A chunk of 4 words holds one record of a key of 1 to 8 bytes and a value of
-    /// 9 to 16, a chunk of 8 two of them.
+    /// Makes a segment whose chunks have memory. A chunk of 4 words holds one record with a
+    /// key of 1 to 8 bytes and a value of 9 to 16 bytes; a chunk of 8 words holds two.
     pub fn new(buckets: usize, participants: usize, chunks: usize, chunk_words: usize) -> Self {
         let geometry = Geometry::tiny(buckets, participants, chunks, chunk_words);
         Self::of(geometry, chunks, None)
     }
 
-    /// The same, but no chunk has memory yet.
+    /// Makes a segment like [`new`](Self::new), but no chunk has memory yet.
     pub fn without_memory(
         buckets: usize,
         participants: usize,
@@ -69,7 +69,7 @@ impl Segment {
         ))
     }
 
-    /// A process that opens the segment for writing.
+    /// Returns a process that has the segment open for writing.
     ///
     /// # Errors
     /// As [`Options::open`](crate::Options::open).
@@ -77,12 +77,12 @@ impl Segment {
         Table::attach("model", self.mapped(), None)
     }
 
-    /// A process that opens the segment for reading.
+    /// Returns a process that has the segment open for reading.
     pub fn attach_read_only(&self) -> Table {
         Table::read_only("model", self.mapped(), None)
     }
 
-    /// From here on every sleep ends at once, as if by its timeout.
+    /// Makes every sleep end at once from here on, as if it had timed out.
     pub fn let_time_pass(&self) {
         self.map.let_time_pass();
     }
@@ -108,14 +108,14 @@ pub fn keys_of_bucket(table: &Table, bucket: usize, count: usize) -> Vec<[u8; 1]
         .collect()
 }
 
-/// Stops filling the process's open chunk, as a process does that ends or that
-/// makes room for a large value.
+/// Seals the process's open chunk, as a process does when it ends or when it makes
+/// room for a large value.
 pub fn seal(table: &Table) {
     let writer = table.writer().unwrap();
     writer.arena.seal_current(&writer.segment, &writer.me);
 }
 
-/// Cleans a chunk, as a process does that needs room.
+/// Cleans a chunk, as a process does when it needs room.
 ///
 /// # Errors
 /// Damage.
@@ -124,17 +124,17 @@ pub fn clean(table: &Table, chunk: usize) -> Result<bool> {
     writer.clean(chunk, &Purpose::Move { away_from: 0..0 })
 }
 
-/// Takes over what the dead left in the arena; the number of chunks.
+/// Seals the chunks that dead processes left in the arena, and returns their number.
 pub fn seal_dead(table: &Table) -> usize {
     let writer = table.writer().unwrap();
     arena::seal_dead(&writer.segment, &writer.me).sealed
 }
 
-/// Runs `work` of the process `table`, which dies when it comes to its
-/// `point`th crash point (the first is 0); `None` if it did.
+/// Runs `work` in the process `table`, which dies when it comes to its `point`th crash
+/// point (the first is 0); `None` if it died.
 ///
-/// A dead process does nothing any more: its liveness bytes are let go of, and
-/// what unwinds finds `is_ours()` false. Nobody may use `table` after its death.
+/// A dead process does nothing more: its liveness bytes are released, and unwinding
+/// code finds `is_ours()` false. `table` must not be used after the death.
 pub fn run_until_death<R>(point: usize, table: &Table, work: impl FnOnce() -> R) -> Option<R> {
     sys::run_until_death(point, table.writer().unwrap().me.killer(), work)
 }

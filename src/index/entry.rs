@@ -1,4 +1,4 @@
-//! Entries as they are found: in a slot, or in a record that a slot leads to.
+//! An entry as a lookup finds it: in a slot, or in a record that a slot leads to.
 
 use crate::error::{Error, Result};
 use crate::index::bucket::Bucket;
@@ -7,7 +7,7 @@ use crate::segment::Segment;
 use crate::segment::record::{self, Header, Record};
 use crate::sync::{AtomicU64, Ordering};
 
-/// An entry that was found.
+/// An entry that a lookup found.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry<'a> {
     pub(crate) lengths: Header,
@@ -19,9 +19,9 @@ pub(crate) struct Entry<'a> {
 /// Where an entry is.
 #[derive(Clone, Copy)]
 pub(crate) enum Location<'a> {
-    /// In its slot, with this head.
+    /// In its slot, whose head this is.
     InSlot { head: u64 },
-    /// In the arena: a record's first word, and the words of its key.
+    /// In the arena: the position of its record's first word, and the words of its key.
     InRecord { at: usize, key: &'a [AtomicU64] },
 }
 
@@ -45,7 +45,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// The first word of its record; `None` if its slot holds it.
+    /// The position of its record's first word; `None` if its slot holds the entry.
     #[inline]
     pub(crate) fn at(&self) -> Option<usize> {
         match self.location {
@@ -54,7 +54,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// A copy of the key.
+    /// Copies the key.
     pub(crate) fn key(&self) -> Result<Vec<u8>> {
         let mut key = Vec::new();
         match self.location {
@@ -70,14 +70,14 @@ impl<'a> Entry<'a> {
         Ok(key)
     }
 
-    /// A copy of the value.
+    /// Copies the value.
     pub(crate) fn value(&self) -> Result<Vec<u8>> {
         let mut value = Vec::new();
         record::load_bytes(self.value, self.lengths.value, &mut value)?;
         Ok(value)
     }
 
-    /// Whether this is its value.
+    /// Whether the entry has this value.
     pub(crate) fn has_value(&self, value: &[u8]) -> bool {
         let length = self.lengths.value;
         length == value.len()
@@ -93,18 +93,18 @@ impl<'a> Entry<'a> {
 
 /// What a slot with a key's tag holds.
 pub(crate) enum Compared<'a> {
-    /// The key's entry.
+    /// The entry of the key.
     Same(Entry<'a>),
-    /// Another key's.
+    /// The entry of another key.
     Other,
-    /// No entry; and the damage that this is, if it is still so.
+    /// No entry. This is damage, if the slot still holds the same.
     NoEntry(Damage),
 }
 
 /// What a slot holds instead of an entry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Damage {
-    /// The offset of a word where no record is.
+    /// The position of a word at which there is no record.
     NoRecord(usize),
     /// Lengths that no entry has.
     NoLengths,
@@ -123,7 +123,7 @@ impl Damage {
     }
 }
 
-/// The entry of a slot in use, as far as its lengths can be believed.
+/// Opens the entry of a slot in use; [`Damage`] if its lengths or its offset can't be right.
 #[inline]
 pub(crate) fn open<'a>(
     segment: &'a Segment,

@@ -1,7 +1,8 @@
-//! Lock-free lookup without a shortcut.
+//! The slow lookup: lock-free, for what the [fast path](super::fast_path) doesn't decide.
 //!
-//! Where the [fast path](super::fast_path) doesn't decide: every slot with the key's tag, in
-//! every bucket that the key may be in, again while writers disturb. The argument is there.
+//! It compares every slot with the key's tag, in every bucket that the key may be in, and
+//! starts again when a writer disturbed it. The argument why this is right is at the head of
+//! the fast path.
 
 use crate::error::Result;
 use crate::index::bucket::{Bucket, Tags};
@@ -11,11 +12,11 @@ use crate::index::probe::{self, Hash};
 use crate::segment::Segment;
 use crate::sync::{self, AtomicU64};
 
-/// Attempts before a reader does something else than trying again.
+/// The number of attempts before a reader does something other than try again.
 pub(crate) const ATTEMPTS: u32 = if cfg!(loom) { 2 } else { 64 };
 
-/// Looks `key` up and hands the words of its value and its length in bytes to
-/// `copy`, whose result counts only if nothing disturbed it. `copy` may run
+/// Looks `key` up and passes the words of its value and the value's length in bytes to
+/// `copy`. The result of `copy` counts only if no writer disturbed it; `copy` may run
 /// several times.
 pub(crate) fn lookup_slow<R>(
     segment: &Segment,
@@ -32,7 +33,7 @@ pub(crate) fn lookup_slow<R>(
     Ok(Found::Undecided)
 }
 
-/// One look at all of the key's buckets.
+/// Searches all of the key's buckets once.
 fn attempt<R>(
     segment: &Segment,
     key: &[u8],
@@ -62,7 +63,7 @@ fn attempt<R>(
     Ok(Found::Absent)
 }
 
-/// Something that is no entry: the memory was given away, or the segment is
+/// Decides what a slot without an entry means: its memory was reused, or the segment is
 /// damaged.
 #[cold]
 fn suspect<R>(
@@ -79,7 +80,7 @@ fn suspect<R>(
     }
 }
 
-/// Whether a slot holds the entry of a key.
+/// Compares the entry of a slot with a key.
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(crate) fn compare<'a>(

@@ -1,8 +1,8 @@
 //! From a key's hash to its stripe, its buckets and its tag.
 //!
-//! The hash's high bits choose a bucket of the whole table, by multiplication; the stripe is
-//! the run of buckets around it; its low byte is the tag. Probing goes to the next bucket and
-//! wraps inside the stripe.
+//! The hash's high bits choose the home bucket among those of the whole table, by
+//! multiplication; the stripe is the run of buckets around it. The hash's low byte is the tag.
+//! Probing goes on to the next bucket, and wraps around inside the stripe.
 
 use crate::index::bucket::Bucket;
 use crate::layout::CLAIM_BYTES;
@@ -13,7 +13,7 @@ use crate::segment::stripe::Stripe;
 pub(crate) struct Hash(u64);
 
 impl Hash {
-    /// Bytes of the longest key whose hash takes a few instructions.
+    /// The length in bytes of the longest key whose hash takes only a few instructions.
     pub(crate) const SHORT: usize = 16;
 
     #[inline(always)]
@@ -22,39 +22,39 @@ impl Hash {
         Self(segment.seed.hash(key))
     }
 
-    /// Never 0, which is an empty slot's.
+    /// The tag; never 0, which marks an empty slot.
     #[inline]
     pub(crate) fn tag(self) -> u8 {
         let byte = self.0 as u8;
         byte + u8::from(byte == 0)
     }
 
-    /// The stripe of [`Hash::home`].
+    /// The stripe of the home bucket.
     #[inline]
     pub(crate) fn stripe(self, segment: &Segment) -> Stripe<'_> {
         Stripe::new(segment.map.stripe_of(self.0))
     }
 
     /// The byte, far behind any segment's end, whose lock is the claim to compute
-    /// a value for such keys.
+    /// a value for keys with this hash.
     pub(crate) fn claim_byte(self) -> u64 {
         CLAIM_BYTES | (self.0 >> 2)
     }
 
-    /// The bucket where probing begins.
+    /// The number of the home bucket, where probing begins.
     #[inline]
     pub(crate) fn home(self, segment: &Segment) -> usize {
         segment.map.bucket_of(self.0).0
     }
 }
 
-/// The bucket of this number. One bounds check, which the geometry makes needless.
+/// The bucket of this number. The geometry makes its one bounds check redundant.
 #[inline]
 pub(crate) fn bucket(segment: &Segment, number: usize) -> Bucket<'_> {
     Bucket::new(&segment.map.buckets()[number])
 }
 
-/// The bucket where probing begins, with its number.
+/// The home bucket, where probing begins, with its number.
 #[inline]
 pub(crate) fn home(segment: &Segment, hash: Hash) -> (usize, Bucket<'_>) {
     let (number, words) = segment.map.bucket_of(hash.0);
@@ -71,7 +71,7 @@ pub(crate) fn buckets(segment: &Segment, hash: Hash) -> impl Iterator<Item = (us
         .map(|number| (number, bucket(segment, number)))
 }
 
-/// Those that probing passes before it comes to the bucket of this number.
+/// The buckets that probing passes before it comes to the bucket of this number.
 #[inline]
 pub(crate) fn passed(
     segment: &Segment,

@@ -1,4 +1,4 @@
-//! What a slot holds: a small entry as a whole, or the way to a record.
+//! The content of a slot: a whole small entry, or the offset of a record.
 //!
 //! A slot has two words. The head:
 //!
@@ -8,28 +8,28 @@
 //! | 4 to 7  | value length in bytes, 0 to 8  | 15                                       |
 //! | 8 to 63 | the key's first 7 bytes        | its offset in the arena, in words        |
 //!
-//! The tail of a small entry has the value's bytes from its lowest byte on, and what is
-//! left of the key up to its highest byte, with zeros between: both together have at most
-//! 15 bytes. The tail of a slot that leads to a record means nothing.
+//! The tail of a small entry has the value's bytes from its lowest byte up, and the rest of
+//! the key down from its highest byte, with zeros between: key and value together have at
+//! most 15 bytes. The tail of a slot that leads to a record has no meaning.
 //!
-//! So one store of the head leads a slot from a record to another one, from a small entry
-//! to a record, and, its tail being stored already, from a record to a small entry. One
-//! store of the tail replaces a small entry's value by another of the same length. From a
-//! small entry to another one, of another length, no store leads: it would take two.
+//! So one store of the head takes a slot from a record to another record, from a small entry
+//! to a record, and, if its tail has been stored before, from a record to a small entry. One
+//! store of the tail replaces a small entry's value by another of the same length. No single
+//! store replaces a small entry by one of another length: that would take two.
 
 use crate::layout::{HEAD_BYTES, SMALL_BYTES, WORD};
 use crate::segment::record::{Header, word_from};
 
 pub(super) const LENGTH_BITS: u32 = 4;
 const LENGTH: u64 = (1 << LENGTH_BITS) - 1;
-/// Both lengths, where a slot leads to a record.
+/// The value of both lengths in a slot that leads to a record.
 const RECORD: u64 = LENGTH << LENGTH_BITS | LENGTH;
 const REST_SHIFT: u32 = 2 * LENGTH_BITS;
 
-/// What a head says.
+/// What a slot holds, by its head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SlotContent {
-    /// An entry of these lengths.
+    /// A small entry of these lengths.
     Small(Header),
     /// A record at this offset.
     Record(usize),
@@ -37,16 +37,16 @@ pub(crate) enum SlotContent {
     Nothing,
 }
 
-/// The words that a slot gets.
+/// The words to store in a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Content {
     pub(crate) head: u64,
-    /// `None`: any.
+    /// The second word; `None` if it may have any value.
     pub(crate) tail: Option<u64>,
 }
 
 impl Content {
-    /// A small entry; `None` if it is too large for that.
+    /// The words of a small entry; `None` if the entry is too large to be one.
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn small(key: &[u8], value: &[u8]) -> Option<Self> {
@@ -63,7 +63,7 @@ impl Content {
         })
     }
 
-    /// A record at this offset.
+    /// The words that lead to the record at this offset.
     #[inline]
     pub(crate) fn record(offset: usize) -> Self {
         Self {
@@ -73,7 +73,7 @@ impl Content {
     }
 }
 
-/// What a head says.
+/// Returns what a slot with this head holds.
 #[inline]
 pub(crate) fn holds(head: u64) -> SlotContent {
     if head & RECORD == RECORD {
@@ -88,9 +88,12 @@ pub(crate) fn holds(head: u64) -> SlotContent {
     }
 }
 
-/// The head of a small entry with this key and no value, and, if the key has more bytes than
-/// a head takes, a word that ends with them and the bits in it that are not theirs. `None`
-/// if no small entry has such a key.
+/// The words with which a small entry's key is compared; `None` if no small entry has such a
+/// key.
+///
+/// The first is the head of a small entry with this key and an empty value. If the key has
+/// more bytes than a head takes, there is also a word whose high bytes are those further bytes,
+/// and the number of low bits in it that are not theirs.
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(super) fn key_words(key: &[u8]) -> Option<(u64, Option<(u64, u32)>)> {
@@ -107,7 +110,7 @@ pub(super) fn key_words(key: &[u8]) -> Option<(u64, Option<(u64, u32)>)> {
     Some((head, Some((u64::from_le_bytes(*last), before))))
 }
 
-/// The bits of a tail that are the value's.
+/// A mask of the bits of a tail in which a value of this length is.
 #[inline]
 fn mask(length: usize) -> u64 {
     u64::MAX
@@ -115,19 +118,19 @@ fn mask(length: usize) -> u64 {
         .unwrap_or(0)
 }
 
-/// The value in a tail, as a word padded with zeros.
+/// The value in a tail, as a word padded with zeros at its high end.
 #[inline]
 pub(crate) fn value_in(tail: u64, length: usize) -> u64 {
     tail & mask(length)
 }
 
-/// The tail with another value of the same length.
+/// Returns the tail with another value of the same length.
 #[inline]
 pub(crate) fn with_value(tail: u64, length: usize, value: u64) -> u64 {
     tail & !mask(length) | value
 }
 
-/// Replaces the content of `key` by the key in these words.
+/// Replaces the content of `key` by the key of the small entry in these words.
 pub(crate) fn key_into(head: u64, tail: u64, length: usize, key: &mut Vec<u8>) {
     key.clear();
     let first = length.min(HEAD_BYTES);

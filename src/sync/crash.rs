@@ -1,13 +1,13 @@
 //! Dying on purpose, between two stores to shared memory.
 //!
-//! Built only with `--cfg shmtable_crash_points`, and steered by variables of the
-//! environment, read at the first crash point passed:
+//! Built only with `--cfg shmtable_crash_points`. Environment variables control it; they
+//! are read at the first crash point passed:
 //!
 //! - `SHMTABLE_CRASH_AT=name` or `name:count`: the process kills itself at the
 //!   `count`-th pass (the first by default) of the point `name`;
 //! - `SHMTABLE_CRASH_HOLD=name` and `SHMTABLE_CRASH_GATE=path`: at the first pass
-//!   of that point the process makes the file, and goes on when it is gone, so that
-//!   a test can do something meanwhile;
+//!   of that point the process creates the file and waits until it is gone, so that
+//!   a test can act while the process is at the point;
 //! - `SHMTABLE_CRASH_LOG=path`: each of the first [`LOGGED`] passes of a point adds
 //!   its name as a line to that file, so that tests learn which points an operation
 //!   has; and every two stores of a thread that have no point between them add a
@@ -23,13 +23,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// Every table has this hash seed instead of a random one, so that the same steps
+/// The hash seed of every table, instead of a random one, so that the same steps
 /// pass the same points.
 pub(crate) const SEED: u64 = 0x5eed_5eed_5eed_5eed;
 
-/// More passes of one point are not logged.
+/// The number of passes of one point that are logged.
 const LOGGED: u64 = 64;
-/// What the line of two stores without a point begins with.
+/// The beginning of a log line about two stores without a point between them.
 const UNNAMED: &str = "unnamed: ";
 
 struct Plan {
@@ -64,7 +64,7 @@ impl Target {
         }
     }
 
-    /// Whether this pass of a point is the one that was asked for.
+    /// Counts a pass of the point `name`; `true` if it is the one that was asked for.
     fn is_met(&self, name: &str) -> bool {
         self.name == name && self.passes.fetch_add(1, Ordering::Relaxed) + 1 == self.count
     }
@@ -107,7 +107,7 @@ thread_local! {
     static UNCOVERED: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
 }
 
-/// Called after each store to a word that may be shared.
+/// Notes a store: called after each store to a word that may be shared.
 #[track_caller]
 pub(crate) fn stored() {
     let here = Location::caller();
@@ -122,7 +122,7 @@ pub(crate) fn stored() {
     }
 }
 
-/// Called at each crash point. Returns whether the process is to die there.
+/// Notes a pass of a crash point, and returns whether the process is to die there.
 pub(crate) fn reached(name: &'static str) -> bool {
     let _ = UNCOVERED.try_with(|last| last.set(None));
     let plan = Plan::get();
@@ -130,7 +130,7 @@ pub(crate) fn reached(name: &'static str) -> bool {
         let passes = log.passes.entry(name).or_default();
         *passes += 1;
         if *passes <= LOGGED {
-            // One write, so that processes do not mix their lines.
+            // One write, so that processes don't mix their lines.
             let _ = log.file.write_all(format!("{name}\n").as_bytes());
         }
     }

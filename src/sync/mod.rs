@@ -1,5 +1,5 @@
-//! The standard library's atomics and `parking_lot`'s mutex, or loom's, behind
-//! one door.
+//! Atomics, the mutex and thread-local storage: the standard library's and
+//! `parking_lot`'s, or loom's in a model.
 
 #[cfg(not(any(loom, shmtable_crash_points)))]
 pub(crate) use std::sync::atomic::AtomicU64;
@@ -24,8 +24,8 @@ pub(crate) use word::AtomicU64;
 #[cfg(not(loom))]
 pub(crate) use parking_lot::Mutex;
 
-/// loom's mutex with `parking_lot`'s interface: a poisoned one is a test that
-/// failed already.
+/// loom's mutex with `parking_lot`'s interface. If it is poisoned, the test has failed
+/// already.
 #[cfg(loom)]
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
@@ -40,7 +40,7 @@ impl<T> Mutex<T> {
     }
 }
 
-/// Storage of threads, which in a model are loom's.
+/// Thread-local storage; in a model, of loom's threads.
 #[cfg(loom)]
 pub(crate) use loom::thread_local;
 #[cfg(not(loom))]
@@ -62,14 +62,14 @@ pub(crate) fn yield_now() {
     loom::thread::yield_now();
 }
 
-/// Lets another thread run, before what looked wrong is looked at again. Not in a model:
-/// loom shows no outdated word again after a yield, and every look may show it.
+/// Lets another thread run, before something that looked wrong is read again. Does nothing
+/// in a model: after a yield loom shows no outdated word again, but any read may see one.
 pub(crate) fn before_another_look() {
     #[cfg(not(loom))]
     std::thread::yield_now();
 }
 
-/// Lets other threads run for a while.
+/// Lets other threads run for `duration`.
 pub(crate) fn pause(duration: std::time::Duration) {
     #[cfg(not(loom))]
     std::thread::sleep(duration);

@@ -1,11 +1,12 @@
-//! The standard library's atomic word, which tells of each store to it, so that
-//! tests learn whether a crash point stands between every two stores.
+//! The standard library's atomic word, reporting each store to it, so that tests
+//! learn whether there is a crash point between every two stores.
 
 use std::sync::atomic::{self, Ordering};
 
 use super::crash::stored;
 
-/// As transparent as the word in it: a segment is a slice of these.
+/// An atomic word that reports stores. It has the layout of the word in it, because a
+/// segment is a slice of these.
 #[repr(transparent)]
 pub(crate) struct AtomicU64(atomic::AtomicU64);
 

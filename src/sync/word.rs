@@ -1,17 +1,17 @@
-//! loom's atomic word, with the interleavings that loom 0.7 forgets.
+//! loom's atomic word, with the interleavings that loom 0.7 leaves out.
 //!
-//! loom runs a thread as far as it goes and comes back to a point only if a later
+//! loom runs a thread as far as it can, and returns to a point only if a later
 //! access conflicts with the access made there. It remembers one access to a
-//! word, the last: a thread that loads a word before it stores to it hides, by
-//! its own load, all earlier loads of others, and the execution in which its
-//! store comes before their loads is never tried
-//! (<https://github.com/tokio-rs/loom/issues/166>, issues/392 there). Everything
-//! that is done under a lock loads before it stores; unmended, the model of a
-//! reader against an insertion came to one execution.
+//! word, the last. So a thread that loads a word before it stores to it hides,
+//! by its own load, all earlier loads of other threads, and loom never tries the
+//! execution in which the store comes before those loads
+//! (<https://github.com/tokio-rs/loom/issues/166>, and issue 392 there). Every
+//! operation under a lock loads before it stores: with loom's own word, the model
+//! of a reader against an insertion had a single execution.
 //!
-//! So each load also touches an object that stands for this word and the loading
+//! Here each load also touches an object that stands for this word and the loading
 //! thread, and each store touches the objects of all threads that loaded since
-//! the last store. The objects are condition variables that nobody waits for: a
+//! the last store. The objects are condition variables on which no thread waits: a
 //! notification conflicts with another one and orders nothing else.
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -29,7 +29,7 @@ pub(crate) struct AtomicU64 {
 struct Reader {
     thread: ThreadId,
     mark: Arc<Condvar>,
-    /// Whether it did after the last store.
+    /// Whether the thread loaded it after the last store.
     since: bool,
 }
 
@@ -41,7 +41,8 @@ impl AtomicU64 {
         }
     }
 
-    /// Held for no longer than a look: no other thread of loom runs meanwhile.
+    /// The threads that loaded the word. Callers hold the lock only across a search, in which
+    /// no other thread of loom runs.
     fn readers(&self) -> MutexGuard<'_, Vec<Reader>> {
         self.readers.lock().expect("a model failed already")
     }
