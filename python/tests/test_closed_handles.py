@@ -168,6 +168,8 @@ EVERYTHING: dict[str, Callable[[ANYTHING], object]] = {
     "get_or_compute": lambda d: d.get_or_compute("new", lambda: 1),
     "items": lambda d: list(d.items()),
     "keys": lambda d: list(d.keys()),
+    "max": lambda d: d.max("a", 2),
+    "min": lambda d: d.min("a", 0),
     "name": lambda d: d.name,
     "pop": lambda d: d.pop("a"),
     "pop_many": lambda d: d.pop_many(["a"]),
