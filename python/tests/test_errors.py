@@ -47,7 +47,7 @@ ERRORS: dict[str, tuple[type[Exception], str]] = {
     "KeyTypeError": (TypeError, r"a key is a str, bytes, .* not a .*; use .* such as str\(key\)"),
     "LockTimeoutError": (TimeoutError, "waited 50ms for a lock held by participant .*; .* lock_timeout"),
     "MissingKeyError": (KeyError, "^'missing'$"),
-    "NotATableError": (OSError, '"NAME" is the name of a symbolic link, and no table; remove it'),
+    "NotATableError": (OSError, '"NAME" is the name of a symbolic link, not of a table; remove it'),
     "NotANumberError": (TypeError, r"add\(\) .*, and the value of the key .text. is a str; update_value"),
     "NotFoundError": (FileNotFoundError, 'there is no table named "no-such-table"; create it'),
     "PickleRefusedError": (ValueError, "refused to store a pickle: .*; pass allow_pickle=True"),

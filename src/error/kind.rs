@@ -1,4 +1,4 @@
-//! What an error is to those who speak of `std::io` errors.
+//! Which kind of `std::io::Error` an error becomes.
 
 use std::io::{self, ErrorKind};
 
@@ -36,7 +36,7 @@ impl Error {
     }
 }
 
-/// The error stays whole inside, to be had back by [`io::Error::downcast`].
+/// Converts to an `io::Error` of a fitting kind; [`io::Error::downcast`] gives the original back.
 ///
 /// | kind | variants |
 /// |---|---|

@@ -1,4 +1,4 @@
-//! One variant for each decision a caller can make.
+//! Errors: one variant for each decision a caller can make.
 
 mod kind;
 mod words;
@@ -10,34 +10,31 @@ use std::time::Duration;
 use crate::sys;
 use words::{entry_of, holdings, orphans_hold, remedy_for_missing};
 
-/// What a segment that is too short for a header has too little of.
+/// What [`Error::IncompatibleFormat`] says of a segment that is too short for a header.
 pub(crate) const LENGTH: &str = "the length in bytes";
 
-/// What every fallible call of this crate returns.
+/// The result of every call of this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a codec refused: any error, or a text turned into one with `into`.
+/// Why a codec refused: any error, or a text that `into` turned into one.
 ///
-/// The view makes an [`Error::Codec`] of it that names the codec.
+/// The typed table makes an [`Error::Codec`] of it that names the codec.
 pub type BoxedError = Box<dyn std::error::Error + Send + Sync + 'static>;
 
 /// Everything that a call can fail with.
 ///
-/// Each message names the limit, what was asked for and the remedy. Unless a
-/// method says otherwise, a call that returns an error has not changed the
-/// table.
+/// Each message names the limit, what was asked for and the remedy. Unless a method says otherwise,
+/// a call that returns an error has not changed the table.
 ///
-/// A message does not repeat what [`source`](std::error::Error::source) returns:
-/// the system's answer, or a codec's reason. Print the whole chain to see both,
-/// as `{:#}` of `anyhow` does. An `Error` converts to a [`std::io::Error`] of a
-/// kind that fits, so that `?` works where one is expected.
+/// A message doesn't repeat what [`source`](std::error::Error::source) returns: the system's
+/// answer, or a codec's reason. Print the whole chain to see both, as `{:#}` of `anyhow` does. An
+/// `Error` converts to a [`std::io::Error`] of a fitting kind, so `?` works where one is expected.
 ///
-/// More variants, and more fields of those that have some, may come with any
-/// version.
+/// Any version may add variants, and fields to the variants that have some.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The stripe of a new key has no free slot left.
+    /// The table is full: the stripe of a new key has no free slot left.
     #[error(
         "the table is full: no slot is left in the stripe that this key belongs to; it was \
          created for {capacity} entries, which always fit, and holds {entries} (more fit only by \
@@ -51,7 +48,8 @@ pub enum Error {
         entries: usize,
     },
 
-    /// No chunk, or no run of chunks, is left for a record, and cleaning gains none.
+    /// The value space is full: no chunk, or no row of chunks, is left for a record, and cleaning
+    /// gains none.
     #[error(
         "the value space is full: no room for a record of {asked} bytes{}; live records take \
          {live} of the {room} bytes of all chunks, and what is left {} (value_space, which counts \
@@ -59,7 +57,7 @@ pub enum Error {
          value_space",
         match neighbours {
             0 | 1 => String::new(),
-            chunks => format!(", which takes {chunks} neighbouring chunks"),
+            chunks => format!(", which takes {chunks} neighboring chunks"),
         },
         match neighbours {
             0 | 1 => "is too small, being filled by others, or kept for cleaning",
@@ -77,7 +75,7 @@ pub enum Error {
         /// Bytes of all chunks: what `live` can be at the very most, if the records fill
         /// each chunk to its end and no participant keeps one to itself.
         room: usize,
-        /// Neighbouring chunks that the record takes.
+        /// The number of neighboring chunks that the record takes.
         neighbours: usize,
     },
 
@@ -91,16 +89,16 @@ pub enum Error {
     SharedMemoryFull {
         /// Bytes that were asked for.
         asked: usize,
-        /// Anonymous tables of this user that outlived their creators and that nobody uses:
-        /// [`Table::remove_orphans`](crate::Table::remove_orphans) removes them. (A creation
-        /// has tried that already.)
+        /// The number of this user's orphans: anonymous tables that outlived their creators and
+        /// that no process uses. [`Table::remove_orphans`](crate::Table::remove_orphans)
+        /// removes them. (A creation has tried that already.)
         orphans: usize,
         /// Bytes of memory that these hold.
         orphaned: usize,
     },
 
-    /// This process's address space has no room to map the segment, the machine may
-    /// have memory for it or not.
+    /// This process's address space has no room to map the segment, whether or not the machine has
+    /// memory for it.
     #[error(
         "this process's address space has no room for the {asked} bytes of the segment, and its \
          limit is {}; raise it (on Linux: ulimit -v, RLIMIT_AS), close other tables, or create \
@@ -111,12 +109,12 @@ pub enum Error {
     AddressSpaceFull {
         /// Length of the segment, in bytes.
         asked: usize,
-        /// What all mappings of this process may have together, in bytes; `None`: as
-        /// much as the machine can.
+        /// The limit for all mappings of this process together, in bytes; `None`: the
+        /// machine's.
         limit: Option<u64>,
     },
 
-    /// A segment would be longer than any file this process may write.
+    /// The segment would be longer than any file this process may write.
     #[error(
         "the segment would have {asked} bytes, and no file that this process writes may have more \
          than {}; raise the limit (on Linux: ulimit -f, RLIMIT_FSIZE), or create the table with a \
@@ -142,11 +140,12 @@ pub enum Error {
     )]
     #[non_exhaustive]
     TooManyFiles {
-        /// Files that this process may have open; `None`: the machine's own limit is reached.
+        /// The number of files that this process may have open; `None`: the machine's limit is
+        /// reached.
         limit: Option<u64>,
     },
 
-    /// A key is longer than any table takes.
+    /// The key is longer than the table takes.
     #[error("the key is too large: {size} bytes, the limit is {limit}; store a digest of it")]
     #[non_exhaustive]
     KeyTooLarge {
@@ -156,20 +155,20 @@ pub enum Error {
         size: usize,
     },
 
-    /// A value that could never fit this table, even if it were empty.
+    /// The value could never fit this table, even if the table were empty.
     #[error(
         "the value is too large: {size} bytes, the limit of this table is {limit}; \
          split it, or create a table with a larger value_space"
     )]
     #[non_exhaustive]
     ValueTooLarge {
-        /// Longest value with this key, in bytes.
+        /// Length of the longest value for this key, in bytes.
         limit: usize,
         /// Length of the value, in bytes.
         size: usize,
     },
 
-    /// A name no segment can have.
+    /// No table can have this name.
     #[error(
         "{name:?} cannot name a table: {reason}; use 1 to {limit} bytes without '/' or NUL, \
          not beginning with '.'"
@@ -192,9 +191,9 @@ pub enum Error {
         name: String,
     },
 
-    /// The name is that of something that is no table: a symbolic link, a folder, a pipe.
+    /// Something that isn't a table has this name: a symbolic link, a folder, a pipe.
     #[error(
-        "{name:?} is the name of {what}, and no table; remove it (on Linux from /dev/shm), or \
+        "{name:?} is the name of {what}, not of a table; remove it (on Linux from /dev/shm), or \
          choose another name"
     )]
     #[non_exhaustive]
@@ -231,18 +230,19 @@ pub enum Error {
         name: String,
     },
 
-    /// The segment belongs to a user whom the options do not trust.
+    /// The segment belongs to a user that the options don't trust.
     #[error(
         "the segment {name:?} belongs to user {owner}, and user {user} does not trust it: \
-         its owner could change it while it is in use; name the owner in Options::trust if you trust that user"
+         its owner could change it while it is in use; name the owner in Options::trust if you \
+         trust that user"
     )]
     #[non_exhaustive]
     WrongOwner {
         /// The name.
         name: String,
-        /// The user id that owns the segment.
+        /// The id of the user that owns the segment.
         owner: u32,
-        /// The user id of this process.
+        /// The id of this process's user.
         user: u32,
     },
 
@@ -261,7 +261,7 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// The segment was not made by a compatible version of this crate.
+    /// The segment was not created by a compatible version of this crate.
     #[error(
         "the segment {name:?} is not a table this version can use: {what} is {}; open it with the \
          version that made it, or unlink it",
@@ -275,15 +275,15 @@ pub enum Error {
     IncompatibleFormat {
         /// The name.
         name: String,
-        /// The header field that differs.
+        /// The header field that is wrong.
         what: &'static str,
         /// What the segment says.
         found: u64,
-        /// What this version writes.
+        /// What this version expects there.
         expected: u64,
     },
 
-    /// Bytes of the segment say something that no writer of this crate wrote.
+    /// The segment is damaged: its bytes say something that no writer of this crate wrote.
     #[error(
         "the segment is damaged: {what} at byte {offset}; repair it with Table::repair; where that \
          does not help, save what can be read (the command `shmtable dump --salvage` does, past a \
@@ -293,24 +293,25 @@ pub enum Error {
     Corrupted {
         /// What was found wrong.
         what: &'static str,
-        /// Where, in bytes from the segment's start.
+        /// Where it is, in bytes from the segment's start.
         offset: usize,
     },
 
-    /// A stripe's lock was held by a living process for too long.
+    /// A living process held a lock for longer than
+    /// [`Options::lock_timeout`](crate::Options::lock_timeout).
     #[error(
         "waited {timeout:?} for a lock held by participant {participant}, which is alive; \
          it may be stopped or very slow: try again, or raise Options::lock_timeout"
     )]
     #[non_exhaustive]
     LockTimeout {
-        /// How long was waited.
+        /// How long the call waited.
         timeout: Duration,
-        /// The participant slot of the holder.
+        /// The participant slot of the lock owner.
         participant: usize,
     },
 
-    /// What [`Options::around_sleep`](crate::Options::around_sleep) was given told a wait to end.
+    /// The closure of [`Options::around_sleep`](crate::Options::around_sleep) ended a wait.
     #[error("the wait was interrupted; nothing has changed, try again if you like")]
     Interrupted,
 
@@ -321,32 +322,33 @@ pub enum Error {
     )]
     Reentrant,
 
-    /// Computations of values wait for each other's values.
+    /// Computations wait for each other's values.
     #[error(
-        "a deadlock: this wait can never end, because whoever computes this value is itself \
-         waiting for one that the caller computes; compute one of them without asking for the \
-         other, or ask for keys in one order everywhere"
+        "a deadlock: this wait can never end, because the process that computes this value is \
+         itself waiting for one that the caller computes; compute one of them without asking for \
+         the other, or ask for keys in one order everywhere"
     )]
     #[non_exhaustive]
     Deadlock,
 
-    /// Somebody else computes a value, and has not finished in time.
+    /// Another caller computes the value, and has not finished in time.
     #[error(
-        "waited {timeout:?} for a value that somebody else computes; its process lives, but may be \
-         stuck: try again, wait longer, or store the value with insert, which needs no claim"
+        "waited {timeout:?} for a value that another caller computes; its process is alive, but may \
+         be stuck: try again, wait longer, or store the value with insert, which needs no claim"
     )]
     #[non_exhaustive]
     ClaimTimeout {
-        /// How long was waited.
+        /// How long the call waited.
         timeout: Duration,
     },
 
-    /// Something else in this process closed the descriptor that shows that this handle is
-    /// in use, so other processes take it for dead.
+    /// Other code in this process closed the descriptor that shows that this handle is in use.
+    ///
+    /// Other processes therefore take the handle for dead.
     #[error(
-        "something else in this process closed this handle's descriptor (a daemon that closes \
-         all of them, for instance), so others take the handle for dead; nothing has changed; \
-         open the table again, after whatever closes descriptors"
+        "other code in this process closed this handle's descriptor (a daemon that closes all of \
+         them, for instance), so others take the handle for dead; nothing has changed; open the \
+         table again, after the code that closes descriptors"
     )]
     #[non_exhaustive]
     DescriptorClosed {},
@@ -362,39 +364,39 @@ pub enum Error {
         limit: usize,
     },
 
-    /// A handle opened read-only cannot do this.
+    /// The handle was opened read-only.
     #[error("this handle is read-only; open the table with Table::open to write to it")]
     ReadOnly,
 
-    /// A typed view of a table that was created for other types.
+    /// The table was created for other types.
     #[error(
         "the table holds {}, this view is {}; open it with the types it was created with",
         holdings(*found, None), holdings(*expected, *view)
     )]
     #[non_exhaustive]
     CodecMismatch {
-        /// The id in the segment; 0 is plain bytes. See
+        /// The codec id in the segment; 0 is plain bytes. See
         /// [`codec_names`](crate::codec_names).
         found: u64,
-        /// The id of the view.
+        /// The codec id that was expected.
         expected: u64,
         /// The names of a [`TypedTable`](crate::TypedTable)'s two codecs; `None` if the
         /// id was given by number.
         view: Option<(&'static str, &'static str)>,
     },
 
-    /// `fetch_add` on a value that has not the length of a counter.
+    /// The value doesn't have the length of a counter.
     #[error("not a counter: the value has {length} bytes, a counter has {size}; remove it first")]
     #[non_exhaustive]
     NotACounter {
         /// Length of the value, in bytes.
         length: usize,
-        /// Length of a counter: 8, but for a [`TypedTable`](crate::TypedTable) of
-        /// shorter numbers.
+        /// Length of a counter: 8, or less for a [`TypedTable`](crate::TypedTable) of shorter
+        /// numbers.
         size: usize,
     },
 
-    /// `fetch_add` or `fetch_sub` past the limits of the counter's type.
+    /// The sum or difference would be outside the range of the counter's type.
     #[error(
         "the counter would overflow: {value} + {add} does not fit {number}; the counter is unchanged"
     )]
@@ -402,14 +404,14 @@ pub enum Error {
     CounterOverflow {
         /// The counter's value.
         value: i128,
-        /// What was to be added; negative for what was to be subtracted.
+        /// The number to be added; negative if it was to be subtracted.
         add: i128,
-        /// The type of the counter: `i64`, unless it is one of a
-        /// [`TypedTable`](crate::TypedTable) of other numbers.
+        /// The type of the counter: `i64`, or that of a [`TypedTable`](crate::TypedTable) of
+        /// other numbers.
         number: &'static str,
     },
 
-    /// An option outside its range.
+    /// An option is outside its range.
     #[error("the option {option} is {given}, allowed is {allowed}")]
     #[non_exhaustive]
     InvalidOption {
@@ -429,14 +431,13 @@ pub enum Error {
         action: &'static str,
         /// The codec's name.
         codec: &'static str,
-        /// The bytes of the key whose entry it is, if the key was there already: while
-        /// a key itself is encoded, it is not.
+        /// The bytes of the entry's key; `None` if it is the key that could not be encoded.
         key: Option<Box<[u8]>>,
-        /// Why not, as the codec says it.
+        /// The codec's reason.
         source: BoxedError,
     },
 
-    /// Anything else the system answered.
+    /// The system refused something else.
     #[error("cannot {action}")]
     #[non_exhaustive]
     System {
@@ -448,7 +449,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The error for what the system answered, where it is not about a segment's name.
+    /// Returns the error for a system's answer that is not about a segment's name.
     pub(crate) fn system(action: &'static str, source: io::Error) -> Self {
         match sys::too_many_files(&source) {
             Some(sys::TooManyFiles { limit }) => Self::TooManyFiles { limit },

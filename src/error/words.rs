@@ -2,19 +2,19 @@
 
 use crate::layout::{anonymous_name, codec_names};
 
-/// What a table of a codec id holds, in words.
+/// Says what a table of a codec id holds.
 pub(super) fn holdings(id: u64, names: Option<(&str, &str)>) -> String {
     match names {
         _ if id == 0 => "bytes".to_owned(),
         Some((key, value)) => format!("({key}, {value})"),
         None => codec_names(id).map_or_else(
-            || format!("entries of codecs that are not known here (id {id:#x})"),
+            || format!("entries of unknown codecs (id {id:#x})"),
             |(key, value)| format!("({key}, {value})"),
         ),
     }
 }
 
-/// How much memory could be had by removing orphans.
+/// Says how much memory could be had by removing orphans.
 pub(super) fn orphans_hold(orphans: usize, bytes: usize) -> String {
     match orphans {
         0 => String::new(),
@@ -29,7 +29,7 @@ pub(super) fn orphans_hold(orphans: usize, bytes: usize) -> String {
     }
 }
 
-/// What to do about a table that is not there.
+/// Says what to do about a table that doesn't exist.
 pub(super) fn remedy_for_missing(name: &str) -> &'static str {
     if anonymous_name::is_generated(name) {
         ": its creator closed it or ended; keep it open until all who need it have opened it"
@@ -41,7 +41,7 @@ pub(super) fn remedy_for_missing(name: &str) -> &'static str {
 /// Bytes of a key that a message shows.
 const SHOWN: usize = 40;
 
-/// The entry of a key, in words that follow what is in it.
+/// Names the entry of a key, in words that follow what is in it.
 pub(super) fn entry_of(key: Option<&[u8]>) -> String {
     match key {
         None => String::new(),

@@ -112,7 +112,7 @@ fn value_space_full() {
     // A run of chunks finds no room either.
     let error = refused(
         table.insert(&key(0), &bytes(2, 50_000)),
-        &["takes 13 neighbouring chunks", "no such row"],
+        &["takes 13 neighboring chunks", "no such row"],
     );
     assert!(
         matches!(

@@ -61,7 +61,7 @@ fn claim_timeout_and_deadlock() {
         });
     let error = refused(
         waited,
-        &["20ms", "somebody else computes", "try again", "insert"],
+        &["20ms", "another caller computes", "try again", "insert"],
     );
     assert!(
         matches!(error, Error::ClaimTimeout { timeout: told, .. } if told == timeout),

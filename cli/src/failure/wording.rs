@@ -19,8 +19,8 @@ const WORDS: [(&str, &str); 27] = [
         "choose another name, or remove it with `shmtable rm`",
     ),
     (
-        "name the owner in Options::trust if that is meant",
-        "give the owner in --trust if that is meant",
+        "name the owner in Options::trust if you trust that user",
+        "give the owner in --trust if you trust that user",
     ),
     ("see Options::mode, and how", "see `create --mode`, and how"),
     ("; open_read_only asks for less", ""),
