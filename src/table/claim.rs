@@ -1,4 +1,4 @@
-//! One computation of a value, by one of all who want it.
+//! Claims: the right to compute the value of a key, and waiting for the caller that has it.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -12,15 +12,15 @@ use crate::sys::fork;
 use crate::write::claims::{self, Node};
 use crate::write::writer::Writer;
 
-/// How long others sleep before they look whether a claim was given up. Models know
-/// no time: there a wake-up, or time that passes, must end the sleep.
+/// How long a waiter sleeps before it asks whether the claim was given up. Models know no
+/// time: there a wake must end the sleep.
 const SLICE: Duration = if cfg!(loom) {
     Duration::MAX
 } else {
     Duration::from_millis(50)
 };
 
-/// What [`Table::get_or_claim`] found.
+/// What [`Table::get_or_claim`] found: a value, or the state of its computation.
 #[derive(Debug)]
 #[must_use]
 #[non_exhaustive]
@@ -29,27 +29,26 @@ pub enum Claimed {
     Present(Vec<u8>),
     /// The key has no value, and the caller has the right to compute it.
     Mine(Claim),
-    /// The key has no value, and somebody else has the right to compute it.
+    /// The key has no value, and another caller has the right to compute it.
     Others(OtherClaim),
 }
 
-/// The right to a key, which one at a time has: see [`Table::get_or_claim`] and
-/// [`Table::claim`].
+/// The right to compute the value of a key, which one caller at a time has.
 ///
-/// It ends when it is dropped, and with its process, however that ends. A forked child
-/// does not have it. It keeps its table open.
+/// From [`Table::get_or_claim`] and [`Table::claim`]. It ends when it is dropped, and with its
+/// process, however that ends. A forked child doesn't have it. It keeps its table open.
 #[must_use = "a claim ends when it is dropped"]
 pub struct Claim {
     right: Right,
     key: Vec<u8>,
 }
 
-/// A claim that somebody else has, to wait for: see [`Table::get_or_claim`].
+/// A claim that another caller has, to wait for; from [`Table::get_or_claim`].
 #[must_use = "it is there to be waited for"]
 pub struct OtherClaim {
     wanted: Right,
     key: Vec<u8>,
-    /// The circle of waiters that was last seen, and since when it is there.
+    /// The circle of waiters that was last seen, and when it was first seen.
     suspected: Option<(Vec<Node>, Instant)>,
 }
 
@@ -91,7 +90,8 @@ impl Right {
         Node::new(self.table.segment().seed.bits(), self.byte)
     }
 
-    /// The part of the handle that holds it; none in a forked child of that process.
+    /// Returns the part of the handle that holds the claim; `None` in a forked child of that
+    /// process.
     fn writer(&self) -> Option<&Writer> {
         let ours = self.fork_generation == fork::generation();
         ours.then(|| self.table.0.writer.get()).flatten()
@@ -133,13 +133,15 @@ impl Claim {
         Computing::begin(&self.right)
     }
 
-    /// The key.
+    /// Returns the claimed key.
     pub fn key(&self) -> &[u8] {
         &self.key
     }
 
-    /// Stores a value unless the key has one by now, and ends the claim. `None`: it is
-    /// stored; otherwise the value that stands there instead. One step for all processes.
+    /// Stores a value unless the key already has one, and ends the claim.
+    ///
+    /// Returns `None` if the value is stored, otherwise the value that the key has instead. This is
+    /// one step for all processes.
     ///
     /// ```
     /// use shmtable::Claimed;
@@ -147,7 +149,7 @@ impl Claim {
     /// # fn main() -> shmtable::Result<()> {
     /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
     /// let Claimed::Mine(claim) = table.get_or_claim(b"k")? else { panic!() };
-    /// // A claim keeps nobody from writing.
+    /// // A claim doesn't keep others from writing.
     /// table.insert(b"k", b"1")?;
     /// assert_eq!(claim.insert(b"2")?, Some(b"1".to_vec()));
     /// assert_eq!(table.get(b"k")?, Some(b"1".to_vec()));
@@ -156,10 +158,10 @@ impl Claim {
     /// ```
     ///
     /// # Errors
-    /// As [`Table::insert`]; the claim ends then, too.
+    /// As [`Table::insert`]; the claim ends in that case, too.
     pub fn insert(self, value: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
         if let Some(writer) = self.right.writer() {
-            // Others may have it.
+            // If the descriptor was closed, another caller may have the claim.
             writer.look()?;
         }
         let new = Some(value.as_ref());
@@ -177,16 +179,16 @@ impl OtherClaim {
         }
     }
 
-    /// The key.
+    /// Returns the claimed key.
     pub fn key(&self) -> &[u8] {
         &self.key
     }
 
     /// Sleeps until the key has a value or the claim is free, and tries again, as
-    /// [`Table::get_or_claim`]. After the timeout it is `Others` still.
+    /// [`Table::get_or_claim`] does.
     ///
-    /// A value that is stored wakes the waiter; a claim that ends without one is seen
-    /// within 50 ms.
+    /// After the timeout the result is `Others` again. A value that is stored wakes the waiter; a
+    /// claim that ends without one is noticed within 50 ms.
     ///
     /// ```
     /// use shmtable::Claimed;
@@ -207,20 +209,19 @@ impl OtherClaim {
     ///
     /// # Errors
     /// `Deadlock` if this thread computes a value for
-    /// [`get_or_insert_with`](Table::get_or_insert_with) that the other one waits for;
-    /// then as [`Table::get_or_claim`].
+    /// [`get_or_insert_with`](Table::get_or_insert_with) that the other claimant waits for;
+    /// otherwise as [`Table::get_or_claim`].
     pub fn wait(self, timeout: Duration) -> Result<Claimed> {
         self.wait_holding(timeout, &[])
     }
 
-    /// [`wait`](Self::wait) for a caller that holds claims itself, so that nobody can go
-    /// on with those keys before this returns.
+    /// Waits as [`wait`](Self::wait) does, for a caller that holds claims itself.
     ///
-    /// If the other one waits for one of those claims, or for somebody who does, the waits
-    /// could never end: the call of one of these waiters returns `Deadlock`, after 50 ms at
-    /// the earliest, and the others go on waiting. All of them must say what they hold,
-    /// and on Windows they must be threads that share a handle: see `docs/platforms.md`.
-    /// The claims may be of any tables.
+    /// Until this returns, no caller can go on with the keys of those claims. If the other claimant
+    /// waits for one of them, directly or through others, the waits could never end: one of these
+    /// waiters gets `Deadlock`, after at least 50 ms, and the others go on waiting. For that, all
+    /// of them must say which claims they hold, and on Windows they must be threads that share a
+    /// handle: see `docs/platforms.md`. The claims may be of any tables.
     ///
     /// ```
     /// use shmtable::{Claimed, Error};
@@ -238,7 +239,7 @@ impl OtherClaim {
     /// ```
     ///
     /// # Errors
-    /// `Deadlock`; then as [`Table::get_or_claim`].
+    /// `Deadlock`; otherwise as [`Table::get_or_claim`].
     pub fn wait_holding(mut self, timeout: Duration, held: &[&Claim]) -> Result<Claimed> {
         let deadline = Instant::now().checked_add(timeout);
         let mut holds = Computing::all();
@@ -260,7 +261,7 @@ impl OtherClaim {
         }
     }
 
-    /// `Deadlock` if it is this waiter's to give up.
+    /// Returns `Deadlock` if the waits form a circle and this waiter is the one to give up.
     fn look_for_circle(&mut self, holds: &Waits) -> Result<()> {
         if holds.rights.iter().any(|right| right.is(&self.wanted)) {
             return Err(Error::Deadlock);
@@ -268,7 +269,7 @@ impl OtherClaim {
         let found = holds.circle(&self.wanted);
         self.suspected = match (found, self.suspected.take()) {
             (Some(circle), Some((seen, since))) if circle == seen => {
-                // It ends with the claim that this waiter holds.
+                // Its last node is the claim that this waiter holds.
                 if since.elapsed() >= SLICE && circle.last() == circle.iter().max() {
                     return Err(Error::Deadlock);
                 }
@@ -280,7 +281,7 @@ impl OtherClaim {
     }
 }
 
-/// What a waiter holds, announced to those who wait for it.
+/// What a waiter holds, announced to those that wait for it.
 struct Waits {
     rights: Vec<Right>,
     wants: Node,
@@ -298,7 +299,7 @@ impl Waits {
         Self { rights, wants }
     }
 
-    /// The circle that this wait closes, if any.
+    /// Returns the circle that this wait closes, if any.
     fn circle(&self, wanted: &Right) -> Option<Vec<Node>> {
         if self.rights.is_empty() {
             return None;
@@ -323,18 +324,18 @@ impl Drop for Waits {
     }
 }
 
-// loom's has no constant form.
+// The macro of loom has no constant form.
 #[allow(clippy::missing_const_for_thread_local)]
 mod computing {
     use super::{RefCell, Right, sync};
 
     sync::thread_local! {
-        /// The claims that this thread computes values for.
+        /// The claims for which this thread computes values.
         pub(super) static COMPUTING: RefCell<Vec<Right>> = RefCell::new(Vec::new());
     }
 }
 
-/// While it lives, this thread computes the value of a claimed key.
+/// While it exists, this thread computes the value of a claimed key.
 pub(super) struct Computing<'c>(&'c Right);
 
 impl<'c> Computing<'c> {
@@ -347,7 +348,7 @@ impl<'c> Computing<'c> {
         Self::with(|all| all.clone()).unwrap_or_default()
     }
 
-    /// `None` while the thread ends and its list is gone already.
+    /// Calls `act` with the thread's list; `None` if the thread is ending and the list is gone.
     fn with<R>(act: impl FnOnce(&mut Vec<Right>) -> R) -> Option<R> {
         computing::COMPUTING
             .try_with(|all| act(&mut all.borrow_mut()))
@@ -357,7 +358,7 @@ impl<'c> Computing<'c> {
 
 impl Drop for Computing<'_> {
     fn drop(&mut self) {
-        // Not always the last: a thread may switch between stacks.
+        // It isn't always the last one: a thread may switch between stacks.
         let ended = Self::with(|all| {
             let at = all.iter().rposition(|right| right.is(self.0));
             at.map(|at| all.remove(at))

@@ -8,17 +8,17 @@ use crate::error::{Error, Result};
 
 /// Computing a value once.
 impl Table {
-    /// The value of a key, or else the right to compute it, which one at a time has
-    /// among all threads of all processes.
+    /// Returns the value of a key or, if there is none, the right to compute it.
     ///
-    /// Whoever gets [`Claimed::Mine`] computes the value and
-    /// [stores it](Claim::insert); the others can [wait](OtherClaim::wait). A claim keeps
-    /// nobody from writing the key without one, and no lock of the table is held
-    /// meanwhile. Claims of two keys whose hashes agree in 62 bits exclude each other.
+    /// One caller at a time has that right, among all threads of all processes. The caller that
+    /// gets [`Claimed::Mine`] computes the value and [stores it](Claim::insert); the others can
+    /// [wait](OtherClaim::wait). A claim doesn't keep others from writing the key, and no lock of
+    /// the table is held while it exists. Claims of two keys whose hashes agree in 62 bits exclude
+    /// each other.
     ///
-    /// A look-up if there is a value, else a few system calls. Claims take no descriptor
-    /// and no room in the table, but each attempt makes the system look through all that
-    /// are held: a thousand at a time are no burden, and tens of thousands are.
+    /// Costs a lookup if there is a value, otherwise a few system calls. A claim takes no
+    /// descriptor and no room in the table, but each attempt makes the system search all claims
+    /// that are held: a thousand at a time are no burden, tens of thousands are.
     /// [`get_or_insert_with`](Self::get_or_insert_with) does the whole thing.
     ///
     /// ```
@@ -35,8 +35,8 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// If there is no value: `ReadOnly` and `KeyTooLarge` where none could be stored,
-    /// `System`. See [`Table`] for the rest.
+    /// If there is no value: `ReadOnly` and `KeyTooLarge`, where none could be stored; `System`.
+    /// See [`Table`] for the rest.
     pub fn get_or_claim(&self, key: impl AsRef<[u8]>) -> Result<Claimed> {
         let key = key.as_ref();
         if let Some(value) = self.get(key)? {
@@ -46,20 +46,20 @@ impl Table {
         let Some(claim) = right.take(key)? else {
             return Ok(Claimed::Others(OtherClaim::new(right, key)));
         };
-        // Who had the claim before may have stored the value since we looked.
+        // The last claimant may have stored the value after it was not found above.
         Ok(match self.get(key)? {
             Some(value) => Claimed::Present(value),
             None => Claimed::Mine(claim),
         })
     }
 
-    /// Claims a key, whether it has a value or not; `None` if it is claimed already. One
-    /// thread of one process at a time holds a key's claim.
+    /// Claims a key, whether it has a value or not; `None` if it is claimed already.
     ///
-    /// So workers can share jobs that are entries of the table: each job is one worker's,
-    /// and one that dies leaves its job to the others. It is the right that
-    /// [`get_or_claim`](Self::get_or_claim) gives, and keeps nobody from reading or
-    /// writing. Costs a few system calls, as there.
+    /// One caller at a time holds a key's claim, among all threads of all processes. So workers can
+    /// share jobs that are entries of the table: each job is one worker's, and a worker that dies
+    /// leaves its job to the others. The claim is the right that
+    /// [`get_or_claim`](Self::get_or_claim) gives, at the same cost, and keeps no one from reading
+    /// or writing.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -68,7 +68,7 @@ impl Table {
     /// for key in table.keys() {
     ///     let key = key?;
     ///     let Some(claim) = table.claim(&key)? else { continue };
-    ///     // Nobody else works on it now; somebody may have done it before.
+    ///     // No other worker has it now, but one may have done it already.
     ///     if let Some(job) = table.get(&key)? {
     ///         assert!(table.claim(&key)?.is_none());
     ///         assert_eq!(job, b"sweep");
@@ -88,20 +88,20 @@ impl Table {
         Right::of(self, key)?.take(key)
     }
 
-    /// The value of a key; if there is none, what a closure returns, which is stored.
-    /// Of all threads of all processes that ask at the same time one computes, and the
-    /// others wait for it.
+    /// Returns the value of a key; if there is none, computes it with a closure and stores it.
     ///
-    /// A value that somebody else stored while the closure ran stands, and is returned.
-    /// If the closure panics or its process dies, another one takes its place within 50 ms.
-    /// A value that has no room is returned though it is not stored, and the next caller
-    /// computes it again; [`Claim::insert`] tells.
+    /// If several callers ask at the same time, in any threads of any processes, one computes and
+    /// the others wait for its value.
     ///
-    /// No lock of the table is held while the closure runs, so it may do anything. It can
-    /// ask for other keys in this way, in an order that leads to no circle: otherwise one
-    /// of those who would wait for ever gets `Deadlock`, as does a closure that asks for
-    /// its own key. Waits have no end otherwise; see
-    /// [`get_or_try_insert_with`](Self::get_or_try_insert_with).
+    /// If another value is stored while the closure runs, that one stays, and is returned. If the
+    /// closure panics or its process dies, another caller computes, within 50 ms. A value that
+    /// finds no room is returned but not stored, and the next caller computes it again; use
+    /// [`Claim::insert`] to learn about that.
+    ///
+    /// No lock of the table is held while the closure runs, so it may do anything. It can ask for
+    /// other keys in the same way if that leads to no circle; otherwise one of the callers that
+    /// would wait forever gets `Deadlock`, as does a closure that asks for its own key. Apart from
+    /// that, a wait has no end; see [`get_or_try_insert_with`](Self::get_or_try_insert_with).
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -113,8 +113,8 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// `Deadlock`; as [`get_or_claim`](Self::get_or_claim), and as
-    /// [`insert`](Self::insert) but for those of room.
+    /// `Deadlock`; otherwise as [`get_or_claim`](Self::get_or_claim), and as
+    /// [`insert`](Self::insert) without the errors about room.
     pub fn get_or_insert_with<V: AsRef<[u8]>>(
         &self,
         key: impl AsRef<[u8]>,
@@ -123,12 +123,12 @@ impl Table {
         self.get_or_try_insert_with(key, Duration::MAX, || Ok(compute()))
     }
 
-    /// Like [`get_or_insert_with`](Self::get_or_insert_with), for a closure that may fail,
-    /// and with a timeout for waiting while another caller computes.
+    /// Works as [`get_or_insert_with`](Self::get_or_insert_with), with a closure that may fail and
+    /// a timeout.
     ///
-    /// If the closure fails nothing is stored, its error is returned, and another caller
-    /// computes. The timeout is for waiting alone, the closure may take as long as it
-    /// likes. `Duration::MAX` waits for ever.
+    /// If the closure fails, nothing is stored, its error is returned, and another caller computes.
+    /// The timeout is only for waiting while another caller computes; the closure may take as long
+    /// as it likes. `Duration::MAX` waits forever.
     ///
     /// ```
     /// use shmtable::{Claimed, Error};
@@ -151,7 +151,7 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// The closure's; `ClaimTimeout`; as
+    /// The closure's error; `ClaimTimeout`; otherwise as
     /// [`get_or_insert_with`](Self::get_or_insert_with).
     pub fn get_or_try_insert_with<V: AsRef<[u8]>, E: From<Error>>(
         &self,
@@ -174,7 +174,7 @@ impl Table {
         let value = value.as_ref();
         match claim.insert(value) {
             Ok(Some(winner)) => Ok(winner),
-            // Without room it is not stored, and need not be lost.
+            // Without room it is not stored, but it need not be lost.
             Ok(None)
             | Err(
                 Error::TableFull { .. }

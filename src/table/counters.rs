@@ -11,8 +11,9 @@ use crate::write::writer::Writer;
 
 /// Counters.
 impl Table {
-    /// Adds to a counter and returns its value before; an absent key counts as 0.
-    /// A counter is stored as 8 little-endian bytes.
+    /// Adds to a counter, and returns its value before the addition.
+    ///
+    /// An absent key counts as 0. A counter is stored as 8 little-endian bytes.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -25,18 +26,19 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// `NotACounter` if the value has not 8 bytes, `CounterOverflow`; then as
+    /// `NotACounter` if the value doesn't have 8 bytes; `CounterOverflow`; otherwise as
     /// [`insert`](Self::insert).
     #[inline]
     pub fn fetch_add(&self, key: impl AsRef<[u8]>, add: i64) -> Result<i64> {
         self.fetch_add_bytes(key.as_ref(), add)
     }
 
-    /// Raises a counter to `n` if it is less, and returns its value before; an absent key
-    /// counts as `n`, which is stored. In either case, the value afterwards is the larger of
-    /// `n` and the answer. A counter is stored as 8 little-endian bytes.
+    /// Raises a counter to `n` if it is less, and returns its value before.
     ///
-    /// One step for all processes, under the lock of the key's stripe. Nothing is stored if
+    /// An absent key counts as `n`, which is stored. In either case, the larger of `n` and the
+    /// result is the counter's value afterwards. A counter is stored as 8 little-endian bytes.
+    ///
+    /// This is one step for all processes, under the lock of the key's stripe. Nothing is stored if
     /// the counter is `n` or more.
     ///
     /// ```
@@ -51,14 +53,16 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// `NotACounter` if the value has not 8 bytes; then as [`insert`](Self::insert).
+    /// `NotACounter` if the value doesn't have 8 bytes; otherwise as [`insert`](Self::insert).
     pub fn fetch_max(&self, key: impl AsRef<[u8]>, n: i64) -> Result<i64> {
         self.store_if(key.as_ref(), n, |value| n > value)
     }
 
-    /// Lowers a counter to `n` if it is greater, and returns its value before; an absent key
-    /// counts as `n`, which is stored. In either case, the value afterwards is the smaller of
-    /// `n` and the answer. Otherwise as [`fetch_max`](Self::fetch_max).
+    /// Lowers a counter to `n` if it is greater, and returns its value before.
+    ///
+    /// An absent key counts as `n`, which is stored. In either case, the smaller of `n` and the
+    /// result is the counter's value afterwards. In all else this is
+    /// [`fetch_max`](Self::fetch_max).
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -100,7 +104,7 @@ impl Table {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     fn fetch_add_bytes(&self, key: &[u8], add: i64) -> Result<i64> {
-        // As with look-ups: apart, so that callers' compilers inline the rest.
+        // Apart, so that callers' compilers inline the rest, as with lookups.
         if key.len() > Hash::SHORT {
             return self.add_to_long(key, add);
         }
@@ -131,13 +135,13 @@ impl Table {
             drop(locked);
             return Self::add_slow(writer, key, add);
         };
-        // Before the answer is made, which would be kept in memory until then.
+        // Unlocked before the answer is made, which would otherwise be kept in memory.
         drop(locked);
         Ok(before)
     }
 
-    /// Adds to a counter wherever it is. Takes the lock over: callers would keep it in memory
-    /// to lend it.
+    /// Adds to a counter wherever it is. Takes ownership of the lock, because callers would keep a
+    /// lent one in memory.
     #[cold]
     #[inline(never)]
     fn add_searching(
@@ -156,7 +160,7 @@ impl Table {
         }
     }
 
-    /// Adds to a counter, or makes it.
+    /// Adds to a counter, or creates it.
     #[cold]
     #[inline(never)]
     fn add_slow(writer: &Writer, key: &[u8], add: i64) -> Result<i64> {

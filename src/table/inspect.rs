@@ -1,5 +1,5 @@
-//! Looking at a table from outside: who uses it, where its locks are wanted, and
-//! whether anybody needs it any more.
+//! Inspecting a table: which processes use it, which locks are contended, and whether it is an
+//! orphan.
 
 use std::io;
 use std::time::Duration;
@@ -16,51 +16,52 @@ use crate::sys::Liveness;
 use crate::table::Table;
 use crate::table::options::system_error;
 
-/// Looks at a file that somebody has open who does not use the table, before that counts:
-/// it may be somebody who looks, as we do.
+/// Attempts to be alone with a table that a process has open without using it: that process
+/// may only be inspecting it, as this one is.
 const LOOKS: usize = 20;
-/// The time between two of them.
+/// The time between two attempts.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// A handle that may write, or one whose process died; from [`Table::participants`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Participant {
-    /// Its participant slot, from 0.
+    /// The number of its participant slot, from 0.
     pub slot: usize,
-    /// The id of its process, in that process's own namespace of ids.
+    /// The id of its process, in that process's own PID namespace.
     pub pid: u32,
     /// When it attached, in nanoseconds since the Unix epoch.
     pub since: u64,
-    /// Whether its process has it open still. If not, the process died without closing
-    /// it; this is known until the slot is used again.
+    /// Whether its process still has it open. If not, the process died without closing it,
+    /// which can be seen until the slot is used again.
     pub alive: bool,
-    /// Stripes whose lock it holds now.
+    /// The number of stripes whose lock it holds now.
     pub locks: usize,
-    /// Chunks that it fills or cleans now.
+    /// The number of chunks that it fills or cleans now.
     pub chunks: usize,
 }
 
-/// Figures of one stripe, from [`Table::stripe_stats`].
+/// The figures of one stripe, from [`Table::stripe_stats`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StripeStats {
-    /// Entries now.
+    /// The number of entries now.
     pub entries: u64,
-    /// Acquisitions of its lock, since creation.
+    /// How often its lock was acquired, since the table was created.
     pub acquired: u64,
-    /// Those of them that had to wait.
+    /// How often acquiring it had to wait, since the table was created.
     pub contended: u64,
 }
 
-/// Looking from outside.
+/// Inspecting a table.
 impl Table {
-    /// The handles that may write, of all processes: the living ones, and those that
-    /// dead processes left, in the order of their slots. Handles of readers are not
-    /// among them, see [`has_readers`](Self::has_readers).
+    /// Returns the handles that may write, of all processes, in the order of their slots.
     ///
-    /// Takes no lock. Costs a system call for each handle, a look at each stripe's lock
-    /// and at each chunk's state; what changes meanwhile may be seen or not.
+    /// Among them are the handles that dead processes left, but not those of readers; see
+    /// [`has_readers`](Self::has_readers).
+    ///
+    /// Takes no lock. Costs a system call for each handle, and a read of each stripe's lock and of
+    /// each chunk's state. A change during the call may be seen or not.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -74,7 +75,7 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// `System` if the system does not tell who is alive.
+    /// `System` if the system doesn't say which processes are alive.
     pub fn participants(&self) -> Result<Vec<Participant>> {
         let segment = self.segment();
         let geometry = &segment.geometry;
@@ -115,10 +116,9 @@ impl Table {
         Ok(participants)
     }
 
-    /// Whether any handle opened with [`open_read_only`](Self::open_read_only) is open in
-    /// any process, this handle included. How many, the system does not tell.
+    /// Returns whether any process has a handle from [`open_read_only`](Self::open_read_only) open.
     ///
-    /// Costs three system calls.
+    /// This handle counts too. The system doesn't say how many there are. Costs three system calls.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -131,14 +131,14 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// `System` if the system does not tell.
+    /// `System` if the system doesn't answer.
     pub fn has_readers(&self) -> Result<bool> {
         Ok(self.liveness()?.is_held_by_others(READERS_BYTE))
     }
 
-    /// Figures of each stripe: where the entries are, and which locks are wanted.
+    /// Returns the figures of each stripe: where the entries are, and which locks are contended.
     ///
-    /// Takes no lock. Costs a look at one cache line for each stripe.
+    /// Takes no lock. Reads one cache line for each stripe.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -165,20 +165,19 @@ impl Table {
             .collect()
     }
 
-    /// The id of the user whom the segment belongs to. Costs a system call.
+    /// Returns the id of the user who owns the segment. Costs a system call.
     ///
     /// # Errors
-    /// `System` if the system does not tell.
+    /// `System` if the system doesn't answer.
     pub fn owner(&self) -> Result<u32> {
         Ok(self.file_owner()?.user)
     }
 
-    /// Whether the name that the handle was opened with leads to this table no more: it was
-    /// removed or renamed, or another table has it now.
+    /// Returns whether this handle's name no longer leads to this table.
     ///
-    /// A handle goes on working after that, on a table that nobody else can open by that
-    /// name. A program that runs for long can ask now and then, and open the name again.
-    /// Costs a system call.
+    /// That is so if the name was removed, or another table has it now. The handle goes on working,
+    /// on a table that other processes can't open by that name. A program that runs for a long time
+    /// can ask now and then, and open the name again. Costs a system call.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -196,61 +195,61 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// `PermissionDenied`; `System` if the system does not tell.
+    /// `PermissionDenied`; `System` if the system doesn't answer.
     pub fn is_unlinked(&self) -> Result<bool> {
         let named = self.segment().map.has_name(self.name());
         let named = named.map_err(|source| system_error(source, self.name(), "look for"))?;
         Ok(!named)
     }
 
-    /// Whether [`unlink_orphan`](Self::unlink_orphan) would remove the table.
+    /// Returns whether [`unlink_orphan`](Self::unlink_orphan) would remove the table.
     ///
-    /// Such a table should have been removed with its creator
+    /// An orphan should have been removed with its creator
     /// ([`Options::create_anonymous`](crate::Options::create_anonymous)), was not
-    /// [renamed](Self::rename), and no other process has it open or mapped, for whatever
-    /// use. A creator that is killed leaves one.
+    /// [renamed](Self::rename), and no other process has it open or mapped. A creator that is
+    /// killed leaves one.
     ///
-    /// For handles from [`Options::open_observer`](crate::Options::open_observer), as `unlink_orphan`.
-    /// Where the system cannot tell who has a file open (a file system without leases, a
-    /// table of another user), the locks of writers and readers decide, which a forked
-    /// child that only reads by an inherited handle does not have.
+    /// Call this on handles from [`Options::open_observer`](crate::Options::open_observer), as
+    /// `unlink_orphan`. Where the system can't tell which processes have a file open (a file system
+    /// without leases, a table of another user), the locks of writers and readers decide. A forked
+    /// child that only reads by an inherited handle has no such lock.
     ///
-    /// Costs a system call for each participant slot that was ever used, and up to 20
-    /// milliseconds if a process has the table open that does not use it.
+    /// Costs a system call for each participant slot that was ever used, and up to 20 ms if a
+    /// process has the table open without using it.
     ///
     /// # Errors
-    /// `PermissionDenied`; `System` if the system does not tell.
+    /// `PermissionDenied`; `System` if the system doesn't answer.
     pub fn is_orphan(&self) -> Result<bool> {
         let map = &self.segment().map;
         self.while_orphan(LOOKS, true, || map.has_name(self.name()))
             .map(|named| named == Some(true))
     }
 
-    /// Whether the table is an anonymous one, and nobody holds a lock that shows a use.
+    /// Returns whether the table is anonymous, and no process holds a lock that shows a use.
     pub(crate) fn seems_orphaned(&self) -> Result<bool> {
-        // Whoever gave it another name wants to keep it.
+        // A table that was given another name is to be kept.
         let anonymous = self.is_anonymous() && anonymous_name::is_generated(self.name());
         Ok(anonymous && self.living()? == 0 && !self.has_readers()?)
     }
 
-    /// Removes the table's name if it is an [orphan](Self::is_orphan); tells whether it did.
+    /// Removes the table's name if it is an [orphan](Self::is_orphan), and returns whether it did.
     ///
-    /// The kernel tells whether another process has its file open or mapped. No process can
-    /// come to use the table between this look and the removal: opening it fails in that
-    /// moment, as if it were not there.
+    /// The kernel says whether another process has the file open or mapped. No process can begin to
+    /// use the table between that answer and the removal: opening it fails in that moment, as if it
+    /// did not exist.
     ///
-    /// For handles from [`Options::open_observer`](crate::Options::open_observer): a table that
-    /// another handle of this process uses is no orphan. Where the system cannot tell
-    /// who has a file open (a file system without leases) the locks of writers and
-    /// readers decide.
+    /// Call this on handles from [`Options::open_observer`](crate::Options::open_observer): a table
+    /// that another handle of this process uses is not an orphan. Where the system can't tell which
+    /// processes have a file open (a file system without leases), the locks of writers and readers
+    /// decide.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
     /// use shmtable::Options;
     ///
     /// let table = Options::new().capacity(100).create_anonymous()?;
-    /// let looker = Options::new().open_observer(table.name())?;
-    /// assert!(!looker.unlink_orphan()?); // its creator lives
+    /// let observer = Options::new().open_observer(table.name())?;
+    /// assert!(!observer.unlink_orphan()?); // its creator is alive
     /// # Ok(())
     /// # }
     /// ```
@@ -261,8 +260,8 @@ impl Table {
         self.remove_if_orphan(LOOKS, true)
     }
 
-    /// As [`unlink_orphan`](Self::unlink_orphan), with fewer looks, and only where the
-    /// system tells who has the file open.
+    /// Removes an orphan as [`unlink_orphan`](Self::unlink_orphan) does, with fewer attempts, and
+    /// only where the system tells which processes have the file open.
     pub(crate) fn remove_surely(&self, looks: usize) -> Result<bool> {
         self.remove_if_orphan(looks, false)
     }
@@ -273,8 +272,8 @@ impl Table {
             .map(|removed| removed == Some(true))
     }
 
-    /// Calls `act` while the table is an orphan that nobody else has open; `None` if it is
-    /// none.
+    /// Calls `act` while the table is an orphan that no other process has open; `None` if it isn't
+    /// an orphan.
     fn while_orphan<R>(
         &self,
         looks: usize,
@@ -306,7 +305,7 @@ impl Table {
         Ok(None)
     }
 
-    /// Participant slots whose owners live.
+    /// Returns the number of participant slots whose owners are alive.
     pub(crate) fn living(&self) -> Result<usize> {
         let segment = self.segment();
         let geometry = &segment.geometry;
@@ -321,7 +320,7 @@ impl Table {
             .count())
     }
 
-    /// What tells whether somebody holds a participant slot.
+    /// Returns a function that tells whether a participant slot is held.
     fn holders(&self) -> Result<Box<dyn Fn(usize) -> bool + '_>> {
         let geometry = &self.segment().geometry;
         if let Ok(writer) = self.writer() {
@@ -336,7 +335,7 @@ impl Table {
         }))
     }
 
-    /// A liveness for questions: it holds nothing itself.
+    /// Returns a liveness that only asks: it holds nothing itself.
     fn liveness(&self) -> Result<Liveness> {
         let segment = self.segment();
         segment

@@ -1,4 +1,4 @@
-//! Weakly consistent iteration.
+//! Weakly consistent iteration: entries are read while others write.
 
 use std::collections::VecDeque;
 use std::iter::FusedIterator;
@@ -11,9 +11,9 @@ use crate::table::Table;
 /// An owned key and its value.
 pub(crate) type Entry = (Vec<u8>, Vec<u8>);
 
-/// Entries of a table; see [`Table::iter`] and [`Table::scan_prefix`].
+/// An iterator over entries of a table; see [`Table::iter`] and [`Table::scan_prefix`].
 ///
-/// Reads a bucket at a time, without a lock. Holds a clone of the handle.
+/// It reads one bucket at a time, without a lock, and holds a clone of the handle.
 pub struct Iter {
     table: Table,
     wanted: Wanted,
@@ -86,7 +86,7 @@ impl std::fmt::Debug for Iter {
     }
 }
 
-/// Keys of a table; see [`Table::keys`]. Values are not read.
+/// An iterator over keys of a table; see [`Table::keys`]. Values are not read.
 #[derive(Debug)]
 pub struct Keys(pub(crate) Iter);
 
@@ -100,7 +100,7 @@ impl Iterator for Keys {
 
 impl FusedIterator for Keys {}
 
-/// Values of a table; see [`Table::values`].
+/// An iterator over values of a table; see [`Table::values`].
 #[derive(Debug)]
 pub struct Values(pub(crate) Iter);
 
@@ -114,7 +114,7 @@ impl Iterator for Values {
 
 impl FusedIterator for Values {}
 
-/// What is copied of an entry.
+/// The part of an entry that is copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Whole,
@@ -131,7 +131,7 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// A copy of an entry, if it is wanted.
+    /// Copies an entry if it is wanted.
     pub(crate) fn copy(&self, entry: &entry::Entry<'_>) -> Result<Option<Entry>> {
         if entry.lengths.key < self.prefix.len() {
             return Ok(None);
@@ -148,7 +148,7 @@ impl Wanted {
     }
 }
 
-/// Reads all entries of a bucket that are wanted; `None` if one was unlinked meanwhile.
+/// Reads all wanted entries of a bucket; `None` if one was unlinked while it was read.
 pub(crate) fn read_bucket(
     segment: &Segment,
     number: usize,
@@ -165,7 +165,7 @@ pub(crate) fn read_bucket(
             }
             Err(_) => return Ok(None),
         };
-        // The lengths are not to be trusted before.
+        // Only now are the lengths to be trusted.
         if !fast_path::validate(bucket, tags) {
             return Ok(None);
         }
@@ -174,7 +174,7 @@ pub(crate) fn read_bucket(
     Ok(fast_path::validate(bucket, tags).then_some(entries))
 }
 
-/// Turns an iterator that fails into one result.
+/// Calls a closure with each entry, and ends at the first error.
 pub(crate) fn for_each(table: &Table, mut visit: impl FnMut(&[u8], &[u8])) -> Result<()> {
     for entry in table {
         let (key, value) = entry?;

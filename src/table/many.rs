@@ -1,4 +1,4 @@
-//! Methods over many keys.
+//! Methods of `Table` for many keys.
 
 use super::Table;
 use crate::error::{Error, Result};
@@ -11,8 +11,9 @@ use crate::write::writer::ReentrancyGuard;
 
 /// Many keys.
 impl Table {
-    /// Stores many values; the number of keys that were new. Each is stored as if
-    /// by [`insert`](Self::insert), one after the other.
+    /// Stores many values, and returns how many keys were new.
+    ///
+    /// Each is stored as if by [`insert`](Self::insert), one after the other.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -37,12 +38,12 @@ impl Table {
         Ok(new)
     }
 
-    /// All entries, in no order, while others read and write.
+    /// Returns an iterator over all entries, in no particular order, while others read and write.
     ///
-    /// An entry that is there from beginning to end is seen exactly once, with a
-    /// value that it had at some moment. One that comes or goes meanwhile may be
-    /// seen or not, and one that is removed and inserted again may be seen twice: it
-    /// may get a place that the pass has yet to reach. Takes no lock.
+    /// An entry that is in the table from beginning to end is seen exactly once, with a value that
+    /// it had at some moment. One that comes or goes during the iteration may be seen or not. One
+    /// that is removed and inserted again may be seen twice, because it may get a place that the
+    /// iteration has yet to reach. Takes no lock.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -58,10 +59,11 @@ impl Table {
         Iter::new(self, Part::Whole, b"")
     }
 
-    /// The entries whose keys begin with some bytes, in no order.
+    /// Returns an iterator over the entries whose keys begin with some bytes, in no particular
+    /// order.
     ///
-    /// As [`iter`](Self::iter), without copying the entries that are passed over: it
-    /// looks at every key of the table, because keys are not kept in an order.
+    /// Works as [`iter`](Self::iter), and doesn't copy the entries that it passes over. It still
+    /// reads every key of the table, because keys are not kept in order.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -76,7 +78,7 @@ impl Table {
         Iter::new(self, Part::Whole, prefix.as_ref())
     }
 
-    /// The keys of [`iter`](Self::iter), without reading the values.
+    /// Returns an iterator over the keys, as [`iter`](Self::iter) does, without reading the values.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -90,7 +92,7 @@ impl Table {
         Keys(Iter::new(self, Part::Key, b""))
     }
 
-    /// The values of [`iter`](Self::iter).
+    /// Returns an iterator over the values, as [`iter`](Self::iter) does.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -104,8 +106,9 @@ impl Table {
         Values(self.iter())
     }
 
-    /// Calls a closure for each entry of [`iter`](Self::iter). No lock is held
-    /// meanwhile; the closure may do anything.
+    /// Calls a closure with each entry of [`iter`](Self::iter).
+    ///
+    /// No lock is held while the closure runs, so it may do anything.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -124,15 +127,14 @@ impl Table {
         iter::for_each(self, visit)
     }
 
-    /// Removes the entries for which a closure returns `false`; the number removed.
+    /// Removes the entries for which a closure returns `false`, and returns how many were removed.
     ///
-    /// For each entry, the decision and the removal are one step. The closure runs
-    /// under the stripe's lock, as in [`update`](Self::update): it may read this
-    /// table and not write to it, and if it panics the entries that it saw before
-    /// are gone or kept as it said.
+    /// For each entry, the decision and the removal are one step. The closure runs under the
+    /// stripe's lock, as in [`update`](Self::update): it may read this table but not write to it.
+    /// If it panics, the entries that it saw before are gone or kept as it said.
     ///
-    /// The lock is let go of after each bucket. So others go on, and what they insert
-    /// meanwhile may be asked about or not.
+    /// The lock is released after each bucket, so other writers go on. The closure may or may not
+    /// see what they insert in the meantime.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -145,7 +147,7 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// See [`Table`]. The entries before the failure are gone or kept.
+    /// See [`Table`]. The entries before the failure are gone or kept, as the closure said.
     pub fn retain(&self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
         self.remove_where(|locked, place, key| {
             let value = place.entry.value()?;
@@ -160,8 +162,8 @@ impl Table {
         })
     }
 
-    /// Removes the entries that are chosen, which happens under the stripe's lock; it is let
-    /// go of after each bucket.
+    /// Removes the entries that a closure chooses under the stripe's lock, which is released after
+    /// each bucket.
     fn remove_where(
         &self,
         mut choose: impl FnMut(&Locked<'_>, &Place<'_>, &[u8]) -> Result<bool>,
@@ -184,8 +186,9 @@ impl Table {
         Ok(removed)
     }
 
-    /// Removes many keys; the number of keys that were there. Each is removed as if by
-    /// [`remove`](Self::remove), one after the other.
+    /// Removes many keys, and returns how many were there.
+    ///
+    /// Each is removed as if by [`remove`](Self::remove), one after the other.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -206,10 +209,10 @@ impl Table {
         Ok(removed)
     }
 
-    /// Removes the entries whose keys begin with some bytes; the number removed.
+    /// Removes the entries whose keys begin with some bytes, and returns how many were removed.
     ///
-    /// Looks at every key of the table, under its stripe's lock, which is let go of
-    /// after each bucket. So others go on, and what they insert meanwhile may stay.
+    /// Reads every key of the table under its stripe's lock, which is released after each bucket.
+    /// So other writers go on, and what they insert in the meantime may stay.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -222,7 +225,7 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// See [`Table`]. A part of the entries may be gone.
+    /// See [`Table`]. Some of the entries may be gone.
     pub fn remove_prefix(&self, prefix: impl AsRef<[u8]>) -> Result<usize> {
         self.remove_prefix_of_bytes(prefix.as_ref())
     }
@@ -231,11 +234,11 @@ impl Table {
         self.remove_where(|_, _, key| Ok(key.starts_with(prefix)))
     }
 
-    /// Removes all entries, stripe by stripe: what others insert meanwhile may
-    /// stay.
+    /// Removes all entries.
     ///
-    /// The table keeps its memory, for new entries; it is given back when the last
-    /// handle of an unlinked table is closed.
+    /// Goes stripe by stripe, so what others insert in the meantime may stay. The table keeps its
+    /// memory for new entries; the memory is freed when the last handle of an unlinked table is
+    /// closed.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -248,7 +251,7 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// See [`Table`]. A part of the entries may be gone.
+    /// See [`Table`]. Some of the entries may be gone.
     pub fn clear(&self) -> Result<()> {
         let writer = self.writer()?;
         for stripe in self.segment().stripes() {
@@ -264,8 +267,10 @@ impl Table {
         Ok(())
     }
 
-    /// The number of entries. Exact if nobody writes; else each stripe's count is
-    /// exact at a moment of its own. Costs one load for each stripe.
+    /// Returns the number of entries.
+    ///
+    /// It is exact while no process writes. Otherwise each stripe's count is exact at a moment of
+    /// its own. Costs one load for each stripe.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -279,15 +284,14 @@ impl Table {
         stripe_ops::entries(self.segment())
     }
 
-    /// Whether there is no entry; as exact as [`len`](Self::len).
+    /// Returns whether there are no entries; as exact as [`len`](Self::len).
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// A copy of the whole table at one moment.
+    /// Returns a copy of the whole table at one moment.
     ///
-    /// Takes the locks of all stripes and holds them while it copies: writers
-    /// wait, readers do not.
+    /// Takes the locks of all stripes, and holds them while it copies: writers wait, readers don't.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -301,7 +305,7 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// See [`Table`]; `ReadOnly` too, because it must lock.
+    /// See [`Table`]; `ReadOnly` too, because it has to lock.
     pub fn snapshot(&self) -> Result<Snapshot> {
         let writer = self.writer()?;
         let stripes = writer.lock_all()?;

@@ -1,4 +1,20 @@
-//! The public table: the handle and its life; the methods by what they do.
+//! The public table: its handle, and an index of its methods.
+//!
+//! | methods of [`Table`] | file |
+//! |---|---|
+//! | `open`, `open_read_only`, `unlink*`, `rename*`, `list*`, `name`, `capacity`, `codec_id`, `is_private`, `is_anonymous`, `is_read_only` | this one |
+//! | `get`, `get_into`, `get_into_slice`, `get_many`, `get_many_with`, `contains_key` | `reading` |
+//! | `insert`, `try_insert`, `replace`, `remove`, `remove_if`, `take`, `update`, `try_update`, `compare_exchange` | `writing` |
+//! | `fetch_add`, `fetch_max`, `fetch_min` | `counters` |
+//! | `insert_many`, `remove_many`, `remove_prefix`, `retain`, `clear`, `iter`, `scan_prefix`, `keys`, `values`, `for_each`, `len`, `is_empty`, `snapshot` | `many` |
+//! | `wait`, `wait_change` | `waiting` |
+//! | `claim`, `get_or_claim`, `get_or_insert_with`, `get_or_try_insert_with` | `compute_once` |
+//! | `stats`, `quick_stats` | `stats` |
+//! | `participants`, `has_readers`, `stripe_stats`, `owner`, `is_unlinked`, `is_orphan`, `unlink_orphan` | `inspect` |
+//! | `orphans`, `remove_orphans` | `orphans` |
+//! | `check`, `check_stripes`, `repair` | `damage` |
+//!
+//! How a table is created and opened is in `options`.
 
 mod claim;
 mod compute_once;
@@ -36,20 +52,20 @@ pub use stats::{Figure, FigureKind, FigureUnit, Stats};
 
 /// A hash table in a named shared-memory segment.
 ///
-/// Keys and values are bytes: each method takes whatever can be seen as bytes, such as
-/// `"text"`, `b"bytes"`, a `String`, a `Vec<u8>` or `7_u64.to_le_bytes()`. Two methods take
-/// a value that may be absent, [`compare_exchange`](Self::compare_exchange) and
-/// [`wait_change`](Self::wait_change): there it is an `Option<&[u8]>`, because the compiler
-/// could not tell the type of a bare `None`.
+/// Keys and values are bytes. Each method takes anything that can be read as bytes, such as
+/// `"text"`, `b"bytes"`, a `String`, a `Vec<u8>` or `7_u64.to_le_bytes()`. Two methods take a value
+/// that may be absent, [`compare_exchange`](Self::compare_exchange) and
+/// [`wait_change`](Self::wait_change): there it is an `Option<&[u8]>`, because the compiler could
+/// not infer the type of a bare `None`.
 ///
-/// A key has 0 to 1 048 575 bytes; a key and its value together have at most as many as
-/// the table's [`value_space`](crate::Options::value_space).
+/// A key has 0 to 1 048 575 bytes. A key and its value together have at most as many bytes as the
+/// table's [`value_space`](crate::Options::value_space).
 ///
-/// A `Table` is a handle: cloning it is cheap, threads share it, and a forked
-/// child goes on using it as a participant of its own. Other processes open the
-/// same segment by its name. (Dropping an inherited handle in the child keeps the mapping
-/// until the child ends, if the parent has written with it.) The segment lives until [`Table::unlink`] or a
-/// reboot, and as long as somebody has it open.
+/// A `Table` is a handle. Cloning it is cheap, threads share it, and a forked child goes on using
+/// it as a participant of its own. (If the parent has written with it, dropping the inherited
+/// handle in the child keeps the mapping until the child ends.) Other processes open the same
+/// segment by its name. The segment exists until [`Table::unlink`] or a reboot, and while any
+/// process has it open.
 ///
 /// # What is atomic
 /// Every method that takes one key is linearizable, among all threads of all
@@ -60,7 +76,7 @@ pub use stats::{Figure, FigureKind, FigureUnit, Stats};
 /// [`get`](Self::get), [`get_into`](Self::get_into), [`get_many`](Self::get_many),
 /// [`contains_key`](Self::contains_key) and iteration take no lock and write
 /// nothing to shared memory; they take the key's stripe lock only after they were
-/// disturbed 64 times in a row. Everything that writes takes the stripe lock of
+/// disturbed 64 times in a row. Every method that writes takes the stripe lock of
 /// its key. A record of more than 256 bytes, and mostly a smaller one, is written before
 /// the lock is taken; under the lock, one word is stored. [`update`](Self::update),
 /// [`remove_if`](Self::remove_if) and [`retain`](Self::retain) run a closure under it, [`replace`](Self::replace),
@@ -97,7 +113,7 @@ struct Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         if self.creator == Some(fork::generation()) {
-            // Somebody may have unlinked it already and made another.
+            // Another process may have unlinked it already and created another table.
             let _ = self.segment.map.unlink_if_same(&self.name);
         }
     }
@@ -113,10 +129,10 @@ impl std::fmt::Debug for Table {
     }
 }
 
-/// Life of a table.
+/// Opening, naming and removing tables.
 impl Table {
-    /// A new handle for writing; `creator` is the participant that made the
-    /// segment, if this is its first handle.
+    /// Returns a new handle for writing; `creator` is the participant that created the segment, if
+    /// this is its first handle.
     pub(crate) fn attach(
         name: &str,
         segment: Arc<Segment>,
@@ -167,7 +183,7 @@ impl Table {
         Options::new().open(name)
     }
 
-    /// Opens a table for reading with default [`Options`].
+    /// Opens a table with default [`Options`], for reading only.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -186,8 +202,10 @@ impl Table {
         Options::new().open_read_only(name)
     }
 
-    /// Removes a table's name. Processes that have it open can go on using it; its memory is
-    /// freed when the last of them closes it.
+    /// Removes a table's name.
+    ///
+    /// Processes that have the table open can go on using it. Its memory is freed when the last of
+    /// them closes it.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -209,11 +227,11 @@ impl Table {
         sys::unlink(name.as_ref()).map_err(|source| system_error(source, name, "unlink"))
     }
 
-    /// Removes the name of this handle's table, unless another table has it now.
+    /// Removes the name of this handle's table, unless another table has that name now.
     ///
     /// [`unlink`](Self::unlink) removes whatever table has a name. After
-    /// [`create_or_replace`](crate::Options::create_or_replace), a handle of the replaced
-    /// table cannot remove its successor with this method.
+    /// [`create_or_replace`](crate::Options::create_or_replace), a handle of the replaced table
+    /// can't remove its successor with this method.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -245,12 +263,11 @@ impl Table {
         }
     }
 
-    /// Gives a table another name, in one step: whoever opens a table by either name finds
-    /// it under one of them. Handles that are open go on using it.
+    /// Gives a table another name, in one step.
     ///
-    /// An anonymous table is no longer removed by its creator then, nor as an
-    /// [orphan](Self::is_orphan). [`name`](Self::name) of handles that are open stays what it
-    /// was.
+    /// At every moment exactly one of the two names leads to the table. Open handles go on using
+    /// it, and their [`name`](Self::name) stays what it was. An anonymous table that was renamed is
+    /// no longer removed by its creator, nor as an [orphan](Self::is_orphan).
     ///
     /// ```
     /// # #[cfg(target_os = "linux")]
@@ -271,32 +288,30 @@ impl Table {
     ///
     /// # Errors
     /// `NotFound`; `AlreadyExists` if there is a table of the new name, see
-    /// [`rename_or_replace`](Self::rename_or_replace); `PermissionDenied`, `InvalidName`;
-    /// `System`, of kind [`Unsupported`](std::io::ErrorKind::Unsupported) on Windows and macOS.
+    /// [`rename_or_replace`](Self::rename_or_replace); `PermissionDenied`, `InvalidName`; `System`,
+    /// of kind [`Unsupported`](std::io::ErrorKind::Unsupported), on Windows and macOS.
     pub fn rename(from: &str, to: &str) -> Result<()> {
         Self::rename_with(from, to, false)
     }
 
-    /// Gives a table another name, as [`rename`](Self::rename), and takes it away from the
-    /// table that has it, if there is one. Processes that have that one open can go on using it, as
-    /// after [`unlink`](Self::unlink).
+    /// Gives a table another name, in place of the table that has that name, if there is one.
     ///
-    /// So a table that was filled under a name of its own replaces another one at once:
-    /// whoever opens the name finds the one or the other.
+    /// Fill a table under a name of its own, then replace another one with it: a process that opens
+    /// the name finds the one or the other. Processes that have the replaced table open can go on
+    /// using it, as after [`unlink`](Self::unlink).
     ///
     /// Only a table is replaced, and only one of this process's user: for others see
-    /// [`Options::rename_or_replace`]. One that is damaged is a table still, as long as its
-    /// first bytes say so.
+    /// [`Options::rename_or_replace`]. A damaged table still counts as one, as long as its first
+    /// bytes say so.
     ///
     /// # Errors
-    /// As [`rename`](Self::rename), without `AlreadyExists`; `WrongOwner`;
-    /// `IncompatibleFormat` or `NotATable` if it is no table that has the new name. Then
-    /// nothing has changed.
+    /// As [`rename`](Self::rename), without `AlreadyExists`; `WrongOwner`; `IncompatibleFormat` or
+    /// `NotATable` if something that isn't a table has the new name. Then nothing has changed.
     pub fn rename_or_replace(from: &str, to: &str) -> Result<()> {
         Options::new().rename_or_replace(from, to)
     }
 
-    /// Renames over whatever has the name.
+    /// Gives a table another name, in place of whatever has that name.
     pub(crate) fn rename_over(from: &str, to: &str) -> Result<()> {
         Self::rename_with(from, to, true)
     }
@@ -310,8 +325,9 @@ impl Table {
         })
     }
 
-    /// Removes a table's name that may be no UTF-8, from [`list_os`](Self::list_os); as
-    /// [`unlink`](Self::unlink).
+    /// Removes a table's name, as [`unlink`](Self::unlink) does, even if it isn't valid UTF-8.
+    ///
+    /// [`list_os`](Self::list_os) returns such names.
     ///
     /// # Errors
     /// As [`unlink`](Self::unlink).
@@ -322,8 +338,9 @@ impl Table {
         sys::unlink(name).map_err(|source| system_error(source, &shown, "unlink"))
     }
 
-    /// The names of all tables on this machine, in no order. Names that are no UTF-8 are
-    /// left out, see [`list_os`](Self::list_os).
+    /// Returns the names of all tables on this machine, in no particular order.
+    ///
+    /// Names that aren't valid UTF-8 are left out; see [`list_os`](Self::list_os).
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -334,7 +351,7 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// `System` if they could not be listed.
+    /// `System` if they can't be listed.
     pub fn list() -> Result<Vec<String>> {
         let names = Self::list_os()?;
         Ok(names
@@ -343,8 +360,9 @@ impl Table {
             .collect())
     }
 
-    /// The names of all tables on this machine, those too that are no UTF-8: no table is
-    /// created under such a name or opened by it, but a file may have it, and
+    /// Returns the names of all tables on this machine, including those that aren't valid UTF-8.
+    ///
+    /// No table is created or opened under such a name, but a file may have one.
     /// [`unlink_os`](Self::unlink_os) removes it.
     ///
     /// ```
@@ -361,32 +379,31 @@ impl Table {
         sys::list().map_err(|source| Error::system("list the segments", source))
     }
 
-    /// The name it was created or opened with.
+    /// Returns the name that the table was created or opened with.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Whether the handle was opened read-only.
+    /// Returns whether the handle was opened read-only.
     pub fn is_read_only(&self) -> bool {
         self.0.read_only
     }
 
-    /// The number of entries the table was created for.
+    /// Returns the number of entries that the table was created for.
     pub fn capacity(&self) -> usize {
         self.segment().geometry.capacity
     }
 
-    /// The id of the codec the table was created with; 0 is plain bytes.
+    /// Returns the id of the codecs that the table was created with; 0 means plain bytes.
     pub fn codec_id(&self) -> u64 {
         self.segment().codec
     }
 
-    /// Whether no other user may write to the segment: it belongs to this process's
-    /// effective user, and its mode lets nobody else write. (A system's
-    /// administrator may do anything.)
+    /// Returns whether no other user may write to the segment.
     ///
-    /// Whoever may write can store any bytes. Ask before you do more than look at
-    /// them, such as running them.
+    /// That is so if the segment belongs to this process's effective user and its mode lets no
+    /// other user write. (A system's administrator may do anything.) Anyone with write access can
+    /// store any bytes, so ask before you do more than read them, such as running them.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -398,13 +415,13 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// `System` if the system does not tell.
+    /// `System` if the system doesn't answer.
     pub fn is_private(&self) -> Result<bool> {
         let owner = self.file_owner()?;
         Ok(owner.user == sys::current_user() && owner.mode & 0o022 == 0)
     }
 
-    /// Who owns the segment's file now, and who else may touch it.
+    /// Returns the current owner and mode of the segment's file.
     pub(crate) fn file_owner(&self) -> Result<Owner> {
         self.segment()
             .map
@@ -412,7 +429,7 @@ impl Table {
             .map_err(|source| Error::system("ask for the segment's owner", source))
     }
 
-    /// Whether the table is removed with its creator.
+    /// Returns whether the table is removed with its creator.
     pub fn is_anonymous(&self) -> bool {
         self.segment().flags & FLAG_ANONYMOUS != 0
     }
@@ -421,7 +438,7 @@ impl Table {
         &self.0.segment
     }
 
-    /// This process's part of the handle, if it may write now.
+    /// Returns this process's part of the handle, if it may write now.
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn writer(&self) -> Result<&Writer> {
@@ -433,8 +450,8 @@ impl Table {
         Ok(writer)
     }
 
-    /// The same if there is none yet, as in a read-only handle, or if others may take it for
-    /// dead.
+    /// Returns it if there is none yet, as in a read-only handle, or if other processes may take it
+    /// for dead.
     #[cold]
     #[inline(never)]
     fn new_writer(&self) -> Result<&Writer> {

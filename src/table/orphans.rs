@@ -1,15 +1,15 @@
-//! Anonymous tables that outlived their creators: who looks for them, and when.
+//! Anonymous tables that outlived their creators: when they are found and removed.
 //!
-//! A creation removes some on its way, so that they don't pile up. Three steps decide, and
-//! each may only find a reason to leave the table alone:
-//! 1. nobody holds a lock on the segment (a few system calls, nothing is mapped);
-//! 2. the table is anonymous, and no participant of it lives;
-//! 3. the kernel lets this process be alone with the file, and keeps everybody from opening
-//!    it, while the name is removed: [`Table::unlink_orphan`]. [`Table::is_orphan`] takes
-//!    the same step and leaves the name.
+//! Each creation removes a few, so that they don't pile up. Three steps decide, and each of them
+//! can only find a reason to leave the table alone:
+//! 1. no process holds a lock on the segment (a few system calls, nothing is mapped);
+//! 2. the table is anonymous, and none of its participants is alive;
+//! 3. the kernel lets this process be alone with the file, and keeps all others from opening it,
+//!    while the name is removed: [`Table::unlink_orphan`]. [`Table::is_orphan`] takes the same step
+//!    and leaves the name.
 //!
-//! A creator holds its participant slot before the table has a name, so no new table passes
-//! the first step.
+//! A creator holds its participant slot before the table has a name, so no new table passes the
+//! first step.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,32 +19,34 @@ use crate::sys;
 use crate::table::Table;
 use crate::table::options::Options;
 
-/// Tables that a creation looks at.
+/// Tables that a creation inspects.
 const LOOKED_AT: usize = 32;
-/// Attempts of a creation to be alone with an orphan: another creation may look at it too.
+/// Attempts of a creation to be alone with an orphan, which another creation may be inspecting.
 const ATTEMPTS: usize = 3;
 
-/// Where the next creation of this process goes on looking; 0: anywhere.
+/// The name at which the next creation of this process begins to search; 0: anywhere.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// An anonymous table that outlived its creator and that nobody uses; from
-/// [`Table::orphans`] and [`Table::remove_orphans`].
+/// An anonymous table that outlived its creator and that no process uses.
+///
+/// From [`Table::orphans`] and [`Table::remove_orphans`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Orphan {
-    /// Its name.
+    /// The table's name.
     pub name: String,
-    /// Bytes of memory that it holds, or held.
+    /// Bytes of memory that it holds, or held until it was removed.
     pub bytes: usize,
 }
 
-/// Tables that nobody needs any more.
+/// Tables that no process uses any more.
 impl Table {
-    /// The anonymous tables of this user that outlived their creators and that nobody
-    /// uses: those that [`remove_orphans`](Self::remove_orphans) would remove now, see
-    /// [`is_orphan`](Self::is_orphan).
+    /// Returns the anonymous tables of this user that outlived their creators and that no process
+    /// uses.
     ///
-    /// Takes no lock. Costs a few system calls for each table of this user on the machine.
+    /// These are the tables that [`remove_orphans`](Self::remove_orphans) would remove now; see
+    /// [`is_orphan`](Self::is_orphan). Takes no lock. Costs a few system calls for each table of
+    /// this user on the machine.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -56,7 +58,7 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// `System` if the tables could not be listed.
+    /// `System` if the tables can't be listed.
     pub fn orphans() -> Result<Vec<Orphan>> {
         let mut found = Vec::new();
         visit(Self::list()?, |table, orphan| {
@@ -67,13 +69,13 @@ impl Table {
         Ok(found)
     }
 
-    /// Removes the anonymous tables of this user that outlived their creators and that no
-    /// process has open, for whatever use; returns what was removed.
+    /// Removes the orphans of this user, and returns what was removed.
     ///
-    /// The removal is that of [`unlink_orphan`](Self::unlink_orphan). An orphan that
-    /// somebody has open is kept, and so is a table of another user, or one that cannot be
-    /// opened. [`Options::create_anonymous`] does the same with a few tables each time it is
-    /// called, and every creation does it when it is refused memory.
+    /// Orphans are anonymous tables that outlived their creators. One that a process has open is
+    /// kept, even if that process only inspects it; so is a table of another user, or one that
+    /// can't be opened. Each is removed as by [`unlink_orphan`](Self::unlink_orphan).
+    /// [`Options::create_anonymous`] does the same with a few tables each time it is called, and
+    /// every creation does it when it is refused memory.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -85,11 +87,11 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// `System` if the tables could not be listed.
+    /// `System` if the tables can't be listed.
     pub fn remove_orphans() -> Result<Vec<Orphan>> {
         let mut removed = Vec::new();
         visit(Self::list()?, |table, orphan| {
-            // What fails here, the next one to look may do.
+            // What fails here, the next call may do.
             if table.unlink_orphan().unwrap_or(false) {
                 removed.push(orphan);
             }
@@ -98,13 +100,13 @@ impl Table {
     }
 }
 
-/// Calls `act` for each table of these names that, as locks tell, is an orphan of this user.
+/// Calls `act` for each table of these names that, as its locks show, is an orphan of this user.
 fn visit(names: Vec<String>, mut act: impl FnMut(&Table, Orphan)) {
     for name in names {
         if !sys::is_idle(&name) {
             continue;
         }
-        // One that cannot be opened is nobody's to remove; it may have gone, too.
+        // A table that can't be opened is left alone; it may also be gone.
         let Ok(table) = Options::new().open_observer(&name) else {
             continue;
         };
@@ -117,8 +119,8 @@ fn visit(names: Vec<String>, mut act: impl FnMut(&Table, Orphan)) {
     }
 }
 
-/// Removes orphans among a few tables, before another one is created. What cannot be done is
-/// left for the next time.
+/// Removes orphans among a few tables, before another table is created. What fails is left for the
+/// next time.
 pub(crate) fn sweep() {
     let Ok(mut names) = sys::list_beginning(anonymous_name::PREFIX) else {
         return;
@@ -138,19 +140,19 @@ pub(crate) fn sweep() {
         .last()
         .and_then(|name| anonymous_name::number_of(name));
     NEXT.store(last.unwrap_or(0).wrapping_add(1), Ordering::Relaxed);
-    // Those of this process cost a quarter of others.
+    // Finding those of this process this way costs a quarter of inspecting them.
     names.retain(|name| !sys::is_open_here(name));
     visit(names, |table, _| {
         let _ = table.remove_surely(ATTEMPTS);
     });
 }
 
-/// Removes all orphans of this user, as memory was refused; whether there were any.
+/// Removes all orphans of this user after memory was refused, and returns whether there were any.
 pub(crate) fn make_room() -> bool {
     Table::remove_orphans().is_ok_and(|removed| !removed.is_empty())
 }
 
-/// The error of refused memory, with what orphans hold of it.
+/// Adds to the error of refused memory how much of it orphans hold.
 #[cold]
 pub(crate) fn counted(error: Error) -> Error {
     let Error::SharedMemoryFull { asked, .. } = error else {

@@ -12,16 +12,16 @@ use crate::segment::stripe::Stripe;
 use crate::sync::{self, AtomicU64};
 use crate::sys::memory::simd;
 
-/// Keys that [`Table::get_many`] has under way at once: enough to keep the memory
-/// busy, few enough to stay in the first cache.
+/// Keys that [`Table::get_many`] looks up at once: enough to keep the memory busy, few
+/// enough to stay in the first cache.
 const BATCH: usize = 32;
 
 /// Reading.
 impl Table {
-    /// The value of a key, or `None`.
+    /// Returns the value of a key, or `None`.
     ///
-    /// Takes no lock. Costs a cache miss in a large table, another one unless key and value
-    /// have 15 bytes at most together (and the value 8), and the copy.
+    /// Takes no lock. In a large table it costs one cache miss for a small entry (key and value
+    /// have at most 15 bytes together, the value at most 8), two for any other, and the copy.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -45,8 +45,10 @@ impl Table {
         Ok(self.get_bytes_into(key, &mut value)?.then_some(value))
     }
 
-    /// Replaces the content of `value` by the value of a key; `false`, and `value`
-    /// empty, if there is none. Saves the allocation of [`get`](Self::get).
+    /// Copies the value of a key into a buffer, and returns whether there is one.
+    ///
+    /// The buffer's old content is gone; it is empty if the key is absent. Saves the allocation of
+    /// [`get`](Self::get).
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -78,7 +80,7 @@ impl Table {
         Ok(found.is_some())
     }
 
-    /// Whether there is a value for a key. Takes no lock.
+    /// Returns whether a key has a value. Takes no lock.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -96,10 +98,10 @@ impl Table {
         Ok(self.length_of(key.as_ref())?.is_some())
     }
 
-    /// The values of many keys, in their order; each as if by [`get`](Self::get).
+    /// Returns the values of many keys, in the order of the keys.
     ///
-    /// Several times as fast as single gets in a large table: the memory accesses
-    /// of many keys are under way at the same time.
+    /// Each value is read as if by [`get`](Self::get). In a large table this is several times as
+    /// fast as single gets, because the memory accesses of many keys overlap.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -118,9 +120,11 @@ impl Table {
         Ok(values)
     }
 
-    /// Shows the values of many keys to a closure, in their order; each as if by
-    /// [`get`](Self::get). Saves the allocations of [`get_many`](Self::get_many):
-    /// what the closure sees lies in a buffer that is used again.
+    /// Calls a closure with the value of each of many keys, in the order of the keys.
+    ///
+    /// Each value is read as if by [`get`](Self::get). Saves the allocations of
+    /// [`get_many`](Self::get_many): the closure sees a buffer that is used again for the next
+    /// value.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -168,8 +172,9 @@ impl Table {
         Ok(())
     }
 
-    /// Copies the value of a key to the beginning of `buffer`, as far as it fits,
-    /// and returns its whole length; `None` if there is none. Never allocates.
+    /// Copies as much of a key's value as fits into a slice, and returns the value's whole length.
+    ///
+    /// Returns `None` if the key is absent. Never allocates.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -207,7 +212,7 @@ impl Table {
         self.lookup(key, |_, length| Ok(length))
     }
 
-    /// Looks a key up without a lock, or, after too many disturbances, with one.
+    /// Looks up a key without a lock or, after too many disturbances, with one.
     #[inline(always)]
     #[allow(clippy::inline_always)]
     fn lookup<R>(
@@ -222,8 +227,8 @@ impl Table {
         self.lookup_hashed(key, hash, copy)
     }
 
-    /// The same for a long key: apart, for its hash is so long that no caller's compiler
-    /// would have both inlined.
+    /// Looks up a long key. Apart, because the hash of long keys is so much code that callers'
+    /// compilers would not inline the rest.
     #[inline(never)]
     fn lookup_long<R>(
         &self,
@@ -234,7 +239,7 @@ impl Table {
         self.lookup_hashed(key, hash, copy)
     }
 
-    /// The same for a key whose hash is known.
+    /// Looks up a key whose hash is known.
     #[inline(always)]
     #[allow(clippy::inline_always)]
     fn lookup_hashed<R>(
@@ -250,7 +255,8 @@ impl Table {
         }
     }
 
-    /// The same however long it takes. The hash is made again, for nobody to keep it until here.
+    /// Looks up a key, however long it takes. Makes the hash again, so that callers need not keep
+    /// it.
     #[cold]
     #[inline(never)]
     fn lookup_slow<R>(
@@ -272,7 +278,7 @@ impl Table {
         }
     }
 
-    /// The same with the lock; `Undecided` if it is not to be had.
+    /// Looks up a key under its stripe's lock; `Undecided` if this caller can't have the lock.
     fn lookup_locked<R>(
         &self,
         key: &[u8],
@@ -288,11 +294,11 @@ impl Table {
         })
     }
 
-    /// The stripe, locked, unless this handle or this thread must not.
+    /// Locks a stripe for a read, or returns `None` if this handle or this thread must not lock it.
     pub(super) fn lock_to_read<'a>(&'a self, stripe: Stripe<'a>) -> Result<Option<Locked<'a>>> {
         match self.writer() {
             Ok(writer) => match writer.lock(stripe) {
-                // A stopped holder is no reason not to read, and nor is a descriptor.
+                // Neither a stopped lock owner nor a closed descriptor keeps a read from going on.
                 Err(Error::LockTimeout { .. } | Error::DescriptorClosed { .. }) => Ok(None),
                 locked => locked.map(Some),
             },

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, hash_map};
 use std::iter::FusedIterator;
 
-/// The entries of a table at one moment; see [`Table::snapshot`](crate::Table::snapshot).
+/// A copy of a table's entries at one moment; see [`Table::snapshot`](crate::Table::snapshot).
 ///
-/// It is in this process's own memory: nobody else sees it or changes it.
+/// It is in this process's own memory: no other process sees or changes it.
 ///
 /// ```
 /// # fn main() -> shmtable::Result<()> {
@@ -32,34 +32,35 @@ impl Snapshot {
         self.0.insert(key, value);
     }
 
-    /// The value of a key, or `None`.
+    /// Returns the value of a key, or `None`.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Option<&[u8]> {
         self.0.get(key.as_ref()).map(Vec::as_slice)
     }
 
-    /// Whether there is a value for a key.
+    /// Returns whether a key has a value.
     pub fn contains_key(&self, key: impl AsRef<[u8]>) -> bool {
         self.0.contains_key(key.as_ref())
     }
 
-    /// The number of entries.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is no entry.
+    /// Returns whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The entries, in no order.
+    /// Returns an iterator over the entries, in no particular order.
     pub fn iter(&self) -> SnapshotIter<'_> {
         SnapshotIter(self.0.iter())
     }
 
-    /// The entries as a map of the standard library. Copies nothing.
+    /// Turns the snapshot into a `HashMap` of the standard library. Copies nothing.
     ///
-    /// For another map, collect them: `snapshot.into_iter().collect::<BTreeMap<_, _>>()`.
+    /// For another kind of map, collect the entries: `snapshot.into_iter().collect::<BTreeMap<_,
+    /// _>>()`.
     pub fn into_map(self) -> HashMap<Vec<u8>, Vec<u8>> {
         self.0
     }
@@ -89,7 +90,7 @@ impl IntoIterator for Snapshot {
     }
 }
 
-/// Borrowed entries of a [`Snapshot`]; see [`Snapshot::iter`].
+/// An iterator over borrowed entries of a [`Snapshot`]; see [`Snapshot::iter`].
 #[derive(Debug, Clone)]
 pub struct SnapshotIter<'s>(hash_map::Iter<'s, Vec<u8>, Vec<u8>>);
 
@@ -108,7 +109,7 @@ impl<'s> Iterator for SnapshotIter<'s> {
 impl ExactSizeIterator for SnapshotIter<'_> {}
 impl FusedIterator for SnapshotIter<'_> {}
 
-/// Owned entries of a [`Snapshot`].
+/// An iterator over owned entries of a [`Snapshot`].
 #[derive(Debug)]
 pub struct SnapshotIntoIter(hash_map::IntoIter<Vec<u8>, Vec<u8>>);
 

@@ -34,10 +34,10 @@ macro_rules! figures {
         }
 
         impl Stats {
-            /// Every figure with its name and meaning, in the order of the fields.
+            /// Returns every figure with its name and meaning, in the order of the fields.
             ///
-            /// For programs that show all figures, and that are to show one of a later version
-            /// too. [`longest_probe`](Self::longest_probe) is left out if it is 0, that is, after
+            /// It is for programs that show all figures, including those of later versions.
+            /// [`longest_probe`](Self::longest_probe) is left out if it is 0, that is, after
             /// [`Table::quick_stats`].
             ///
             /// ```
@@ -144,7 +144,7 @@ figures! {
 pub struct Figure {
     /// The name of the field of [`Stats`].
     pub name: &'static str,
-    /// Whether the figure may fall.
+    /// Whether the figure may fall, or only rises.
     pub kind: FigureKind,
     /// What the value is a number of.
     pub unit: FigureUnit,
@@ -167,19 +167,20 @@ pub enum FigureKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FigureUnit {
-    /// Of the things that its name says.
+    /// A number of the things that its name says.
     Count,
-    /// Of bytes.
+    /// A number of bytes.
     Bytes,
-    /// Of nanoseconds since the Unix epoch.
+    /// A point in time, in nanoseconds since the Unix epoch.
     UnixNanoseconds,
 }
 
+/// Statistics.
 impl Table {
-    /// The figures of the table: how full it is, how many use it, what happened so far.
+    /// Returns the figures of the table: how full it is, how many use it, and what happened so far.
     ///
-    /// Takes no lock. Reads every bucket and every chunk's header, and makes a system call for
-    /// each participant slot that was ever used.
+    /// Takes no lock. Reads every bucket and every chunk's header, and makes a system call for each
+    /// participant slot that was ever used.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -202,7 +203,8 @@ impl Table {
         })
     }
 
-    /// The figures of the table but for [`longest_probe`](Stats::longest_probe), which is 0.
+    /// Returns the figures of the table without [`longest_probe`](Stats::longest_probe), which is
+    /// 0.
     ///
     /// Takes no lock. Reads every stripe and every chunk's header but no bucket, and makes as many
     /// system calls as [`stats`](Self::stats): cheap enough for a display that is redrawn every

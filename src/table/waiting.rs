@@ -9,15 +9,13 @@ use crate::locking::key_wait;
 
 /// Waiting.
 impl Table {
-    /// Waits until a key has a value and returns it; `None` after the timeout.
+    /// Waits until a key has a value, and returns the value; `None` after the timeout.
     ///
-    /// It waits for the table of this handle. If the name is removed, or leads to a new
-    /// table, meanwhile, it goes on waiting for the old one: see
-    /// [`is_unlinked`](Self::is_unlinked).
+    /// Sleeps without using the processor; the process that publishes the key wakes it. A read-only
+    /// handle can't ask to be woken, and reads the key again every 5 ms or more often.
     ///
-    /// Sleeps without using the processor; the process that publishes the key
-    /// wakes it. A read-only handle cannot ask to be woken and looks every 5 ms at
-    /// the latest.
+    /// It waits for the table of this handle, even if the name is removed or given to a new table
+    /// in the meantime: see [`is_unlinked`](Self::is_unlinked).
     ///
     /// ```
     /// use std::time::Duration;
@@ -47,9 +45,11 @@ impl Table {
         })
     }
 
-    /// Waits until a key's value differs from what the caller saw (`None`: absent)
-    /// and returns what it is then; the outer `None` after the timeout. A value
-    /// that changed and changed back meanwhile may go unnoticed.
+    /// Waits until a key's value differs from the one you saw, and returns the new one.
+    ///
+    /// `None` in `seen`, and in the inner `Option`, stands for an absent key. The outer `Option` is
+    /// `None` after the timeout. A value that changes and changes back while this waits may go
+    /// unnoticed.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {

@@ -1,4 +1,4 @@
-//! Writing one key.
+//! Methods of `Table` that write one key.
 
 use super::Table;
 use crate::error::{Error, Result};
@@ -12,13 +12,13 @@ use crate::write::writer::ReentrancyGuard;
 
 /// Writing one key.
 impl Table {
-    /// Stores a value. `true`: the key was new; `false`: its value was replaced.
+    /// Stores a value, and returns whether the key was new.
     ///
-    /// A value of 8 bytes at most that keeps its length is replaced in place. A key and
-    /// value of 15 bytes at most together, the value of 8 at most, lie in the index and take
-    /// no other room, unless they follow such an entry with a value of another length. Any
-    /// other takes new room, and what it replaces becomes garbage that is cleaned
-    /// up when room is short.
+    /// A value of at most 8 bytes that keeps its length is replaced in place. A small entry (key
+    /// and value have at most 15 bytes together, the value at most 8) is kept in the index and
+    /// takes no other room, unless it replaces a small entry whose value has another length. Any
+    /// other entry takes new room, and what it replaces becomes garbage, which is cleaned up when
+    /// room is short.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -30,8 +30,8 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// `TableFull`, `ValueSpaceFull`, `SharedMemoryFull`, `KeyTooLarge`,
-    /// `ValueTooLarge`; see [`Table`] for the rest.
+    /// `TableFull`, `ValueSpaceFull`, `SharedMemoryFull`, `KeyTooLarge`, `ValueTooLarge`. See
+    /// [`Table`] for the rest.
     #[inline]
     pub fn insert(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<bool> {
         self.insert_bytes(key.as_ref(), value.as_ref())
@@ -81,8 +81,9 @@ impl Table {
         writer.insert_record(key, hash, value)
     }
 
-    /// Stores a value if the key has none. Of all processes that try, exactly one
-    /// gets `true`.
+    /// Stores a value if the key has none, and returns whether it did.
+    ///
+    /// If several processes try at once, exactly one of them gets `true`.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -119,7 +120,7 @@ impl Table {
         Ok(won)
     }
 
-    /// Stores a value and returns the one it replaced; `None`: the key was new.
+    /// Stores a value, and returns the one that it replaced; `None` if the key was new.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -151,7 +152,7 @@ impl Table {
         Ok(old)
     }
 
-    /// Removes a key. `true`: it was there.
+    /// Removes a key, and returns whether it was there.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -179,12 +180,12 @@ impl Table {
         Ok(removed)
     }
 
-    /// Removes a key if a closure says so of its value, as one step for all processes.
-    /// `true`: it was there, and is gone.
+    /// Removes a key if a closure says so of its value, and returns whether it was removed.
     ///
-    /// The closure runs under the stripe's lock: keep it short. It may read this table;
-    /// writing to it fails with `Reentrant`. For an absent key it isn't called. If it
-    /// panics, nothing has changed. If it forks, the child's call returns `Reentrant`.
+    /// This is one step for all processes. The closure runs under the stripe's lock: keep it short.
+    /// It may read this table; writing to it fails with `Reentrant`. The closure isn't called for
+    /// an absent key. If it panics, nothing has changed. If it forks, the call returns `Reentrant`
+    /// in the child.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -219,8 +220,9 @@ impl Table {
         Ok(removed)
     }
 
-    /// Removes a key and returns its value. Of all processes that try, exactly one
-    /// gets it.
+    /// Removes a key, and returns its value.
+    ///
+    /// If several processes try at once, exactly one of them gets the value.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -248,16 +250,15 @@ impl Table {
         Ok(value)
     }
 
-    /// Replaces a value by what a closure makes of it, atomically: read, modify and
-    /// write are one step for all processes. The closure gets `None` for an absent
-    /// key; what it returns is stored, and returned; `None` removes the key or
-    /// leaves it absent.
+    /// Replaces a value by the one that a closure computes from it, in one step for all processes.
     ///
-    /// The closure runs under the stripe's lock: keep it short. It may read this
-    /// table; writing to it fails with `Reentrant`. If it panics, the lock is
-    /// released and nothing has changed. It runs again only if room had
-    /// to be made for what it returned and the value changed meanwhile. If it forks,
-    /// the child's call returns `Reentrant`.
+    /// The closure gets `None` for an absent key. The value that it returns is stored, and
+    /// returned; if it returns `None`, the key is removed or stays absent.
+    ///
+    /// The closure runs under the stripe's lock: keep it short. It may read this table; writing to
+    /// it fails with `Reentrant`. If it panics, the lock is released and nothing has changed. It
+    /// runs a second time only if room had to be made for its result and the value changed while
+    /// that happened. If it forks, the call returns `Reentrant` in the child.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -280,12 +281,11 @@ impl Table {
         self.try_update_bytes(key.as_ref(), |old| Ok(change(old)))
     }
 
-    /// [`update`](Self::update) with a closure that may fail: then nothing has
-    /// changed, and its error is returned.
+    /// Replaces a value as [`update`](Self::update) does, by a closure that may fail.
     ///
-    /// The error is of a type of your own, which the table's errors can become;
-    /// or it is an [`Error`] itself. Write the type down where the compiler cannot
-    /// see it: `try_update::<_, MyError>(..)`.
+    /// If the closure fails, nothing has changed and its error is returned. The error is of a type
+    /// of your own that implements `From<Error>`, or [`Error`] itself. Where the compiler can't
+    /// infer the type, write it down: `try_update::<_, MyError>(..)`.
     ///
     /// ```
     /// use shmtable::{Error, Options};
@@ -320,7 +320,7 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// The closure's; then as [`insert`](Self::insert).
+    /// The closure's error; otherwise as [`insert`](Self::insert).
     pub fn try_update<F, E>(&self, key: impl AsRef<[u8]>, change: F) -> Result<Option<Vec<u8>>, E>
     where
         F: FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>, E>,
@@ -342,7 +342,7 @@ impl Table {
             if let (Some(computed), Some(old)) = (undone, &seen)
                 && current.is(Option::as_deref(old))
             {
-                // Room was made meanwhile, and the value is what it was.
+                // Room has been made, and the value is what it was.
                 return Ok(((), computed));
             }
             let old = current.read()?;
@@ -368,10 +368,11 @@ impl Table {
         })
     }
 
-    /// Stores `new` if the value is `expected`; `None` stands for an absent key in
-    /// both. The inner error is the value that was found instead.
+    /// Stores `new` if the value is `expected`; otherwise the inner error is the value that was
+    /// found.
     ///
-    /// Takes no lock if the value is not the expected one.
+    /// `None` stands for an absent key in all three. Takes no lock if the value isn't the expected
+    /// one.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {

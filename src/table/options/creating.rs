@@ -14,32 +14,32 @@ use crate::sys::{self, Access, Mapping, NoAddressSpace};
 use crate::table::Table;
 use crate::table::orphans;
 
-/// Creating a table.
+/// Creating tables.
 impl Options {
-    /// Creates a table.
+    /// Creates a table of this name.
     ///
-    /// It appears under its name at once and complete. If this process dies on the
-    /// way, nothing is left. If the machine refuses the memory, orphans of this user are
-    /// removed ([`Table::remove_orphans`]) and the creation is tried once more.
+    /// It appears under its name at once and complete. If this process dies on the way, nothing is
+    /// left. If the machine refuses the memory, orphans of this user are removed
+    /// ([`Table::remove_orphans`]) and the creation is tried once more.
     ///
     /// # Errors
-    /// `AlreadyExists`, `InvalidName`, `InvalidOption`, `SharedMemoryFull`,
-    /// `AddressSpaceFull`, `PermissionDenied`, `System`; then nothing was created.
+    /// `AlreadyExists`, `InvalidName`, `InvalidOption`, `SharedMemoryFull`, `AddressSpaceFull`,
+    /// `PermissionDenied`, `System`. Then nothing was created.
     pub fn create(&self, name: &str) -> Result<Table> {
         self.create_flagged(name, 0, Taken::Refused)
     }
 
-    /// Creates a table in place of the one of this name, if there is one.
+    /// Creates a table of this name, in place of the one that has it, if there is one.
     ///
-    /// The name changes from the old table to the new one in one step: whoever opens it
-    /// gets the one or the other, and never neither. Handles of the old table stay open
-    /// and go on using it, among themselves; its memory is freed with the last of them.
-    /// If this process dies on the way, the name is the old table's or the new one's,
-    /// and what else it leaves is removed by the next call of this or of
-    /// [`Table::list`]. (On Windows there is a moment in which the name is nobody's.)
+    /// The name changes from the old table to the new one in one step: a process that opens it gets
+    /// the one or the other. Handles of the old table stay open and go on using it, among
+    /// themselves; its memory is freed with the last of them. If this process dies on the way, the
+    /// name is the old table's or the new one's; anything else that it leaves is removed by the
+    /// next call of this method or of [`Table::list`]. (On Windows there is a moment in which
+    /// neither table has the name.)
     ///
-    /// Only a table is replaced, and only one of a user whom [`trust`](Self::trust)
-    /// names. One that is damaged is a table still, as long as its first bytes say so.
+    /// Only a table is replaced, and only one of a user that [`trust`](Self::trust) admits. A
+    /// damaged table still counts as one, as long as its first bytes say so.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -58,9 +58,8 @@ impl Options {
     /// ```
     ///
     /// # Errors
-    /// As [`create`](Self::create), but for `AlreadyExists`; `WrongOwner`;
-    /// `IncompatibleFormat` or `NotATable` if it is no table that has the name. Then
-    /// the old table is as it was.
+    /// As [`create`](Self::create), without `AlreadyExists`; `WrongOwner`; `IncompatibleFormat` or
+    /// `NotATable` if something that isn't a table has the name. Then the old table is as it was.
     pub fn create_or_replace(&self, name: &str) -> Result<Table> {
         self.take_name(
             name,
@@ -69,8 +68,10 @@ impl Options {
         )
     }
 
-    /// Gives a table another name, as [`Table::rename_or_replace`], and trusts the owner of
-    /// the table that loses the name if [`trust`](Self::trust) names this user.
+    /// Gives a table another name, in place of the table that has that name, if there is one.
+    ///
+    /// Works as [`Table::rename_or_replace`], but replaces a table of any user that
+    /// [`trust`](Self::trust) admits.
     ///
     /// ```
     /// # #[cfg(target_os = "linux")]
@@ -99,19 +100,18 @@ impl Options {
         )
     }
 
-    /// Creates a table with a generated name, [`Table::name`], which is removed
-    /// when the creating handle (with all its clones) is dropped in the process
-    /// that created it. Others may open it by name meanwhile, and may go on using
-    /// it after that.
+    /// Creates a table with a generated name, which is removed with its creator.
     ///
-    /// A creator that is killed leaves its table behind, and so does one whose handle is
-    /// never dropped: a handle in a `static`, in a thread that still runs when `main`
-    /// returns, or anywhere at all when [`std::process::exit`] is called. Such an orphan is
-    /// removed by a later creation: each call of this method looks at up to 32 anonymous
-    /// tables first, at others each time, and removes those of its own user whose creators
-    /// are gone and that no process has open. [`Table::remove_orphans`] looks at all.
+    /// [`Table::name`] is the name. The table is removed when the creating handle, with all its
+    /// clones, is dropped in the process that created it. Until then others may open it by name,
+    /// and may go on using it after that.
     ///
-    /// Looking costs a few microseconds for each of these tables.
+    /// A creator that is killed leaves its table behind, and so does one whose handle is never
+    /// dropped: a handle in a `static`, in a thread that still runs when `main` returns, or
+    /// anywhere when [`std::process::exit`] is called. A later creation removes such an orphan:
+    /// each call of this method first inspects up to 32 anonymous tables, different ones each time,
+    /// and removes those of its own user whose creators are gone and that no process has open. That
+    /// costs a few microseconds for each table. [`Table::remove_orphans`] inspects all of them.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -143,7 +143,7 @@ impl Options {
         }
     }
 
-    /// Creates a table; if memory is refused, once more without the orphans of this user.
+    /// Creates a table; if memory is refused, tries once more without the orphans of this user.
     fn create_flagged(&self, name: &str, flags: u64, taken: Taken) -> Result<Table> {
         match self.create_at_once(name, flags, taken) {
             Err(Error::SharedMemoryFull { .. }) if orphans::make_room() => {
@@ -170,8 +170,8 @@ impl Options {
         let seed =
             sys::random().map_err(|source| Error::system("get a random hash seed", source))?;
         let codec = self.codecs.first().copied().unwrap_or(0);
-        // Attached before it has a name: there can be no rival for the slot, and
-        // nothing fails once the table can be seen.
+        // Attached before the table has a name: there is no rival for the slot yet, and
+        // nothing can fail once the table is visible.
         let mut creator = None;
         let fill = |map: &Mapping| -> Result<(), Refusal> {
             let index = 0..geometry.arena_at;
@@ -193,7 +193,7 @@ impl Options {
                 orphans: 0,
                 orphaned: 0,
             },
-            // No name of a table was looked for.
+            // Not a table that is missing: a creation looks for none.
             Refusal::System(source) if source.kind() == io::ErrorKind::NotFound => Error::system(
                 "create a segment where there is no shared-memory file \
                          system (on Linux: mount a tmpfs at /dev/shm)",
@@ -205,8 +205,8 @@ impl Options {
         Table::attach(name, Arc::new(segment), creator)
     }
 
-    /// Calls `new`, which is `AlreadyExists` if the name is taken; then `over`, if a table of
-    /// a user whom these options trust has it.
+    /// Calls `new`, which is `AlreadyExists` if the name is taken; then `over`, if the table that
+    /// has the name belongs to a user whom these options trust.
     fn take_name<R>(
         &self,
         name: &str,
@@ -223,7 +223,7 @@ impl Options {
                 .and_then(|map| Geometry::check_magic(name, map.words()));
             match taken {
                 Ok(()) => return over(),
-                // Unlinked meanwhile.
+                // It was unlinked in between.
                 Err(Error::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -231,7 +231,7 @@ impl Options {
     }
 }
 
-/// What becomes of another table of the name.
+/// What to do with a table that has the name already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Taken {
     Refused,
@@ -245,14 +245,14 @@ fn is_no_memory(error: &io::Error) -> bool {
     ) && inside::<NoAddressSpace>(error).is_none()
 }
 
-/// Refuses modes that nobody means: a table is read and written, and not executed, and
-/// its owner does both.
+/// Refuses modes that make no sense: a table is read and written, never executed, and its owner may
+/// do both.
 fn check_mode(mode: u32) -> Result<()> {
     let is_meant = |mode: u32| mode & !0o666 == 0 && mode & 0o600 == 0o600;
     if is_meant(mode) {
         return Ok(());
     }
-    // Somebody wrote the octal digits as a decimal number.
+    // Octal digits, written as a decimal number.
     let octal = u32::from_str_radix(&mode.to_string(), 8);
     let hint = match octal.ok().filter(|octal| is_meant(*octal)) {
         Some(octal) => format!("; {mode} is {mode:#o}: did you mean {octal:#o}?"),

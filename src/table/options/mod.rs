@@ -1,4 +1,4 @@
-//! How a table is created and opened.
+//! The options of a table, which say how it is created and opened.
 
 mod creating;
 mod opening;
@@ -11,21 +11,20 @@ pub(crate) use opening::{check_name, check_os_name, system_error};
 use crate::segment::hooks::Hooks;
 use crate::table::orphans;
 
-/// Whose segments are opened.
+/// Which owners' segments may be opened.
 ///
-/// A segment of a name can be made by anybody on the machine. Whoever owns it can
-/// change its bytes at any time, so a process should only open what belongs to
-/// users it trusts. Damage is an error and never a fault, but wrong values are
-/// wrong values.
+/// Any user of the machine can create a segment of any name, and its owner can change its bytes at
+/// any time. So a process should only open what belongs to users it trusts. Damage by others is an
+/// error and never a fault, but wrong values are wrong values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Trust {
-    /// Only segments of this process's effective user. The default.
+    /// Only segments of this process's effective user: the default.
     #[default]
     SameUser,
-    /// Segments of this process's effective user or of one of these user ids.
+    /// Segments of this process's effective user, or of one of these user ids.
     Users(Vec<u32>),
-    /// Segments of anybody.
+    /// Segments of any user.
     Anyone,
 }
 
@@ -40,17 +39,17 @@ pub enum Trust {
 /// | `chunk_size`       | 256 KiB to 1 MiB, more above 32 GiB of value space | create          |
 /// | `max_participants` | 1024                                               | create          |
 /// | `lock_timeout`     | 5 s                                                | create and open |
-/// | `waiting`          | sleep, and go on                                   | create and open |
+/// | `around_sleep`     | sleep, and go on                                   | create and open |
 /// | `trust`            | [`Trust::SameUser`]                                | open, replace   |
 /// | `codec`            | plain bytes                                        | create and open |
 /// | `codec_if_created` | plain bytes                                        | create          |
 ///
 /// A table keeps the shape that it was created with: [`open`](Options::open) ignores the
-/// options that are used by `create`. [`open_or_create`](Options::open_or_create) ignores
-/// them too when it finds a table, but for the sizes that you have set, `capacity`,
-/// `value_space` and `max_participants`: the table has at least these, or you get
-/// [`Error::TooSmall`]. [`create_or_replace`](Options::create_or_replace) always makes a
-/// new table.
+/// options that only `create` uses. [`open_or_create`](Options::open_or_create) ignores them
+/// too when it finds a table, except the sizes that you set (`capacity`, `value_space` and
+/// `max_participants`): the table has at least these, or you get
+/// [`Error::TooSmall`](crate::Error::TooSmall).
+/// [`create_or_replace`](Options::create_or_replace) always creates a new table.
 ///
 /// ```
 /// use shmtable::Options;
@@ -91,11 +90,11 @@ impl Default for Options {
     }
 }
 
-/// Longer waits are as good as endless, and do not overflow a clock.
+/// Longer waits are as good as endless; this one doesn't overflow a clock.
 const LONGEST_TIMEOUT: Duration = Duration::from_hours(365 * 24);
 
 impl Options {
-    /// The defaults.
+    /// Returns the default options.
     pub fn new() -> Self {
         Self {
             capacity: None,
@@ -113,77 +112,78 @@ impl Options {
         }
     }
 
-    /// The number of entries that the table must take. Any set of that many keys fits
-    /// (the chance that one does not is below 10^-12). More may fit, in a small table
-    /// several times as many, and which keys do is chance: where one is refused another may
-    /// still fit.
+    /// Sets the number of entries that the table must take.
     ///
-    /// The index takes its memory at creation: about 31 bytes for each entry, and more
-    /// in a small table. Larger entries take more memory as they are stored.
+    /// Any set of that many keys fits; the chance that one doesn't is below 10^-12. More may fit,
+    /// in a small table several times as many. Which keys do is chance: where one is refused,
+    /// another may still fit.
+    ///
+    /// The index takes its memory at creation: about 31 bytes for each entry of the capacity, and
+    /// more in a small table. Larger entries take more memory as they are stored.
     pub fn capacity(mut self, entries: usize) -> Self {
         self.capacity = Some(entries);
         self
     }
 
-    /// The bytes that keys and values may fill, overhead apart.
+    /// Sets the number of bytes that keys and values may fill, overhead excluded.
     ///
-    /// The promise: any set of at most `capacity` entries whose keys and values
-    /// together have at most so many bytes fits, whatever was stored, replaced and
-    /// removed before, if no entry is larger than a chunk less 24 bytes. A larger
-    /// entry needs neighbouring chunks; a table that holds nothing takes one of
-    /// any size up to all of the value space, and one with little room to spare
-    /// may answer `ValueSpaceFull` for want of neighbours.
+    /// Any set of at most `capacity` entries fits whose keys and values have at most that many
+    /// bytes together, whatever was stored, replaced and removed before, if no entry is larger than
+    /// a chunk less 24 bytes. A larger entry needs neighboring chunks. An empty table takes one of
+    /// any size up to the whole value space; a table with little room left may answer
+    /// `ValueSpaceFull` because it has no neighboring chunks free.
     ///
-    /// The segment's address space is more than twice this, because record headers,
-    /// padding, replaced values that were not cleaned away yet, and a chunk for
-    /// every participant come on top. Memory is taken as it fills: about as much
-    /// as there are live bytes, and as much again, or somewhat more, in replaced
-    /// ones.
+    /// The segment's address space is more than twice this size: record headers, padding, replaced
+    /// values that are not yet cleaned away, and a chunk for every participant come on top. Memory
+    /// is taken as the table fills: about as much as there are live bytes, and as much again, or
+    /// somewhat more, for replaced ones.
     pub fn value_space(mut self, bytes: usize) -> Self {
         self.value_space = Some(bytes);
         self
     }
 
-    /// The permission bits of the segment; the umask does not change them. On Windows
-    /// and macOS a segment is its user's alone whatever they say.
+    /// Sets the permission bits of the segment, which the umask doesn't change.
     ///
-    /// Bits of reading and writing alone (`0o666`), and the owner's two among them:
-    /// anything else is `InvalidOption` when the table is created.
+    /// They may be any of the read and write bits (`0o666`) and must include the owner's two
+    /// (`0o600`); anything else is `InvalidOption` when the table is created. On Windows and macOS
+    /// a segment is its user's alone, whatever the bits say.
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = mode;
         self
     }
 
-    /// The number of stripes, each with a lock of its own: a power of two up to
-    /// 65 536.
+    /// Sets the number of stripes, each with a lock of its own: a power of two up to 65 536.
     ///
-    /// Leave it. If many more processes write than the machine has cores, a writer that
-    /// the scheduler stops may hold a lock for a whole turn of all the others, and those
-    /// who want that stripe wait: a `LockTimeout` then means that the machine is
-    /// overloaded, and more stripes, a longer [`lock_timeout`](Self::lock_timeout) or
-    /// fewer writers are the remedy.
+    /// The default is right for nearly every table. If many more processes write than the machine
+    /// has cores, a writer that the scheduler stops may hold a lock while all the others have their
+    /// turn, and writers that want that stripe wait. A `LockTimeout` then means that the machine is
+    /// overloaded: use more stripes, a longer [`lock_timeout`](Self::lock_timeout) or fewer
+    /// writers.
     pub fn stripes(mut self, stripes: usize) -> Self {
         self.stripes = Some(stripes);
         self
     }
 
-    /// The bytes of a chunk of the arena: a power of two from 4096 to 2^30. Every
-    /// process that writes fills one at a time; a larger entry takes several. The default
-    /// grows with the value space.
+    /// Sets the size of a chunk of the arena, in bytes: a power of two from 4096 to 2^30.
+    ///
+    /// Every process that writes fills one chunk at a time; a larger entry takes several. The
+    /// default grows with the value space.
     pub fn chunk_size(mut self, bytes: usize) -> Self {
         self.chunk_bytes = Some(bytes);
         self
     }
 
-    /// The number of handles that may be open for writing at the same time, in all
-    /// processes: up to 4096. Read-only handles are not counted.
+    /// Sets the most handles that may be open for writing at once, in all processes: up to 4096.
+    ///
+    /// Read-only handles are not counted.
     pub fn max_participants(mut self, participants: usize) -> Self {
         self.participants = Some(participants);
         self
     }
 
-    /// How long an operation waits for a stripe that a living process keeps
-    /// locked, before it fails with `LockTimeout`.
+    /// Sets how long an operation waits for a lock that a living process holds.
+    ///
+    /// After that it fails with `LockTimeout`.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -200,17 +200,18 @@ impl Options {
         self
     }
 
-    /// What to do around each sleep of an operation that waits, for a lock, for
-    /// room or for a key: a closure that gets the sleep, calls it, and says
-    /// whether to go on. After [`ControlFlow::Break`] the operation returns
-    /// `Interrupted` and has changed nothing but what it says of its errors. (A
-    /// write that is done, and waits to give a large value's room back at once,
-    /// leaves that to cleaning and returns its result.)
+    /// Sets a closure to be called around each sleep of an operation that waits.
     ///
-    /// No sleep is longer than 50 ms, so this is where to ask whether the user
-    /// has pressed Ctrl-C, and where an interpreter lets its other threads run. The
-    /// closure may be called while this thread holds locks of stripes
-    /// ([`Table::snapshot`]): it must not wait for anybody who needs this table.
+    /// Operations wait for a lock, for room or for a key. The closure gets the sleep, calls it, and
+    /// says whether to go on. After [`ControlFlow::Break`] the operation returns `Interrupted` and
+    /// has changed nothing but what its documentation says about errors. (A write that is done, and
+    /// only waits to give back a large value's room at once, leaves that to cleaning and returns
+    /// its result.)
+    ///
+    /// No sleep is longer than 50 ms, so here you can ask whether the user has pressed Ctrl-C, or
+    /// let other threads of an interpreter run. The closure may be called while this thread holds
+    /// locks of stripes ([`Table::snapshot`](crate::Table::snapshot)), so it must not wait for
+    /// another user of this table.
     ///
     /// ```
     /// use std::ops::ControlFlow;
@@ -244,7 +245,7 @@ impl Options {
         self
     }
 
-    /// Whose segments are opened.
+    /// Sets which owners' segments may be opened.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -261,12 +262,12 @@ impl Options {
         self
     }
 
-    /// The codec id that a created table gets and an opened one must have: what
-    /// its bytes are encoded in, see [`codec_id`](crate::codec_id). Without it,
-    /// a created table is one of plain bytes (0), and any is opened.
+    /// Sets the codec id that a created table gets and an opened one must have.
     ///
-    /// For programs that bring codecs of their own, such as bindings to other
-    /// languages; [`TypedTable`](crate::TypedTable) does it by itself.
+    /// The id says how the table's bytes are encoded; see [`codec_id`](crate::codec_id). Without
+    /// it, a created table holds plain bytes (0), and a table of any codec is opened. It is for
+    /// programs that bring codecs of their own, such as bindings to other languages;
+    /// [`TypedTable`](crate::TypedTable) sets it by itself.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -285,8 +286,9 @@ impl Options {
         self.codecs(vec![id], None)
     }
 
-    /// The codec id that a created table gets, as [`codec`](Self::codec), while an
-    /// opened one may have any: for programs that read it from the table.
+    /// Sets the codec id that a created table gets, while an opened one may have any.
+    ///
+    /// It is for programs that read the id from the table; otherwise see [`codec`](Self::codec).
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -304,8 +306,8 @@ impl Options {
         self.codecs(vec![id], None)
     }
 
-    /// The codec that a created table gets, and behind it others that an opened
-    /// one may have as well; and what the first one is called.
+    /// Sets the codec ids: the first one is for a created table, an opened one may have any. `view`
+    /// is what the first one is called.
     pub(crate) fn codecs(
         mut self,
         ids: Vec<u64>,

@@ -1,4 +1,4 @@
-//! How options become a segment, and what it is when they do not.
+//! How a table is opened, and the errors of segments that can't be.
 
 use std::ffi::OsStr;
 use std::io;
@@ -15,8 +15,9 @@ use crate::sys::{
 use crate::table::Table;
 
 impl Options {
-    /// Opens a table for reading and writing, which takes one of its participant
-    /// slots.
+    /// Opens a table for reading and writing.
+    ///
+    /// Takes one of the table's participant slots.
     ///
     /// # Errors
     /// `NotFound`, `WrongOwner`, `PermissionDenied`, `IncompatibleFormat`,
@@ -25,8 +26,9 @@ impl Options {
         self.open_with(name, Access::ReadWrite, Sizes::Any)
     }
 
-    /// Opens a table for reading. Nothing is written to the segment, and what
-    /// writes fails with `ReadOnly`.
+    /// Opens a table for reading only.
+    ///
+    /// Nothing is written to the segment, and methods that write fail with `ReadOnly`.
     ///
     /// # Errors
     /// As [`open`](Self::open), without `TooManyParticipants`.
@@ -34,12 +36,12 @@ impl Options {
         self.open_with(name, Access::ReadOnly, Sizes::Any)
     }
 
-    /// Opens a table for reading, as [`open_read_only`](Self::open_read_only), but
-    /// without showing it: nobody who asks whether the table is in use is told of this
-    /// handle. For programs that look at tables of others, which must not seem used
-    /// because of that.
+    /// Opens a table for reading only, without counting as a user of it.
     ///
-    /// Its mapping stays whole while it is open, whatever happens to the name.
+    /// Works as [`open_read_only`](Self::open_read_only), but [`has_readers`](Table::has_readers)
+    /// and [`is_orphan`](Table::is_orphan) don't see this handle. It is for programs that inspect
+    /// tables of others and must not keep them alive. Its mapping stays whole while it is open,
+    /// whatever happens to the name.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -47,10 +49,10 @@ impl Options {
     ///
     /// # let created = Options::new().capacity(100).create_anonymous()?;
     /// # let name = created.name();
-    /// let looker = Options::new().open_observer(name)?;
-    /// assert!(!looker.has_readers()?);
+    /// let observer = Options::new().open_observer(name)?;
+    /// assert!(!observer.has_readers()?);
     /// let reader = Options::new().open_read_only(name)?;
-    /// assert!(looker.has_readers()?);
+    /// assert!(observer.has_readers()?);
     /// # Ok(())
     /// # }
     /// ```
@@ -62,13 +64,13 @@ impl Options {
         Ok(Table::read_only(name, Arc::new(segment), None))
     }
 
-    /// Opens the table of this name, or creates it. Of several processes that do
-    /// this at once one creates, the others open.
+    /// Opens the table of this name, or creates it if there is none.
     ///
-    /// You have the sizes that you ask for: if you set `capacity`, `value_space` or
-    /// `max_participants`, and the table that is there was created with less, that is
-    /// `TooSmall`. One with as much or more is opened. Sizes that you do not set may be
-    /// anything.
+    /// If several processes do this at once, one creates the table and the others open it.
+    ///
+    /// The table has at least the sizes that you ask for: if you set `capacity`, `value_space` or
+    /// `max_participants`, and the existing table was created with less, you get `TooSmall`. A size
+    /// that you don't set may be anything.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -109,8 +111,7 @@ impl Options {
             Access::ReadOnly => {
                 let presence = segment.map.liveness().ok();
                 if let Some(presence) = &presence {
-                    // For those who ask whether anybody uses the segment; reading
-                    // does not depend on it.
+                    // Shows others that the segment is in use; reading doesn't depend on it.
                     let _ = presence.try_share(READERS_BYTE);
                 }
                 Ok(Table::read_only(name, Arc::new(segment), presence))
@@ -118,7 +119,7 @@ impl Options {
         }
     }
 
-    /// Maps a segment of an owner whom these options trust, whatever is in it.
+    /// Maps a segment whose owner these options trust, whatever is in it.
     pub(super) fn map_admitted(
         &self,
         name: &str,
@@ -148,15 +149,15 @@ impl Options {
         Ok(segment)
     }
 
-    /// Maps a segment of an owner whom these options trust, whatever its header says, and
-    /// tells which codecs are expected.
+    /// Maps a segment whose owner these options trust, whatever its header says, and returns which
+    /// codecs are expected.
     #[cfg(not(loom))]
     pub(crate) fn map_damaged(&self, name: &str) -> Result<(Mapping, &[u64])> {
         let map = self.map_admitted(name, Access::ReadOnly, "open")?;
         Ok((map, &self.codecs))
     }
 
-    /// Whether a table has the sizes that were asked for.
+    /// Refuses a table that is smaller than the sizes that were asked for.
     fn check_sizes(&self, name: &str, geometry: &Geometry) -> Result<()> {
         for (option, asked, found) in [
             ("capacity", self.capacity, geometry.capacity),
@@ -197,7 +198,7 @@ impl Options {
     }
 }
 
-/// Which sizes a table must have that is opened.
+/// Which sizes an opened table must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sizes {
     Any,
@@ -232,7 +233,7 @@ impl Refusal {
     }
 }
 
-/// What a back end has to say besides the kind.
+/// What a back end says besides the kind of error.
 pub(super) fn inside<T: std::error::Error + Copy + 'static>(error: &io::Error) -> Option<T> {
     error.get_ref()?.downcast_ref().copied()
 }
@@ -274,7 +275,7 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
     check_os_name(name.as_ref())
 }
 
-/// The same of a name that may be no UTF-8.
+/// Refuses names that no segment can have, of a name that may not be valid UTF-8.
 pub(crate) fn check_os_name(name: &OsStr) -> Result<()> {
     let bytes = name.as_encoded_bytes();
     let reason = if bytes.is_empty() {
