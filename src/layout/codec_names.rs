@@ -1,9 +1,9 @@
-//! Codec ids, and which codecs an id stands for.
+//! Codec ids, and the names of the codecs that an id stands for.
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// What codecs of this crate, and of its bindings to other languages, are called,
-/// but for arrays of bytes.
+/// The names of the codecs of this crate and of its bindings to other languages, except
+/// arrays of bytes.
 pub(crate) const CODEC_NAMES: [&str; 19] = [
     "bytes",
     "str",
@@ -26,14 +26,14 @@ pub(crate) const CODEC_NAMES: [&str; 19] = [
     "json",
 ];
 
-/// The longest arrays of bytes that are recognised.
+/// The length of the longest arrays of bytes that are recognized.
 const LONGEST_ARRAY: usize = 64;
 
-/// What a segment says of the encodings of its keys and values: the XXH3-64 hash
-/// (seed 0) of the key codec's name, a zero byte and the value codec's name.
+/// Returns the id that a segment stores for the codecs of its keys and values.
 ///
-/// Two exceptions: it is 0 for plain bytes (`bytes`, `bytes`), which is what a
-/// table created through [`Options`] holds, and 1 where the hash is 0.
+/// It is the XXH3-64 hash (seed 0) of the key codec's name, a zero byte and the value codec's name.
+/// There are two exceptions: it is 0 for plain bytes (`bytes`, `bytes`), which is what a table
+/// created through [`Options`](crate::Options) holds, and 1 if the hash is 0.
 ///
 /// ```
 /// use shmtable::codec_id;
@@ -50,10 +50,12 @@ pub fn codec_id(key: &str, value: &str) -> u64 {
     }
 }
 
-/// The names of the key codec and the value codec that a
-/// [`codec_id`](crate::codec_id) stands for, if they are ones of this crate or of
-/// its Python package; arrays up to `bytes[64]`. An id is a hash: it is looked for
-/// among all pairs of names, which takes about a millisecond.
+/// Returns the names of the key codec and the value codec that a [`codec_id`](crate::codec_id)
+/// stands for.
+///
+/// It knows the codecs of this crate and of its Python package, and arrays up to `bytes[64]`; for
+/// others it returns `None`. An id is a hash, so all pairs of names are tried, which takes about a
+/// millisecond.
 ///
 /// ```
 /// use shmtable::{codec_id, codec_names};
@@ -106,7 +108,7 @@ mod tests {
     fn plain_bytes_are_zero_and_what_is_unknown_has_no_names() {
         let bytes = ("bytes".to_owned(), "bytes".to_owned());
         assert_eq!(codec_names(0), Some(bytes));
-        assert_eq!(codec_names(codec_id("somebody's", "u8")), None);
+        assert_eq!(codec_names(codec_id("example.pixel/1", "u8")), None);
         assert_eq!(CODEC_NAMES[0], <[u8] as Codec>::NAME);
     }
 }

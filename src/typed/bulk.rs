@@ -8,15 +8,16 @@ use super::iter::{TypedIter, TypedKeys, TypedValues};
 use super::snapshot::TypedSnapshot;
 use crate::Result;
 
-/// Many entries: each by itself is read or written atomically, but together
-/// they are not one moment of the table, except in [`snapshot`](Self::snapshot).
+/// Operations on many entries.
+///
+/// Each entry is read or written atomically, but together they are not one moment of the table,
+/// except in [`snapshot`](Self::snapshot).
 impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
-    /// The values of `keys`, owned or borrowed ones, in their order.
+    /// Returns the values of many keys, owned or borrowed ones, in the order of the keys.
     ///
-    /// Takes no lock. The searches overlap in memory, which makes it several
-    /// times as fast as as many [`get`](Self::get)s in a large table; see
-    /// [`Table::get_many`](crate::Table::get_many). The encoded keys are
-    /// collected first.
+    /// Takes no lock. The lookups overlap in memory; in a large table that is several times as fast
+    /// as as many [`get`](Self::get)s, see [`Table::get_many`](crate::Table::get_many). All keys
+    /// are encoded and collected first.
     ///
     /// # Errors
     /// [`Error::Codec`](crate::Error::Codec) if a key cannot be encoded or one of the values cannot
@@ -44,10 +45,10 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         keys.iter().zip(found).map(decoded).collect()
     }
 
-    /// Shows the values of `keys` to `visit`, in their order. Saves collecting the
-    /// values of [`get_many`](Self::get_many), and an allocation for each where the
-    /// codec needs none; see
-    /// [`Table::get_many_with`](crate::Table::get_many_with).
+    /// Calls a closure with the value of each of many keys, in the order of the keys.
+    ///
+    /// Saves collecting the values of [`get_many`](Self::get_many), and an allocation for each
+    /// value whose codec needs none; see [`Table::get_many_with`](crate::Table::get_many_with).
     ///
     /// # Errors
     /// As [`get_many`](Self::get_many); `visit` has seen the values before the one that
@@ -83,9 +84,9 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         refused.map_or(Ok(()), Err)
     }
 
-    /// Stores entries, owned or borrowed ones, one after the other, each as
-    /// [`insert`](Self::insert) does, and returns how many keys were new. They are
-    /// encoded one by one, not collected; see
+    /// Stores many entries, owned or borrowed ones, and returns how many keys were new.
+    ///
+    /// They are encoded and stored one after the other, each as by [`insert`](Self::insert); see
     /// [`Table::insert_many`](crate::Table::insert_many).
     ///
     /// # Errors
@@ -115,8 +116,9 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         Ok(new)
     }
 
-    /// Removes keys, owned or borrowed ones, one after the other, each as
-    /// [`remove`](Self::remove) does, and returns how many were there.
+    /// Removes many keys, owned or borrowed ones, and returns how many were there.
+    ///
+    /// They are removed one after the other, each as by [`remove`](Self::remove).
     ///
     /// # Errors
     /// [`Error::Codec`](crate::Error::Codec) if a key cannot be encoded, and those of
@@ -141,10 +143,11 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         Ok(removed)
     }
 
-    /// Removes the entries whose keys' **encodings** begin with some bytes, and returns
-    /// how many were removed; see [`Table::remove_prefix`](crate::Table::remove_prefix).
-    /// Nothing is decoded. For keys that are `str` or `[u8]`, the encoding is the key
-    /// itself.
+    /// Removes the entries whose keys' **encodings** begin with some bytes, and returns how many
+    /// were removed.
+    ///
+    /// Nothing is decoded; see [`Table::remove_prefix`](crate::Table::remove_prefix). For keys that
+    /// are `str` or `[u8]`, the encoding is the key itself.
     ///
     /// # Errors
     /// Those of `Table::remove_prefix`.
@@ -160,15 +163,15 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.remove_prefix(prefix)
     }
 
-    /// The entries, in no order.
+    /// Returns an iterator over all entries, in no particular order.
     ///
-    /// Takes no lock, and the table may change meanwhile: an entry that is
-    /// there throughout is seen exactly once, and one that is removed and inserted
-    /// again may be seen twice; see [`Table::iter`](crate::Table::iter).
+    /// Takes no lock, and the table may change during the iteration. An entry that is in the table
+    /// throughout is seen exactly once; one that is removed and inserted again may be seen twice.
+    /// See [`Table::iter`](crate::Table::iter).
     ///
     /// # Errors
-    /// An item is [`Error::Codec`](crate::Error::Codec) if that entry cannot be decoded, and the
-    /// iteration goes on behind it; or one of those of `Table::iter`.
+    /// An item is [`Error::Codec`](crate::Error::Codec) if that entry can't be decoded; the
+    /// iteration then goes on with the next one. Other items may be errors of `Table::iter`.
     ///
     /// ```
     /// # use shmtable::{Options, TypedTable};
@@ -188,9 +191,11 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         TypedIter::new(self.table.iter())
     }
 
-    /// The entries whose keys' **encodings** begin with some bytes, in no order; see
-    /// [`Table::scan_prefix`](crate::Table::scan_prefix). The others are not decoded.
-    /// For keys that are `str` or `[u8]`, the encoding is the key itself.
+    /// Returns an iterator over the entries whose keys' **encodings** begin with some bytes, in no
+    /// particular order.
+    ///
+    /// Other entries are not decoded; see [`Table::scan_prefix`](crate::Table::scan_prefix). For
+    /// keys that are `str` or `[u8]`, the encoding is the key itself.
     ///
     /// # Errors
     /// As [`iter`](Self::iter).
@@ -210,8 +215,8 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         TypedIter::new(self.table.scan_prefix(prefix))
     }
 
-    /// The keys, in no order, as [`iter`](Self::iter) gives them; values are
-    /// not decoded.
+    /// Returns an iterator over the keys, as [`iter`](Self::iter) does, without decoding the
+    /// values.
     ///
     /// # Errors
     /// As [`iter`](Self::iter).
@@ -219,8 +224,8 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         TypedKeys::new(self.table.keys())
     }
 
-    /// The values, in no order, as [`iter`](Self::iter) gives them; keys are
-    /// not decoded.
+    /// Returns an iterator over the values, as [`iter`](Self::iter) does, without decoding the
+    /// keys.
     ///
     /// # Errors
     /// As [`iter`](Self::iter).
@@ -236,12 +241,13 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         TypedValues::new(self.table.iter())
     }
 
-    /// Calls `visit` with each entry, as [`iter`](Self::iter) gives them. No
-    /// lock is held meanwhile; see [`Table::for_each`](crate::Table::for_each).
+    /// Calls a closure with each entry of [`iter`](Self::iter).
+    ///
+    /// No lock is held while the closure runs; see [`Table::for_each`](crate::Table::for_each).
     ///
     /// # Errors
-    /// [`Error::Codec`](crate::Error::Codec) if an entry cannot be decoded; those after it are not
-    /// visited. Those of `Table::for_each`.
+    /// [`Error::Codec`](crate::Error::Codec) if an entry can't be decoded; the entries after it are
+    /// not visited. Those of `Table::for_each`.
     ///
     /// ```
     /// # use shmtable::{Options, TypedTable};
@@ -265,19 +271,16 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         refused.map_or(Ok(()), Err)
     }
 
-    /// Removes the entries for which `keep` answers false, and says how many
-    /// it were.
+    /// Removes the entries for which a closure returns `false`, and returns how many were removed.
     ///
-    /// `keep` and the decoding before it run under a lock, so an entry that is
-    /// removed is one that `keep` has seen; see
-    /// [`Table::retain`](crate::Table::retain). A panic in it releases the lock
-    /// with that entry unchanged.
+    /// The closure, and the decoding before it, run under a lock, so the entry that is removed is
+    /// the one that the closure has seen; see [`Table::retain`](crate::Table::retain). A panic in
+    /// the closure releases the lock and leaves that entry unchanged.
     ///
     /// # Errors
-    /// [`Error::Codec`](crate::Error::Codec) if an entry cannot be decoded: it and those after it
-    /// are kept, those removed before it stay removed.
-    /// [`Error::Reentrant`](crate::Error::Reentrant) inside `keep` from what writes to the table there.
-    /// Those of `Table::retain`.
+    /// [`Error::Codec`](crate::Error::Codec) if an entry can't be decoded: that one and those after
+    /// it are kept; what was removed before it stays removed. Inside the closure, writing to the
+    /// table fails with [`Error::Reentrant`](crate::Error::Reentrant). Those of `Table::retain`.
     ///
     /// ```
     /// # use shmtable::{Options, TypedTable};
@@ -302,11 +305,10 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         refused.map_or(Ok(removed), Err)
     }
 
-    /// A copy of all entries as they were at one point in time.
+    /// Returns a copy of the whole table at one moment.
     ///
-    /// What it locks and what it costs is what
-    /// [`Table::snapshot`](crate::Table::snapshot) does; the copy is decoded when it is
-    /// looked at, with no lock held.
+    /// Locks and costs what [`Table::snapshot`](crate::Table::snapshot) does. The copy is decoded
+    /// when you read it, with no lock held.
     ///
     /// # Errors
     /// Those of `Table::snapshot`.
@@ -327,12 +329,12 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     }
 }
 
-/// The encodings of all keys.
+/// Encodes all keys.
 fn encode_all<K: Codec + ?Sized, Q: Borrow<K::Item>>(keys: &[Q]) -> Result<Vec<K::Encoded<'_>>> {
     keys.iter().map(|key| encode::<K>(key.borrow())).collect()
 }
 
-/// An entry that is only lent, decoded.
+/// Decodes an entry that is only lent.
 #[inline]
 fn entry<K, V>(key: &[u8], value: &[u8]) -> Result<(K::Owned, V::Owned)>
 where

@@ -1,4 +1,4 @@
-//! One computation of a value, by one of all who want it, with codecs.
+//! Computing a value once, with codecs.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,7 +8,7 @@ use super::TypedTable;
 use super::codec::{Codec, decode_vec, encode, encode_value};
 use crate::{Claim, Claimed, Error, OtherClaim, Result};
 
-/// What [`TypedTable::get_or_claim`] found.
+/// What [`TypedTable::get_or_claim`] found: a value, or the state of its computation.
 #[must_use]
 #[non_exhaustive]
 pub enum TypedClaimed<V: Codec + ?Sized> {
@@ -16,19 +16,19 @@ pub enum TypedClaimed<V: Codec + ?Sized> {
     Present(V::Owned),
     /// The key has no value, and the caller has the right to compute it.
     Mine(TypedClaim<V>),
-    /// The key has no value, and somebody else has the right to compute it.
+    /// The key has no value, and another caller has the right to compute it.
     Others(TypedOtherClaim<V>),
 }
 
-/// The right to a key, which one at a time has: a [`Claim`] whose values are encoded.
+/// The right to compute the value of a key, which one caller at a time has: a [`Claim`] whose
+/// values are encoded.
 #[must_use = "a claim ends when it is dropped"]
 pub struct TypedClaim<V: Codec + ?Sized> {
     claim: Claim,
     types: PhantomData<fn(&V)>,
 }
 
-/// A claim that somebody else has, to wait for: an [`OtherClaim`] whose values are
-/// decoded.
+/// A claim that another caller has, to wait for: an [`OtherClaim`] whose values are decoded.
 #[must_use = "it is there to be waited for"]
 pub struct TypedOtherClaim<V: Codec + ?Sized> {
     other: OtherClaim,
@@ -56,17 +56,19 @@ impl<V: Codec + ?Sized> TypedClaim<V> {
         }
     }
 
-    /// The key, encoded.
+    /// Returns the claimed key, encoded.
     pub fn key(&self) -> &[u8] {
         self.claim.key()
     }
 
-    /// Stores a value unless the key has one by now, and ends the claim. `None`: it is
-    /// stored; otherwise the value that stands there instead. See [`Claim::insert`].
+    /// Stores a value unless the key already has one, and ends the claim.
+    ///
+    /// Returns `None` if the value is stored, otherwise the value that the key has instead. See
+    /// [`Claim::insert`].
     ///
     /// # Errors
-    /// [`Error::Codec`] if `value` cannot be encoded or what stands there cannot be
-    /// decoded, and those of `Claim::insert`; the claim ends then, too.
+    /// [`Error::Codec`] if `value` can't be encoded or the key's other value can't be decoded, and
+    /// those of `Claim::insert`; the claim ends in that case, too.
     pub fn insert(self, value: &V::Item) -> Result<Option<V::Owned>> {
         let key = self.claim.key().to_vec();
         let value = encode_value::<V>(&key, value)?;
@@ -78,13 +80,14 @@ impl<V: Codec + ?Sized> TypedClaim<V> {
 }
 
 impl<V: Codec + ?Sized> TypedOtherClaim<V> {
-    /// The key, encoded.
+    /// Returns the claimed key, encoded.
     pub fn key(&self) -> &[u8] {
         self.other.key()
     }
 
-    /// Sleeps until the key has a value or the claim is free, and tries again; it is
-    /// `Others` still after the timeout. See [`OtherClaim::wait`].
+    /// Sleeps until the key has a value or the claim is free, and tries again.
+    ///
+    /// After the timeout the result is `Others` again. See [`OtherClaim::wait`].
     ///
     /// # Errors
     /// [`Error::Codec`] if the value cannot be decoded, and those of `OtherClaim::wait`.
@@ -92,9 +95,10 @@ impl<V: Codec + ?Sized> TypedOtherClaim<V> {
         self.wait_holding(timeout, &[])
     }
 
-    /// [`wait`](Self::wait) for a caller that holds claims itself, of any tables; typed
-    /// ones are passed as [`AsRef<Claim>`](TypedClaim#impl-AsRef<Claim>-for-TypedClaim<V>).
-    /// See [`OtherClaim::wait_holding`].
+    /// Waits as [`wait`](Self::wait) does, for a caller that holds claims itself, of any tables.
+    ///
+    /// Pass typed claims as [`AsRef<Claim>`](TypedClaim#impl-AsRef<Claim>-for-TypedClaim<V>). See
+    /// [`OtherClaim::wait_holding`].
     ///
     /// # Errors
     /// [`Error::Codec`] if the value cannot be decoded, and those of
@@ -113,10 +117,10 @@ impl<V: Codec + ?Sized> AsRef<Claim> for TypedClaim<V> {
 
 /// Computing a value once.
 impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
-    /// The value of a key, or else the right to compute it, which one at a time has
-    /// among all threads of all processes.
+    /// Returns the value of a key or, if there is none, the right to compute it.
     ///
-    /// See [`Table::get_or_claim`](crate::Table::get_or_claim).
+    /// One caller at a time has that right, among all threads of all processes. See
+    /// [`Table::get_or_claim`](crate::Table::get_or_claim).
     ///
     /// # Errors
     /// [`Error::Codec`] if `key` cannot be encoded or the value cannot be decoded, and
@@ -127,7 +131,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// let squares = TypedTable::<u32, u64>::create_anonymous(Options::new().capacity(10))?;
     /// match squares.get_or_claim(&7)? {
     ///     TypedClaimed::Mine(claim) => assert_eq!(claim.insert(&49)?, None),
-    ///     _ => unreachable!("nobody else is there"),
+    ///     _ => unreachable!("there is no other caller"),
     /// }
     /// assert!(matches!(squares.get_or_claim(&7)?, TypedClaimed::Present(49)));
     /// # Ok::<(), shmtable::Error>(())
@@ -137,7 +141,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         TypedClaimed::new(key.as_ref(), self.table.get_or_claim(&key)?)
     }
 
-    /// The right to a key, whether it has a value or not; `None` if somebody has it.
+    /// Claims a key, whether it has a value or not; `None` if it is claimed already.
     ///
     /// See [`Table::claim`](crate::Table::claim).
     ///
@@ -148,11 +152,11 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         Ok(claim.map(TypedClaim::new))
     }
 
-    /// The value of a key; if there is none, what a closure returns, which is stored.
-    /// Of all threads of all processes that ask at the same time one computes.
+    /// Returns the value of a key; if there is none, computes it with a closure and stores it.
     ///
-    /// What it waits for, and what becomes of a value that has no room, is said at
-    /// [`Table::get_or_insert_with`](crate::Table::get_or_insert_with).
+    /// If several callers ask at the same time, in any threads of any processes, one computes.
+    /// [`Table::get_or_insert_with`](crate::Table::get_or_insert_with) says what the others wait
+    /// for, and what happens to a value that finds no room.
     ///
     /// # Errors
     /// [`Error::Codec`] if `key` or the new value cannot be encoded or the value cannot
@@ -173,13 +177,14 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.get_or_try_insert_with(key, Duration::MAX, || Ok::<_, Error>(compute()))
     }
 
-    /// [`get_or_insert_with`](Self::get_or_insert_with) by a closure that may fail, with
-    /// an error of your own, and with an end to the wait for another one's.
+    /// Works as [`get_or_insert_with`](Self::get_or_insert_with), with a closure that may fail and
+    /// a timeout.
     ///
-    /// See [`Table::get_or_try_insert_with`](crate::Table::get_or_try_insert_with).
+    /// The error is of a type of your own. The timeout is for waiting while another caller
+    /// computes; see [`Table::get_or_try_insert_with`](crate::Table::get_or_try_insert_with).
     ///
     /// # Errors
-    /// The closure's; those of [`get_or_insert_with`](Self::get_or_insert_with);
+    /// The closure's error; those of [`get_or_insert_with`](Self::get_or_insert_with);
     /// [`Error::ClaimTimeout`].
     ///
     /// ```
@@ -222,7 +227,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     }
 }
 
-/// Shows which of the three it is, and no value.
+/// Shows which variant it is, but no value.
 impl<V: Codec + ?Sized> fmt::Debug for TypedClaimed<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

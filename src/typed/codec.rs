@@ -1,11 +1,10 @@
-//! What turns a value into bytes and back.
+//! Codecs: how values become bytes, and bytes values.
 
 use std::borrow::Borrow;
 
 use crate::{BoxedError, Error, Result};
 
-/// How keys or values of a [`TypedTable`](crate::TypedTable) become bytes and
-/// bytes become them.
+/// How keys or values of a [`TypedTable`](crate::TypedTable) become bytes and back.
 ///
 /// | codec | passed in | given back | bytes in the table | [`NAME`](Self::NAME) |
 /// |---|---|---|---|---|
@@ -15,16 +14,15 @@ use crate::{BoxedError, Error, Result};
 /// | `u8` to `u128`, `i8` to `i128` | `&u64` | `u64` | little-endian, two's complement | `u64` |
 /// | `f32`, `f64` | `&f64` | `f64` | little-endian IEEE 754, all bits kept | `f64` |
 /// | `bool` | `&bool` | `bool` | one byte, 0 or 1 | `bool` |
-/// | `()` | `&()` | `()` | none: a table of it is a set | `unit` |
+/// | `()` | `&()` | `()` | none: such a table is a set | `unit` |
 /// | `MessagePack<T>` (feature `serde`) | `&T` | `T` | `MessagePack`, fields by name | `messagepack` |
 ///
-/// There is none for `usize`, whose width is not the same everywhere. Any other
-/// type is a few lines of your own, as below.
+/// There is none for `usize`, whose width differs between machines. For any other type, write a few
+/// lines of your own, as below.
 ///
-/// A codec for *keys* must give equal keys equal bytes, in every process and
-/// in every run, because keys are found by their bytes. A codec for *values*
-/// must do so if [`compare_exchange`](crate::TypedTable::compare_exchange) is
-/// to find what it expects.
+/// A codec for *keys* must give equal keys equal bytes, in every process and in every run, because
+/// keys are found by their bytes. A codec for *values* must do so if
+/// [`compare_exchange`](crate::TypedTable::compare_exchange) is to find the value it expects.
 ///
 /// ```
 /// use shmtable::{BoxedError, Codec, Options, TypedTable};
@@ -67,50 +65,53 @@ use crate::{BoxedError, Error, Result};
     note = "a type that serde can serialize is `MessagePack<T>` (feature `serde`)"
 )]
 pub trait Codec {
-    /// What the encoding is called, in every language that reads the table.
+    /// The name of the encoding, in every language that reads the table.
     ///
-    /// It stands for the bytes, not for the Rust type: codecs that write and
-    /// accept the same bytes may share it. A change of the encoding needs
-    /// another name. It must not hold a zero byte; begin your own with
-    /// something that is yours.
+    /// It stands for the bytes, not for the Rust type: codecs that write and accept the same bytes
+    /// may share a name. If you change the encoding, change the name. It must not contain a zero
+    /// byte; begin your own with something that is yours.
     const NAME: &'static str;
 
-    /// Names of other encodings whose tables a view by this codec opens too,
-    /// because it can read what they have in common and refuse the rest.
+    /// The names of other encodings whose tables a typed table with this codec opens too.
+    ///
+    /// The codec must be able to read what they have in common with it, and refuse the rest.
     const ALSO_READS: &'static [&'static str] = &[];
 
-    /// The length of every encoding, if they all have the same.
+    /// The length of every encoding, if all have the same.
     ///
-    /// [`get`](crate::TypedTable::get) reads a value whose length is known
-    /// without allocating, up to 64 bytes. An encoding of another length is an
-    /// [`Error::Codec`] and never reaches [`decode`](Self::decode).
+    /// [`get`](crate::TypedTable::get) reads a value of known length, up to 64 bytes, without
+    /// allocating. An encoding of another length is an [`Error::Codec`] and never reaches
+    /// [`decode`](Self::decode).
     const LENGTH: Option<usize> = None;
 
-    /// What is encoded, by reference.
+    /// The type that is encoded, by reference.
     type Item: ?Sized;
 
-    /// What a read gives back.
+    /// The type that a read returns.
     type Owned: Borrow<Self::Item>;
 
-    /// The encoding: borrowed from the item, on the stack, or on the heap.
+    /// The type of the encoding: borrowed from the item, on the stack, or on the heap.
     type Encoded<'a>: AsRef<[u8]>
     where
         Self::Item: 'a;
 
-    /// The bytes of `item`.
+    /// Returns the bytes of `item`.
     ///
     /// # Errors
     /// If `item` has no encoding.
     fn encode(item: &Self::Item) -> Result<Self::Encoded<'_>, BoxedError>;
 
-    /// The value that `bytes` stand for. They may be anything: whoever may
-    /// write to the segment may have written them.
+    /// Returns the value that `bytes` stand for.
+    ///
+    /// They may be anything, because any process with write access to the segment may have written
+    /// them.
     ///
     /// # Errors
     /// If `bytes` is not what [`encode`](Self::encode) writes.
     fn decode(bytes: &[u8]) -> Result<Self::Owned, BoxedError>;
 
-    /// As [`decode`](Self::decode), of bytes that the value may keep.
+    /// Returns the value that `bytes` stand for, as [`decode`](Self::decode) does; the value may
+    /// keep them.
     ///
     /// # Errors
     /// If `bytes` is not what [`encode`](Self::encode) writes.
@@ -161,8 +162,8 @@ pub(super) fn decode_vec<C: Codec + ?Sized>(key: &[u8], bytes: Vec<u8>) -> Resul
     C::decode_vec(bytes).map_err(|reason| refused::<C>("decode", Some(key), reason))
 }
 
-/// [`decode_vec`] of a key. The codec may keep the bytes, and an error must name them
-/// still: so a short key is copied to the stack first, and a long one only lent.
+/// Decodes a key with [`Codec::decode_vec`]. The codec may keep the bytes, and an error must still
+/// name them, so a short key is copied to the stack first, and a long one is only lent.
 #[inline]
 pub(super) fn decode_key<C: Codec + ?Sized>(key: Vec<u8>) -> Result<C::Owned> {
     const SHORT: usize = 64;
@@ -176,7 +177,7 @@ pub(super) fn decode_key<C: Codec + ?Sized>(key: Vec<u8>) -> Result<C::Owned> {
     }
 }
 
-/// Holds an encoding of `found` bytes against [`Codec::LENGTH`].
+/// Compares the length of an encoding with [`Codec::LENGTH`].
 #[inline]
 pub(super) fn check_length<C: Codec + ?Sized>(
     action: &'static str,

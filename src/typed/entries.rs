@@ -7,15 +7,15 @@ use super::TypedTable;
 use super::codec::{Codec, check_length, decode, decode_vec, encode, encode_value};
 use crate::{Error, Result};
 
-/// The longest value that is read into the stack.
+/// The length of the longest value that is read into the stack.
 const STACK: usize = 64;
 
-/// One entry: each of these is linearizable, across threads and processes.
+/// Operations on one entry: each is linearizable, across threads and processes.
 impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
-    /// Stores `value` under `key`, and says whether the key was new.
+    /// Stores a value, and returns whether the key was new.
     ///
-    /// What was there is replaced and not decoded. The lock that is taken, the
-    /// cost and the guarantees are those of [`Table::insert`](crate::Table::insert).
+    /// A value that is replaced is not decoded. Locks, cost and guarantees are those of
+    /// [`Table::insert`](crate::Table::insert).
     ///
     /// # Errors
     /// [`Error::Codec`](crate::Error::Codec) if `key` or `value` cannot be
@@ -36,11 +36,10 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.insert(key.as_ref(), value.as_ref())
     }
 
-    /// Stores `value` under `key` if there is no entry, and says whether it
-    /// did: of all callers in all processes exactly one wins.
+    /// Stores a value if the key has none, and returns whether it did.
     ///
-    /// What is there is not decoded. The lock that is taken, the cost and the
-    /// guarantees are those of [`Table::try_insert`](crate::Table::try_insert).
+    /// Of all callers in all processes, exactly one gets `true`. An existing value is not decoded.
+    /// Locks, cost and guarantees are those of [`Table::try_insert`](crate::Table::try_insert).
     ///
     /// # Errors
     /// [`Error::Codec`](crate::Error::Codec) if `key` or `value` cannot be
@@ -60,11 +59,11 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.try_insert(key.as_ref(), value.as_ref())
     }
 
-    /// The value of `key`, if there is one.
+    /// Returns the value of a key, or `None`.
     ///
-    /// Takes no lock and writes nothing to shared memory, as
-    /// [`Table::get`](crate::Table::get). A value whose codec has a
-    /// [`LENGTH`](Codec::LENGTH) of up to 64 bytes is read without allocating.
+    /// Takes no lock and writes nothing to shared memory, as [`Table::get`](crate::Table::get). A
+    /// value whose codec has a [`LENGTH`](Codec::LENGTH) of up to 64 bytes is read without
+    /// allocating.
     ///
     /// # Errors
     /// [`Error::Codec`](crate::Error::Codec) if `key` cannot be encoded or the
@@ -95,7 +94,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         }
     }
 
-    /// Whether there is an entry for `key`.
+    /// Returns whether a key has a value.
     ///
     /// Takes no lock, decodes nothing and costs what
     /// [`Table::contains_key`](crate::Table::contains_key) costs.
@@ -108,10 +107,10 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.contains_key(encode::<K>(key)?.as_ref())
     }
 
-    /// Removes `key`, and says whether it was there.
+    /// Removes a key, and returns whether it was there.
     ///
-    /// The value is not decoded. The lock that is taken, the cost and the
-    /// guarantees are those of [`Table::remove`](crate::Table::remove).
+    /// The value is not decoded. Locks, cost and guarantees are those of
+    /// [`Table::remove`](crate::Table::remove).
     ///
     /// # Errors
     /// [`Error::Codec`](crate::Error::Codec) if `key` cannot be encoded, and
@@ -121,11 +120,11 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.remove(encode::<K>(key)?.as_ref())
     }
 
-    /// Removes `key` if `condition` says so of its value, in one step, and returns whether
-    /// it did. For an absent key `condition` isn't called.
+    /// Removes a key if a closure says so of its value, and returns whether it was removed.
     ///
-    /// `condition` and the decoding before it run under the lock that
-    /// [`Table::remove_if`](crate::Table::remove_if) takes: keep it short.
+    /// This is one step for all processes. The closure, and the decoding before it, run under the
+    /// lock that [`Table::remove_if`](crate::Table::remove_if) takes: keep it short. It isn't
+    /// called for an absent key.
     ///
     /// # Errors
     /// [`Error::Codec`](crate::Error::Codec) if `key` cannot be encoded or the value
@@ -158,12 +157,11 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         refused.map_or(Ok(removed), Err)
     }
 
-    /// Removes `key` and gives back its value: of all callers in all processes
-    /// exactly one gets it.
+    /// Removes a key, and returns its value.
     ///
-    /// The lock that is taken, the cost and the guarantees are those of
-    /// [`Table::take`](crate::Table::take); the value is decoded after the
-    /// lock was released.
+    /// Of all callers in all processes, exactly one gets the value. Locks, cost and guarantees are
+    /// those of [`Table::take`](crate::Table::take). The value is decoded after the lock is
+    /// released.
     ///
     /// # Errors
     /// [`Error::Codec`](crate::Error::Codec) if `key` cannot be encoded; also
@@ -184,12 +182,10 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         owned::<V>(key.as_ref(), self.table.take(&key)?)
     }
 
-    /// Stores `value` under `key` and gives back the value it replaced; `None`
-    /// if the key was new.
+    /// Stores a value, and returns the one that it replaced; `None` if the key was new.
     ///
-    /// The lock that is taken, the cost and the guarantees are those of
-    /// [`Table::replace`](crate::Table::replace); the old value is decoded
-    /// after the lock was released.
+    /// Locks, cost and guarantees are those of [`Table::replace`](crate::Table::replace). The old
+    /// value is decoded after the lock is released.
     ///
     /// # Errors
     /// [`Error::Codec`](crate::Error::Codec) if `key` or `value` cannot be
@@ -211,23 +207,22 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         owned::<V>(key.as_ref(), self.table.replace(&key, &value)?)
     }
 
-    /// Changes the entry of `key` in one step: `change` is given the value
-    /// (`None`: there is none) and answers what is to be stored (`None`: the
-    /// entry is removed, or stays absent). Returns what is now stored.
+    /// Replaces a value by the one that a closure computes from it, in one step for all processes.
     ///
-    /// `change`, the decoding before it and the encoding after it run under
-    /// the lock that [`Table::update`](crate::Table::update) takes, so no other
-    /// writer comes between; readers are not held up. Keep it short. It may be
-    /// called again with the value of that time, if room had to be made for the
-    /// new one first, and only its last answer counts. A panic in it releases
-    /// the lock with nothing changed.
+    /// The closure gets `None` for an absent key. The value that it returns is stored, and
+    /// returned; if it returns `None`, the key is removed or stays absent.
+    ///
+    /// The closure, the decoding before it and the encoding after it run under the lock that
+    /// [`Table::update`](crate::Table::update) takes, so no other writer comes between; readers
+    /// don't wait. Keep it short. If room has to be made for the new value first, the closure may
+    /// be called again with the value of that time, and only its last result counts. A panic in it
+    /// releases the lock with nothing changed.
     ///
     /// # Errors
-    /// [`Error::Codec`](crate::Error::Codec) if the key or the new value
-    /// cannot be encoded, or the old one not decoded (`change` is not called
-    /// then): the entry keeps its value.
-    /// [`Error::Reentrant`](crate::Error::Reentrant) inside `change` from what
-    /// writes to the table there. Those of `Table::update`, which leave the
+    /// [`Error::Codec`](crate::Error::Codec) if the key or the new value can't be encoded, or the
+    /// old value can't be decoded (then the closure isn't called): the entry keeps its value.
+    /// Inside the closure, writing to the table fails with
+    /// [`Error::Reentrant`](crate::Error::Reentrant). Those of `Table::update`, which leave the
     /// entry unchanged.
     ///
     /// ```
@@ -250,12 +245,14 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.change(key.as_ref(), |old| Ok::<_, Error>(change(old)))
     }
 
-    /// [`update`](Self::update) with a closure that may fail: then nothing has changed,
-    /// and its error is returned. It is of a type of your own, which the table's errors
-    /// can become; see [`Table::try_update`](crate::Table::try_update).
+    /// Replaces a value as [`update`](Self::update) does, by a closure that may fail.
+    ///
+    /// If the closure fails, nothing has changed and its error is returned. The error is of a type
+    /// of your own that implements `From<Error>`; see
+    /// [`Table::try_update`](crate::Table::try_update).
     ///
     /// # Errors
-    /// The closure's, and those of [`update`](Self::update).
+    /// The closure's error, and those of [`update`](Self::update).
     ///
     /// ```
     /// # use shmtable::{Error, Options, TypedTable};
@@ -306,14 +303,12 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         Ok(stored)
     }
 
-    /// Stores `new` under `key` if what is there is `expected`; `None` stands
-    /// for no entry, on both sides. If something else is there, the inner
-    /// error is what was found.
+    /// Stores `new` if the value is `expected`; otherwise the inner error is the value that was
+    /// found.
     ///
-    /// Compared are the **encodings**: a NaN equals one of the same bits, `0.0`
-    /// does not equal `-0.0`, and where a codec may encode one value in two
-    /// ways, equal values may differ. The lock that is taken, the cost and the
-    /// guarantees are those of
+    /// `None` stands for an absent key in all three. The **encodings** are compared: a NaN equals
+    /// one of the same bits, `0.0` doesn't equal `-0.0`, and if a codec has two encodings for one
+    /// value, equal values may differ. Locks, cost and guarantees are those of
     /// [`Table::compare_exchange`](crate::Table::compare_exchange).
     ///
     /// # Errors
@@ -353,11 +348,9 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         }
     }
 
-    /// Waits until there is an entry for `key` and gives back its value;
-    /// `None` after `timeout`.
+    /// Waits until a key has a value, and returns the value; `None` after the timeout.
     ///
-    /// Takes no lock; the wait and its cost are those of
-    /// [`Table::wait`](crate::Table::wait).
+    /// Takes no lock. The wait and its cost are those of [`Table::wait`](crate::Table::wait).
     ///
     /// # Errors
     /// [`Error::Codec`](crate::Error::Codec) if `key` cannot be encoded or the
@@ -380,11 +373,11 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         owned::<V>(key.as_ref(), self.table.wait(&key, timeout)?)
     }
 
-    /// Waits until the entry of `key` is no longer `seen` (`None`: there is
-    /// none) and gives back what it is now; the outer `None` after `timeout`.
+    /// Waits until a key's value differs from the one you saw, and returns the new one.
     ///
-    /// Compared are the encodings. Takes no lock; the wait and its cost are
-    /// those of [`Table::wait_change`](crate::Table::wait_change).
+    /// `None` in `seen`, and in the inner `Option`, stands for an absent key. The outer `Option` is
+    /// `None` after the timeout. The encodings are compared. Takes no lock; the wait and its cost
+    /// are those of [`Table::wait_change`](crate::Table::wait_change).
     ///
     /// # Errors
     /// [`Error::Codec`](crate::Error::Codec) if `key` or `seen` cannot be
@@ -416,13 +409,13 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     }
 }
 
-/// A value that the table gave away, decoded.
+/// Decodes a value that the table returned.
 #[inline]
 fn owned<V: Codec + ?Sized>(key: &[u8], value: Option<Vec<u8>>) -> Result<Option<V::Owned>> {
     value.map(|value| decode_vec::<V>(key, value)).transpose()
 }
 
-/// The encoding of a value that was given back, in a buffer of its own.
+/// Encodes a value into a buffer of its own.
 #[inline]
 fn to_vec<V: Codec + ?Sized>(key: &[u8], value: &V::Owned) -> Result<Vec<u8>> {
     Ok(encode_value::<V>(key, value.borrow())?.as_ref().to_vec())

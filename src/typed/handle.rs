@@ -1,32 +1,33 @@
-//! What needs no codec: the handle, its figures and its repair.
+//! Methods that need no codec: the handle, its figures and its repair.
 
 use super::TypedTable;
 use super::codec::Codec;
 use crate::{Fault, Participant, Repaired, Result, Stats, StripeStats};
 
-/// The table as a whole: as the methods of the same names of [`Table`](crate::Table).
+/// The table as a whole: each method does what the method of the same name of
+/// [`Table`](crate::Table) does.
 impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
-    /// The name the table was created or opened with.
+    /// Returns the name that the table was created or opened with.
     pub fn name(&self) -> &str {
         self.table.name()
     }
 
-    /// The number of entries the table was created for.
+    /// Returns the number of entries that the table was created for.
     pub fn capacity(&self) -> usize {
         self.table.capacity()
     }
 
-    /// Whether the handle was opened read-only.
+    /// Returns whether the handle was opened read-only.
     pub fn is_read_only(&self) -> bool {
         self.table.is_read_only()
     }
 
-    /// Whether the table is removed with its creator.
+    /// Returns whether the table is removed with its creator.
     pub fn is_anonymous(&self) -> bool {
         self.table.is_anonymous()
     }
 
-    /// Whether no other user may write to the segment; see
+    /// Returns whether no other user may write to the segment; see
     /// [`Table::is_private`](crate::Table::is_private).
     ///
     /// # Errors
@@ -35,7 +36,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.is_private()
     }
 
-    /// The id of the user whom the segment belongs to. Costs a system call.
+    /// Returns the id of the user who owns the segment. Costs a system call.
     ///
     /// # Errors
     /// Those of [`Table::owner`](crate::Table::owner).
@@ -43,18 +44,17 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.owner()
     }
 
-    /// The number of entries, as [`Table::len`](crate::Table::len) counts them.
+    /// Returns the number of entries, as [`Table::len`](crate::Table::len) counts them.
     pub fn len(&self) -> usize {
         self.table.len()
     }
 
-    /// Whether the table holds no entry, by [`len`](Self::len).
+    /// Returns whether there are no entries, by [`len`](Self::len).
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
     }
 
-    /// Removes all entries, as [`Table::clear`](crate::Table::clear) does. Nothing is
-    /// decoded.
+    /// Removes all entries, as [`Table::clear`](crate::Table::clear) does. Nothing is decoded.
     ///
     /// # Errors
     /// Those of [`Table::clear`](crate::Table::clear).
@@ -62,8 +62,9 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.clear()
     }
 
-    /// What fills the table and what it has been through; see
-    /// [`Table::stats`](crate::Table::stats).
+    /// Returns the figures of the table: how full it is, how many use it, and what happened so far.
+    ///
+    /// See [`Table::stats`](crate::Table::stats).
     ///
     /// # Errors
     /// Those of [`Table::stats`](crate::Table::stats).
@@ -71,7 +72,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.stats()
     }
 
-    /// [`stats`](Self::stats) without the longest probe; see
+    /// Returns the figures of the table without the longest probe; see
     /// [`Table::quick_stats`](crate::Table::quick_stats).
     ///
     /// # Errors
@@ -80,12 +81,12 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.quick_stats()
     }
 
-    /// Figures of each stripe; see [`Table::stripe_stats`](crate::Table::stripe_stats).
+    /// Returns the figures of each stripe; see [`Table::stripe_stats`](crate::Table::stripe_stats).
     pub fn stripe_stats(&self) -> Vec<StripeStats> {
         self.table.stripe_stats()
     }
 
-    /// Which processes have the table open for writing; see
+    /// Returns the handles that may write, of all processes; see
     /// [`Table::participants`](crate::Table::participants).
     ///
     /// # Errors
@@ -94,7 +95,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.participants()
     }
 
-    /// Whether any read-only handle is open in any process; see
+    /// Returns whether any process has a read-only handle open; see
     /// [`Table::has_readers`](crate::Table::has_readers).
     ///
     /// # Errors
@@ -103,7 +104,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.has_readers()
     }
 
-    /// Whether the table's name is gone, or another table has it; see
+    /// Returns whether the table's name is gone or leads to another table; see
     /// [`Table::is_unlinked`](crate::Table::is_unlinked).
     ///
     /// # Errors
@@ -112,7 +113,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.is_unlinked()
     }
 
-    /// Whether the table outlived its creator and nobody uses it; see
+    /// Returns whether the table outlived its creator and no process uses it; see
     /// [`Table::is_orphan`](crate::Table::is_orphan).
     ///
     /// # Errors
@@ -121,7 +122,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.is_orphan()
     }
 
-    /// Removes the table's name if it is an orphan; see
+    /// Removes the table's name if the table is an orphan, and returns whether it did; see
     /// [`Table::unlink_orphan`](crate::Table::unlink_orphan).
     ///
     /// # Errors
@@ -130,7 +131,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.unlink_orphan()
     }
 
-    /// Removes the table's name while it still leads to this table; see
+    /// Removes the table's name unless another table has it now; see
     /// [`Table::unlink_own_name`](crate::Table::unlink_own_name).
     ///
     /// # Errors
@@ -139,8 +140,9 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.unlink_own_name()
     }
 
-    /// Verifies every invariant of the table; empty if all is well. Values are not
-    /// decoded. It locks what [`Table::check`](crate::Table::check) locks.
+    /// Verifies every invariant of the table, and returns what is wrong; empty if all is well.
+    ///
+    /// Values are not decoded. Locks what [`Table::check`](crate::Table::check) locks.
     ///
     /// # Errors
     /// Those of [`Table::check`](crate::Table::check).
@@ -148,8 +150,10 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.check()
     }
 
-    /// The part of [`check`](Self::check) that stops writers for a stripe at most; see
-    /// [`Table::check_stripes`](crate::Table::check_stripes).
+    /// Verifies what [`check`](Self::check) does except the chunks, and never keeps more than one
+    /// stripe locked.
+    ///
+    /// See [`Table::check_stripes`](crate::Table::check_stripes).
     ///
     /// # Errors
     /// Those of [`Table::check_stripes`](crate::Table::check_stripes).
@@ -157,8 +161,9 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.check_stripes()
     }
 
-    /// Repairs a damaged table, and returns what was done. Values are not decoded. It
-    /// locks what [`Table::repair`](crate::Table::repair) locks.
+    /// Repairs a damaged table, and returns what was done.
+    ///
+    /// Values are not decoded. Locks what [`Table::repair`](crate::Table::repair) locks.
     ///
     /// # Errors
     /// Those of [`Table::repair`](crate::Table::repair).

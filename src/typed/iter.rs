@@ -1,4 +1,4 @@
-//! Iterators that decode, as types that can be named.
+//! Iterators that decode, as types with names.
 
 use std::fmt;
 use std::iter::FusedIterator;
@@ -8,10 +8,11 @@ use super::TypedTable;
 use super::codec::{Codec, decode_key, decode_vec};
 use crate::{Iter, Keys, Result};
 
-/// Entries of a typed table; see [`TypedTable::iter`] and [`TypedTable::scan_prefix`].
+/// An iterator over entries of a typed table; see [`TypedTable::iter`] and
+/// [`TypedTable::scan_prefix`].
 ///
-/// Holds a clone of the handle. An entry that cannot be decoded is an error, and the
-/// iteration goes on behind it.
+/// It holds a clone of the handle. An entry that can't be decoded is an error, and the iteration
+/// goes on with the next one.
 pub struct TypedIter<K: Codec + ?Sized, V: Codec + ?Sized> {
     entries: Iter,
     types: PhantomData<fn(&K, &V)>,
@@ -37,7 +38,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> Iterator for TypedIter<K, V> {
     }
 }
 
-/// Keys of a typed table; see [`TypedTable::keys`]. Values are not read.
+/// An iterator over keys of a typed table; see [`TypedTable::keys`]. Values are not read.
 pub struct TypedKeys<K: Codec + ?Sized> {
     keys: Keys,
     types: PhantomData<fn(&K)>,
@@ -60,9 +61,9 @@ impl<K: Codec + ?Sized> Iterator for TypedKeys<K> {
     }
 }
 
-/// Values of a typed table; see [`TypedTable::values`]. Keys are not decoded.
+/// An iterator over values of a typed table; see [`TypedTable::values`]. Keys are not decoded.
 pub struct TypedValues<V: Codec + ?Sized> {
-    /// With their keys, which errors name.
+    /// With their keys, because errors name them.
     entries: Iter,
     types: PhantomData<fn(&V)>,
 }

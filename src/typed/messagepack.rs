@@ -13,27 +13,28 @@ use crate::BoxedError;
 /// type holding a pickle for what `MessagePack` cannot represent.
 const WITH_PICKLES: &str = "messagepack+pickle";
 
-/// The codec of a serde type: [MessagePack](https://msgpack.org) with structs
-/// as maps from field names to values, so that programs in other languages can
-/// read it and fields may be added (with `#[serde(default)]`) and reordered.
+/// The codec of a serde type, in the encoding `MessagePack`.
 ///
-/// Encoding and decoding allocate. The codec's name is `messagepack` whatever
-/// `T` is: a table does not know its `T`, and a value that does not fit is an
-/// [`Error::Codec`](crate::Error::Codec) when it is read. So is one with bytes
-/// left over at its end, and one that is nested more than 128 deep; neither is
-/// ever written. A string or bytes of 4 GiB or more are an `Error::Codec` when
-/// they would be written.
+/// [MessagePack](https://msgpack.org) stores structs as maps from field names to values. So
+/// programs in other languages can read it, and fields may be reordered, and added with
+/// `#[serde(default)]`.
+///
+/// Encoding and decoding allocate. The codec's name is `messagepack` whatever `T` is: a table
+/// doesn't know its `T`, and a value that doesn't fit is an [`Error::Codec`](crate::Error::Codec)
+/// when it is read. So is one with bytes left over at its end, or one that is nested more than 128
+/// deep; neither is ever written. A string or bytes of 4 GiB or more are an `Error::Codec` when you
+/// write them.
 ///
 /// # Together with Python
 ///
-/// A table that Python's `SharedDict` created, with its default codec or with
-/// `codec="msgpack"`, is opened by a view of `MessagePack` keys and values, and
-/// the other way round. What Python had to pickle is an error here, and so are its
-/// keys that `MessagePack` has no type for, such as dates. Python finds a float key
-/// without a fraction as the integer: use integers for such keys.
+/// A typed table with `MessagePack` keys and values opens a table that Python's
+/// `SharedDict` created with its default codec or with `codec="msgpack"`, and the other way
+/// round. A value that Python had to pickle is an error here, and so is a key of a type that
+/// `MessagePack` doesn't have, such as a date. Python finds a float key without a fraction as
+/// the integer: use integers for such keys.
 ///
-/// The format writes `None` and `()` alike, as nil: what was put in as
-/// `Some(None)` or `Some(())` comes back as `None`.
+/// The format writes both `None` and `()` as nil: `Some(None)` and `Some(())` come back as
+/// `None`.
 ///
 /// # As keys
 ///
@@ -41,14 +42,14 @@ const WITH_PICKLES: &str = "messagepack+pickle";
 /// each of its values. That holds for booleans, integers (the width of the
 /// type does not show), characters, strings, and for options, tuples, arrays,
 /// `Vec`s, `BTreeMap`s, `BTreeSet`s, and derived structs and enums made of
-/// such. It does **not** hold for `HashMap` and `HashSet`, whose order changes
+/// these. It does **not** hold for `HashMap` and `HashSet`, whose order differs
 /// from one to the next. Floats are equal by their bits, so `0.0` and `-0.0`
 /// are two keys. A struct's encoding follows its fields' names and order:
-/// renaming, reordering or adding one makes the old keys unreachable. Nothing
-/// of this is refused, since it cannot be seen.
+/// renaming, reordering or adding one makes the old keys unreachable. The codec can't
+/// detect such a mistake, so it doesn't refuse it.
 ///
-/// The same holds for what
-/// [`compare_exchange`](crate::TypedTable::compare_exchange) expects.
+/// Values that [`compare_exchange`](crate::TypedTable::compare_exchange) compares need one
+/// encoding each, too.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -82,7 +83,7 @@ impl<T: Serialize + DeserializeOwned> Codec for MessagePack<T> {
     fn encode(item: &T) -> Result<Vec<u8>, BoxedError> {
         let bytes = rmp_serde::to_vec_named(item)?;
         if u32::try_from(bytes.len()).is_err() {
-            // Written once more, because a length that was cut cannot be seen afterwards.
+            // Written a second time, because a cut length can't be detected afterwards.
             item.serialize(&mut rmp_serde::Serializer::new(Lengths).with_struct_map())?;
         }
         check(&bytes)?;
@@ -95,8 +96,9 @@ impl<T: Serialize + DeserializeOwned> Codec for MessagePack<T> {
     }
 }
 
-/// Refuses strings and bytes that are longer than `MessagePack`'s lengths of 32 bits, to which
-/// the encoder cuts their length. (It cuts those of arrays too; [`check`] finds their surplus.)
+/// Refuses strings and bytes that are longer than the 32 bits of `MessagePack`'s lengths can say;
+/// the encoder would cut their length. (It cuts the length of arrays too; [`check`] finds what is
+/// left over.)
 struct Lengths;
 
 impl Write for Lengths {
@@ -116,15 +118,14 @@ impl Write for Lengths {
     }
 }
 
-/// How deep arrays and maps may be nested, in what is written and in what is
-/// read: decoding calls itself for each, on a stack that must hold it whatever
-/// the segment says.
+/// How deep arrays and maps may be nested, in what is written and in what is read. Decoding calls
+/// itself for each level, on a stack that must suffice whatever the segment says.
 const NESTING: usize = 128;
 
-/// Passes exactly one `MessagePack` value, nested [`NESTING`] deep at most.
+/// Accepts exactly one `MessagePack` value, nested at most [`NESTING`] deep.
 ///
-/// The decoder would stop behind the first value, and counts only some of the
-/// ways in which it calls itself.
+/// The decoder would stop after the first value, and counts only some of the ways in which it calls
+/// itself.
 fn check(mut bytes: &[u8]) -> Result<(), &'static str> {
     // How many values are still to come in each array and map that is open.
     let mut missing = [0_u64; NESTING];
@@ -155,8 +156,8 @@ fn check(mut bytes: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-/// Of the value that `bytes` begin with: how many values it holds (0 unless it
-/// is an array or a map), and where they, or what follows it, begin.
+/// Returns how many values the first value of `bytes` holds (0 unless it is an array or a map), and
+/// where they, or what follows it, begin.
 fn head(bytes: &[u8]) -> Option<(u64, &[u8])> {
     /// What a length counts.
     enum Unit {
@@ -215,7 +216,7 @@ mod tests {
     #[test]
     #[cfg(target_pointer_width = "64")]
     fn parts_of_4_gib_are_refused_and_those_below_are_not() {
-        // Zeros that nobody looks at have no memory.
+        // Zeros that are never read take no memory.
         let part = vec![0; 1 << 32];
         let refused = Lengths.write_all(&part).unwrap_err().to_string();
         assert!(refused.contains("4294967296 bytes, the limit"), "{refused}");

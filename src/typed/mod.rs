@@ -1,15 +1,14 @@
-//! Typed views: codecs above the bytes of a [`Table`].
+//! Typed tables: codecs above the bytes of a [`Table`].
 //!
-//! A [`TypedTable`] encodes what goes in and decodes what comes out. It holds
-//! no lock and no state of its own, and knows nothing of the segment but the
-//! codec id in it.
+//! A [`TypedTable`] encodes what goes in and decodes what comes out. It holds no lock and no state
+//! of its own, and knows nothing of the segment but the codec id in it.
 //!
-//! - `codec`: the [`Codec`] trait, and the one place that makes
-//!   [`Error::Codec`] of a codec's refusal.
+//! - `codec`: the [`Codec`] trait, and the one place that makes an [`Error::Codec`] of a codec's
+//!   refusal.
 //! - `plain`: types that are their own codecs; `messagepack`: serde types.
-//! - `entries`: operations on one key; `claiming`: on one whose value is computed;
-//!   `numbers`: on one that is a number; `bulk`:
-//!   operations on many, with `iter` and `snapshot`; `handle`: what has no codec to do.
+//! - `entries`: operations on one key; `claiming`: computing the value of a key once; `numbers`:
+//!   counters; `bulk`: operations on many keys, with `iter` and `snapshot`; `handle`: methods that
+//!   need no codec.
 
 mod bulk;
 mod claiming;
@@ -37,13 +36,12 @@ pub use messagepack::MessagePack;
 pub use numbers::Number;
 pub use snapshot::{TypedSnapshot, TypedSnapshotIter};
 
-/// A [`Table`] whose keys and values are Rust values instead of bytes, by way of
-/// two [codecs](Codec).
+/// A [`Table`] whose keys and values are Rust values instead of bytes, by means of two
+/// [codecs](Codec).
 ///
-/// It is a table and nothing beside it: it encodes what goes in and decodes what
-/// comes out, and the guarantees of [`Table`] hold unchanged. Clones share one
-/// handle, as clones of `Table` do; and like `Table` it is `Send + Sync`,
-/// whatever the types, for only bytes are shared.
+/// It encodes what goes in and decodes what comes out, and the guarantees of [`Table`] hold
+/// unchanged. Clones share one handle, as clones of `Table` do. Like `Table` it is `Send + Sync`,
+/// whatever the types, because only bytes are shared.
 ///
 /// ```
 /// use shmtable::{Options, TypedTable};
@@ -57,35 +55,34 @@ pub use snapshot::{TypedSnapshot, TypedSnapshotIter};
 /// ```
 ///
 /// # What is copied
-/// Strings and bytes are borrowed on the way in, numbers are a few bytes on the
-/// stack: writing allocates nothing that plain bytes would not. On the way out a
-/// `String` is made of the one buffer that a get of bytes fills, and a
-/// [`get`](Self::get) of a number allocates nothing.
+/// On the way in, strings and bytes are borrowed and numbers are a few bytes on the stack:
+/// writing allocates no more than plain bytes would. On the way out, a `String` is made of
+/// the one buffer that a get of bytes fills, and a [`get`](Self::get) of a number allocates
+/// nothing.
 ///
 /// # Types are checked when a table is opened
 /// A segment remembers the codecs it was created with as one number, the
-/// [`codec_id`](Self::codec_id), and a view by other types is refused with
-/// [`Error::CodecMismatch`]. The entries themselves carry no type: whoever
-/// writes to the table by its bytes, through [`Table`], must keep to the
-/// encoding. An entry that breaks it is an [`Error::Codec`] when it is read,
-/// never a panic.
+/// [`codec_id`](Self::codec_id). Opening it with other types fails with
+/// [`Error::CodecMismatch`]. The entries themselves carry no type: a program that writes
+/// bytes to the table, through [`Table`], must keep to the encoding. An entry that breaks it
+/// is an [`Error::Codec`] when it is read, never a panic.
 ///
 /// # Keys are equal when their encodings are
 /// `0.0` and `-0.0` are two keys, and a NaN is found by its bits.
 ///
 /// # Errors of every method
-/// Those of the method of that name of [`Table`], and [`Error::Codec`] if a key
-/// or a value cannot be encoded or decoded. What could not be *encoded* has not
-/// touched the table. What has happened when something could not be *decoded* is
-/// said by the methods that write.
+/// Those of the method of that name of [`Table`], and [`Error::Codec`] if a key or a value
+/// can't be encoded or decoded. If something can't be *encoded*, the table is unchanged. If
+/// something can't be *decoded*, the methods that write say what has happened.
 pub struct TypedTable<K: Codec + ?Sized, V: Codec + ?Sized> {
     table: Table,
     types: PhantomData<fn(&K, &V)>,
 }
 
 impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
-    /// Creates the table `name`, as [`Options::create`] does, with this view's
-    /// [`codec_id`](Self::codec_id) in it.
+    /// Creates a table of this name, as [`Options::create`] does.
+    ///
+    /// It gets this type's [`codec_id`](Self::codec_id).
     ///
     /// # Errors
     /// Those of [`Options::create`].
@@ -93,18 +90,20 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         Self::from_table(Self::options(options).create(name)?)
     }
 
-    /// Opens the table `name`, or creates it, as [`Options::open_or_create`]
+    /// Opens the table of this name, or creates it if there is none, as [`Options::open_or_create`]
     /// does.
     ///
     /// # Errors
-    /// Those of [`Options::open_or_create`], and [`Error::CodecMismatch`] if
-    /// the table was there and was created with other types.
+    /// Those of [`Options::open_or_create`], and [`Error::CodecMismatch`] if the table exists and
+    /// was created with other types.
     pub fn open_or_create(options: Options, name: &str) -> Result<Self> {
         Self::from_table(Self::options(options).open_or_create(name)?)
     }
 
-    /// Creates the table `name` in place of the one of this name, if there is one, as
-    /// [`Options::create_or_replace`] does, with this view's codec.
+    /// Creates a table of this name, in place of the one that has it, as
+    /// [`Options::create_or_replace`] does.
+    ///
+    /// It gets this type's [`codec_id`](Self::codec_id).
     ///
     /// # Errors
     /// Those of [`Options::create_or_replace`].
@@ -112,8 +111,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         Self::from_table(Self::options(options).create_or_replace(name)?)
     }
 
-    /// Opens the table `name` for reading and writing, as [`Options::open`]
-    /// does.
+    /// Opens the table of this name for reading and writing, as [`Options::open`] does.
     ///
     /// # Errors
     /// Those of [`Options::open`], and [`Error::CodecMismatch`] if the table
@@ -122,9 +120,9 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         Self::from_table(Self::options(options).open(name)?)
     }
 
-    /// Opens the table `name` for reading alone, as
-    /// [`Options::open_read_only`] does. Operations that write answer
-    /// [`Error::ReadOnly`].
+    /// Opens the table of this name for reading only, as [`Options::open_read_only`] does.
+    ///
+    /// Methods that write fail with [`Error::ReadOnly`].
     ///
     /// # Errors
     /// Those of [`Options::open_read_only`], and [`Error::CodecMismatch`] if
@@ -133,8 +131,10 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         Self::from_table(Self::options(options).open_read_only(name)?)
     }
 
-    /// Opens the table `name` without counting as one of its users, as
-    /// [`Options::open_observer`] does. Operations that write answer [`Error::ReadOnly`].
+    /// Opens the table of this name without counting as a user of it, as [`Options::open_observer`]
+    /// does.
+    ///
+    /// Methods that write fail with [`Error::ReadOnly`].
     ///
     /// # Errors
     /// Those of [`Options::open_observer`], and [`Error::CodecMismatch`] if the table was
@@ -143,8 +143,8 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         Self::from_table(Self::options(options).open_observer(name)?)
     }
 
-    /// Creates a table with a generated name that is removed with its creator,
-    /// as [`Options::create_anonymous`] does.
+    /// Creates a table with a generated name, which is removed with its creator, as
+    /// [`Options::create_anonymous`] does.
     ///
     /// # Errors
     /// Those of [`Options::create_anonymous`].
@@ -152,11 +152,11 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         Self::from_table(Self::options(options).create_anonymous()?)
     }
 
-    /// Views an open table by these types. Nothing is read but its codec id.
+    /// Gives types to an open table. Reads nothing but its codec id.
     ///
     /// # Errors
-    /// [`Error::CodecMismatch`] if the table was created with other types; a
-    /// table created through [`Options`] is one of `<[u8], [u8]>`.
+    /// [`Error::CodecMismatch`] if the table was created with other types; a table created through
+    /// [`Options`] is one of `<[u8], [u8]>`.
     ///
     /// ```
     /// use shmtable::{Error, Options, TypedTable};
@@ -183,21 +183,21 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         }
     }
 
-    /// The same handle, by its bytes: its name, its capacity and every
-    /// operation without codecs.
+    /// Returns the same handle without its types, for every operation on bytes.
     ///
-    /// What is written through it must be what the codecs would write.
+    /// Write only bytes through it that the codecs would write.
     pub fn as_table(&self) -> &Table {
         &self.table
     }
 
-    /// Gives up the types and keeps the handle.
+    /// Returns the handle without its types.
     pub fn into_table(self) -> Table {
         self.table
     }
 
-    /// What the segment of such a table says of its types: [`codec_id`] of the
-    /// two codecs' [`NAME`](Codec::NAME)s.
+    /// Returns the id of this type's two codecs, as the segment stores it.
+    ///
+    /// It is the [`codec_id`] of their [`NAME`](Codec::NAME)s.
     ///
     /// ```
     /// use shmtable::{TypedTable, codec_id};
@@ -213,7 +213,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         options.codecs(Self::codec_ids(), Some((K::NAME, V::NAME)))
     }
 
-    /// The id of what it creates, and those of what else it opens.
+    /// Returns the id of the tables that this type creates, then those of others that it opens.
     fn codec_ids() -> Vec<u64> {
         let keys = || [K::NAME].into_iter().chain(K::ALSO_READS.iter().copied());
         let values = || [V::NAME].into_iter().chain(V::ALSO_READS.iter().copied());

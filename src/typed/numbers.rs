@@ -6,19 +6,19 @@ use super::TypedTable;
 use super::codec::{Codec, encode};
 use crate::{Error, Result, Table};
 
-/// A number that [`TypedTable::fetch_add`] and its like compute with: `i8` to `i64`, `u8` to
-/// `u64`, `f32` and `f64`.
+/// A number that [`TypedTable::fetch_add`] can add to: `i8` to `i64`, `u8` to `u64`, `f32` and
+/// `f64`.
 pub trait Number: Counted {}
 
 mod sealed {
     use super::{Codec, Error, Result, Table};
 
-    /// What only this crate may say of a type: that its codec is that number.
+    /// A number that is its own codec, which only this crate may say of a type.
     pub trait Counted: Codec<Item = Self, Owned = Self> + Copy + Default + PartialOrd {
-        /// The sum, unless it overflows.
+        /// Returns the sum, or an error if it overflows.
         fn plus(self, add: Self) -> Result<Self>;
 
-        /// The difference, unless it overflows.
+        /// Returns the difference, or an error if it overflows.
         fn minus(self, subtract: Self) -> Result<Self>;
 
         fn from_bytes(bytes: &[u8]) -> Result<Self>;
@@ -57,7 +57,7 @@ mod sealed {
         Ok(before)
     }
 
-    /// Stores what becomes of a number, and returns what it was.
+    /// Stores the result of a calculation with a number, and returns the number before.
     pub(super) fn change<N: Counted>(
         table: &Table,
         key: &[u8],
@@ -166,20 +166,18 @@ floats! { f32 f64 }
 
 /// Counters.
 impl<K: Codec + ?Sized, V: Number> TypedTable<K, V> {
-    /// Adds to the number of `key` and returns what it was before; no entry counts
-    /// as 0.
+    /// Adds to the number of a key, and returns its value before the addition.
     ///
-    /// One step for all processes. For `i64` it is
-    /// [`Table::fetch_add`](crate::Table::fetch_add), the fastest; for the others it is
-    /// an [`update`](Self::update). Floats are added as `+` does, and overflow to
-    /// infinity.
+    /// An absent key counts as 0. This is one step for all processes. For `i64` it is
+    /// [`Table::fetch_add`](crate::Table::fetch_add), which is the fastest; for other types it is
+    /// an [`update`](Self::update). Floats are added as `+` does, and overflow to infinity.
     ///
     /// # Errors
-    /// [`Error::Codec`](crate::Error::Codec) if `key` cannot be encoded,
-    /// [`Error::NotACounter`](crate::Error::NotACounter) if somebody stored
-    /// something else through the bytes,
-    /// [`Error::CounterOverflow`](crate::Error::CounterOverflow) if the sum is beyond the
-    /// type, and those of `Table::fetch_add`. The number is unchanged then.
+    /// [`Error::Codec`](crate::Error::Codec) if `key` can't be encoded,
+    /// [`Error::NotACounter`](crate::Error::NotACounter) if the value was stored as bytes and has
+    /// another length, [`Error::CounterOverflow`](crate::Error::CounterOverflow) if the sum is
+    /// outside the type's range, and those of `Table::fetch_add`. The number is unchanged in that
+    /// case.
     ///
     /// ```
     /// # use shmtable::{Error, Options, TypedTable};
@@ -196,8 +194,9 @@ impl<K: Codec + ?Sized, V: Number> TypedTable<K, V> {
         V::fetch_add(&self.table, encode::<K>(key)?.as_ref(), add)
     }
 
-    /// Subtracts from the number of `key` and returns what it was before; no entry
-    /// counts as 0. Otherwise as [`fetch_add`](Self::fetch_add).
+    /// Subtracts from the number of a key, and returns its value before the subtraction.
+    ///
+    /// An absent key counts as 0. In all else this is [`fetch_add`](Self::fetch_add).
     ///
     /// # Errors
     /// Those of [`fetch_add`](Self::fetch_add).
@@ -216,18 +215,17 @@ impl<K: Codec + ?Sized, V: Number> TypedTable<K, V> {
         V::fetch_sub(&self.table, encode::<K>(key)?.as_ref(), subtract)
     }
 
-    /// Raises the number of `key` to `n` if it is less, and returns what it was before; no
-    /// entry counts as `n`, which is stored.
+    /// Raises the number of a key to `n` if it is less, and returns its value before.
     ///
-    /// One step for all processes. For `i64` it is
-    /// [`Table::fetch_max`](crate::Table::fetch_max); for the others it is an
-    /// [`update`](Self::update). Floats are compared as `<` does: a NaN is neither less nor
-    /// greater than any number, so it stays, and is stored only where there is no number.
+    /// An absent key counts as `n`, which is stored. This is one step for all processes. For `i64`
+    /// it is [`Table::fetch_max`](crate::Table::fetch_max); for other types it is an
+    /// [`update`](Self::update). Floats are compared as `<` does: a NaN is neither less nor greater
+    /// than any number, so it stays, and is stored only where there is no number.
     ///
     /// # Errors
-    /// [`Error::Codec`](crate::Error::Codec) if `key` cannot be encoded,
-    /// [`Error::NotACounter`](crate::Error::NotACounter) if somebody stored something else
-    /// through the bytes, and those of `Table::fetch_max`. The number is unchanged then.
+    /// [`Error::Codec`](crate::Error::Codec) if `key` can't be encoded,
+    /// [`Error::NotACounter`](crate::Error::NotACounter) if the value was stored as bytes and has
+    /// another length, and those of `Table::fetch_max`. The number is unchanged in that case.
     ///
     /// ```
     /// # use shmtable::{Options, TypedTable};
@@ -242,8 +240,10 @@ impl<K: Codec + ?Sized, V: Number> TypedTable<K, V> {
         V::fetch_max(&self.table, encode::<K>(key)?.as_ref(), n)
     }
 
-    /// Lowers the number of `key` to `n` if it is greater, and returns what it was before; no
-    /// entry counts as `n`, which is stored. Otherwise as [`fetch_max`](Self::fetch_max).
+    /// Lowers the number of a key to `n` if it is greater, and returns its value before.
+    ///
+    /// An absent key counts as `n`, which is stored. In all else this is
+    /// [`fetch_max`](Self::fetch_max).
     ///
     /// # Errors
     /// Those of [`fetch_max`](Self::fetch_max).

@@ -5,7 +5,7 @@ use std::str;
 use super::codec::{Codec, length_reason};
 use crate::BoxedError;
 
-/// `bytes`, if there are `N` of them.
+/// Returns `bytes` as an array, if there are `N` of them.
 #[inline]
 fn exactly<const N: usize>(bytes: &[u8]) -> Result<[u8; N], BoxedError> {
     <[u8; N]>::try_from(bytes).map_err(|_| length_reason(bytes.len(), N))
@@ -51,11 +51,11 @@ impl<const N: usize> Codec for [u8; N] {
     }
 }
 
-/// `bytes[N]`, written when the program is compiled.
+/// The name `bytes[N]`, written when the program is compiled.
 struct ArrayName<const N: usize>;
 
 impl<const N: usize> ArrayName<N> {
-    /// The name at the end of a field that takes the longest.
+    /// The name, at the end of a field that takes the longest one.
     const FIELD: ([u8; 32], usize) = {
         let mut field = [0; 32];
         let mut at = field.len() - 1;

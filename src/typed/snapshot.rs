@@ -1,4 +1,4 @@
-//! A decoded view of a copy of the whole table.
+//! A copy of a whole table that decodes what is read from it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,10 +9,10 @@ use std::marker::PhantomData;
 use super::codec::{Codec, decode, decode_key, decode_vec, encode};
 use crate::{Result, Snapshot, SnapshotIter};
 
-/// The entries of a typed table at one moment; see
+/// A copy of a typed table's entries at one moment; see
 /// [`TypedTable::snapshot`](crate::TypedTable::snapshot).
 ///
-/// It holds the bytes, and decodes what it is asked for.
+/// It holds the bytes, and decodes the entries that you ask for.
 ///
 /// ```
 /// # use std::collections::HashMap;
@@ -43,7 +43,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedSnapshot<K, V> {
         }
     }
 
-    /// The value of a key, or `None`.
+    /// Returns the value of a key, or `None`.
     ///
     /// # Errors
     /// [`Error::Codec`](crate::Error::Codec) if `key` cannot be encoded or the value
@@ -56,7 +56,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedSnapshot<K, V> {
             .transpose()
     }
 
-    /// Whether there is a value for a key.
+    /// Returns whether a key has a value.
     ///
     /// # Errors
     /// [`Error::Codec`](crate::Error::Codec) if `key` cannot be encoded.
@@ -64,18 +64,20 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedSnapshot<K, V> {
         Ok(self.bytes.contains_key(encode::<K>(key)?))
     }
 
-    /// The number of entries.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Whether there is no entry.
+    /// Returns whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// The entries, in no order. One that cannot be decoded is an
-    /// [`Error::Codec`](crate::Error::Codec), and the iteration goes on behind it.
+    /// Returns an iterator over the entries, in no particular order.
+    ///
+    /// An entry that can't be decoded is an [`Error::Codec`](crate::Error::Codec), and the
+    /// iteration goes on with the next one.
     pub fn iter(&self) -> TypedSnapshotIter<'_, K, V> {
         TypedSnapshotIter {
             entries: self.bytes.iter(),
@@ -83,7 +85,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedSnapshot<K, V> {
         }
     }
 
-    /// The entries as a map of the standard library.
+    /// Decodes all entries into a `HashMap` of the standard library.
     ///
     /// # Errors
     /// [`Error::Codec`](crate::Error::Codec) if an entry cannot be decoded.
@@ -98,7 +100,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedSnapshot<K, V> {
         self.bytes.into_iter().map(decoded).collect()
     }
 
-    /// The same copy by its bytes.
+    /// Returns the same copy without its types.
     pub fn into_bytes(self) -> Snapshot {
         self.bytes
     }
@@ -110,7 +112,7 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> Clone for TypedSnapshot<K, V> {
     }
 }
 
-/// Shows how many entries there are, and none of them.
+/// Shows how many entries there are, but none of them.
 impl<K: Codec + ?Sized, V: Codec + ?Sized> fmt::Debug for TypedSnapshot<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TypedSnapshot")
@@ -130,7 +132,7 @@ impl<'s, K: Codec + ?Sized, V: Codec + ?Sized> IntoIterator for &'s TypedSnapsho
     }
 }
 
-/// Decoded entries of a [`TypedSnapshot`]; see [`TypedSnapshot::iter`].
+/// An iterator over decoded entries of a [`TypedSnapshot`]; see [`TypedSnapshot::iter`].
 pub struct TypedSnapshotIter<'s, K: Codec + ?Sized, V: Codec + ?Sized> {
     entries: SnapshotIter<'s>,
     types: PhantomData<fn(&K, &V)>,
