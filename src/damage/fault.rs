@@ -1,4 +1,4 @@
-//! What a check finds wrong: where, and of which kind.
+//! Faults: what a check finds wrong, where, and of which kind.
 
 use std::fmt;
 
@@ -45,14 +45,14 @@ pub enum FaultKind {
     /// The header is wrong, so that other processes may be unable to open the table. Keep
     /// this handle open until it has repaired the table: no other one can.
     Header,
-    /// A participant slot says what its owner did not store. If another process has the
-    /// slot, it is repaired when that has closed the table.
+    /// A participant slot says what its owner did not store. If another process has the slot,
+    /// it can be repaired after that process has closed the table.
     ParticipantSlot,
-    /// A lock names a participant that there never was. You need do nothing: the next
-    /// process that wants the lock takes it over.
+    /// A lock names a participant that never existed. You need do nothing: the next process
+    /// that wants the lock takes it over.
     Lock,
     /// Bits that mean nothing are not zero. Nothing depends on them, and their repair loses
-    /// nothing; but something else than this crate has written to the segment.
+    /// nothing; but a program other than this crate has written to the segment.
     Unused,
     /// A number is wrong: of a stripe's entries, of the keys that passed over a bucket, or of
     /// a chunk's live words. Its repair loses nothing. If more entries were counted in a

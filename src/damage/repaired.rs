@@ -1,4 +1,4 @@
-//! What a repair did about what was wrong.
+//! What a repair did about each fault.
 
 use std::fmt;
 
@@ -23,32 +23,32 @@ use super::fault::FaultPlace;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Repaired {
-    /// What became of it.
+    /// The outcome: fixed, lost or left.
     pub outcome: RepairOutcome,
     /// The part of the segment that was wrong.
     pub place: FaultPlace,
     text: String,
 }
 
-/// What became of a fault: one variant for each decision that a caller can make.
+/// The outcome of the repair of a fault: one variant for each decision that a caller can make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RepairOutcome {
-    /// It is right again, and nothing was lost.
+    /// The fault is gone, and nothing was lost.
     Fixed,
     /// Entries had to be removed. Restore them from elsewhere.
     Lost {
-        /// How many.
+        /// How many were removed.
         entries: u64,
     },
     /// A stripe's count said that there were more entries than its slots show. Either the
     /// count was damaged, or entries were lost, and nothing tells which.
     MayHaveLost {
-        /// At most so many entries.
+        /// The most entries that may be lost.
         entries: u64,
     },
-    /// It is as it was, because a living participant has that part of the table. Repair
-    /// again when it has closed the table.
+    /// The fault is as it was, because a living participant has that part of the table. Repair
+    /// again after that participant has closed the table.
     Left,
 }
 
@@ -61,8 +61,9 @@ impl Repaired {
         }
     }
 
-    /// How many entries were removed here: 1 or 0. [`RepairOutcome::MayHaveLost`], of which
-    /// nothing is certain, counts 0.
+    /// Returns how many entries were removed here: 1 or 0.
+    ///
+    /// [`RepairOutcome::MayHaveLost`] counts as 0, because nothing is certain about it.
     pub fn entries_lost(&self) -> u64 {
         match self.outcome {
             RepairOutcome::Lost { entries } => entries,

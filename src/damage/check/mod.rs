@@ -53,19 +53,18 @@ use crate::table::Table;
 use crate::write::writer::Writer;
 
 impl Table {
-    /// Verifies every invariant of the table, and returns what is wrong; empty if all is
-    /// well.
+    /// Verifies every invariant of the table, and returns what is wrong; empty if all is well.
     ///
-    /// Verified are the header, participant slots and lock words; each stripe's
-    /// counts, tags and slots, and the records they lead to; the states, cursors,
-    /// runs and live counts of chunks, and that records follow one another in them.
-    /// What a value's bytes were, nobody can tell: there is no checksum of them.
+    /// It verifies the header, participant slots and lock words; each stripe's counts, tags and
+    /// slots, and the records they lead to; the states, cursors, runs and live counts of chunks,
+    /// and that records follow one another in them. It can't tell whether the bytes of a value are
+    /// right: they have no checksum.
     ///
-    /// Others may go on reading. Writers wait: first for one stripe at a time, while its
-    /// keys are read, then for all of them, as with [`snapshot`](Self::snapshot), while
-    /// every record's header is looked at: about 0.45 s for a million entries, and ten times
-    /// that for ten times as many. [`check_stripes`](Self::check_stripes) leaves that out. Like
-    /// every operation it takes over, and so recovers, the locks of processes that died.
+    /// Readers go on. Writers wait: first for one stripe at a time, while its keys are read, then
+    /// for all stripes, as with [`snapshot`](Self::snapshot), while every record's header is read.
+    /// That takes about 0.45 s for a million entries, and ten times that for ten times as many;
+    /// [`check_stripes`](Self::check_stripes) leaves it out. Like every operation, a check takes
+    /// over the locks of processes that died, and so recovers what they were doing.
     /// [`repair`](Self::repair) repairs the rest.
     ///
     /// ```
@@ -92,8 +91,8 @@ impl Table {
         Ok(wrong)
     }
 
-    /// Verifies all that [`check`](Self::check) does but the chunks, and never keeps more than
-    /// one stripe locked.
+    /// Verifies what [`check`](Self::check) does except the chunks, and never keeps more than one
+    /// stripe locked.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {

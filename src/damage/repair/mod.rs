@@ -58,15 +58,15 @@ impl Table {
     /// are too low, and chunks of dead participants. A table in which none of this is
     /// found is left as it is.
     ///
-    /// The bytes of values have no checksum: one that was damaged stays so. A chunk that
-    /// a living participant fills is left to it ([`RepairOutcome::Left`]); call again when it
-    /// has closed the table. Without damage this need never be called: a table recovers
-    /// by itself from deaths.
+    /// The bytes of values have no checksum, so a damaged value stays as it is. A chunk that a
+    /// living participant fills is left to it ([`RepairOutcome::Left`]); call again after that
+    /// participant has closed the table. Without damage you never need this: a table recovers
+    /// from deaths by itself.
     ///
-    /// Safe beside other processes: takes the locks of all stripes, as
-    /// [`snapshot`](Self::snapshot) does, and holds them to the end. Writers wait,
-    /// readers do not. Not one step: if it is killed half-way, call it again. Costs a
-    /// look at every record's header and key, thrice, and a few words of memory for each.
+    /// You can repair a table that is in use: this takes the locks of all stripes, as
+    /// [`snapshot`](Self::snapshot) does, and holds them to the end. Writers wait, readers
+    /// don't. It isn't one step: if it is killed half-way, call it again. It reads every
+    /// record's header and key three times, and takes a few words of memory for each.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -85,10 +85,10 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// See [`Table`]; `ReadOnly` too. `SharedMemoryFull` if chunks that records lie in
-    /// have no memory and none is to be had: entries and chunks are as they were then.
-    /// `LockTimeout` if a lock's word names a living participant that does not let go of
-    /// it: whatever the reason, it is not robbed.
+    /// See [`Table`]; `ReadOnly` too. `SharedMemoryFull` if chunks with records have no memory
+    /// and the machine has none for them: then entries and chunks are as they were.
+    /// `LockTimeout` if a lock's word names a living participant that doesn't release it: no
+    /// lock is taken from a living participant.
     pub fn repair(&self) -> Result<Vec<Repaired>> {
         let writer = self.writer()?;
         let segment = self.segment();

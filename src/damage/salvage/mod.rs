@@ -1,7 +1,7 @@
 //! Reading the entries of a table whose header is damaged.
 //!
-//! The bytes are copied out of the segment, by the file where there is one, and nothing is
-//! believed of them: so a page that is not there, or a file that is cut meanwhile, is not a
+//! The bytes are copied out of the segment, from the file where there is one, and none of
+//! them is trusted. So a missing page, or a file that is cut at the same time, causes no
 //! signal. Nothing is locked and nothing is written.
 
 mod header;
@@ -25,26 +25,26 @@ use header::Reading;
 
 /// Buckets that are copied at a time.
 const BLOCK: usize = 64;
-/// Copies of buckets that others change meanwhile.
+/// Attempts to copy a bucket that others change at the same time.
 const LOOKS: usize = 4;
 /// Blocks by which geometries are compared.
 const SAMPLES: usize = 64;
-/// Bytes that are copied where a record begins: most records are not longer.
+/// Bytes that are copied where a record begins; most records are not longer.
 const GLANCE: usize = 256;
 
 type Entry = (Vec<u8>, Vec<u8>);
 
-/// Options that open a damaged table.
+/// Opening damaged tables.
 impl Options {
     /// Opens what is left of a table whose header is damaged, to read its entries.
     ///
     /// A table that [`open`](Self::open) and [`Table::repair`](crate::Table::repair) refuse,
-    /// because its header is not that of a table, may have all its entries still. This takes
-    /// the geometry from the header's words if the checksum confirms it, or would if one of
-    /// them were another; else if it agrees with the segment's length.
+    /// because its header is not that of a table, may still have all its entries. This method takes
+    /// the geometry from the header's words if the checksum confirms them, or would if one of them
+    /// were different; otherwise if it agrees with the segment's length.
     ///
-    /// For a table that nobody writes to: of one that changes meanwhile, entries may be
-    /// missed. Nothing is locked or changed, and the handle does not count as a user.
+    /// Use it on a table that no process writes to: if the table changes at the same time, entries
+    /// may be missed. Nothing is locked or changed, and the handle doesn't count as a user.
     /// [`codec`](Self::codec) is a hint, for a header whose codec id is damaged.
     ///
     /// ```
@@ -64,9 +64,9 @@ impl Options {
     /// ```
     ///
     /// # Errors
-    /// `NotFound`, `WrongOwner`, `PermissionDenied`, `InvalidName`, `AddressSpaceFull`,
-    /// `System`; `IncompatibleFormat` if the header is whole and of another format, or the
-    /// segment is shorter than a header; `Corrupted` if no geometry can be made of it.
+    /// `NotFound`, `WrongOwner`, `PermissionDenied`, `InvalidName`, `AddressSpaceFull`, `System`;
+    /// `IncompatibleFormat` if the header is whole but of another format, or the segment is shorter
+    /// than a header; `Corrupted` if no geometry can be found.
     pub fn open_damaged(&self, name: &str) -> Result<Salvage> {
         let (map, codecs) = self.map_damaged(name)?;
         let source = Source::new(map)?;
@@ -94,11 +94,11 @@ impl Options {
     }
 }
 
-/// The entries of a damaged table; see [`Options::open_damaged`].
+/// An iterator over the entries of a damaged table; see [`Options::open_damaged`].
 ///
-/// Yields what the index leads to. If some of it leads nowhere, it then yields the records
-/// that the index does not lead to and whose keys it does not have: among them may be values
-/// that were replaced, keys that were removed, and a key twice.
+/// It yields the entries that the index leads to. If part of the index leads nowhere, it then
+/// yields the records that the index doesn't lead to and whose keys it doesn't have. Among these
+/// may be values that were replaced, keys that were removed, and the same key twice.
 #[derive(Debug)]
 pub struct Salvage {
     source: Source,
@@ -113,7 +113,7 @@ pub struct Salvage {
     next: Next,
 }
 
-/// Where reading goes on.
+/// The place where reading goes on.
 #[derive(Debug)]
 enum Next {
     Bucket(usize),
@@ -153,41 +153,44 @@ impl Salvage {
         }
     }
 
-    /// What is wrong with the table's header and its length, in sentences.
+    /// Returns what is wrong with the table's header and its length, in sentences.
     pub fn damage(&self) -> &[String] {
         &self.damage
     }
 
-    /// The table's codec id, as far as it can be known; see [`Table::codec_id`](crate::Table::codec_id).
+    /// Returns the table's codec id, as far as it can be known; see
+    /// [`Table::codec_id`](crate::Table::codec_id).
     pub fn codec_id(&self) -> u64 {
         self.codec
     }
 
-    /// The capacity that the table was created with, or more if that can't be known.
+    /// Returns the capacity that the table was created with, or more if that can't be known.
     pub fn capacity(&self) -> usize {
         self.geometry.capacity
     }
 
-    /// The value space that the table was created with, or more if that can't be known.
+    /// Returns the value space that the table was created with, or more if that can't be known.
     pub fn value_space(&self) -> usize {
         self.geometry.value_space
     }
 
-    /// How many entries are lost, unless they are among the [unsure](Self::unsure) ones: the
-    /// slots in use up to now that led to no entry, and, once all of the index is read, what
-    /// the stripes count and the index has no longer.
+    /// Returns how many entries are lost, unless they are among the [unsure](Self::unsure) ones.
+    ///
+    /// Up to now, these are the slots in use that led to no entry. Once all of the index is read,
+    /// the entries that the stripes count and the index no longer has are added.
     pub fn lost(&self) -> usize {
         self.lost
     }
 
-    /// Whether more entries than [`lost`](Self::lost) says may be lost: part of the index is
-    /// gone, and not all stripes tell how many entries they had. Known once all of the index
-    /// is read.
+    /// Returns whether more entries than [`lost`](Self::lost) says may be lost.
+    ///
+    /// That is so if part of the index is gone and not all stripes say how many entries they had.
+    /// It is known once all of the index is read.
     pub fn may_have_lost_more(&self) -> bool {
         self.uncounted
     }
 
-    /// How many of the entries up to now are records that the index does not lead to.
+    /// Returns how many of the entries up to now are records that the index doesn't lead to.
     pub fn unsure(&self) -> usize {
         self.unsure
     }
