@@ -1,8 +1,8 @@
 //! One table for Rust and for Python's `SharedDict`.
 //!
-//! Python's tables hold `MessagePack`, so a typed view of it reads and writes
-//! them; `python/tests/test_interop.py` does the other half. With
-//! `codec="raw"` they hold plain bytes, as a `Table` does.
+//! Python's tables hold `MessagePack`, so a `TypedTable` of `MessagePack` reads and
+//! writes them; `python/tests/test_interop.py` is Python's half. With `codec="raw"` they
+//! hold plain bytes, as a `Table` does.
 //!
 //! ```sh
 //! python -i -c 'from shmtable import SharedDict; d = SharedDict({"a": [1, 2.5]}, name="both")'
@@ -19,10 +19,10 @@ use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use shmtable::{Keys, MessagePack, Options, Table, TypedTable};
 
-/// What Python stores without a pickle; as a key, what it finds again.
+/// Values that Python stores without a pickle, and keys that it finds again.
 ///
-/// serde takes the first that fits, and text for bytes that happen to be text:
-/// `Bytes`, which take no text, come before.
+/// serde takes the first variant that fits, and would take bytes for text if they happen to
+/// be text. So `Bytes`, which takes no text, comes before `Text`.
 #[derive(Debug, Clone, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Value {
@@ -40,7 +40,7 @@ enum Value {
     Map(BTreeMap<String, Value>),
 }
 
-/// Bytes, which serde would take for a list of numbers.
+/// Bytes, which serde would otherwise take for a list of numbers.
 #[derive(Clone, PartialEq, PartialOrd)]
 struct Bytes(Vec<u8>);
 
@@ -107,7 +107,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Longer than anybody keeps a lock.
+/// Longer than any process holds a lock.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Prints all entries, each on a line.
@@ -172,7 +172,7 @@ fn fill(table: &Mixed) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Adds 1 so many times; nobody else's additions are lost.
+/// Adds 1 `times` times, while others add too; no addition is lost.
 fn count(table: &Counters, key: &str, times: u64) -> Result<(), Box<dyn Error>> {
     for _ in 0..times {
         table.update(&key.to_owned(), |count| Some(count.unwrap_or(0) + 1))?;
@@ -195,7 +195,7 @@ fn raw(table: &Table) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// As [`count`], with a counter of 8 bytes.
+/// Adds 1 `times` times to a counter of 8 bytes.
 fn raw_count(table: &Table, key: &str, times: u64) -> Result<(), Box<dyn Error>> {
     for _ in 0..times {
         table.fetch_add(key.as_bytes(), 1)?;

@@ -1,48 +1,36 @@
-//! Several processes need the same expensive results; each is computed once.
+//! Several processes need the same expensive results; each result is computed once.
 //!
 //! ```text
 //! cargo run --release --example result_cache
 //! ```
 //!
-//! The first process to want a result claims it with `try_insert`, which has one
-//! winner among all processes, computes it and publishes it with `insert`. The
-//! others `wait` for it and use no processor time meanwhile.
-//!
-//! A process that dies between its claim and its result would leave the others
-//! waiting, so they wait only so long and then compute for themselves: computing
-//! twice is slower, never wrong. (The example `word_count` takes the claims of
-//! dead processes over instead.)
+//! `get_or_insert_with` returns the result from the table if it is there. Otherwise one
+//! of the processes that ask for it computes it, and the others sleep until it is there.
+//! If the computing process dies, another one computes instead.
 
 use std::error::Error;
 use std::process::Command;
 use std::time::Duration;
 use std::{env, thread};
 
-use shmtable::{Options, Table};
+use shmtable::{Options, TypedTable};
 
 const PROCESSES: usize = 4;
 const JOBS: u64 = 20;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    match env::args().nth(1) {
-        Some(table) => work(&Table::open(&table)?),
-        None => parent(),
-    }
-}
+/// The number of a job, and its result.
+type Results = TypedTable<u64, u64>;
 
-/// The result of a job: from the table if anybody has it, or will have it soon.
-fn cached(table: &Table, job: u64) -> shmtable::Result<Vec<u8>> {
-    let claim = format!("claim/{job}");
-    let result = format!("result/{job}");
-    if !table.try_insert(claim.as_bytes(), b"")?
-        && let Some(value) = table.wait(result.as_bytes(), Duration::from_secs(10))?
-    {
-        return Ok(value);
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match arguments.as_slice() {
+        [] => parent(),
+        [results, computed] => work(
+            &Results::open(Options::new(), results)?,
+            &Results::open(Options::new(), computed)?,
+        ),
+        _ => Err("run it without arguments".into()),
     }
-    table.fetch_add(b"computed", 1)?;
-    let value = compute(job).to_le_bytes();
-    table.insert(result.as_bytes(), &value)?;
-    Ok(value.into())
 }
 
 /// Stands for something slow.
@@ -51,29 +39,39 @@ fn compute(job: u64) -> u64 {
     job * job
 }
 
-/// One process: wants every result.
-fn work(table: &Table) -> Result<(), Box<dyn Error>> {
+/// One process, which wants every result, and counts how often it computes one itself.
+fn work(results: &Results, computed: &Results) -> Result<(), Box<dyn Error>> {
     for job in 0..JOBS {
-        let value = cached(table, job)?;
-        assert_eq!(u64::from_le_bytes(value.as_slice().try_into()?), job * job);
+        let mut computed_here = false;
+        let result = results.get_or_insert_with(&job, || {
+            computed_here = true;
+            compute(job)
+        })?;
+        assert_eq!(result, job * job);
+        if computed_here {
+            computed.fetch_add(&job, 1)?;
+        }
     }
     Ok(())
 }
 
 fn parent() -> Result<(), Box<dyn Error>> {
-    let table = Options::new().capacity(1000).create_anonymous()?;
+    let options = Options::new().capacity(1000);
+    let results = Results::create_anonymous(options.clone())?;
+    let computed = Results::create_anonymous(options)?;
     let mut children = Vec::new();
     for _ in 0..PROCESSES {
         let mut child = Command::new(env::current_exe()?);
-        children.push(child.arg(table.name()).spawn()?);
+        children.push(child.args([results.name(), computed.name()]).spawn()?);
     }
     for mut child in children {
         if !child.wait()?.success() {
             return Err("a process failed".into());
         }
     }
-    let computed = table.fetch_add(b"computed", 0)?;
-    println!("{PROCESSES} processes used {JOBS} results each; {computed} were computed");
-    assert_eq!(computed, i64::try_from(JOBS)?);
+    let mut total = 0;
+    computed.for_each(|_job, times| total += times)?;
+    println!("{PROCESSES} processes used {JOBS} results each; {total} were computed");
+    assert_eq!(total, JOBS);
     Ok(())
 }

@@ -5,8 +5,8 @@
 //! cargo run --release --example shared_counter
 //! ```
 //!
-//! `fetch_add` is one atomic step across all processes: no lock in your program,
-//! no count lost, and the value before tells each request its own number.
+//! `fetch_add` is one atomic step across all processes: your program needs no lock, no
+//! count is lost, and the value before the addition gives each request its own number.
 
 use std::error::Error;
 use std::process::Command;
@@ -38,7 +38,7 @@ fn serve(table: &Table) -> Result<(), Box<dyn Error>> {
 }
 
 fn parent() -> Result<(), Box<dyn Error>> {
-    // A generated name, removed when this value is dropped.
+    // The table has a generated name, which is removed when this value is dropped.
     let table = Options::new().capacity(1000).create_anonymous()?;
 
     let mut servers = Vec::new();

@@ -1,9 +1,9 @@
 //! Workers fill a typed table: which numbers are prime, range by range.
 //!
-//! Four processes know the table's name and its types, and nothing else. Each
-//! claims ranges of numbers with `try_insert` until none is left, and
-//! publishes what it found as a type of its own. This process waits for the
-//! results and adds them up.
+//! Four processes know nothing but the names and the types of two tables. Each claims
+//! ranges of numbers with `try_insert` until none is left, and publishes what it found
+//! as a type of this program's own. The process that started them waits for the results
+//! and adds them up.
 //!
 //! ```sh
 //! cargo run --release --example typed
@@ -26,7 +26,7 @@ struct Primes {
     largest: u32,
 }
 
-/// Eight bytes, so every language can read them and a read allocates nothing.
+/// Encoded as eight bytes: every language can read them, and a read allocates nothing.
 impl Codec for Primes {
     const NAME: &'static str = "example.primes/1";
     const LENGTH: Option<usize> = Some(8);
@@ -50,7 +50,7 @@ impl Codec for Primes {
 
 /// Which process works on a range.
 type Claims = TypedTable<u32, u32>;
-/// What was found in it.
+/// What a process found in a range.
 type Results = TypedTable<u32, Primes>;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -108,7 +108,7 @@ fn work(claims: &str, results: &str) -> Result<(), Box<dyn Error>> {
     let claims = Claims::open(Options::new(), claims)?;
     let results = Results::open(Options::new(), results)?;
     for range in 0..RANGES {
-        // Of all processes exactly one is told true.
+        // Exactly one of the processes gets `true`.
         if claims.try_insert(&range, &process::id())? {
             let numbers = range * RANGE..(range + 1) * RANGE;
             let primes = numbers.filter(|&number| is_prime(number));

@@ -1,10 +1,10 @@
 //! A concurrent hash table in a named shared-memory segment: processes on one
 //! machine share a dict, without a server.
 //!
-//! Processes that have nothing in common but a name open the same table. What one
-//! of them stores, all the others see at once: forked children, programs started
-//! by hand, threads. Readers take no lock and write nothing; a process may be
-//! killed at any instruction and harms no other.
+//! Processes that have nothing in common but a name open the same table: forked
+//! children, programs started by hand, threads. What one of them stores, all the others
+//! see at once. Readers take no lock and write nothing. A process may be killed at any
+//! instruction without harm to the others.
 //!
 //! # A first program
 //!
@@ -20,32 +20,32 @@
 //! let results = Options::new().capacity(10_000).create(name)?;
 //! results.insert(b"worker 1", b"done")?;
 //!
-//! // Any other process, at any time, knows the name and nothing else.
+//! // Any other process can open it at any time: it only has to know the name.
 //! let table = Table::open(name)?;
 //! assert_eq!(table.get(b"worker 1")?.as_deref(), Some(&b"done"[..]));
 //!
-//! // The table outlives all of them, until somebody removes its name.
+//! // The table outlives all of them, until its name is removed.
 //! Table::unlink(name)?;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! [`Options`] has the rest: how large, who may open it, how long to wait for a
-//! lock. [`Options::open_or_create`] is for processes of which any may come first.
-//! [`Options::create_anonymous`] generates a name and removes it with its creator;
-//! the examples below use it, and pass [`Table::name`] on where others need it.
+//! [`Options`] has the rest: how large the table is, which users may open it, how long to
+//! wait for a lock. Use [`Options::open_or_create`] where any of the processes may come
+//! first. [`Options::create_anonymous`] generates a name and removes it with its creator.
+//! The examples below use it; pass [`Table::name`] on to processes that need it.
 //!
 //! # Reading
 //!
 //! [`Table::get`], [`get_into`](Table::get_into) (into a buffer of yours) and
-//! [`contains_key`](Table::contains_key) are one lock-free look-up each.
-//! [`get_many`](Table::get_many) has many under way at once. [`iter`](Table::iter)
-//! goes through everything while others write, and [`scan_prefix`](Table::scan_prefix)
-//! through the keys that begin with some bytes; [`snapshot`](Table::snapshot) stops
-//! the writers and copies one moment of the table.
+//! [`contains_key`](Table::contains_key) are one lock-free lookup each.
+//! [`get_many`](Table::get_many) looks up many keys at once. [`iter`](Table::iter) visits
+//! all entries while others write, and [`scan_prefix`](Table::scan_prefix) those whose
+//! keys begin with some bytes. [`snapshot`](Table::snapshot) makes writers wait and copies
+//! one moment of the table.
 //!
-//! Keys and values are whatever can be seen as bytes: `"text"`, `b"bytes"`, a `String`, a
-//! `Vec<u8>`, an array.
+//! A key or value is anything that can be read as bytes: `"text"`, `b"bytes"`, a `String`,
+//! a `Vec<u8>`, an array.
 //!
 //! ```
 //! # fn main() -> shmtable::Result<()> {
@@ -65,14 +65,14 @@
 //! ```
 //!
 //! A process that must not change anything opens the table with
-//! [`Table::open_read_only`]: its mapping is read-only, and read permission is all
-//! it needs.
+//! [`Table::open_read_only`]: its mapping is read-only, and it needs no more than read
+//! permission.
 //!
 //! # Writing
 //!
-//! Every write of one key is one step for all processes: nobody sees half of it, and
-//! of two that conflict one comes first. So the usual questions of who goes first
-//! need no lock of your own.
+//! Every write of one key is one step for all processes: no process sees half of it, and
+//! of two writes that conflict one comes first. So you need no lock of your own to decide
+//! which process goes first.
 //!
 //! ```
 //! # fn main() -> shmtable::Result<()> {
@@ -89,11 +89,11 @@
 //!     _ => Some(b"abc".to_vec()),
 //! })?;
 //!
-//! // The same without a closure, as processors do it.
+//! // Change a value only if it is still the one that you saw.
 //! let outcome = table.compare_exchange(b"longest", Some(b"abc"), Some(b"abcd"))?;
 //! assert_eq!(outcome, Ok(()));
 //!
-//! // Of all processes that try, exactly one takes it away.
+//! // Of all processes that try, exactly one gets the value.
 //! assert_eq!(table.take(b"result/7")?.as_deref(), Some(&b"49"[..]));
 //! assert_eq!(table.take(b"result/7")?, None);
 //! # Ok(())
@@ -101,13 +101,13 @@
 //! ```
 //!
 //! The closures of [`update`](Table::update), [`remove_if`](Table::remove_if) and
-//! [`retain`](Table::retain) run under a lock: keep them short. They may read the table; a write to it from inside is
-//! [`Error::Reentrant`], not a deadlock.
+//! [`retain`](Table::retain) run under a lock: keep them short. They may read the table; a
+//! write to it fails with [`Error::Reentrant`], instead of a deadlock.
 //!
 //! # Counting
 //!
-//! A counter is a value of 8 bytes, little-endian. [`Table::fetch_add`] adds to it,
-//! and returns what it was before: each caller gets a number of its own.
+//! A counter is a value of 8 bytes, little-endian. [`Table::fetch_add`] adds to it and
+//! returns its value before the addition, so each caller gets a number of its own.
 //!
 //! ```
 //! # fn main() -> shmtable::Result<()> {
@@ -121,8 +121,8 @@
 //!
 //! # Waiting
 //!
-//! [`Table::wait`] sleeps until a key is there, [`Table::wait_change`] until it is no
-//! longer what the caller saw. Whoever publishes the key wakes them.
+//! [`Table::wait`] sleeps until a key has a value, [`Table::wait_change`] until the value
+//! differs from the one you saw. The process that publishes the key wakes the waiters.
 //!
 //! ```
 //! use std::time::Duration;
@@ -138,15 +138,16 @@
 //! # }
 //! ```
 //!
-//! [`Options::around_sleep`] is called around each sleep, and may end it: for Ctrl-C, or
-//! for other threads of an interpreter.
+//! The closure that you give to [`Options::around_sleep`] is called around each sleep, and
+//! may end the wait: for Ctrl-C, or for other threads of an interpreter.
 //!
 //! # Computing once
 //!
-//! [`Table::get_or_insert_with`] computes a value that is not there. Of all threads of
-//! all processes that ask for it at the same time, one computes; if it dies, another
-//! one takes its place. [`Table::get_or_claim`] and [`Table::claim`] are the parts that it
-//! is made of: for computations in steps, and for queues of work.
+//! [`Table::get_or_insert_with`] computes a value that is missing. If several callers ask
+//! for it at the same time, in any threads of any processes, one computes and the others
+//! wait; if its process dies, another caller computes. For computations in steps and for
+//! queues of work there are the parts that it is made of, [`Table::get_or_claim`] and
+//! [`Table::claim`].
 //!
 //! ```
 //! # fn main() -> shmtable::Result<()> {
@@ -159,10 +160,10 @@
 //!
 //! # Typed tables
 //!
-//! [`TypedTable`] puts codecs above the bytes: strings, numbers, arrays, your own
-//! types by a few lines of [`Codec`], and with the feature `serde` any serde type,
-//! as `MessagePack<T>`. It has every operation on entries of [`Table`], and counts by numbers of
-//! any width. Opening a table by other types than it was created with is an error.
+//! [`TypedTable`] puts codecs above the bytes: strings, numbers, arrays, your own types
+//! with a few lines of [`Codec`], and with the feature `serde` any serde type, as
+//! `MessagePack<T>`. It has every operation on entries that [`Table`] has, and counters of
+//! any width. Opening a table with other types than it was created with is an error.
 //!
 //! ```
 //! use shmtable::{Error, Options, TypedTable};
@@ -181,13 +182,12 @@
 //!
 //! # Errors
 //!
-//! A table never grows: its capacity and its value space are fixed when it is
-//! created. Running out of anything is one of the variants of [`Error`], which tells
-//! the limit, what was asked for and the remedy. A call for one key that returns an
-//! error has changed nothing. Closures that may fail
-//! ([`try_update`](Table::try_update),
+//! A table never grows: its capacity and its value space are fixed when it is created.
+//! Everything that can run out has a variant of [`Error`], whose message names the limit,
+//! what was asked for and the remedy. A call for one key that returns an error has changed
+//! nothing. Closures that may fail ([`try_update`](Table::try_update),
 //! [`get_or_try_insert_with`](Table::get_or_try_insert_with)) return an error of your own,
-//! and an `Error` becomes a [`std::io::Error`] by `?`.
+//! and `?` turns an `Error` into a [`std::io::Error`].
 //!
 //! ```
 //! use shmtable::{Error, Options};
@@ -201,63 +201,65 @@
 //! # }
 //! ```
 //!
-//! What can be opened is checked in full first, and bytes that no writer of this
-//! crate wrote are [`Error::Corrupted`], not a fault. [`Options::open_damaged`] reads the
-//! entries of a table that cannot be opened any more, because its header is damaged.
+//! A table's header is checked before the table is opened, and bytes that no writer of
+//! this crate wrote are [`Error::Corrupted`], not a fault. [`Options::open_damaged`] reads
+//! the entries of a table that can't be opened because its header is damaged.
 //!
 //! # Processes that die
 //!
-//! A process may be killed in the middle of anything. What it had acknowledged
-//! stays; what it was doing happened entirely or not at all. If it held a lock, the
-//! kernel says that it is dead, and the next process that wants the lock takes it
-//! over and repairs what was half done, within milliseconds. A process that is only
+//! A process may be killed in the middle of anything. Every write that was acknowledged
+//! stays; the one that was under way happened entirely or not at all. If the process held
+//! a lock, the kernel says that it is dead, and the next process that wants the lock takes
+//! it over and recovers what was half done, within milliseconds. A process that is only
 //! stopped or slow keeps its lock: the others get [`Error::LockTimeout`] after
 //! [`Options::lock_timeout`], and can try again.
 //!
-//! *Your* protocol must bear deaths too: a claim made with `try_insert` stays when
-//! its process dies. The example `word_count` shows one way to take it over.
+//! *Your* protocol must survive deaths too: a key that marks a job as taken, made with
+//! `try_insert`, stays when its process dies. Claim such keys with [`Table::claim`], which
+//! ends with the process; the example `word_count` shows another way.
 //!
-//! # Looking from outside
+//! # Inspecting a table
 //!
-//! [`Table::stats`] tells how full a table is, [`Table::participants`] who uses it and who died
-//! using it, [`Table::stripe_stats`] which locks are wanted. [`Options::open_observer`] opens a table
-//! without counting as one who uses it. A creator that is killed leaves its anonymous table
-//! behind, as an orphan. The next [`Options::create_anonymous`] of the same user removes it;
-//! [`Table::remove_orphans`] does so at once. Neither removes a table that anybody has open.
-//! The command `shmtable` shows all this (`docs/cli.md`).
+//! [`Table::stats`] tells how full a table is, [`Table::participants`] which processes use
+//! it or died using it, and [`Table::stripe_stats`] which locks are contended.
+//! [`Options::open_observer`] opens a table without counting as one of its users. A
+//! creator that is killed leaves its anonymous table behind, as an orphan. A later
+//! [`Options::create_anonymous`] of the same user removes it, and
+//! [`Table::remove_orphans`] does so at once. Neither removes a table that a process has
+//! open. The command `shmtable` shows all this (`docs/cli.md`).
 //!
 //! # Fork
 //!
-//! A handle that was open at a `fork` works in the child: at the first write the
-//! child becomes a participant of its own. The child never unlinks its parent's
-//! anonymous table. A child made by the bare system call, past the C library's fork
-//! handlers, must not use inherited handles; `exec` and `posix_spawn` are fine.
+//! A handle that was open at a `fork` works in the child: at its first write the child
+//! becomes a participant of its own. The child never unlinks its parent's anonymous table.
+//! A child made by the bare system call, which bypasses the C library's fork handlers, must
+//! not use inherited handles; `exec` and `posix_spawn` are fine.
 //!
 //! # What things cost
 //!
-//! - A look-up: a hash of the key, and a bucket, which is two neighbouring cache lines. It
-//!   holds *small entries* as a whole: those of 15 bytes at most, key and value together,
-//!   whose value has 8 at most. Others cost a record more.
-//! - A write: the same, an uncontended lock (one compare-exchange), and a copy of
-//!   key and value, made before the lock is taken if they have more than 256 bytes.
-//!   A value of 8 bytes at most that keeps its length is replaced in place.
-//! - Memory: about 31 bytes for each entry of the capacity from the start, and nothing
-//!   more for small ones; for others key and value, each rounded up to 8 bytes, and 8
-//!   bytes more; then what was replaced and not cleaned away yet, about as much again.
-//! - Locks: writers of different keys meet only by chance, if their keys fall on the
-//!   same of many stripes.
-//! - [`len`](Table::len) looks at every stripe, [`stats`](Table::stats) at every
-//!   bucket, [`snapshot`](Table::snapshot) holds every lock.
+//! - A lookup: a hash of the key, and a bucket, which is two neighboring cache lines. The
+//!   bucket holds *small entries* entirely: key and value have at most 15 bytes together,
+//!   and the value at most 8. For any other entry, the record is read too.
+//! - A write: a lookup, an uncontended lock (one compare-exchange), and a copy of key and
+//!   value, made before the lock is taken if they have more than 256 bytes. A value of at
+//!   most 8 bytes that keeps its length is replaced in place.
+//! - Memory: about 31 bytes for each entry of the capacity from the start. Small entries
+//!   need no more. Any other takes its key and its value, each rounded up to 8 bytes, and 8
+//!   bytes more. Replaced entries that are not yet cleaned away take about as much again.
+//! - Locks: writers of different keys meet only by chance, if both keys belong to the same
+//!   of many stripes.
+//! - [`len`](Table::len) reads every stripe, [`stats`](Table::stats) every bucket, and
+//!   [`snapshot`](Table::snapshot) holds every lock.
 //!
-//! # Where to read on
+//! # Further reading
 //!
-//! - [`Table`]: what is atomic, what is locked. [`Options`]: the defaults, and what
+//! - [`Table`]: what is atomic and what is locked. [`Options`]: the defaults, and what
 //!   [`value_space`](Options::value_space) promises.
 //! - `docs/operations.md`: what each operation locks; `docs/sizing.md`: how large a table should be;
 //!   `docs/limits.md`: what it can't do.
-//! - `docs/design.md`: why it is right; `docs/format.md`: the segment, byte by byte.
-//! - `examples/`: `shared_counter`, `result_cache`, `typed` and `word_count`, each of
-//!   several processes.
+//! - `docs/design.md`: why the protocols are right; `docs/format.md`: the segment, byte by byte.
+//! - `examples/`: `shared_counter`, `result_cache`, `typed` and `word_count`, which each
+//!   start several processes.
 
 #[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
 compile_error!("shmtable needs a 64-bit little-endian target: its words are the segment's format");

@@ -20,15 +20,15 @@
 //!
 //! # Why no count is off, wherever a worker is killed
 //!
-//! `fetch_add` takes effect entirely or not at all, but who finds a dead worker's
-//! claim cannot tell how many of the file's words were added. So a worker counts
+//! `fetch_add` takes effect entirely or not at all, but a worker that finds a dead one's
+//! claim can't tell how many of the file's words were added. So a worker counts
 //! into keys of its own attempt at that file, and a single store, `done`, declares
 //! the attempt valid. A worker may be killed
 //! - before its claim: nothing has happened;
 //! - between claim and `done`: another worker takes the claim over, with
 //!   `compare_exchange`, so only one does, and counts the file from the start into
-//!   keys of its own. What the dead one counted is never looked at;
-//! - after `done`: the file is finished, and nobody counts it again.
+//!   keys of its own. What the dead one counted is never used;
+//! - after `done`: the file is finished, and no worker counts it again.
 //!
 //! Even if two workers counted the same file, `done` would choose one of them.
 //! The parent adds up what the chosen attempts counted.
@@ -50,7 +50,7 @@ use std::time::Duration;
 
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
-/// After so long without a finished file, something is wrong.
+/// If no file is finished for this long, something is wrong.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 fn main() -> ExitCode {

@@ -40,7 +40,7 @@ pub(crate) fn run(folder: &Path) -> Result {
     for worker in workers.ids() {
         workers.wait(&table, &format!("ready/{worker}"))?;
     }
-    // ... so drop the name as soon as everybody has opened the table: from here
+    // ... so drop the name as soon as all workers have opened the table: from here
     // on the memory goes with the last process, whatever happens.
     Table::unlink(table.name())?;
 
@@ -126,7 +126,7 @@ fn print_most_frequent(counts: &HashMap<String, u64>, how_many: usize) {
     }
 }
 
-/// Every word of either must have the same count in both.
+/// Fails unless every word has the same count in both.
 fn compare(counts: &HashMap<String, u64>, expected: &HashMap<String, u64>) -> Result {
     let mut different = Vec::new();
     for word in counts.keys().chain(expected.keys()) {
@@ -143,5 +143,5 @@ fn compare(counts: &HashMap<String, u64>, expected: &HashMap<String, u64>) -> Re
     let number = different.len();
     different.truncate(20);
     let shown = different.join("\n  ");
-    Err(format!("{number} counts differ (did a file change meanwhile?):\n  {shown}").into())
+    Err(format!("{number} counts differ (did a file change during the run?):\n  {shown}").into())
 }

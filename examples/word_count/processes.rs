@@ -21,7 +21,7 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Their process ids, by which they call themselves in the table.
+    /// Their process ids, which are their names in the table.
     pub(crate) fn ids(&self) -> Vec<u32> {
         self.0.iter().map(Child::id).collect()
     }

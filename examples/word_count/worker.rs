@@ -1,4 +1,4 @@
-//! A worker: all that it knows, it reads in the table.
+//! A worker, which learns all that it knows from the table.
 
 use std::time::{Duration, Instant};
 use std::{fs, process};
@@ -76,7 +76,7 @@ fn finish_file(table: &Table, file: usize, my_name: &str) -> Result {
             }
         }
     }
-    Err(format!("nobody finishes file {file}").into())
+    Err(format!("no worker finishes file {file}").into())
 }
 
 /// The value of a key that must be there.
