@@ -255,8 +255,8 @@
 //!
 //! - [`Table`]: what is atomic and what is locked. [`Options`]: the defaults, and what
 //!   [`value_space`](Options::value_space) promises.
-//! - `docs/operations.md`: what each operation locks; `docs/sizing.md`: how large a table should be;
-//!   `docs/limits.md`: what it can't do.
+//! - `docs/operations.md`: what each operation locks; `docs/sizing.md`: how large a table
+//!   should be; `docs/limits.md`: what a table can't do.
 //! - `docs/design.md`: why the protocols are right; `docs/format.md`: the segment, byte by byte.
 //! - `examples/`: `shared_counter`, `result_cache`, `typed` and `word_count`, which each
 //!   start several processes.

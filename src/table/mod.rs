@@ -79,23 +79,23 @@ pub use stats::{Figure, FigureKind, FigureUnit, Stats};
 /// disturbed 64 times in a row. Every method that writes takes the stripe lock of
 /// its key. A record of more than 256 bytes, and mostly a smaller one, is written before
 /// the lock is taken; under the lock, one word is stored. [`update`](Self::update),
-/// [`remove_if`](Self::remove_if) and [`retain`](Self::retain) run a closure under it, [`replace`](Self::replace),
-/// [`take`](Self::take) and [`compare_exchange`](Self::compare_exchange) copy or
-/// compare the old value.
+/// [`remove_if`](Self::remove_if) and [`retain`](Self::retain) run a closure under the lock;
+/// [`replace`](Self::replace), [`take`](Self::take) and
+/// [`compare_exchange`](Self::compare_exchange) copy or compare the old value.
 ///
 /// # Errors of every method
 /// - `Corrupted`, if the segment's bytes are damaged,
 /// - `Interrupted`, if [`Options::around_sleep`](crate::Options::around_sleep) ended a wait; a
 ///   read waits only after it was disturbed 64 times in a row.
 ///
-/// and of every method that writes, besides:
+/// and of every method that writes, besides these:
 /// - `ReadOnly` on a handle opened read-only,
-/// - `LockTimeout` if a living process, stopped perhaps, kept the lock,
+/// - `LockTimeout` if a living process, perhaps a stopped one, kept the lock,
 /// - `Reentrant` if called from a closure that runs under a lock of this table,
 /// - `TooManyParticipants`, in the first write of a forked child.
 ///
-/// A call that returns an error has not changed the table, unless its own text
-/// says otherwise. No method panics on account of what the segment holds.
+/// A call that returns an error has not changed the table, unless its own documentation says
+/// otherwise. No method panics because of what the segment holds.
 #[derive(Clone)]
 pub struct Table(Arc<Handle>);
 
