@@ -1,8 +1,9 @@
 //! Crash points, and the death of a process at one.
 
-/// A place where a test may end the process, between two stores to shared
-/// memory: `tests/crash_points` finds stores that have none between them, and
-/// points that nobody dies at. Nothing unless built with
+/// A place where a test may end the process, between two stores to shared memory.
+///
+/// `tests/crash_points` finds stores that have no point between them, and points at which no
+/// process died. The macro does nothing unless the crate is built with
 /// `--cfg shmtable_crash_points`, or for loom.
 macro_rules! crash_point {
     ($name:literal) => {
@@ -12,8 +13,8 @@ macro_rules! crash_point {
 }
 pub(crate) use crash_point;
 
-/// The same for processes alone: a point that loom's models, which try a death at
-/// each, would learn nothing from.
+/// A crash point for real processes only. loom's models try a death at each point, and
+/// would learn nothing from this one.
 macro_rules! process_crash_point {
     ($name:literal) => {
         #[cfg(shmtable_crash_points)]
@@ -22,12 +23,12 @@ macro_rules! process_crash_point {
 }
 pub(crate) use process_crash_point;
 
-/// What the macros call.
+/// Ends the process if it is to die at this point. The macros call it.
 #[cfg(all(shmtable_crash_points, not(loom)))]
 pub(crate) fn reach_crash_point(name: &'static str) {
     if crate::sync::crash::reached(name) {
         loop {
-            // It may take effect a little after the call returns.
+            // The signal may take effect a little after the call returns.
             kill();
         }
     }
@@ -43,7 +44,7 @@ fn kill() {
 #[cfg(all(shmtable_crash_points, not(loom), windows))]
 fn kill() {
     use windows_sys::Win32::System::Threading::{GetCurrentProcess, TerminateProcess};
-    // SAFETY: a handle that stands for this process, without any condition.
+    // SAFETY: the call has no preconditions; it returns a handle that stands for this process.
     let this = unsafe { GetCurrentProcess() };
     // SAFETY: the handle is always valid; nothing of this process runs afterwards.
     unsafe { TerminateProcess(this, 9) };

@@ -1,14 +1,14 @@
-//! A word of a segment that is found without a look at bounds.
+//! A word of a segment that is reached without a bounds check.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::sync::AtomicU64;
 
-/// A word of what an `Arc` keeps where it is.
+/// A word inside an object that an `Arc` keeps in its place.
 pub(crate) struct KeptWord<T> {
     word: NonNull<AtomicU64>,
-    /// Where the word is.
+    /// The object that has the word.
     _owner: Arc<T>,
 }
 
@@ -24,15 +24,15 @@ impl<T> KeptWord<T> {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn get(&self) -> &AtomicU64 {
-        // SAFETY: `find` took it from a reference to what the `Arc` holds, of whatever
-        // lifetime, so it is valid for as long as that is there and nobody changes it but
-        // through shared references. The `Arc` in here sees to both until the drop.
+        // SAFETY: `find` took the word from a reference of any lifetime to what the `Arc`
+        // holds. So the word is valid for as long as that object exists and is changed only
+        // through shared references. The `Arc` in here ensures both until the drop.
         unsafe { self.word.as_ref() }
     }
 }
 
-// SAFETY: it stands for a shared reference to an atomic word, which any thread may use, and
-// the `Arc` may be dropped by any thread.
+// SAFETY: a `KeptWord` stands for a shared reference to an atomic word, which any thread may
+// use, and any thread may drop the `Arc`.
 unsafe impl<T: Send + Sync> Send for KeptWord<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send + Sync> Sync for KeptWord<T> {}

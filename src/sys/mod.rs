@@ -1,8 +1,8 @@
-//! What the table needs of an operating system, and nothing else of the crate
-//! may ask it for more.
+//! What the table needs of an operating system. No other module of the crate asks
+//! the system for anything.
 //!
-//! All `unsafe` of the crate lives below this module. Everything above sees the
-//! segment as `&[AtomicU64]`: no layer above can fault or race in the sense of
+//! All `unsafe` of the crate is in this module and below it. Every layer above sees the
+//! segment as `&[AtomicU64]`: none of them can fault or race in the sense of
 //! the language, whatever bytes a segment holds.
 //!
 //! # The contract: what an operating system must offer
@@ -10,7 +10,7 @@
 //! A back end is a module with two types and a few functions of these names. There
 //! are three: `linux`; `portable`, for Windows and macOS, and for tests on Linux with
 //! `--cfg shmtable_portable`; and `heap`, for loom's models. `unix` is what the first
-//! two share. All above is the same for the three, and so is `fork`, which has
+//! two share. All layers above are the same for the three, and so is `fork`, which has
 //! nothing to do where there is no fork.
 //!
 //! `Mapping`: one mapped segment.
@@ -19,72 +19,79 @@
 //!   another process see a segment under this name for which `fill` has not
 //!   returned; if `fill` fails or the process dies nothing is left behind.
 //!   [`std::io::ErrorKind::AlreadyExists`] if the name is taken.
-//! - `replace(name, words, mode, fill)`: the same, but the name may be taken; then it is
-//!   the new segment's from one moment to the next, and whoever has the old one open
-//!   keeps it. (On Windows there is a moment without either.) What a process leaves
-//!   that dies on the way is removed by the next `replace` or `list`.
+//! - `replace(name, words, mode, fill)`: makes a segment as `create` does, but the name may
+//!   be taken. Then it passes to the new segment in one step, and processes that have the
+//!   old one open keep it. (On Windows there is a moment when the name belongs to neither.)
+//!   The next `replace` or `list` removes what a process leaves behind that dies on the way.
 //! - `open(name, access, admit)`: shows the segment's [`Owner`] to `admit`, and
 //!   maps it if that returns `Ok`. Symbolic links and anything that is not a
 //!   plain segment are refused with [`NotASegment`] inside the error, files
 //!   too short for a header with [`std::io::ErrorKind::UnexpectedEof`] and [`TooShort`].
-//!   [`Access::ReadOnly`] must need no more than the right to read where the system
+//!   [`Access::ReadOnly`] must need no more than permission to read, where the system
 //!   can map in that way.
-//! - All three fail with [`NoAddressSpace`] inside the error where the process has no
-//!   room to map the segment; the first two with [`FileTooLong`] where it may write no
-//!   file of that length, and with [`NotASegment`] where something else has the name.
+//! - All three fail with [`NoAddressSpace`] inside the error if the process has no
+//!   room to map the segment. The first two fail with [`FileTooLong`] if the process may not
+//!   write a file of that length, and with [`NotASegment`] if something else has the name.
 //! - `words()`: the segment. A trailing part of a word is not shown. Words
 //!   mapped read-only may only be loaded: a store is a deadly signal.
 //! - `copy_bytes(at, out)`: copies bytes of the segment, from byte `at` on. Bytes without a
-//!   page, or beyond the segment's end, are zero; where the segment is a file, none of this
-//!   is a signal, even if the file is cut meanwhile.
-//! - `next_present(at)`: where, from byte `at` on, bytes begin that can be others than zero;
-//!   `None` if there are none.
-//! - `bytes_present()`: how many bytes of the segment can be others than zero, at most.
+//!   page, or beyond the segment's end, are zero. Where the segment is a file, none of this
+//!   raises a signal, even if the file is truncated during the copy.
+//! - `next_present(at)`: the first byte from `at` on that may be other than zero; `None` if
+//!   there is none.
+//! - `bytes_present()`: at most how many bytes of the segment may be other than zero.
 //! - `populate(range)`: makes the pages of these words present, so that no
 //!   later access to them can fail. [`std::io::ErrorKind::StorageFull`] when the
 //!   machine has no memory for them; pages that became present before that stay. A
-//!   system that cannot refuse pages in advance must not answer their lack with a
-//!   signal.
+//!   system that can't refuse pages in advance must not raise a signal when memory runs
+//!   out.
 //! - `sleep(word, low_half, timeout)`: sleeps while the low 32 bits of the word
 //!   equal `low_half`, until woken or timed out; may return early for no
 //!   reason. Works across processes, on read-only mappings too.
-//! - `wake_one(word)`, `wake_all(word)`: wake at least so many. A wake-up may be lost
-//!   if that is rare: each sleep has a timeout, of 50 ms at most.
+//! - `wake_one(word)`, `wake_all(word)`: wake at least one sleeper on the word, or all. A
+//!   wake may be lost if that is rare: each sleep has a timeout of at most 50 ms.
 //! - `owner()`: the segment's [`Owner`] now.
 //! - `liveness()`: a new [`Liveness`] of this segment.
 //! - `has_name(name)`: whether the name names this segment now.
-//! - `unlink_if_same(name)`: removes the name if it still names this segment;
-//!   tells whether it did.
-//! - `while_alone(act)`: calls `act` at a moment when nobody else has the segment open,
-//!   in whatever process and for whatever use, and nobody can open it; `None` if
-//!   somebody has. [`std::io::ErrorKind::Unsupported`] where the system cannot tell.
+//! - `unlink_if_same(name)`: removes the name if it still names this segment, and
+//!   returns whether it did.
+//! - `while_alone(act)`: calls `act` at a moment when no other process and no other handle
+//!   has the segment open, for any use, and none can open it; `None` if one has.
+//!   [`std::io::ErrorKind::Unsupported`] where the system can't tell.
 //!
-//! `Liveness`: the right to hold liveness bytes of a segment. The kernel lets go
-//! of them when the process dies, however it dies; a forked child never keeps
+//! `Liveness`: the right to hold liveness bytes of a segment. The kernel releases
+//! them when the process dies, however it dies; a forked child never keeps
 //! its parent's.
-//! - `try_hold(byte)`: holds it alone; `false` if anybody else holds it.
-//! - `try_share(byte)`: holds it together with other sharers.
-//! - `is_held_by_others(byte)`: whether anybody but this `Liveness` holds it in
-//!   either way. A failed look-up counts as held: nobody is declared dead for
-//!   want of an answer.
-//! - `release(byte)`: lets go of it.
-//! - `first_held_by_others(bytes)`: a byte of a range that anybody but this `Liveness`
-//!   holds; `None` where the system does not tell.
-//! - `is_open()`: whether it can hold anything still. Somebody else in this process may have
+//! - `try_hold(byte)`: holds the byte alone; `false` if another `Liveness` holds it.
+//! - `try_share(byte)`: holds the byte together with other sharers.
+//! - `is_held_by_others(byte)`: whether another `Liveness` holds the byte, alone or shared.
+//!   If the system can't answer, the byte counts as held: no process is declared dead
+//!   without an answer.
+//! - `release(byte)`: releases the byte.
+//! - `first_held_by_others(bytes)`: a byte of the range that another `Liveness` holds;
+//!   `None` where the system doesn't tell.
+//! - `is_open()`: whether it can still hold bytes. Other code in this process may have
 //!   closed its descriptor, and then all its bytes are free.
-//! - dropping it lets go of all bytes.
+//! - dropping it releases all its bytes.
 //!
-//! Functions: `unlink(name)`; `rename(from, to, replace)`, in one step
-//! ([`std::io::ErrorKind::Unsupported`] where that cannot be done); `list()` (the names of all
-//! segments, sorted), `list_beginning(prefix)` (those that begin so), `random()` (64 bits nobody
-//! can guess), `current_user()`; `too_many_files(error)` (whether it is for want of
-//! descriptors, and how many there may be); `is_open_here(name)`, whether this process has
-//! the segment open
-//! (`false` if that takes long to find out); `is_idle(name)`, whether the segment belongs to this
-//! user and nobody holds any byte of it, without a wait and without opening what is another
-//! user's (`false` if that cannot be found out); `process_exists(pid)`, whether there is a
-//! process of this id, as far as this process can see; and the constant `MAX_NAME`, the longest name
-//! in bytes.
+//! Functions and a constant:
+//! - `unlink(name)`: removes the name.
+//! - `rename(from, to, replace)`: renames in one step;
+//!   [`std::io::ErrorKind::Unsupported`] where that can't be done.
+//! - `list()`: the names of all segments, sorted. `list_beginning(prefix)`: those that begin
+//!   with `prefix`.
+//! - `random()`: 64 bits that can't be guessed.
+//! - `current_user()`: the user of this process.
+//! - `too_many_files(error)`: whether the error means that there are too many open files, and
+//!   how many there may be.
+//! - `is_open_here(name)`: whether this process has the segment open; `false` if that takes
+//!   long to find out.
+//! - `is_idle(name)`: whether the segment belongs to this user and none of its bytes is held.
+//!   It doesn't wait, and doesn't open segments of other users; `false` if it can't be found
+//!   out.
+//! - `process_exists(pid)`: whether there is a process with this id, as far as this process
+//!   can see.
+//! - `MAX_NAME`: the longest name, in bytes.
 
 #![allow(unsafe_code)]
 
@@ -126,8 +133,8 @@ mod tests;
 pub(crate) struct NoAddressSpace {
     /// Bytes of the segment.
     pub(crate) asked: usize,
-    /// What all mappings of the process may have together; `None`: as much as the
-    /// machine can.
+    /// The most bytes that all mappings of the process may have together; `None`: only the
+    /// machine has a limit.
     pub(crate) limit: Option<u64>,
 }
 
@@ -137,18 +144,18 @@ pub(crate) struct NoAddressSpace {
 pub(crate) struct FileTooLong {
     /// Bytes of the segment.
     pub(crate) asked: usize,
-    /// What the process may write; `None`: the file system has the limit.
+    /// The longest file that the process may write; `None`: the file system has the limit.
     pub(crate) limit: Option<u64>,
 }
 
-/// There are as many open files as there may be.
+/// No more files can be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooManyFiles {
-    /// Those that this process may have; `None`: the machine has no more.
+    /// The most that this process may have; `None`: the limit is the machine's.
     pub(crate) limit: Option<u64>,
 }
 
-/// What has a segment's name, and is none.
+/// What has a segment's name but isn't a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is {0}")]
 pub(crate) struct NotASegment(pub(crate) &'static str);
@@ -164,7 +171,7 @@ impl From<TooShort> for std::io::Error {
     }
 }
 
-/// The length of a segment of so many words, if there can be one.
+/// The length in bytes of a segment of `words` words, if there can be such a segment.
 #[cfg(not(loom))]
 fn bytes_of(words: usize) -> std::io::Result<usize> {
     words
@@ -180,7 +187,7 @@ pub(crate) enum Access {
     ReadWrite,
 }
 
-/// Who owns a segment and who else may touch it.
+/// The owner of a segment, and the permissions of other users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Owner {
     /// The owner's user id.

@@ -1,10 +1,10 @@
 //! Being alone with a segment: a write lease on its file.
 //!
-//! The kernel grants one only to who has the one open file description there is of the
-//! file, mappings and descriptors inherited by a fork included, in all namespaces. While
-//! it lasts, whoever opens the file is turned away with `EAGAIN` (all of this crate's
-//! openings are non-blocking) and tries again; the kernel tells the lease's holder by a
-//! signal, for which one is chosen that does nothing by default.
+//! The kernel grants a lease only if the file has no other open file description, in any
+//! namespace; mappings and descriptors inherited by a fork count. While the lease lasts, an
+//! attempt to open the file fails with `EAGAIN` (this crate always opens files without
+//! blocking), and the process tries again. The kernel tells the holder of the lease by a
+//! signal; we choose one that does nothing by default.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -15,14 +15,14 @@ use super::mapping::Mapping;
 const SET_SIGNAL: libc::c_int = 10;
 
 impl Mapping {
-    /// Calls `act` while nobody else has the segment open; see the contract in
+    /// Calls `act` while the segment isn't open anywhere else; see the contract in
     /// [`crate::sys`].
     pub(crate) fn while_alone<R>(&self, act: impl FnOnce() -> R) -> io::Result<Option<R>> {
         while_alone(self.descriptor.fd()?, act)
     }
 }
 
-/// The same of an open file.
+/// Calls `act` while the file of `fd` isn't open anywhere else; `None` if it is.
 pub(super) fn while_alone<R>(fd: BorrowedFd<'_>, act: impl FnOnce() -> R) -> io::Result<Option<R>> {
     fcntl(fd, SET_SIGNAL, libc::SIGURG)?;
     match fcntl(fd, libc::F_SETLEASE, libc::F_WRLCK) {
@@ -35,12 +35,12 @@ pub(super) fn while_alone<R>(fd: BorrowedFd<'_>, act: impl FnOnce() -> R) -> io:
         Err(error) => return Err(error),
     }
     let result = act();
-    // Closing the descriptor would end it too; it cannot fail while we hold it.
+    // Closing the descriptor would end the lease too. This can't fail while we hold it.
     let _ = fcntl(fd, libc::F_SETLEASE, libc::F_UNLCK);
     Ok(Some(result))
 }
 
-/// `fcntl` with a number.
+/// Calls `fcntl` with a number as its argument.
 fn fcntl(fd: BorrowedFd<'_>, command: libc::c_int, argument: libc::c_int) -> io::Result<()> {
     // SAFETY: `fd` is open while it is borrowed; the commands used here take a plain
     // number and touch no memory of this process.

@@ -22,8 +22,8 @@ impl Mapping {
         };
         match futex::wait(address, Flags::empty(), low_half, Some(&wait)) {
             Ok(()) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => {}
-            // Futexes are refused, for good perhaps: then the caller polls, but
-            // it must not spin.
+            // The system refuses futexes, perhaps for good. Then the caller polls, but it
+            // must not spin.
             Err(_) => std::thread::sleep(timeout.min(Duration::from_millis(1))),
         }
     }
@@ -40,12 +40,12 @@ impl Mapping {
 
     fn wake(&self, word: usize, sleepers: u32) {
         if let Some(address) = self.low_half(word) {
-            // It fails only for addresses that are not mapped.
+            // This fails only for addresses that are not mapped.
             let _ = futex::wake(address, Flags::empty(), sleepers);
         }
     }
 
-    /// The low half of a word, for the kernel's eyes only.
+    /// The low half of a word, as an address for the kernel only.
     fn low_half(&self, word: usize) -> Option<&AtomicU32> {
         let word = self.words().get(word)?;
         // SAFETY: the target is little-endian, so the low half is the word's

@@ -1,4 +1,4 @@
-//! One mapped segment.
+//! A mapped segment: making, opening, copying and unlinking one.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,13 +20,13 @@ use crate::sys::unix::liveness::Liveness;
 use crate::sys::unix::{access_flags, check_length, not_plain, open_plain, owner_of};
 use crate::sys::{Access, FileTooLong, NoAddressSpace, Owner, TooShort, bytes_of};
 
-/// No segment is shorter: a header has this size.
+/// The size of a header in bytes: no segment is shorter.
 const MIN_BYTES: u64 = 4096;
 
 /// One mapped segment; see the contract in [`crate::sys`].
 ///
-/// The words of a mapping made with [`Access::ReadOnly`] may be loaded, and
-/// nothing else: the processor refuses a store with a signal.
+/// The words of a mapping made with [`Access::ReadOnly`] may only be loaded: a store
+/// raises a signal.
 pub(crate) struct Mapping {
     /// The words of the mapping, which is there until the drop.
     words: NonNull<[AtomicU64]>,
@@ -35,8 +35,8 @@ pub(crate) struct Mapping {
     pub(super) access: Access,
     /// Forked children go on using their copy. It holds no lock.
     pub(super) descriptor: Descriptor,
-    /// Where else the file can perhaps be found, if descriptors cannot be
-    /// opened again because there is no `/proc`.
+    /// Other paths of the file, in case descriptors can't be opened again because there
+    /// is no `/proc`.
     pub(super) paths: Vec<String>,
 }
 
@@ -60,7 +60,8 @@ impl Mapping {
         Self::make(name, words, mode, Taken::Refused, fill)
     }
 
-    /// The same under a name that may be another segment's, which loses it.
+    /// Makes the segment `name`, like `create`. If another segment has the name, that one
+    /// loses it.
     pub(crate) fn replace<E: From<io::Error>>(
         name: &str,
         words: usize,
@@ -98,7 +99,7 @@ impl Mapping {
         staged.ok_or_else(|| io::Error::from(io::ErrorKind::PermissionDenied).into())
     }
 
-    /// A new segment; `None` if its file is of a kind that is given no name here.
+    /// Makes a new segment; `None` if this machine gives no names to files of its kind.
     fn stage<E: From<io::Error>>(
         name: &str,
         words: usize,
@@ -114,14 +115,13 @@ impl Mapping {
             if let Some(error) = not_plain(&stat, kind) {
                 return Err(error.into());
             }
-            // The publication decides; this only spares work that is lost then.
+            // The publication decides; this only avoids work that would be thrown away.
             if taken == Taken::Refused {
                 return Err(io::Error::from(kind).into());
             }
         }
         let (staging, fd) = begin()?;
-        // A umask may have taken the owner's own bits away, and `fill` opens the file
-        // again.
+        // The umask may have removed the owner's own bits, and `fill` opens the file again.
         fchmod(&fd, Mode::RUSR | Mode::WUSR).map_err(io::Error::from)?;
         let mut paths = vec![path.clone()];
         paths.extend(staging.path().map(str::to_owned));
@@ -129,9 +129,8 @@ impl Mapping {
         let mapping = Self::map(fd, bytes, Access::ReadWrite, paths)?;
         fill(&mapping)?;
         let fd = mapping.descriptor.fd()?;
-        // Last, so that a mode which shuts its owner out does no harm to
-        // `fill`. Unlike a mode given when opening, this one goes past the
-        // umask.
+        // Last, so that a mode without the owner's own bits doesn't affect `fill`. Unlike a
+        // mode given when opening, this one isn't subject to the umask.
         fchmod(fd, Mode::from_raw_mode(mode & 0o777)).map_err(io::Error::from)?;
         process_crash_point!("create: complete, without a name");
         if !staging.publish(fd, &path, taken)? {
@@ -141,7 +140,7 @@ impl Mapping {
         Ok(Some(mapping))
     }
 
-    /// Maps the segment `name` if `admit` likes its owner.
+    /// Maps the segment `name` if `admit` accepts its owner.
     pub(crate) fn open<E: From<io::Error>>(
         name: &str,
         access: Access,
@@ -165,8 +164,8 @@ impl Mapping {
         };
         let descriptor = Descriptor::inherited(fd)?;
         let file = descriptor.fd()?;
-        // SAFETY: without MAP_FIXED and with no address asked for, the kernel
-        // chooses one where nothing is mapped, so no memory in use changes.
+        // SAFETY: without MAP_FIXED and without a requested address, the kernel chooses
+        // an address where nothing is mapped, so no memory in use changes.
         let base = unsafe {
             mmap(
                 ptr::null_mut(),
@@ -201,14 +200,14 @@ impl Mapping {
     /// The segment.
     #[inline]
     pub(crate) fn words(&self) -> &[AtomicU64] {
-        // SAFETY: all of it, at most `isize::MAX` bytes, is mapped until the
-        // drop of `self`, which outlives the borrow; pages are
-        // aligned for words; any bits are a valid word. Other threads and
-        // processes change the words at any time, which atomics allow.
+        // SAFETY: the whole slice, at most `isize::MAX` bytes, is mapped until `self` is
+        // dropped, and `self` outlives the borrow; pages are aligned for words; any bits are
+        // a valid word. Other threads and processes change the words at any time, which
+        // atomics allow.
         unsafe { self.words.as_ref() }
     }
 
-    /// Copies bytes of the segment, by the file: a page that is not there is no signal.
+    /// Copies bytes of the segment. It reads the file, so a missing page raises no signal.
     pub(crate) fn copy_bytes(&self, at: usize, out: &mut [u8]) -> io::Result<()> {
         let mut filled = 0;
         while let Some(rest @ [_, ..]) = out.get_mut(filled..) {
@@ -225,18 +224,18 @@ impl Mapping {
         Ok(())
     }
 
-    /// Where the next byte is that has a page; `None` if there is none up to the end.
+    /// The next byte from `at` on that has a page; `None` if there is none up to the end.
     pub(crate) fn next_present(&self, at: usize) -> io::Result<Option<usize>> {
         match seek(self.descriptor.fd()?, SeekFrom::Data(at as u64)) {
             Ok(found) => Ok(Some(usize::try_from(found).unwrap_or(usize::MAX))),
             Err(Errno::NXIO) => Ok(None),
-            // The file system does not tell.
+            // The file system doesn't tell.
             Err(Errno::INVAL) => Ok(Some(at)),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Bytes that have pages.
+    /// The number of bytes that have pages.
     pub(crate) fn bytes_present(&self) -> io::Result<u64> {
         const BLOCK: u64 = 512;
         let stat = fstat(self.descriptor.fd()?)?;
@@ -293,10 +292,10 @@ impl Mapping {
         }
     }
 
-    /// Removes the name if it still names this segment; tells whether it did.
+    /// Removes the name if it still names this segment, and returns whether it did.
     ///
-    /// The kernel cannot do both at once: a segment that replaces this one
-    /// under its name between the look and the removal loses its name.
+    /// The kernel can't do both at once: if another segment takes the name between the
+    /// check and the removal, that segment loses the name.
     pub(crate) fn unlink_if_same(&self, name: &str) -> io::Result<bool> {
         if !self.has_name(name)? {
             return Ok(false);
@@ -311,9 +310,9 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: exactly these bytes were mapped by `map` and are unmapped
-        // once, here; `&mut self` excludes any borrow of the words. It cannot
-        // fail for such a range.
+        // SAFETY: `map` mapped exactly these bytes, and they are unmapped once, here;
+        // `&mut self` excludes any borrow of the words. The call can't fail for such a
+        // range.
         let _ = unsafe { munmap(self.words.as_ptr().cast(), self.bytes) };
     }
 }

@@ -1,9 +1,10 @@
-//! Linux: segments are files in the shared-memory file system, liveness bytes
-//! are open-file-description locks on them, and words are slept on with futexes.
+//! The back end for Linux: segments are files in the shared-memory file system,
+//! liveness bytes are open-file-description locks on them, and threads sleep on words
+//! with futexes.
 //!
-//! The segment `NAME` is the file `/dev/shm/shmtable.NAME`. What
-//! `/dev/shm/.shmtable.*` holds are segments in the making on kernels without
-//! unnamed files; they are nobody's segment.
+//! The segment `NAME` is the file `/dev/shm/shmtable.NAME`. The files
+//! `/dev/shm/.shmtable.*` are not segments yet: they are being made, on kernels without
+//! unnamed files, or are about to replace another segment.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -34,10 +35,10 @@ pub(crate) use mapping::Mapping;
 #[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
 compile_error!("shmtable's format and its futexes need a 64-bit little-endian target");
 
-/// Where the shared-memory file system is mounted.
+/// The folder where the shared-memory file system is mounted.
 const DIRECTORY: &str = "/dev/shm";
 
-/// What the file names of segments begin with.
+/// The beginning of the file names of segments.
 const PREFIX: &str = "shmtable.";
 
 /// The longest name of a segment, in bytes. A file name has at most 255.
@@ -63,7 +64,7 @@ fn check_name(name: &OsStr) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes the name of a segment. Whoever has it mapped keeps it.
+/// Removes the name of a segment. Processes that have it mapped keep it.
 pub(crate) fn unlink(name: &OsStr) -> io::Result<()> {
     check_name(name)?;
     let mut path = OsString::from(format!("{DIRECTORY}/{PREFIX}"));
@@ -77,16 +78,16 @@ pub(crate) fn unlink(name: &OsStr) -> io::Result<()> {
     }
 }
 
-/// Gives the segment `from` the name `to`, in one step; [`io::ErrorKind::AlreadyExists`] if
-/// that is taken and is not to be replaced.
+/// Renames the segment `from` to `to`, in one step; [`io::ErrorKind::AlreadyExists`] if
+/// that name is taken and `replace` is false.
 pub(crate) fn rename(from: &str, to: &str, replace: bool) -> io::Result<()> {
     let (from, to) = (path_of(from)?, path_of(to)?);
     if replace {
         return Ok(rustix::fs::rename(from, to)?);
     }
     match renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE) {
-        // A file system or a kernel without exclusive renaming: it has both names for a
-        // moment, and never none.
+        // A file system or a kernel without exclusive renaming: the segment has both names
+        // for a moment, and always at least one.
         Err(Errno::INVAL | Errno::NOSYS) => {
             link(&from, &to)?;
             Ok(rustix::fs::unlink(&from)?)
@@ -95,13 +96,13 @@ pub(crate) fn rename(from: &str, to: &str, replace: bool) -> io::Result<()> {
     }
 }
 
-/// The names of all segments, sorted; one may be no UTF-8.
+/// The names of all segments, sorted. A name may be invalid UTF-8.
 pub(crate) fn list() -> io::Result<Vec<OsString>> {
     staging::sweep();
     names(b"")
 }
 
-/// The names of the segments that begin so, sorted.
+/// The names of the segments that begin with `beginning`, sorted.
 pub(crate) fn list_beginning(beginning: &str) -> io::Result<Vec<String>> {
     let names = names(beginning.as_bytes())?;
     Ok(names
@@ -120,7 +121,7 @@ fn names(beginning: &[u8]) -> io::Result<Vec<OsString>> {
         let entry = entry?;
         let file = entry.file_name();
         let name = file.as_bytes().strip_prefix(PREFIX.as_bytes());
-        // An entry that vanished meanwhile is no segment any more.
+        // An entry that has vanished since is no longer a segment.
         let plain = || entry.file_type().is_ok_and(|kind| kind.is_file());
         if let Some(name) = name
             && !name.is_empty()
@@ -134,18 +135,18 @@ fn names(beginning: &[u8]) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// Whether this process has the segment open, as far as one call tells.
+/// Whether this process has the segment open, as far as one system call tells.
 pub(crate) fn is_open_here(name: &str) -> bool {
     path_of(name).is_ok_and(|path| {
         lstat(path).is_ok_and(|stat| descriptors::is_open_here(FileId::of(&stat)))
     })
 }
 
-/// Whether the segment is this user's and nobody holds any byte of it.
+/// Whether the segment is this user's and none of its bytes is held.
 pub(crate) fn is_idle(name: &str) -> bool {
     let idle = || -> io::Result<bool> {
         let path = path_of(name)?;
-        // Not by opening it: that would show to another user who has a lease on it.
+        // Without opening the file: another user with a lease on it would notice that.
         if lstat(&path)?.st_uid != current_user() {
             return Ok(false);
         }
@@ -155,7 +156,7 @@ pub(crate) fn is_idle(name: &str) -> bool {
     idle().unwrap_or(false)
 }
 
-/// 64 bits nobody can guess.
+/// 64 random bits that can't be guessed.
 pub(crate) fn random() -> io::Result<u64> {
     let mut bytes = [0; 8];
     let mut filled = 0;
@@ -169,7 +170,7 @@ pub(crate) fn random() -> io::Result<u64> {
     Ok(u64::from_ne_bytes(bytes))
 }
 
-/// The user whose files this process makes.
+/// The user that owns the files that this process makes.
 pub(crate) fn current_user() -> u32 {
     rustix::process::geteuid().as_raw()
 }

@@ -1,12 +1,11 @@
-//! A segment in the making: a file without a name that gets one when it is
-//! done.
+//! A segment in the making: a file that gets its name when it is complete.
 //!
-//! Where the kernel has them (any since 3.11, with `/proc`) it is an unnamed
-//! file, which vanishes with the process. Elsewhere it is a file under a
-//! random hidden name; a process that is killed while it fills that one leaves
-//! it behind, under a name that is nobody's segment. So does a process that is killed
-//! while it replaces a segment, between the two steps that this takes: an unnamed file
-//! cannot be put in the place of another. [`sweep`] removes what was left in either way.
+//! Where the kernel has unnamed files (any since 3.11, with `/proc`), it is one of them,
+//! and vanishes with the process. Elsewhere it is a file with a random hidden name. A
+//! process that is killed while it fills such a file leaves it behind, under a name that
+//! no segment has. So does a process that is killed while it replaces a segment, between
+//! the two steps that this takes: an unnamed file can't be put in the place of another.
+//! [`sweep`] removes the files that were left in either way.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -24,7 +23,7 @@ use crate::sys::fork::descriptors::FileId;
 use crate::sys::process_crash_point;
 use crate::sys::unix::{open_plain, owner_of};
 
-/// The name under which any process reaches its own descriptor's file.
+/// The path by which a process reaches the file of one of its own descriptors.
 pub(super) fn descriptor_path(fd: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
@@ -37,18 +36,17 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    /// A new file, of the best kind there is.
+    /// Makes a new file: unnamed if possible, else with a hidden name.
     pub(super) fn begin() -> io::Result<(Self, OwnedFd)> {
         match Self::begin_unnamed() {
             Ok(Some(fd)) => Ok((Self { temporary: None }, fd)),
-            // Whatever keeps the machine from making unnamed files, if it is
-            // not peculiar to them, meets the other kind too and is reported
-            // there.
+            // If the error isn't peculiar to unnamed files, a named one fails as well,
+            // and reports it.
             Ok(None) | Err(_) => Self::begin_named(),
         }
     }
 
-    /// A new unnamed file, unless it could not get a name later.
+    /// Makes a new unnamed file; `None` if it couldn't get a name later.
     fn begin_unnamed() -> io::Result<Option<OwnedFd>> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let fd = open(DIRECTORY, flags, Mode::RUSR | Mode::WUSR)?;
@@ -57,7 +55,7 @@ impl Staging {
         Ok(same.then_some(fd))
     }
 
-    /// A new file under a hidden name.
+    /// Makes a new file with a hidden name.
     pub(super) fn begin_named() -> io::Result<(Self, OwnedFd)> {
         let path = hidden_path()?;
         let flags =
@@ -72,8 +70,9 @@ impl Staging {
         self.temporary.as_deref()
     }
 
-    /// Gives the file its name. If that is taken, [`io::ErrorKind::AlreadyExists`], or
-    /// whatever had it loses it. `false`: unnamed files are given no names here.
+    /// Gives the file its name, and returns `false` if this machine gives no names to unnamed
+    /// files. If the name is taken, `taken` says whether the call fails with
+    /// [`io::ErrorKind::AlreadyExists`], or the other file loses the name.
     pub(super) fn publish(
         mut self,
         fd: BorrowedFd<'_>,
@@ -88,7 +87,7 @@ impl Staging {
             let from = descriptor_path(fd);
             match linkat(CWD, from, CWD, &target, AtFlags::SYMLINK_FOLLOW) {
                 Ok(()) => {}
-                // A rule of the machine's, for system calls or for links.
+                // The machine forbids it, by a rule for system calls or for links.
                 Err(Errno::PERM | Errno::ACCESS | Errno::NOSYS | Errno::OPNOTSUPP) => {
                     return Ok(false);
                 }
@@ -108,8 +107,8 @@ impl Staging {
             Taken::Refused => {
                 match renameat_with(CWD, temporary, CWD, path, RenameFlags::NOREPLACE) {
                     Ok(()) => {}
-                    // A file system, a kernel or a rule without exclusive renaming. The
-                    // temporary name goes when `self` is dropped.
+                    // A file system or a kernel without exclusive renaming, or a rule that
+                    // forbids it. The temporary name goes when `self` is dropped.
                     Err(Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::OPNOTSUPP) => {
                         link(temporary, path)?;
                         return Ok(true);
@@ -123,7 +122,7 @@ impl Staging {
     }
 }
 
-/// What becomes of another segment of the name.
+/// What happens if another segment has the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Taken {
     Refused,
@@ -132,13 +131,13 @@ pub(super) enum Taken {
 
 const HIDDEN: &str = ".shmtable.";
 
-/// A path that is nobody's segment.
+/// A new path under which there is no segment.
 fn hidden_path() -> io::Result<String> {
     Ok(format!("{DIRECTORY}/{HIDDEN}{:016x}", random()?))
 }
 
-/// Removes files in the making of this user's whose makers died: those that nobody has
-/// open, as the kernel says. What cannot be removed now stays for the next sweep.
+/// Removes this user's unfinished files whose creators died: those that no process has
+/// open, according to the kernel. A file that can't be removed now stays for the next sweep.
 pub(super) fn sweep() {
     let Ok(entries) = std::fs::read_dir(DIRECTORY) else {
         return;
@@ -158,7 +157,7 @@ pub(super) fn sweep() {
 impl Drop for Staging {
     fn drop(&mut self) {
         if let Some(temporary) = &self.temporary {
-            // Nothing better can be done about a name that will not go.
+            // If the name can't be removed, the next sweep tries again.
             let _ = unlink(temporary);
         }
     }

@@ -1,19 +1,19 @@
 //! Copies between shared words and this process's bytes, cache lines at a time.
 //!
-//! The language has relaxed loads and stores of a word for memory that others
-//! change; the compiler neither joins nor unrolls them. On x86-64 a line takes four
-//! moves of 16 bytes instead of eight of 8, and many lines two of 32 each where the
-//! processor has AVX.
-//! A build with crash points goes by words, so that a death may fall between any two.
+//! For memory that others change, the language has relaxed loads and stores of a word;
+//! the compiler neither joins nor unrolls them. On x86-64 this module copies a line by four
+//! moves of 16 bytes instead of eight of 8 bytes. Where the processor has AVX it copies each
+//! of many lines by two moves of 32 bytes. A build with crash points copies words, so that a
+//! process may die between any two.
 //!
 //! # Why wider moves are right
-//! They do what relaxed accesses of the lines' words in their order would do. The
-//! processor neither moves a load before an earlier load nor a store before an earlier
-//! one, whatever their widths, so fences and releases order them as they order words.
-//! A wide access that falls apart does so into pieces that are no worse than the words
-//! that the loop would have read at different moments: what was read while somebody
-//! wrote is not believed (`index::read`), and the one word that is written under a
-//! reader's eyes, a value replaced in place, is shorter than a line.
+//! They do what relaxed accesses to the lines' words in their order would do. The
+//! processor moves neither a load before an earlier load nor a store before an earlier
+//! store, whatever their widths, so fences and releases order them as they order words.
+//! If a wide access is split, its pieces are no worse than words that a loop would have
+//! read at different moments: a reader discards what it read while a writer wrote
+//! (`index::fast_path`), and the one word that may be written during a valid read, a value
+//! replaced in place, is shorter than a line.
 
 use std::mem::MaybeUninit;
 
@@ -27,36 +27,38 @@ use wide as way;
 
 pub(crate) const LINE_BYTES: usize = LINE * WORD;
 
-/// Reads lines, as many as both have.
+/// Reads lines: as many as the shorter of `words` and `bytes` has.
 #[inline]
 pub(crate) fn load_lines(words: &[[AtomicU64; LINE]], bytes: &mut [[u8; LINE_BYTES]]) {
     let count = words.len().min(bytes.len());
-    // SAFETY: so many times 64 bytes may be written.
+    // SAFETY: `bytes` has at least `count` lines of 64 bytes, which may be written.
     unsafe { way::load(&words[..count], bytes.as_mut_ptr().cast()) }
 }
 
-/// Writes lines, as many as both have.
+/// Writes lines: as many as the shorter of `words` and `bytes` has.
 #[inline]
 pub(crate) fn store_lines(words: &[[AtomicU64; LINE]], bytes: &[[u8; LINE_BYTES]]) {
     way::store(words, bytes);
 }
 
-/// Replaces the content of `bytes` by the first `length` bytes of `words`; `false`, and
-/// `bytes` is empty, if there are not so many or its capacity is too small for all words
-/// they take: the last one's padding comes along, so that no byte is handled alone.
+/// Replaces the content of `bytes` by the first `length` bytes of `words`.
+///
+/// Returns `false`, with `bytes` empty, if `words` has fewer bytes, or if the capacity of
+/// `bytes` is too small for all the words that they take: the padding of the last word is
+/// copied too, so that no byte is handled by itself.
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(crate) fn load_bytes(words: &[AtomicU64], length: usize, bytes: &mut Vec<u8>) -> bool {
-    // Short values are many, and what others take is not for nothing.
+    // A short path of its own: short values are common, and the general one costs more.
     if let [word] = words
         && length <= WORD
         && bytes.capacity() >= WORD
     {
         let loaded = load_word(word);
         let room = bytes.as_mut_ptr().cast::<[MaybeUninit<u8>; WORD]>();
-        // SAFETY: the capacity has room for a word from its beginning on.
+        // SAFETY: the capacity, checked above, has room for a word from its beginning on.
         unsafe { room.write(loaded) }
-        // SAFETY: so many bytes are in the word, which was just written.
+        // SAFETY: `length` bytes are in the word, which was just written.
         unsafe { bytes.set_len(length) }
         return true;
     }
@@ -80,14 +82,14 @@ fn load_many_bytes(words: &[AtomicU64], length: usize, bytes: &mut Vec<u8>) -> b
     };
     let (lines, rest) = words.as_chunks::<LINE>();
     let (line_room, room) = room.as_chunks_mut::<LINE>();
-    // SAFETY: `room` has as many words as `words`, so as many lines may be written,
-    // whether they had a value or not.
+    // SAFETY: `room` has as many words as `words`, so as many lines may be written;
+    // it doesn't matter whether they were initialized.
     unsafe { way::load(lines, line_room.as_mut_ptr().cast()) };
     for (word, room) in rest.iter().zip(room) {
         *room = load_word(word);
     }
-    // SAFETY: so many bytes are in the words taken, which are inside the capacity, from
-    // its beginning, and were just written.
+    // SAFETY: `length` bytes are in the words taken, which are inside the capacity, from
+    // its beginning on, and were just written.
     unsafe { bytes.set_len(length) }
     true
 }
@@ -103,7 +105,7 @@ mod wide {
     use super::{LINE, LINE_BYTES};
     use crate::sync::AtomicU64;
 
-    /// Lines from which on it pays to ask what the processor has.
+    /// The number of lines from which on it pays to ask what the processor has.
     const MANY: usize = 4;
 
     /// Reads lines to `to`.
@@ -112,17 +114,17 @@ mod wide {
     /// 64 bytes for each may be written there.
     #[inline]
     pub(super) unsafe fn load(words: &[[AtomicU64; LINE]], to: *mut u8) {
-        // SAFETY: so many lines may be read at `words`, and written at `to`, as the caller
-        // says.
+        // SAFETY: `words.len()` lines may be read at `words`, and written at `to`, as the
+        // caller promises.
         unsafe { move_lines(words.as_ptr().cast(), to, words.len()) }
     }
 
-    /// Writes lines, as many as both have.
+    /// Writes lines: as many as the shorter of `words` and `bytes` has.
     #[inline]
     pub(super) fn store(words: &[[AtomicU64; LINE]], bytes: &[[u8; LINE_BYTES]]) {
         let count = words.len().min(bytes.len());
-        // SAFETY: so many lines may be read at `bytes`, and written at `words`, which
-        // atomics may be through a shared reference.
+        // SAFETY: both have at least `count` lines, which may be read at `bytes`, and written
+        // at `words`: atomics may be written through a shared reference.
         unsafe {
             move_lines(
                 bytes.as_ptr().cast(),
@@ -181,10 +183,10 @@ mod wide {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     unsafe fn move_line(from: *const u8, to: *mut u8) {
-        // SAFETY: as the caller says; `movups` takes any alignment, and every x86_64
-        // processor has it. Others may access the words meanwhile, which accesses outside
-        // the language allow as atomics do (see above). Nothing but the four registers and
-        // the bytes at `to` changes.
+        // SAFETY: the bytes may be read and written, as the caller promises; `movups` takes
+        // any alignment, and every x86_64 processor has it. Other threads and processes may
+        // access the words at the same time, which accesses outside the language allow as
+        // atomics do (see the module). Only the four registers and the bytes at `to` change.
         unsafe {
             asm!(
                 "movups {a}, [{from}]",
@@ -212,10 +214,11 @@ mod wide {
     /// As [`move_lines`]; the processor has AVX.
     unsafe fn move_lines_avx(from: *const u8, to: *mut u8, count: usize) {
         debug_assert!(count > 0);
-        // SAFETY: as the caller says; `vmovups` takes any alignment. The loop ends after
-        // `count` lines, which are not zero. Nothing but the flags, the three operands, the
-        // vector registers, whose upper halves `vzeroupper` clears for the code behind, and
-        // the bytes at `to` changes; the named ABI has all vector registers clobbered.
+        // SAFETY: the lines may be read and written, and the processor has AVX, as the caller
+        // promises; `vmovups` takes any alignment. The loop ends after `count` lines, and
+        // `count` is not zero. Only the flags, the three operands, the vector registers, whose
+        // upper halves `vzeroupper` clears for the code that follows, and the bytes at `to`
+        // change; the named ABI marks all vector registers as clobbered.
         unsafe {
             asm!(
                 "2:",
@@ -237,7 +240,7 @@ mod wide {
         }
     }
 
-    /// Each way that this processor has.
+    /// All the ways to copy lines that this processor has.
     #[cfg(all(test, not(any(loom, miri))))]
     pub(super) fn ways() -> Vec<unsafe fn(*const u8, *mut u8, usize)> {
         let mut ways: Vec<unsafe fn(*const u8, *mut u8, usize)> =
@@ -269,7 +272,7 @@ mod by_word {
         }
     }
 
-    /// Writes lines, as many as both have.
+    /// Writes lines: as many as the shorter of `words` and `bytes` has.
     pub(super) fn store(words: &[[AtomicU64; LINE]], bytes: &[[u8; LINE_BYTES]]) {
         let (bytes, _) = bytes.as_flattened().as_chunks::<WORD>();
         for (word, bytes) in words.as_flattened().iter().zip(bytes) {

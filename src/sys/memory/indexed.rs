@@ -1,4 +1,4 @@
-//! A mapping whose stripe headers and buckets are found without a look at its bounds.
+//! A mapping whose stripe headers and buckets are reached without a bounds check.
 
 use std::ops::{Deref, Range};
 use std::ptr::NonNull;
@@ -7,22 +7,22 @@ use crate::layout::{BUCKET_WORDS, STRIPE_WORDS};
 use crate::sync::AtomicU64;
 use crate::sys::Mapping;
 
-/// A mapped segment, and where in it the two arrays are that each access goes through.
+/// A mapped segment, and the location in it of the two arrays that every access uses.
 pub(crate) struct IndexedMapping {
     mapping: Mapping,
     stripes: Array<STRIPE_WORDS>,
-    /// The stripes are two to the power of 63 less this.
+    /// The number of stripes is 2^(63 - `stripe_shift`).
     stripe_shift: u32,
     buckets: Array<BUCKET_WORDS>,
 }
 
 impl IndexedMapping {
-    /// Takes a mapping in which the stripe headers and the buckets are these pieces of their
-    /// sizes, counted from the beginning.
+    /// Takes a mapping, with the numbers of its stripe headers and of its buckets. Each range
+    /// counts pieces of the size of one, from the beginning of the mapping.
     ///
     /// # Panics
     /// If the mapping is too short for them, if there are no buckets, or if the number of
-    /// stripes is no power of two.
+    /// stripes isn't a power of two.
     pub(crate) fn new(mapping: Mapping, stripes: Range<usize>, buckets: Range<usize>) -> Self {
         assert!(stripes.len().is_power_of_two(), "stripes");
         Self {
@@ -48,28 +48,30 @@ impl IndexedMapping {
         unsafe { self.buckets.pieces() }
     }
 
-    /// The header of the stripe that a hash falls on, all being equally likely: the
-    /// hash's top bits choose it.
+    /// The header of the stripe that a hash falls on. The hash's top bits choose it, and all
+    /// stripes are equally likely.
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn stripe_of(&self, hash: u64) -> &[AtomicU64; STRIPE_WORDS] {
-        // Two shifts: one stripe has no bits, and a shift by 64 is none.
+        // Two shifts: for a single stripe all 64 bits have to go, and a shift by 64 is not
+        // defined.
         let number = (hash >> 1 >> self.stripe_shift) as usize;
-        // SAFETY: below 2^63, and below 2^(63 - shift) after the second shift: the number of
-        // stripes.
+        // SAFETY: `number` is below 2^63 after the first shift, and below 2^(63 - shift), the
+        // number of stripes, after the second.
         unsafe { self.stripes().get_unchecked(number) }
     }
 
-    /// The bucket that a hash falls on, all being equally likely, and its number. It lies
-    /// in the stripe that [`stripe_of`](Self::stripe_of) tells if each has as many: the number
-    /// is `hash * stripes * buckets of a stripe / 2^64`.
+    /// The bucket that a hash falls on, and its number. All buckets are equally likely. If all
+    /// stripes have equally many buckets, it is in the stripe that
+    /// [`stripe_of`](Self::stripe_of) returns: its number is
+    /// `hash * stripes * buckets of a stripe / 2^64`.
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn bucket_of(&self, hash: u64) -> (usize, &[AtomicU64; BUCKET_WORDS]) {
         let buckets = self.buckets();
         let number = ((u128::from(hash) * buckets.len() as u128) >> u64::BITS) as usize;
-        // SAFETY: hash < 2^64, so that the number is below that of the buckets, of which
-        // `Array::new` saw that there are any.
+        // SAFETY: hash < 2^64, so `number` is below the number of buckets, and `Array::new`
+        // checked that there is at least one.
         (number, unsafe { buckets.get_unchecked(number) })
     }
 }
@@ -83,7 +85,7 @@ impl Deref for IndexedMapping {
     }
 }
 
-/// Where an array of pieces lies in a mapping.
+/// The location of an array of pieces in a mapping.
 #[derive(Clone, Copy)]
 struct Array<const WORDS: usize>(NonNull<[[AtomicU64; WORDS]]>);
 
@@ -95,16 +97,17 @@ impl<const WORDS: usize> Array<WORDS> {
     }
 
     /// # Safety
-    /// The words that this was made of must stay mapped where they are as long as what this
-    /// returns is used.
+    /// The words that this was made of must stay mapped in their place for as long as the
+    /// result is used.
     #[inline]
     unsafe fn pieces<'a>(self) -> &'a [[AtomicU64; WORDS]] {
-        // SAFETY: it was made of such a reference, whose words are still there.
+        // SAFETY: the pointer was made of such a reference, and its words are still mapped
+        // there, as the caller promises.
         unsafe { self.0.as_ref() }
     }
 }
 
-// SAFETY: it stands for a shared reference to atomic words, which any thread may use.
+// SAFETY: an `Array` stands for a shared reference to atomic words, which any thread may use.
 unsafe impl<const WORDS: usize> Send for Array<WORDS> {}
 // SAFETY: as above.
 unsafe impl<const WORDS: usize> Sync for Array<WORDS> {}

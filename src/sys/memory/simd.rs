@@ -1,8 +1,8 @@
-//! Instructions that the language has no word for.
+//! Processor instructions: comparing the bytes of a word at once, and prefetching.
 
 use crate::sync::AtomicU64;
 
-/// A bit for each byte of the word that equals `byte`, from the lowest.
+/// A mask of the bytes of the word that equal `byte`: bit 0 stands for the lowest byte.
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(crate) fn match_bytes(word: u64, byte: u8) -> u32 {
@@ -38,13 +38,13 @@ fn match_bytes_portable(word: u64, byte: u8) -> u32 {
     // byte; so `zero` has the high bit of the zero bytes and nothing else.
     let differs = word ^ u64::from_ne_bytes([byte; 8]);
     let zero = !(((differs & LOW) + LOW) | differs | LOW);
-    // Byte i's bit is at 8i now. The factor has the bits 56 - 7j: products with
-    // i = j land at 56 + i, all others below 56 or past 63, no two together.
+    // After the shift byte i's bit is bit 8i. The factor has the bits 56 - 7j: products
+    // with i = j are at bit 56 + i, all others below 56 or above 63, and no two at the same.
     ((zero >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
 }
 
-/// Asks for the cache line of the word that lies, or would lie, so many words behind the
-/// first of these. Nothing happens if there is no such word.
+/// Prefetches the cache line of the word at `index`. `index` may be out of range: then it
+/// does nothing that can be noticed.
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(crate) fn prefetch(words: &[AtomicU64], index: usize) {

@@ -1,10 +1,10 @@
 //! Liveness bytes: open-file-description locks.
 //!
 //! Such a lock belongs to the open file description, not to a process or a
-//! thread, and the kernel drops it when the last descriptor of it is closed,
+//! thread. The kernel drops it when the last descriptor of the description is closed,
 //! at the latest when the last process that has one is gone, zombie or not.
-//! A stopped process keeps its locks. No process id is involved, so none of it
-//! is touched by id namespaces or by ids used again.
+//! A stopped process keeps its locks. No process id is involved, so neither id
+//! namespaces nor the reuse of ids matter.
 
 use std::io;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::sys::fork::descriptors::Descriptor;
 
-// Constants of different types on different systems.
+// The constants' types differ between systems.
 const READ: libc::c_short = libc::F_RDLCK as libc::c_short;
 const WRITE: libc::c_short = libc::F_WRLCK as libc::c_short;
 const UNLOCKED: libc::c_short = libc::F_UNLCK as libc::c_short;
@@ -23,37 +23,37 @@ pub(crate) struct Liveness {
 }
 
 impl Liveness {
-    /// `descriptor` must be the only one of its open file description, and one
-    /// that forked children close: the locks live as long as any copy.
+    /// Makes a `Liveness` without locks. `descriptor` must be the only one of its open file
+    /// description, and one that forked children close: the locks live as long as any copy.
     pub(in crate::sys) fn new(descriptor: Descriptor) -> Self {
         Self { descriptor }
     }
 
-    /// Holds the byte alone; `false` if anybody else holds it.
+    /// Holds the byte alone; `false` if another `Liveness` holds it.
     pub(crate) fn try_hold(&self, byte: u64) -> io::Result<bool> {
         hold(&self.descriptor, byte)
     }
 
-    /// Holds the byte together with other sharers; `false` if anybody else
+    /// Holds the byte together with other sharers; `false` if another `Liveness`
     /// holds it alone.
     pub(crate) fn try_share(&self, byte: u64) -> io::Result<bool> {
         share(&self.descriptor, byte)
     }
 
-    /// Whether anybody but this `Liveness` holds the byte in either way.
-    /// `true` if that cannot be found out.
+    /// Whether another `Liveness` holds the byte, alone or shared.
+    /// `true` if that can't be found out.
     pub(crate) fn is_held_by_others(&self, byte: u64) -> bool {
         self.look(byte).unwrap_or(true)
     }
 
-    /// Lets go of a byte.
+    /// Releases a byte.
     pub(crate) fn release(&self, byte: u64) {
         if let (Ok(fd), Ok(mut lock)) = (self.descriptor.fd(), lock_of(UNLOCKED, byte)) {
             let _ = fcntl(fd, libc::F_OFD_SETLK, &mut lock);
         }
     }
 
-    /// A byte of the range that anybody but this `Liveness` holds, if the system tells.
+    /// A byte of the range that another `Liveness` holds, if the system tells.
     pub(crate) fn first_held_by_others(&self, bytes: Range<u64>) -> Option<u64> {
         let mut lock = libc::flock {
             l_len: i64::try_from(bytes.end - bytes.start).ok()?,
@@ -61,12 +61,12 @@ impl Liveness {
         };
         fcntl(self.descriptor.fd().ok()?, libc::F_OFD_GETLK, &mut lock).ok()?;
         self.descriptor.fd().ok()?;
-        // Of locks that lie side by side the kernel makes one.
+        // The kernel merges adjacent locks into one.
         let held = u64::try_from(lock.l_start).ok()?.max(bytes.start);
         (lock.l_type != UNLOCKED).then_some(held)
     }
 
-    /// Whether its descriptor was not closed by something else.
+    /// Whether its descriptor is still open: other code may have closed it.
     pub(crate) fn is_open(&self) -> bool {
         self.descriptor.fd().is_ok()
     }
@@ -76,28 +76,29 @@ impl Liveness {
     }
 }
 
-/// Whether anybody holds any byte at all, but for this open file.
+/// Whether any byte at all is held through another open file description.
 #[cfg(all(target_os = "linux", not(shmtable_portable)))]
 pub(in crate::sys) fn is_any_held(descriptor: &Descriptor) -> io::Result<bool> {
     is_held(descriptor, all(WRITE))
 }
 
-/// Whether anything would stop this exclusive lock: a lock of either kind. The look itself
-/// needs no right to write.
+/// Whether a lock of either kind would prevent this exclusive lock. The question itself
+/// needs no permission to write.
 fn is_held(descriptor: &Descriptor, mut lock: libc::flock) -> io::Result<bool> {
     fcntl(descriptor.fd()?, libc::F_OFD_GETLK, &mut lock)?;
-    // "Unlocked" counts only if it was said of the segment.
+    // The answer "unlocked" counts only if it was about the segment.
     descriptor.fd()?;
     Ok(lock.l_type != UNLOCKED)
 }
 
-/// Holds the byte alone, for all who have a descriptor of this open file
-/// description; `false` if anybody else holds it.
+/// Holds the byte alone, for all processes with a descriptor of this open file
+/// description; `false` if another description holds it.
 pub(in crate::sys) fn hold(descriptor: &Descriptor, byte: u64) -> io::Result<bool> {
     set(descriptor, WRITE, byte)
 }
 
-/// The same together with other sharers; `false` if anybody else holds it alone.
+/// Holds the byte together with other sharers; `false` if another open file description
+/// holds it alone.
 pub(in crate::sys) fn share(descriptor: &Descriptor, byte: u64) -> io::Result<bool> {
     set(descriptor, READ, byte)
 }
@@ -117,10 +118,10 @@ fn set(descriptor: &Descriptor, kind: libc::c_short, byte: u64) -> io::Result<bo
 
 impl Drop for Liveness {
     fn drop(&mut self) {
-        // Closing would do, were it not for a fork in another thread between
-        // the moment the registry forgets the descriptor and the moment it is
-        // closed: that child's copy would go on holding the locks. Unlocked, it
-        // holds none.
+        // Closing the descriptor would do, but for a fork in another thread between
+        // the moment when the registry forgets the descriptor and the moment when it is
+        // closed: that child's copy would go on holding the locks. After unlocking, the
+        // copy holds none.
         let mut lock = all(UNLOCKED);
         if let Ok(fd) = self.descriptor.fd() {
             let _ = fcntl(fd, libc::F_OFD_SETLK, &mut lock);
@@ -136,7 +137,7 @@ fn lock_of(kind: libc::c_short, byte: u64) -> io::Result<libc::flock> {
     }
 }
 
-/// A lock of all bytes there can be.
+/// A lock of all possible bytes.
 fn all(kind: libc::c_short) -> libc::flock {
     libc::flock {
         l_len: 0,
@@ -155,7 +156,7 @@ fn lock_from(kind: libc::c_short, start: i64) -> libc::flock {
     }
 }
 
-/// `fcntl` with a lock, repeated when a signal came between.
+/// Calls `fcntl` with a lock, again if a signal interrupted it.
 fn fcntl(fd: BorrowedFd<'_>, command: libc::c_int, lock: &mut libc::flock) -> io::Result<()> {
     loop {
         // SAFETY: `fd` is open while it is borrowed; both commands used here

@@ -30,13 +30,13 @@ pub(super) fn access_flags(access: Access) -> OFlags {
     }
 }
 
-/// Whether there is a process of this id, as far as this one can see: zombies are.
+/// Whether there is a process with this id, as far as this process can see. Zombies count.
 pub(crate) fn process_exists(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
-/// Opens a regular file, and refuses to follow or to wait for anything else.
+/// Opens a regular file. It refuses everything else, and neither follows links nor waits.
 pub(super) fn open_plain(
     path: impl rustix::path::Arg,
     access: Access,
@@ -45,7 +45,7 @@ pub(super) fn open_plain(
     let mut patience = 100;
     loop {
         match open_plain_at_once(&*path, access) {
-            // Somebody is alone with it, for a few system calls.
+            // Another process is alone with the file, for a few system calls.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && patience > 0 => {
                 patience -= 1;
                 std::thread::sleep(std::time::Duration::from_millis(1));
@@ -55,7 +55,8 @@ pub(super) fn open_plain(
     }
 }
 
-/// The same without patience: `WouldBlock` if somebody is alone with it.
+/// Opens a regular file, without trying again: `WouldBlock` if another process is alone
+/// with it.
 pub(super) fn open_plain_at_once(
     path: impl rustix::path::Arg,
     access: Access,
@@ -79,7 +80,7 @@ pub(super) fn open_plain_at_once(
     }
 }
 
-/// The error for a file that is none of those that segments are.
+/// The error for a file that isn't a regular file, as segments are.
 pub(super) fn not_plain(stat: &Stat, kind: io::ErrorKind) -> Option<io::Error> {
     let what = match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => return None,
@@ -92,7 +93,7 @@ pub(super) fn not_plain(stat: &Stat, kind: io::ErrorKind) -> Option<io::Error> {
     Some(io::Error::new(kind, NotASegment(what)))
 }
 
-/// Refuses a length that a limit forbids: past it the system sends a deadly signal.
+/// Refuses a length beyond the process's limit: the system would send a deadly signal.
 pub(super) fn check_length(bytes: usize) -> io::Result<()> {
     let limit = getrlimit(Resource::Fsize).current;
     if limit.is_some_and(|limit| limit < bytes as u64) {
@@ -105,7 +106,7 @@ pub(super) fn check_length(bytes: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether an error is for want of descriptors.
+/// Whether an error means that there are too many open files, and what the limit is.
 pub(crate) fn too_many_files(error: &io::Error) -> Option<TooManyFiles> {
     match Errno::from_io_error(error)? {
         Errno::MFILE => Some(TooManyFiles {

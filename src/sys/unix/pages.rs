@@ -1,4 +1,4 @@
-//! Pages of a mapping made present before they are touched.
+//! Making pages of a mapping present before they are touched.
 //!
 //! A store to a shared page that the machine has no memory for is a deadly
 //! signal. Asking for the page first turns that into an error.
@@ -12,21 +12,21 @@ use rustix::mm::{Advice, madvise};
 
 use crate::sync::AtomicU64;
 
-/// What one system call asks for at most: it is repeated from its start when a
-/// signal interrupts it.
+/// The most bytes that one system call asks for: the call starts again from its
+/// beginning when a signal interrupts it.
 const STEP: usize = 16 << 20;
 
-/// A request of more bytes than this must not take all the machine's room first
-/// and fail then.
+/// The size in bytes above which a request must not first take all of the machine's room
+/// and then fail.
 const LARGE: usize = 4 << 20;
 
 /// Makes these words of a writable mapping present.
 ///
-/// What became present before a failure stays so: another process may have asked
-/// for the same pages and be using them already. A large request is refused at
-/// once if the file system says that it has not so much room. `by_file` reserves
-/// bytes from a start on where the kernel cannot do it through the mapping (Linux
-/// before 5.14).
+/// Pages that became present before a failure stay present: another process may have
+/// asked for the same pages and be using them already. A large request is refused at
+/// once if the file system says that it doesn't have enough room. `by_file` reserves
+/// a number of bytes from a start on, where the kernel can't do it through the mapping
+/// (Linux before 5.14).
 pub(in crate::sys) fn populate(
     words: &[AtomicU64],
     range: Range<usize>,
@@ -70,13 +70,12 @@ fn populate_step(
     let mut patience = 1000;
     let address = words.as_ptr().wrapping_byte_add(start).cast_mut().cast();
     loop {
-        // SAFETY: the bytes from `start` for `len` are words of this mapping, as
-        // the caller checked, and pages hold nothing but their mapping; the advice
-        // has each touched as if by a write that changes no byte of it.
+        // SAFETY: the `len` bytes from `start` on are words of this mapping, as the
+        // caller checked, and their pages contain nothing besides this mapping; the advice has
+        // the kernel touch each page as if by a write that changes no byte of it.
         let advised = unsafe { madvise(address, len, Advice::LinuxPopulateWrite) };
         let done = match advised {
-            // A kernel before 5.14, or a rule for system calls that does not know the
-            // advice, or has another answer for it.
+            // A kernel before 5.14, or a rule for system calls that refuses the advice.
             Err(Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::OPNOTSUPP) => {
                 by_file(start, len)
             }
@@ -94,7 +93,7 @@ fn populate_step(
 }
 
 pub(in crate::sys) fn page_size() -> usize {
-    // SAFETY: `sysconf` only looks a number up.
+    // SAFETY: `sysconf` only returns a number.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     // Every page size is a multiple of the smallest there is.
     usize::try_from(size)
