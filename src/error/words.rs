@@ -8,7 +8,7 @@ pub(super) fn holdings(id: u64, names: Option<(&str, &str)>) -> String {
         _ if id == 0 => "bytes".to_owned(),
         Some((key, value)) => format!("({key}, {value})"),
         None => codec_names(id).map_or_else(
-            || format!("entries of unknown codecs (id {id:#x})"),
+            || format!("entries of codecs that this version doesn't know (id {id:#x})"),
             |(key, value)| format!("({key}, {value})"),
         ),
     }

@@ -114,7 +114,7 @@ fn a_lock_that_names_nobody_is_taken_over() {
         patched.set(at, 7 << 32 | 9);
         let table = patched.open();
         let place = FaultPlace::Stripe(0);
-        let text = "stripe 0: its lock word 0x700000009 names nobody";
+        let text = "stripe 0: its lock word 0x700000009 names no participant";
         if asks_first {
             let found = table.check_stripes().unwrap();
             let all: Vec<Told> = found.iter().map(told).collect();

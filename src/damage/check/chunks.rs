@@ -37,7 +37,7 @@ fn chunk_faults_now(segment: &Segment, records: &[Live], chunk: usize) -> Vec<Fa
     };
     let state_at = geometry.state(chunk);
     let state = chunk::state(segment, chunk);
-    // After the state: whoever took it had raised the mark before.
+    // Read after the state: the participant that took the chunk had raised the mark before.
     if state != State::Free && chunk >= segment.populated() {
         say(
             FaultKind::Chunk,
@@ -66,7 +66,7 @@ fn chunk_faults_now(segment: &Segment, records: &[Live], chunk: usize) -> Vec<Fa
         }
         State::Open(owner) | State::Cleaning(owner) => {
             if is_nobody(segment, owner) {
-                say(FaultKind::Chunk, state_at, "its state names nobody");
+                say(FaultKind::Chunk, state_at, "its state names no participant");
             }
         }
         State::Sealed => {}
@@ -127,8 +127,8 @@ fn contents_fault(
     let word = detail(segment, chunk, CHUNK_CURSOR);
     let cursor_at = geometry.details(chunk) + CHUNK_CURSOR;
     let run_at = geometry.details(chunk) + CHUNK_RUN;
-    // Whoever sees a cursor sees, by the fence before its store, that the chunk was
-    // opened for it: still sealed, it is the sealed chunk's.
+    // A reader that sees a cursor also sees, by the fence before its store, that the chunk was
+    // opened for it. So if the chunk is still sealed, the cursor is the sealed chunk's.
     fence(Ordering::Acquire);
     let sealed = state == State::Sealed && chunk::state(segment, chunk) == State::Sealed;
     let (cursor, sound) = chunk::cursor_of(word);

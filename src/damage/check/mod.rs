@@ -1,26 +1,26 @@
 //! Verifying a live table.
 //!
 //! # What is verified when
-//! Others may read and write all the while, and what they have half done must not be
+//! Others may read and write at the same time, and what they have half done must not be
 //! reported. So each thing is verified at a moment when it has to be right:
 //!
 //! - *Without a lock*: what never changes (the header, words that mean nothing), what
 //!   only its owner changes (this handle's own participant slot), what no store leaves
 //!   wrong (bits of participant slots, the populated mark), and lock words, which are
-//!   looked at before the lock is taken. An owner is "nobody" if its slot is none, or
-//!   if its generation is one that the slot has not come to: who sees an owner in a
-//!   word sees its generation in the slot.
+//!   read before the lock is taken. An owner is nobody if there is no such slot, or if the
+//!   slot has not reached that generation yet: a reader that sees an owner in a word sees
+//!   its generation in the slot.
 //! - *Under the stripe's lock, stripe by stripe*: counts, tags, slots, and the records
-//!   they lead to. Only the holder changes those.
-//! - *With the locks of all stripes*, which writers wait for and readers do not: chunks.
+//!   they lead to. Only the lock owner changes those.
+//! - *With the locks of all stripes*, which writers wait for and readers don't: chunks.
 //!   No record is published, unlinked or moved, so the live words of each chunk are
 //!   known and a live count must not be above them. No chunk with a record in it is
 //!   freed: cleaning takes the lock of every record. Space is still taken, chunks still
-//!   opened and left, and a cleaner that had come to the end of its chunk still frees
-//!   it; so an anomaly counts only if three looks show the same.
+//!   opened and left, and a cleaner that has reached the end of its chunk still frees it;
+//!   so an anomaly counts only if three reads show the same.
 //!   Records follow one another up to the last live one, in any chunk; up to the cursor
-//!   in a sealed one, which nobody fills. Live counts that are too low and chunks of the
-//!   dead are what a death leaves, and not wrong.
+//!   in a sealed one, which no participant fills. Live counts that are too low and chunks of
+//!   the dead are what a death leaves, and not wrong.
 
 mod census;
 mod chunks;
@@ -153,7 +153,7 @@ fn check_header(segment: &Segment, wrong: &mut Vec<Fault>) {
     }
 }
 
-/// Whether somebody who opens the table now sees another header than we did.
+/// Returns whether a process that opens the table now sees another header than this one did.
 pub(crate) fn header_changed(segment: &Segment) -> bool {
     Geometry::read("", segment.words()).ok().as_ref() != Some(&segment.geometry)
         || load(segment, HEADER_HASH_SEED) != segment.seed.bits()
@@ -220,7 +220,7 @@ pub(crate) fn is_nobody(segment: &Segment, owner: OwnerId) -> bool {
     (owner.generation.wrapping_sub(generation) as i32) > 0
 }
 
-/// What is wrong with a stripe's lock word: it names nobody.
+/// The fault of a stripe's lock word that names no participant.
 pub(crate) fn lock_of_nobody(segment: &Segment, stripe: Stripe<'_>) -> Option<Fault> {
     let word = stripe.word(STRIPE_LOCK).load(Ordering::Acquire);
     let nobody = match OwnerId::from_bits(word) {
@@ -231,7 +231,7 @@ pub(crate) fn lock_of_nobody(segment: &Segment, stripe: Stripe<'_>) -> Option<Fa
     let stripe = segment.number_of(stripe);
     (nobody || stray).then(|| {
         let at = segment.geometry.stripe(stripe) + STRIPE_LOCK;
-        let text = format!("stripe {stripe}: its lock word {word:#x} names nobody");
+        let text = format!("stripe {stripe}: its lock word {word:#x} names no participant");
         Fault::new(FaultKind::Lock, FaultPlace::Stripe(stripe), at, text)
     })
 }
@@ -311,14 +311,14 @@ fn check_slot(
         }
         if !keys.insert(key) {
             wrong.push(entry(format!(
-                "bucket {bucket}: a key stands twice in its stripe"
+                "bucket {bucket}: a key is twice in its stripe"
             )));
         }
         Ok(())
     });
     if let Err(error) = outcome {
         let (at, what) = match error {
-            // The remedies are for whoever did not ask what is wrong.
+            // The remedies are for callers that did not ask what is wrong.
             Error::Corrupted { what, offset } => {
                 (offset / WORD, format!("{what} at byte {offset}"))
             }

@@ -20,7 +20,7 @@ impl Repair<'_> {
         let segment = self.segment;
         let geometry = &segment.geometry;
         let census = Census::take(segment);
-        // First of all, so that nobody else takes them for free.
+        // First of all, so that no other participant takes them for free chunks.
         let mut tails = HashMap::new();
         for chunk in 0..geometry.chunks {
             let records = census.of(segment, chunk);

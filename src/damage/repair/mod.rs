@@ -1,22 +1,22 @@
 //! Repairing a table whose bytes were damaged.
 //!
-//! What a death leaves needs none of this: who takes a dead owner's lock over repairs
-//! its stripe, who looks for room seals its chunks. This is for words that no writer
-//! of this crate stored.
+//! What a death leaves needs none of this: the process that takes over a dead owner's lock
+//! recovers its stripe, and one that searches for room seals its chunks. This is for words
+//! that no writer of this crate stored.
 //!
 //! # Why it is safe beside others
-//! All stripes' locks are held to the end. So nobody publishes, unlinks or moves a
-//! record, what slots lead to is the whole truth about what is alive, and every version
+//! All stripes' locks are held to the end. So no record is published, unlinked or moved,
+//! what slots lead to is the whole truth about which records are live, and every version
 //! that a dead owner did not raise was raised when its lock was taken over. Readers go
 //! on; a slot that changes has its bucket's version raised after it.
 //!
 //! A chunk is changed only while it is ours: its state is exchanged, from what was
 //! seen, for "being cleaned" by us, and for "sealed" or "free" afterwards. Chunks that
-//! living participants fill or clean are left to them, but for live counts, which
-//! change under stripes' locks alone.
+//! living participants fill or clean are left to them, except their live counts, which
+//! change only under stripes' locks.
 //!
 //! # What a death in the middle leaves
-//! Each store makes one word right, or takes an entry away that nobody could read. The
+//! Each store makes one word right, or removes an entry that no reader could find. The
 //! locks are taken over, which counts each stripe again, and a chunk that was ours is
 //! sealed; the rest is damaged as before, and repair can be called again. A record's
 //! header is stored before the cursor that covers it, as everywhere.
@@ -47,16 +47,15 @@ use crate::table::orphans;
 use crate::write::writer::Writer;
 
 impl Table {
-    /// Repairs what [`check`](Self::check) finds wrong, as far as it can be, and returns what
-    /// it did, and what it had to leave.
+    /// Repairs what [`check`](Self::check) finds wrong, and returns what it did and what it had
+    /// to leave.
     ///
-    /// Set right are the header, participant slots and the mark of what has memory;
-    /// counts and tags of stripes; states, cursors, runs and live counts of chunks. A
-    /// slot that leads to no record, or to one that cannot be its own, is emptied: **the
-    /// entry is lost** ([`RepairOutcome::Lost`] tells how many). Of two entries of one key the
-    /// one stays that reads find. What a death left is cleared up too: live counts that
-    /// are too low, and chunks of dead participants. A table in which none of this is
-    /// found is left as it is.
+    /// It repairs the header, participant slots and the mark of what has memory; counts and
+    /// tags of stripes; states, cursors, runs and live counts of chunks. A slot that leads to
+    /// no record, or to one that can't be its own, is emptied: **the entry is lost**
+    /// ([`RepairOutcome::Lost`] says how many). If a key has two entries, the one that reads
+    /// find stays. What a death left is cleared up too: live counts that are too low, and
+    /// chunks of dead participants. If nothing of this is found, the table is unchanged.
     ///
     /// The bytes of values have no checksum, so a damaged value stays as it is. A chunk that a
     /// living participant fills is left to it ([`RepairOutcome::Left`]); call again after that
@@ -98,7 +97,7 @@ impl Table {
             .map(|fault| Repaired::new(Fixed, fault.place, format!("{fault}: taken over")))
             .collect();
         if !self.check()?.is_empty() {
-            // Only chunks that nobody fills are repaired.
+            // Only chunks that no participant fills are repaired.
             writer.arena.seal_current(segment, &writer.me);
         }
         let stripes = writer.lock_all()?;
@@ -245,7 +244,7 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// Whether somebody has written to a chunk, or may be about to.
+    /// Returns whether a participant has written to a chunk, or may be about to.
     fn is_used(&self, chunk: usize) -> bool {
         match chunk::state(self.segment, chunk) {
             State::Open(owner) | State::Cleaning(owner) => {

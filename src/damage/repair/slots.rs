@@ -48,7 +48,7 @@ impl<'a> Repair<'a> {
             let used: Vec<(usize, usize)> = check::slots_in_use(self.segment, buckets).collect();
             let (_, counted) = locked.counts();
             unfound.push(counted.saturating_sub(used.len() as u64));
-            // Somebody's tag was changed, or an empty slot got one: the count tells.
+            // Either an entry's tag was changed, or an empty slot got one: the count tells which.
             let mut surplus = (used.len() as u64).saturating_sub(counted);
             let mut entries: HashMap<Vec<u8>, Vec<Candidate>> = HashMap::new();
             for (bucket, slot) in used {

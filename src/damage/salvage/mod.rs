@@ -339,7 +339,7 @@ impl Source {
     }
 
     /// The first bucket from this one on that has memory: a header may say that there are
-    /// more buckets than anybody has time to read.
+    /// more buckets than could be read in any reasonable time.
     fn next_bucket(&self, geometry: &Geometry, bucket: usize) -> Result<usize> {
         let at = geometry.bucket(bucket) * WORD;
         let present = self.map.next_present(at).map_err(cannot_read)?;

@@ -115,7 +115,7 @@ impl Options {
     /// Sets the number of entries that the table must take.
     ///
     /// Any set of that many keys fits; the chance that one doesn't is below 10^-12. More may fit,
-    /// in a small table several times as many. Which keys do is chance: where one is refused,
+    /// in a small table several times as many. Which keys fit is chance: where one is refused,
     /// another may still fit.
     ///
     /// The index takes its memory at creation: about 31 bytes for each entry of the capacity, and
