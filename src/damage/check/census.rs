@@ -1,4 +1,4 @@
-//! The records that slots lead to: what is alive, as far as chunks are concerned.
+//! The records that slots lead to: the live words of chunks.
 
 use super::slots_in_use;
 use crate::damage::fault::{Fault, FaultKind, FaultPlace};
@@ -22,11 +22,12 @@ impl Live {
     }
 }
 
-/// All records that slots lead to, in the order in which they lie in the arena.
+/// All records that slots lead to, in their order in the arena.
 pub(crate) struct Census(pub(crate) Vec<Live>);
 
 impl Census {
-    /// With the locks of all stripes. Slots that lead to no record are left out.
+    /// Collects the records. The caller holds the locks of all stripes. Slots that lead to no
+    /// record are left out.
     pub(crate) fn take(segment: &Segment) -> Self {
         let mut records = Vec::new();
         for (bucket, slot) in slots_in_use(segment, 0..segment.geometry.buckets) {
@@ -45,7 +46,7 @@ impl Census {
         Self(records)
     }
 
-    /// Those that begin in a chunk.
+    /// The records that begin in a chunk.
     pub(crate) fn of(&self, segment: &Segment, chunk: usize) -> &[Live] {
         let begin = segment.geometry.chunk(chunk);
         let end = begin + segment.geometry.chunk_words;
@@ -54,7 +55,7 @@ impl Census {
         &self.0[first..last]
     }
 
-    /// Pairs of neighbours that share words; the later one of each.
+    /// Pairs of records that share words, the earlier one of each pair first.
     pub(crate) fn overlapping(&self) -> impl Iterator<Item = (&Live, &Live)> {
         let mut furthest: Option<&Live> = None;
         self.0.iter().filter_map(move |record| {

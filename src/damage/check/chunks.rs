@@ -9,11 +9,12 @@ use crate::segment::Segment;
 use crate::segment::record::Header;
 use crate::sync::{self, Ordering, fence};
 
-/// Looks that must show the same before something counts that others may be at.
+/// The number of times that an anomaly must be seen before it counts, where other
+/// participants may be changing the words.
 const LOOKS: usize = 3;
 
-/// What is wrong with a chunk, with the locks of all stripes; what only some looks
-/// show is not.
+/// The faults of a chunk, leaving out those that only some of the [`LOOKS`] show. The
+/// caller holds the locks of all stripes.
 pub(crate) fn chunk_faults(segment: &Segment, census: &Census, chunk: usize) -> Vec<Fault> {
     let records = census.of(segment, chunk);
     let mut faults = chunk_faults_now(segment, records, chunk);
@@ -113,8 +114,7 @@ fn chunk_faults_now(segment: &Segment, records: &[Live], chunk: usize) -> Vec<Fa
     wrong
 }
 
-/// What is wrong with the cursor, the run and the records of a chunk in use, and at which
-/// word.
+/// The fault in the cursor, the run or the records of a chunk in use, and its word.
 fn contents_fault(
     segment: &Segment,
     records: &[Live],
@@ -180,7 +180,7 @@ fn contents_fault(
     None
 }
 
-/// The words of the record at a word, if there is one that ends before `until`.
+/// The number of words of the record at `at`, if there is one that ends before `until`.
 pub(crate) fn record_at(segment: &Segment, at: usize, until: usize) -> Option<usize> {
     let header = Header::unpack(load(segment, at))?;
     let words = header.words();
@@ -195,7 +195,7 @@ pub(crate) fn in_use(state: State) -> bool {
     matches!(state, State::Open(_) | State::Sealed | State::Cleaning(_))
 }
 
-/// Whether the chunk that a tail names as its run's head has a run so long.
+/// Whether the chunk that a tail names as the head of its run has a run that long.
 fn is_tail_of(segment: &Segment, chunk: usize, distance: usize) -> bool {
     chunk.checked_sub(distance).is_some_and(|head| {
         distance > 0 && in_use(chunk::state(segment, head)) && chunk::run(segment, head) > distance

@@ -108,8 +108,8 @@ impl Table {
         let writer = self.writer()?;
         let segment = self.segment();
         let mut wrong = Vec::new();
-        // A model's header says nothing but what has memory, and its shape is none that a
-        // file may have.
+        // A model's header says only what has memory, and its shape is not one that a file
+        // may have.
         if !cfg!(loom) {
             check_header(segment, &mut wrong);
         }
@@ -163,7 +163,7 @@ pub(crate) fn header_changed(segment: &Segment) -> bool {
 
 /// The words before the arena that the format does not mention.
 pub(crate) fn reserved(geometry: &Geometry) -> impl Iterator<Item = usize> {
-    // Those before the checksum are in it.
+    // The checksum covers the words before it.
     let header = layout::unused(layout::HEADER, HEADER_WORDS).filter(|at| *at > HEADER_CHECKSUM);
     let slots = (0..geometry.participants).flat_map(move |slot| {
         layout::unused(layout::PARTICIPANT, PARTICIPANT_WORDS)
@@ -215,7 +215,7 @@ pub(crate) fn is_nobody(segment: &Segment, owner: OwnerId) -> bool {
         return true;
     }
     let at = segment.geometry.participant(owner.slot) + PARTICIPANT_STATE;
-    // Who saw the owner in a word, with acquire, sees no older generation here.
+    // The caller read the owner in a word, with acquire, so it reads no older generation here.
     let generation = (load(segment, at) >> 32) as u32;
     (owner.generation.wrapping_sub(generation) as i32) > 0
 }
@@ -253,7 +253,7 @@ fn check_stripe(locked: &Locked<'_>, wrong: &mut Vec<Fault>) {
     for (i, number) in locked.buckets().enumerate() {
         let at = segment.geometry.bucket(number);
         let (counted, stored) = (overflows[i], stored_overflows[i]);
-        // A count that came to its greatest stays there.
+        // A count that has reached its maximum stays there.
         if counted != stored && stored != MAX_OVERFLOW {
             let kind = FaultKind::Count {
                 stored: stored.into(),
@@ -329,7 +329,7 @@ fn check_slot(
     }
 }
 
-/// The slots in use of some buckets, with the buckets' numbers.
+/// The slots in use of a range of buckets, with the buckets' numbers.
 pub(crate) fn slots_in_use(
     segment: &Segment,
     buckets: Range<usize>,

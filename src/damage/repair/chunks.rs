@@ -1,4 +1,4 @@
-//! Chunks are made to fit the records that stay.
+//! Repairing chunks, so that they fit the records that stay.
 
 use std::collections::HashMap;
 
@@ -50,7 +50,7 @@ impl Repair<'_> {
         }
     }
 
-    /// A later chunk of the run of a live record.
+    /// Repairs a later chunk of the run of a live record.
     fn tail(&mut self, chunk: usize, distance: usize) {
         let segment = self.segment;
         let tail = State::Tail(distance);
@@ -112,7 +112,7 @@ impl Repair<'_> {
         }
     }
 
-    /// Makes the records of a chunk of ours follow one another, and its run and cursor
+    /// Makes the records of a chunk of ours follow one another, and makes its run and cursor
     /// fit them.
     fn contents(&mut self, records: &[Live], chunk: usize) {
         let segment = self.segment;
@@ -122,7 +122,7 @@ impl Repair<'_> {
         for record in records {
             while at < record.at {
                 at += check::record_at(segment, at, record.at).unwrap_or_else(|| {
-                    // One dead record in place of whatever lies there.
+                    // One dead record in place of whatever is there.
                     let words = record.at - at;
                     let header = Header {
                         key: 0,
@@ -141,7 +141,7 @@ impl Repair<'_> {
         if detail(CHUNK_RUN).load(Ordering::Relaxed).max(1) != run as u64 {
             put_word(detail(CHUNK_RUN), if run > 1 { run as u64 } else { 0 });
         }
-        // Dead records behind the last live one may be forgotten.
+        // Dead records after the last live one may be dropped.
         let cursor = filled(segment, chunk);
         let mut last = at;
         while last < cursor {
@@ -154,7 +154,8 @@ impl Repair<'_> {
         put_word(detail(CHUNK_CURSOR), chunk::cursor_word(right - begin));
     }
 
-    /// Nothing lies in a chunk but what its run's head answers for.
+    /// Clears the details of a chunk that has no records of its own: the head of its run
+    /// accounts for its words.
     fn blank(&mut self, chunk: usize) {
         let mut changed = false;
         for word in [CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN] {
@@ -175,7 +176,7 @@ impl Repair<'_> {
     }
 }
 
-/// The word to which a chunk says that it is filled, as far as there is memory.
+/// The word up to which a chunk is filled, by its cursor, as far as there is memory.
 pub(super) fn filled(segment: &Segment, chunk: usize) -> usize {
     let geometry = &segment.geometry;
     let end = geometry.chunk(chunk) + chunk::cursor(segment, chunk);

@@ -8,7 +8,7 @@
 //! All stripes' locks are held to the end. So no record is published, unlinked or moved,
 //! what slots lead to is the whole truth about which records are live, and every version
 //! that a dead owner did not raise was raised when its lock was taken over. Readers go
-//! on; a slot that changes has its bucket's version raised after it.
+//! on; when a slot changes, its bucket's version is raised after it.
 //!
 //! A chunk is changed only while it is ours: its state is exchanged, from what was
 //! seen, for "being cleaned" by us, and for "sealed" or "free" afterwards. Chunks that
@@ -126,7 +126,7 @@ struct Repair<'a> {
     done: &'a mut Vec<Repaired>,
 }
 
-/// Stores a word if it is another; whether it was.
+/// Stores a word if its value differs, and returns whether it did.
 fn put(segment: &Segment, at: usize, value: u64) -> bool {
     put_word(&segment.words()[at], value)
 }
@@ -149,7 +149,7 @@ impl Repair<'_> {
         self.say(Fixed, place, what);
     }
 
-    /// Words that never change, and words that mean nothing.
+    /// Repairs words that never change, and words that mean nothing.
     fn header(&mut self) {
         let segment = self.segment;
         if check::header_changed(segment) {
@@ -214,7 +214,7 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// What the header says has memory gets it, and so does what is in use.
+    /// Gives memory to all chunks that have it by the header, and to all that are in use.
     fn populated(&mut self) -> Result<()> {
         let segment = self.segment;
         let geometry = &segment.geometry;
@@ -261,7 +261,7 @@ impl Repair<'_> {
         me.is_alive(words, geometry, owner) || !me.may_take_over(words, geometry, owner)
     }
 
-    /// Zeros behind keys, which are compared by words, and behind values.
+    /// Restores the zeros after keys, which are compared by words, and after values.
     fn padding(&mut self) {
         let segment = self.segment;
         for (bucket, slot) in check::slots_in_use(segment, 0..segment.geometry.buckets) {
@@ -272,7 +272,7 @@ impl Repair<'_> {
             if let Some(content) = check::right_content(&entry)
                 && !check::is_padded(&entry)
             {
-                // Readers compare keys with whole heads: the version tells them to look again.
+                // Readers compare whole heads with keys: the version tells them to try again.
                 words.republish(slot, content);
                 crash_point!("repair: slot padded");
                 self.fixed(
@@ -299,7 +299,7 @@ impl Repair<'_> {
         }
     }
 
-    /// Overflow counts and numbers of entries.
+    /// Repairs overflow counts and numbers of entries.
     fn counts(&mut self, unfound: &[u64]) {
         for (stripe, locked) in self.stripes.iter().enumerate() {
             let (overflows, entries) = locked.recount();
@@ -310,7 +310,7 @@ impl Repair<'_> {
                     let words = probe::bucket(self.segment, bucket);
                     words.set_overflow(right);
                     crash_point!("repair: overflow set, version not bumped");
-                    // A reader that stopped short, or did not, looks again.
+                    // A reader that stopped at this bucket, or went on, tries again.
                     words.bump_version();
                     crash_point!("repair: overflow set");
                     let what = format!(

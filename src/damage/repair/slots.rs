@@ -1,4 +1,4 @@
-//! Which entries stay: what slots hold and lead to, and their tags.
+//! Repairing slots and tags: deciding which entries stay.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::index::stripe_ops::Locked;
 use crate::segment::Segment;
 use crate::sys::crash_point;
 
-/// An entry that its slot holds, or leads to a record of which may be its own.
+/// An entry that may belong to its slot: held there, or in the record that the slot leads to.
 struct Candidate {
     /// The chunk of its record, and the record's words.
     record: Option<(usize, usize)>,
@@ -22,13 +22,13 @@ struct Candidate {
     slot: usize,
     hash: Hash,
     tagged: bool,
-    /// Whether reads find it, and not another entry of its key.
+    /// Whether a lookup of its key finds this entry, and not another one.
     found: bool,
 }
 
 impl<'a> Repair<'a> {
-    /// Empties slots that lead nowhere, and sets tags right. Returns, for each stripe,
-    /// how many entries its count had beyond those that slots are in use for.
+    /// Empties slots that lead to no entry, and corrects tags. Returns, for each stripe, by
+    /// how many entries its count exceeds its slots in use.
     pub(super) fn slots(&mut self) -> Result<Vec<u64>> {
         let mut unfound = Vec::new();
         let mut untagged = Vec::new();
@@ -161,7 +161,7 @@ impl<'a> Repair<'a> {
         Ok((key, candidate))
     }
 
-    /// How far an entry stands from where probing for it begins.
+    /// The number of buckets from an entry's home bucket to its bucket.
     fn distance(&self, candidate: &Candidate) -> usize {
         let length = self.segment.geometry.stripe_buckets;
         (candidate.bucket + length - candidate.hash.home(self.segment)) % length
@@ -178,8 +178,8 @@ impl<'a> Repair<'a> {
         );
     }
 
-    /// Of two entries whose records share words, the one is lost that fits its chunk
-    /// less well.
+    /// Removes one of each two entries whose records share words: the one that fits its
+    /// chunk less well.
     pub(super) fn overlaps(&mut self) {
         let census = Census::take(self.segment);
         let mut fit = Fit::default();
@@ -204,7 +204,7 @@ impl<'a> Repair<'a> {
     }
 }
 
-/// How well records fit their chunks; what was found out is kept.
+/// How well records fit their chunks, with a cache of walks.
 #[derive(Default)]
 struct Fit {
     /// Whether a walk from a word comes to its chunk's cursor.
@@ -219,7 +219,7 @@ impl Fit {
         let place =
             check::in_use(chunk::state(segment, chunk)) && chunk::run(segment, chunk) == run;
         let end = filled(segment, chunk);
-        // A record whose length is wrong leads the walk past the next one: where its
+        // A record with a wrong length leads the walk past the next record: so where its
         // own end leads counts for more.
         let arrives = self.arrives(segment, record.at, end);
         2 * u32::from(place) + u32::from(arrives)

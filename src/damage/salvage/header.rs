@@ -1,10 +1,10 @@
-//! What a damaged header said, as far as its checksum, the segment's length and the rules
-//! by which tables are sized tell.
+//! What a damaged header said before, inferred from its checksum, the segment's length and
+//! the rules by which tables are sized.
 //!
 //! The magic number, the format version and the fingerprint are known, and the segment's
-//! length is that of the file. If one more word is wrong the checksum, which is of all of
-//! them, tells when a candidate for it is right: there are few for each word of the
-//! geometry, because all of them together make up the length.
+//! length is that of the file. If one more word is wrong, the checksum, which covers all of
+//! them, tells when a candidate for it is right. There are few candidates for each word of
+//! the geometry, because these words together determine the length.
 
 use crate::error::{Error, Result};
 use crate::layout::{
@@ -18,12 +18,12 @@ use crate::segment::geometry::{Geometry, MAX_CHUNKS, default_space};
 use crate::segment::header::{self, known};
 
 pub(super) const WORDS: usize = HEADER_CHECKSUM + 1;
-/// The words that a checksum is of, and itself.
+/// The words that the checksum covers, and the checksum.
 pub(super) type Header = [u64; WORDS];
 
-/// Candidates that are tried for one word at most.
+/// The most candidates that are tried for one word.
 const MOST_CANDIDATES: usize = 1 << 21;
-/// Geometries of one length that are compared at most.
+/// The most geometries of one length that are compared.
 const MOST_READINGS: usize = 64;
 
 /// One way to understand a header.
@@ -55,7 +55,7 @@ impl Reading {
     }
 }
 
-/// The ways to understand a header, of which there is mostly one.
+/// The ways to understand a header; usually there is one.
 pub(super) fn readings(
     name: &str,
     found: &Header,
@@ -65,7 +65,7 @@ pub(super) fn readings(
     if found[HEADER_CHECKSUM] == checksum(found) {
         for (what, word, expected) in known() {
             if found[word] != expected {
-                // Whole, and of another format: what would be read is nonsense.
+                // A whole header of another format: its entries can't be read as ours.
                 return Err(Error::IncompatibleFormat {
                     name: name.to_owned(),
                     what,
@@ -107,7 +107,7 @@ fn geometry(header: &Header) -> Option<Geometry> {
     Geometry::said_by(|word| header[word])
 }
 
-/// Whether its numbers agree with its checksum and with each other.
+/// Whether a header's numbers agree with its checksum and with each other.
 fn is_sound(header: &Header) -> bool {
     header[HEADER_CHECKSUM] == checksum(header) && is_consistent(header)
 }
@@ -117,8 +117,8 @@ fn is_consistent(header: &Header) -> bool {
         .is_some_and(|geometry| (geometry.words * WORD) as u64 == header[HEADER_SEGMENT_BYTES])
 }
 
-/// The header with what is known put in: the length may be the file's, or, if the file was
-/// cut, the header's own.
+/// The header with the known words put in. The length may be the file's, or, if the file was
+/// truncated, the header's own.
 fn bases(found: &Header, length: u64) -> [Header; 2] {
     let mut base = *found;
     for (_, word, value) in known() {
@@ -140,7 +140,7 @@ fn corrected(found: &Header, length: u64, codecs: &[u64]) -> Option<Header> {
     if let Some(sound) = bases.iter().find(|base| is_sound(base)) {
         return Some(*sound);
     }
-    // Those with the most candidates last.
+    // The words with the most candidates come last.
     let words = (HEADER_STRIPES..HEADER_CHECKSUM).chain([HEADER_CAPACITY, HEADER_VALUE_SPACE]);
     for (word, base) in words.flat_map(|word| bases.iter().map(move |base| (word, base))) {
         let mut header = *base;
@@ -154,7 +154,7 @@ fn corrected(found: &Header, length: u64, codecs: &[u64]) -> Option<Header> {
     None
 }
 
-/// What a word may have been if all others are right.
+/// The values that a word may have had if all others are right.
 fn candidates<'a>(
     base: &'a Header,
     word: usize,
@@ -175,7 +175,7 @@ fn candidates<'a>(
         HEADER_VALUE_SPACE => {
             let capacity = base[HEADER_CAPACITY];
             let entries = RECORD_OVERHEAD as u128 * u128::from(capacity);
-            // 64 bytes an entry is what a small table may have been asked for.
+            // A small table may have been created with 64 bytes for each entry.
             let likely = [
                 capacity.saturating_mul(64),
                 default_space(capacity as usize) as u64,
@@ -197,8 +197,8 @@ fn candidates<'a>(
     Box::new(flipped.chain(others))
 }
 
-/// What may have been planned with this number of chunks: numbers which, `factor` times and
-/// with `rest` added, need them.
+/// The sizes that may have led to this number of chunks: numbers that need it when
+/// multiplied by `factor`, with `rest` added.
 fn sizes(base: &Header, rest: u128, factor: u128) -> impl Iterator<Item = u64> + use<> {
     let chunks = u128::from(base[HEADER_CHUNKS])
         .saturating_sub(u128::from(base[HEADER_PARTICIPANTS]) + RESERVED_CHUNKS as u128);
@@ -219,7 +219,7 @@ fn solutions(base: &Header, word: usize) -> Vec<u64> {
     };
     let target = base[HEADER_SEGMENT_BYTES];
     let mut header = *base;
-    // What says nothing of the length must be in range at least.
+    // Words that don't determine the length must at least be in range.
     header[HEADER_CAPACITY] = 1;
     header[HEADER_VALUE_SPACE] = 1;
     header[word] = 1;
@@ -231,7 +231,7 @@ fn solutions(base: &Header, word: usize) -> Vec<u64> {
         // Larger ones are refused as too large.
         geometry(&header).map_or(u64::MAX, |geometry| (geometry.words * WORD) as u64)
     };
-    // It grows with the word: the first value that is enough.
+    // The length grows with the word: search for the first value that is enough.
     let (mut low, mut high) = (1, most);
     while low < high {
         let middle = low + (high - low) / 2;
@@ -247,8 +247,8 @@ fn solutions(base: &Header, word: usize) -> Vec<u64> {
         .collect()
 }
 
-/// What the segment's length alone allows, if at most one of the geometry's words is wrong.
-/// What the header itself says is the first, if it is among that.
+/// The readings that the segment's length alone allows, if at most one of the geometry's
+/// words is wrong. The header's own numbers come first, if they are among them.
 fn by_length(found: &Header, length: u64) -> Vec<Reading> {
     const REMARK: &str = "the header's checksum is wrong, and confirms none of its numbers: its \
                           geometry is that which agrees with the segment's length, and its codec \
@@ -281,7 +281,7 @@ fn by_length(found: &Header, length: u64) -> Vec<Reading> {
         .collect()
 }
 
-/// With a capacity and a value space that are possible.
+/// The header with a capacity and a value space that are possible.
 fn with_sizes(mut header: Header) -> Header {
     let slots = header[HEADER_STRIPES]
         .saturating_mul(header[HEADER_STRIPE_BUCKETS])

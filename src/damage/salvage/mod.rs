@@ -23,11 +23,11 @@ use crate::sys::Mapping;
 use crate::table::options::Options;
 use header::Reading;
 
-/// Buckets that are copied at a time.
+/// The number of buckets that are copied at a time.
 const BLOCK: usize = 64;
 /// Attempts to copy a bucket that others change at the same time.
 const LOOKS: usize = 4;
-/// Blocks by which geometries are compared.
+/// The number of blocks by which geometries are compared.
 const SAMPLES: usize = 64;
 /// Bytes that are copied where a record begins; most records are not longer.
 const GLANCE: usize = 256;
@@ -233,7 +233,7 @@ impl Salvage {
         Ok(())
     }
 
-    /// The arena, if the index does not lead to all of it that it should lead to.
+    /// What to read after the index: the arena, if the index lacks entries.
     fn after_the_index(&mut self) -> Result<Next> {
         let geometry = &self.geometry;
         let said = self.source.entries_said(geometry)?;
@@ -289,9 +289,9 @@ struct Said {
 /// The segment's bytes, none of which is believed.
 struct Source {
     map: Mapping,
-    /// Words.
+    /// The segment's length in words.
     length: usize,
-    /// No value that was stored is longer than this.
+    /// An upper bound, in bytes, of the length of any value that was stored.
     present: usize,
 }
 
@@ -303,7 +303,7 @@ impl std::fmt::Debug for Source {
     }
 }
 
-/// What a copy of bytes failed for.
+/// The error for a copy of bytes that failed.
 fn cannot_read(source: std::io::Error) -> Error {
     Error::system("read the segment", source)
 }
@@ -322,7 +322,7 @@ impl Source {
         self.map.copy_bytes(at, out).map_err(cannot_read)
     }
 
-    /// Words from this one on; zero beyond the end.
+    /// Copies words from `at` on; beyond the end they are zero.
     fn words(&self, at: usize, out: &mut [u64]) -> Result<()> {
         let mut bytes = vec![0; out.len() * WORD];
         self.bytes(at * WORD, &mut bytes)?;
@@ -332,7 +332,7 @@ impl Source {
         Ok(())
     }
 
-    /// Buckets that are in the segment, which may be shorter than it should be.
+    /// The number of buckets in the segment, which may be shorter than it should be.
     fn buckets(&self, geometry: &Geometry) -> usize {
         let words = self.length.saturating_sub(geometry.bucket(0));
         geometry.buckets.min(words / BUCKET_WORDS)
@@ -349,12 +349,12 @@ impl Source {
         }))
     }
 
-    /// Entries, as the stripes count them.
+    /// The number of entries, as the stripes count them.
     fn entries_said(&self, geometry: &Geometry) -> Result<Said> {
         let mut words = vec![0; geometry.stripes * STRIPE_WORDS];
         self.words(geometry.stripe(0), &mut words)?;
         let counts = words.iter().skip(STRIPE_ENTRIES).step_by(STRIPE_WORDS);
-        // No stripe has more than it has slots: another count is damaged.
+        // No stripe has more entries than slots: a higher count is damaged.
         let most = (geometry.stripe_buckets * BUCKET_SLOTS) as u64;
         let credible = counts.clone().filter(|count| **count <= most);
         Ok(Said {
@@ -364,7 +364,7 @@ impl Source {
         })
     }
 
-    /// The entries of some buckets, and how many slots in use lead to none.
+    /// The entries of a range of buckets, and the number of slots in use that lead to none.
     fn block(&self, geometry: &Geometry, first: usize, end: usize) -> Result<(Vec<Entry>, usize)> {
         let mut words = vec![0; (end - first) * BUCKET_WORDS];
         let mut again = words.clone();
@@ -443,8 +443,8 @@ impl Source {
         Ok(Some((key, copy)))
     }
 
-    /// The records of a chunk, or of the run of chunks that begins with it, and how many
-    /// chunks these are.
+    /// The records of a chunk, or of the run of chunks that begins with it, and the number
+    /// of these chunks.
     fn chunk(&self, geometry: &Geometry, chunk: usize) -> Result<(Vec<Entry>, usize)> {
         let mut details = [0; CHUNK_CURSOR + 1];
         self.words(geometry.details(chunk), &mut details)?;
@@ -468,11 +468,11 @@ impl Source {
         Ok((entries, at.div_ceil(geometry.chunk_words).max(1)))
     }
 
-    /// How well a geometry explains the index.
+    /// A score for how well a geometry explains the index.
     fn score(&self, geometry: &Geometry) -> Result<i64> {
         let mut score = 0;
         let buckets = self.buckets(geometry);
-        // Of a large index not all: a wrong geometry is wrong everywhere.
+        // Only parts of a large index: a wrong geometry is wrong everywhere.
         let step = (buckets / SAMPLES).max(1).next_multiple_of(BLOCK);
         for first in (0..buckets).step_by(step) {
             let end = (first + BLOCK).min(buckets);
@@ -483,12 +483,12 @@ impl Source {
     }
 }
 
-/// The lengths of the record that begins here.
+/// The lengths of the record that begins with these bytes.
 fn header_in(bytes: &[u8; GLANCE]) -> Option<Header> {
     Header::unpack(u64::from_le_bytes(*bytes.first_chunk()?))
 }
 
-/// Whether a record can lie there: in one chunk, or at the beginning of a run of them.
+/// Whether a record can be at this offset: in one chunk, or at the beginning of a run.
 fn fits(geometry: &Geometry, offset: usize, header: Header) -> bool {
     let inside = offset % geometry.chunk_words;
     let arena = geometry.chunks * geometry.chunk_words;
