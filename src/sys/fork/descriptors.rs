@@ -1,36 +1,36 @@
-//! Descriptors that know whether they are still what they were.
+//! Descriptors that notice when their number no longer stands for their file.
 //!
-//! A descriptor is a number, and others hand these numbers about: a fork copies
-//! them, a daemon closes all it can find, and the next `open` anywhere in the
-//! process takes a number over. A [`Descriptor`] is a number together with the
+//! A descriptor is a number, and other code may change what it means: a fork copies
+//! it, a daemon closes all numbers it can find, and the next `open` anywhere in the
+//! process reuses a closed one. A [`Descriptor`] is a number together with the
 //! file it stands for and a ticket in a process-wide registry. It is used, and
-//! closed, only while both still hold. The registry lets the child side of a
-//! fork close what the child must not keep.
+//! closed, only while both are still valid. The registry lets the child side of a
+//! fork close the descriptors that the child must not keep.
 //!
 //! # The registry
 //!
-//! A list of nodes that only grows; vacated nodes are used again. The ticket
-//! word says who owns a node:
+//! The registry is a list of nodes that only grows; vacant nodes are used again. The
+//! ticket word says what a node's state is, and who may change it:
 //!
-//! | ticket | meaning | who may change it |
+//! | ticket | state | who may change it |
 //! |---|---|---|
-//! | 0 | vacant | anybody, to 1 |
-//! | 1 | claimed: its other fields are being written | the claimer, to its new ticket |
-//! | 2 and up | live, never given out twice | whoever swaps it for 0, and with it gets the number to close |
+//! | 0 | vacant | any thread, to 1 |
+//! | 1 | claimed: its other fields are being written | the claiming thread, to its new ticket |
+//! | 2 and up | live; never given out twice | any thread, to 0: it then owns the number |
 //!
-//! Whoever swaps a ticket out owns the number: its [`Descriptor`] when dropped,
-//! or the child's fork handler. A later registration of the same number swaps
-//! it out without closing, for the kernel gives a number out again only after
-//! it was closed behind our back.
+//! The code that swaps a ticket out owns the number and closes it: the
+//! [`Descriptor`]'s drop, or the child's fork handler. A later registration of the same
+//! number swaps the ticket out without closing the number: the kernel gives a number out
+//! again only after it was closed, so other code has closed it.
 //!
 //! # Orderings
 //!
 //! The fields of a node are written between claim and publication; publication
-//! is a release and every use begins with an acquire load of the ticket.
-//! A reader whose ticket check comes after its field reads (the swap is one)
-//! has read that ticket's fields, since tickets do not come back.
-//! How a registration and a fork in another thread meet is told at
-//! `between_forks`.
+//! is a release, and every use begins with an acquire load of the ticket.
+//! A reader that checks the ticket after it read the fields (the swap is such a check)
+//! has read that ticket's fields, since tickets don't come back.
+//! `between_forks` tells what happens when a registration and a fork in another
+//! thread meet.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -41,7 +41,7 @@ use rustix::io::fcntl_dupfd_cloexec;
 
 use super::watch;
 
-/// Which file a descriptor stands for.
+/// The identity of the file that a descriptor stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileId {
     device: u64,
@@ -78,7 +78,7 @@ static NEXT_TICKET: AtomicU64 = AtomicU64::new(CLAIMED + 1);
 impl Node {
     fn from_pointer(pointer: *mut Node) -> Option<&'static Node> {
         // SAFETY: pointers in the list are null or come from `Box::leak` in
-        // `claim`, so the node lives for ever, and all its fields are atomic.
+        // `claim`, so the node lives forever, and all its fields are atomic.
         unsafe { pointer.as_ref() }
     }
 
@@ -102,7 +102,7 @@ impl Node {
         }
     }
 
-    /// A node in the claimed state.
+    /// Claims a node: a vacant one, or a new one.
     fn claim() -> &'static Node {
         let vacant = Self::all().find(|node| {
             node.ticket
@@ -134,7 +134,7 @@ impl Node {
     }
 }
 
-/// An open descriptor of a file, see the [module](self).
+/// An open descriptor of a file; see the [module](self).
 pub(crate) struct Descriptor {
     node: &'static Node,
     ticket: u64,
@@ -143,25 +143,26 @@ pub(crate) struct Descriptor {
 }
 
 impl Descriptor {
-    /// A descriptor that forked children inherit and use.
+    /// Registers a descriptor that forked children inherit and use.
     pub(crate) fn inherited(fd: OwnedFd) -> io::Result<Self> {
         watch::start()?;
         Self::register(fd, false)
     }
 
-    /// A descriptor that forked children do not have: their copy is closed
-    /// before `fork` returns there.
+    /// Opens and registers a descriptor that forked children don't have: their copy is
+    /// closed before `fork` returns there.
     ///
-    /// `open` is repeated until no fork was under way from before it to after
+    /// `open` is repeated until no fork was under way from before the call to after
     /// the registration: a child forked in between would have a copy that its
-    /// fork handler does not know. The descriptor in hand then goes unused, so
-    /// what such a child keeps holds no lock.
+    /// fork handler doesn't know. The descriptor of such an attempt is dropped unused, so
+    /// the copy that the child keeps holds no lock.
     pub(crate) fn not_inherited(open: impl Fn() -> io::Result<OwnedFd>) -> io::Result<Self> {
         watch::between_forks(|| Self::register(open()?, true))
     }
 
     fn register(fd: OwnedFd, closes_in_child: bool) -> io::Result<Self> {
-        // Whoever prints to a closed standard stream must not write here.
+        // Not the number of a standard stream: code that prints to a closed one must not
+        // write to this file.
         let fd = if fd.as_raw_fd() > 2 {
             fd
         } else {
@@ -183,7 +184,7 @@ impl Descriptor {
             .store(closes_in_child, Ordering::Relaxed);
         let ticket = NEXT_TICKET.fetch_add(1, Ordering::Relaxed);
         node.ticket.store(ticket, Ordering::Release);
-        // Publication first, the look for forks second: see `between_forks`.
+        // Publish first, check for forks second: see `between_forks`.
         fence(Ordering::SeqCst);
         Ok(Self {
             node,
@@ -193,20 +194,19 @@ impl Descriptor {
         })
     }
 
-    /// Which file this is a descriptor of.
+    /// The file that this is a descriptor of.
     pub(crate) fn id(&self) -> FileId {
         self.id
     }
 
-    /// The descriptor, if it still is one of the file it was opened for. A
-    /// number that was closed by others may become another file's at any time,
-    /// so an answer got through it counts only if this succeeds again
-    /// afterwards.
+    /// The descriptor, if it is still one of the file that it was opened for. If other
+    /// code closed the number, it may come to stand for another file at any time. So an
+    /// answer that was got through it counts only if this succeeds again afterwards.
     pub(crate) fn fd(&self) -> io::Result<BorrowedFd<'_>> {
         if self.node.ticket.load(Ordering::Acquire) == self.ticket && is_file(self.raw, self.id) {
-            // SAFETY: the number is not -1 and this object owns it: the ticket
-            // says that neither the fork handler nor a later registration took
-            // it away, `fstat` that it is open.
+            // SAFETY: the number is not -1, and this object owns it: by the ticket neither
+            // the fork handler nor a later registration took it away, and by `fstat` it is
+            // open.
             return Ok(unsafe { BorrowedFd::borrow_raw(self.raw) });
         }
         Err(io::Error::other(
@@ -236,21 +236,21 @@ pub(crate) fn is_open_here(id: FileId) -> bool {
 /// Whether `raw` is a descriptor of that file.
 fn is_file(raw: RawFd, id: FileId) -> bool {
     // SAFETY: registered numbers are not -1. The borrow ends with the call
-    // below, which changes nothing: should the number be closed or another
-    // file's, `fstat` says so, and finding this out is its purpose.
+    // below, which changes nothing: if the number is closed or stands for another
+    // file, `fstat` says so, and finding this out is its purpose.
     let fd = unsafe { BorrowedFd::borrow_raw(raw) };
     fstat(fd).is_ok_and(|stat| FileId::of(&stat) == id)
 }
 
 /// Closes a number whose ticket the caller has swapped out.
 fn close(raw: RawFd) {
-    // SAFETY: the number came from `into_raw_fd`, and its only owner is whoever
+    // SAFETY: the number came from `into_raw_fd`, and its only owner is the code that
     // swapped its ticket out: the caller, once.
     drop(unsafe { OwnedFd::from_raw_fd(raw) });
 }
 
-/// Closes what a forked child must not keep. Runs in the child's fork handler:
-/// async-signal-safe, no other thread exists.
+/// Closes the descriptors that a forked child must not keep. Runs in the child's fork
+/// handler: it is async-signal-safe, and there is no other thread.
 pub(super) fn close_inherited() {
     for node in Node::all() {
         let ticket = node.ticket.load(Ordering::Acquire);

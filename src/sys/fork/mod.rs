@@ -1,26 +1,25 @@
 //! State that a forked child must not share with its parent.
 //!
 //! A child inherits copies of all memory and descriptors, but only one thread.
-//! What a vanished sibling thread was doing stays half done in the copy (a
-//! mutex it held stays locked for ever), and a descriptor that holds the
+//! The work of the parent's other threads stays half done in the copy (a mutex that
+//! one of them held stays locked forever), and a descriptor that holds the
 //! parent's liveness bytes would keep the parent "alive" after its death. So:
 //!
-//! - [`generation`] tells processes of one family line apart,
+//! - [`generation`] tells a process from its ancestors,
 //! - [`ForkCell`] gives each of them a value of its own,
 //! - [`Descriptor`](descriptors::Descriptor) is closed in a child before
 //!   `fork` returns there.
 //!
-//! The three rest on `pthread_atfork`: a child made by the bare system call
+//! All three depend on `pthread_atfork`: a child made by the bare system call
 //! (`clone(2)`, glibc's `_Fork`) must not use what it inherited from this crate.
-//! `posix_spawn`, `vfork` with `exec` and the like are fine: the descriptors
-//! close on `exec`.
+//! `posix_spawn`, and `vfork` with `exec`, are fine: the descriptors close on `exec`.
 //!
 //! # Orderings
 //!
-//! `GENERATION` changes only in a child that has one thread yet, so its loads
+//! `GENERATION` changes only in a child that still has one thread, so its loads
 //! are relaxed: all later threads of the child start after the change.
-//! `ForkCell::head` is stored with release and loaded with acquire, so whoever
-//! finds a node finds what is in it.
+//! `ForkCell::head` is stored with release and loaded with acquire, so a thread that
+//! finds a node also sees its content.
 
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -38,17 +37,17 @@ mod watch {
 
     use super::descriptors;
 
-    /// How many forks lie between the first process and this one.
+    /// The number of forks between the first process and this one.
     static GENERATION: AtomicU64 = AtomicU64::new(0);
     /// Whether the handlers below are registered.
     static WATCHING: AtomicBool = AtomicBool::new(false);
-    /// Forks of this process begun and ended, failed ones too. They differ
-    /// while a fork is under way in some thread.
+    /// The number of forks of this process that have begun, failed ones too; `ENDED` counts
+    /// those that have ended. They differ while a fork is under way in some thread.
     static BEGUN: AtomicU64 = AtomicU64::new(0);
     static ENDED: AtomicU64 = AtomicU64::new(0);
-    /// Threads inside [`between_forks`]. A child inherits what the count was,
-    /// and threads it counted are not there: those cost each later fork of its
-    /// own a moment, so it starts from zero.
+    /// The number of threads inside [`between_forks`]. A child inherits the count, but not
+    /// the counted threads. They would delay each later fork of its own, so the child
+    /// starts from zero.
     static BUSY: AtomicU64 = AtomicU64::new(0);
 
     pub(crate) fn generation() -> u64 {
@@ -56,17 +55,16 @@ mod watch {
     }
 
     /// Runs `attempt` until no fork was under way at any moment of it, from
-    /// before its start to after its end. What such a fork copied is dropped
-    /// here, but not in the child.
+    /// before its start to after its end. The result of an attempt during which there was a
+    /// fork is dropped here, but not in the child.
     ///
-    /// New forks are held back meanwhile, but for a moment only, so that a fork
-    /// from inside (a signal handler's) cannot block itself: this is a courtesy
-    /// that keeps a process that forks all the time from starving it. The
-    /// counters decide.
+    /// New forks wait for the attempt, but only for a few milliseconds, so that a fork
+    /// from inside it (in a signal handler) can't block itself. The wait only keeps a
+    /// process that forks all the time from starving the attempt; the counters decide.
     ///
     /// `attempt` must end with a sequentially consistent fence: a fork counts
-    /// itself and then copies the memory, we write memory and then look for
-    /// forks, so at least one of the two sees the other.
+    /// itself and then copies the memory; we write memory and then check for
+    /// forks. So at least one of the two sees the other.
     pub(crate) fn between_forks<R>(attempt: impl Fn() -> io::Result<R>) -> io::Result<R> {
         struct Busy;
         impl Drop for Busy {
@@ -124,17 +122,17 @@ mod watch {
 
     /// Registers the fork handlers, once.
     ///
-    /// There is no lock around it: a child forked while a sibling held that
-    /// lock would wait for ever. Two threads here at once may both register;
-    /// then a fork adds two to the generation and nothing else changes.
+    /// It takes no lock: a child forked while another thread held that lock would wait
+    /// forever. Two threads that are here at once may both register the handlers;
+    /// then a fork adds two to the generation, and nothing else changes.
     pub(crate) fn start() -> io::Result<()> {
         if WATCHING.load(Ordering::Acquire) {
             return Ok(());
         }
-        // SAFETY: the three are functions without arguments and results that
-        // live as long as the program (the C library drops them when it unloads
-        // the shared object they are in), and the child's does only what is
-        // async-signal-safe: atomic accesses, fstat and close.
+        // SAFETY: the three are functions without arguments and results. They exist as
+        // long as the program (the C library drops them when it unloads the shared object
+        // that they are in). The child's handler does only what is async-signal-safe: atomic
+        // accesses, fstat and close.
         let status = unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
         if status != 0 {
             return Err(io::Error::from_raw_os_error(status));
@@ -158,30 +156,30 @@ mod watch {
     }
 }
 
-/// Zero in the first process, more in each forked child than in its parent.
-/// Counts from the first [`ForkCell`] or descriptor on; earlier forks are
-/// nobody's business.
+/// The fork generation of this process: zero in the first process, and more in each forked
+/// child than in its parent. It counts from the first [`ForkCell`] or descriptor on;
+/// earlier forks don't matter.
 #[inline]
 pub(crate) fn generation() -> u64 {
     watch::generation()
 }
 
-/// A value that each process after a fork makes for itself.
+/// A value that each process makes for itself: a forked child doesn't see its parent's.
 ///
 /// ```text
 /// head -> [generation 2 | value] -> [generation 1 | value] -> [generation 0 | value]
 ///         this process              its parent's, untouched   its grandparent's
 /// ```
 ///
-/// At most one node for each generation, the newest first, so only the head can
+/// There is at most one node for each generation, the newest first, so only the head can
 /// be this process's. Nodes are freed when the cell is dropped and never
-/// before, hence references into them live as long as the cell is borrowed.
-/// Values of ancestors are never read, locked or dropped: a sibling thread may
-/// have been at work in them at the fork, and dropping them would undo things
-/// that are the parent's.
+/// before, so references into them live as long as the cell is borrowed.
+/// Values of ancestors are never read, locked or dropped: another thread may
+/// have been changing them at the fork, and dropping them would release what
+/// belongs to the parent.
 pub(crate) struct ForkCell<T> {
     head: AtomicPtr<Node<T>>,
-    /// No `Send` or `Sync` but by the two impls below.
+    /// Makes the cell neither `Send` nor `Sync`, except by the two impls below.
     values: PhantomData<*mut T>,
 }
 
@@ -191,19 +189,19 @@ struct Node<T> {
     next: *mut Node<T>,
 }
 
-// SAFETY: the cell owns its values, and moving it to another thread moves them
-// (its drop drops them there), which `T: Send` allows.
+// SAFETY: the cell owns its values. Moving it to another thread moves them (its drop
+// drops them there), which `T: Send` allows.
 unsafe impl<T: Send> Send for ForkCell<T> {}
 
 // SAFETY: a shared cell hands out `&T` to any thread, which `T: Sync` allows,
-// and takes values in from any thread that another one may drop, which
-// `T: Send` allows. `head` is atomic and the other fields of a published node
-// do not change.
+// and takes values from any thread, which another thread may drop, as
+// `T: Send` allows. `head` is atomic, and the other fields of a published node
+// don't change.
 unsafe impl<T: Send + Sync> Sync for ForkCell<T> {}
 
 impl<T> ForkCell<T> {
     pub(crate) fn new() -> Self {
-        // If there is no memory for it, `get_or_try_init` tries again.
+        // If there is no memory for the handlers, `get_or_try_init` tries again.
         let _ = watch::start();
         Self {
             head: AtomicPtr::new(ptr::null_mut()),
@@ -219,7 +217,7 @@ impl<T> ForkCell<T> {
     }
 
     /// This process's value, made by `init` if there is none yet. If two
-    /// threads make one at the same time both get the same, and the other is
+    /// threads make one at the same time, both get the same value, and the other one is
     /// dropped.
     #[inline(always)]
     #[allow(clippy::inline_always)]
@@ -246,13 +244,13 @@ impl<T> ForkCell<T> {
                 && node.generation == generation
             {
                 // SAFETY: `fresh` came from `Box::into_raw` above and was not
-                // published, so this thread alone knows it.
+                // published, so only this thread knows it.
                 let lost = unsafe { Box::from_raw(fresh) };
                 drop(ManuallyDrop::into_inner(lost.value));
                 return Ok(&node.value);
             }
-            // SAFETY: `fresh` is a live box that was not published, so nobody
-            // else reads or writes it.
+            // SAFETY: `fresh` is a live box that was not published, so no other thread
+            // reads or writes it.
             unsafe { (*fresh).next = head };
             if self
                 .head
@@ -262,9 +260,9 @@ impl<T> ForkCell<T> {
                 break;
             }
         }
-        // SAFETY: `fresh` is published now; nodes are freed only by the cell's
-        // drop, which cannot happen while `self` is borrowed, and are not
-        // written any more.
+        // SAFETY: `fresh` is published now. Nodes are freed only by the cell's
+        // drop, which can't happen while `self` is borrowed, and are not
+        // written after their publication.
         let node = unsafe { &*fresh };
         Ok(&node.value)
     }

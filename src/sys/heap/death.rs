@@ -1,22 +1,22 @@
-//! Death of a modelled process at a crash point.
+//! The death of a model's process at a crash point.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
 
 use super::Killer;
 
-/// How a death leaves the closure of [`run_until_death`].
+/// The panic payload with which a death leaves the closure of [`run_until_death`].
 struct Death;
 
 struct Doom {
-    /// Crash points that it still passes.
+    /// The number of crash points that the process still passes.
     left: usize,
     killer: Killer,
 }
 
 thread_local! {
-    /// Doomed processes of the model that this system thread runs, so that crash
-    /// points cost nothing where nobody dies.
+    /// The number of doomed processes of the model that this system thread runs. Crash
+    /// points cost nothing where no process is to die.
     static DOOMED: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -24,8 +24,8 @@ loom::thread_local! {
     static DOOM: RefCell<Option<Doom>> = RefCell::new(None);
 }
 
-/// Runs `work` of the process of `killer`, which dies when it comes to its `point`th
-/// crash point (the first is 0); `None` if it did.
+/// Runs `work` in the process of `killer`, which dies when it comes to its `point`th
+/// crash point (the first is 0); `None` if it died.
 pub(crate) fn run_until_death<R>(
     point: usize,
     killer: Killer,
@@ -48,7 +48,7 @@ pub(crate) fn run_until_death<R>(
     }
 }
 
-/// What the macros of crash points call.
+/// Kills a doomed process at its crash point. The macros of crash points call it.
 pub(crate) fn reach_crash_point(_name: &'static str) {
     if DOOMED.get() == 0 {
         return;

@@ -1,18 +1,18 @@
 //! Segments in the memory of a loom model, where threads play processes.
 //!
-//! What is modelled is what the contract promises and no more: words are loom's
+//! The model is of what the contract promises, and no more: words are loom's
 //! atomics; a sleeper that finds its word unchanged sleeps until it is woken
-//! **and never times out**, so a lost wake-up is a deadlock that loom reports;
+//! **and never times out**, so a lost wake is a deadlock that loom reports;
 //! a process dies when it is [killed](Killer::kill), or, without a trace in its
 //! own threads, when its [`Liveness`] is dropped. There are no names.
 //!
-//! A death is the one thing that no wake-up tells of. From the first one on, or
+//! A death is the only event that causes no wake. From the first death on, or
 //! when a model asks for it by [`Mapping::let_time_pass`], every sleep in the
-//! segment ends at once, as if its timeout had come. A process's first one ends
-//! without a word to loom: after a yield loom lets others do at least one step, and
-//! the sleeper would never look while its owner still has the lock.
+//! segment ends at once, as if it had timed out. A process's first such sleep ends
+//! without a yield to loom: after a yield loom lets others take at least one step, and
+//! the sleeper would never read the word while its owner still has the lock.
 
-// Models panic where something is amiss: that is how loom hears of it.
+// Models panic when something is wrong: that is how loom learns of it.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
 
 mod death;
@@ -37,14 +37,14 @@ pub(crate) const MAX_NAME: usize = 246;
 pub(crate) struct Mapping {
     segment: Arc<Segment>,
     process: Process,
-    /// Whether a sleep of this process ended by its timeout.
+    /// Whether a sleep of this process has timed out before.
     timed_out: AtomicBool,
 }
 
 struct Segment {
     words: Vec<AtomicU64>,
-    /// The end of the words that have pages, in a model that asks for it. Nothing is
-    /// ordered by it: the kernel promises that pages are there for who knows of it.
+    /// The end of the words that have pages, in a model that asks for it. It orders
+    /// nothing: by the kernel's promise the pages are there for any process that knows so.
     pages: Option<AtomicU64>,
     /// The kernel's wait queues, under one lock as a hash bucket of them is.
     queues: Mutex<Queues>,
@@ -55,7 +55,7 @@ struct Segment {
 struct Queues {
     /// A queue for each word that was ever slept on.
     queues: BTreeMap<usize, std::sync::Arc<Condvar>>,
-    /// Whether timeouts come; see the module.
+    /// Whether sleeps time out; see the module.
     time_passes: bool,
 }
 
@@ -67,7 +67,7 @@ struct Locks {
     bytes: BTreeMap<u64, Vec<(Holder, bool)>>,
 }
 
-/// A [`Liveness`], and the process that it ends with.
+/// The identity of a [`Liveness`], and of the process with which it ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Holder {
     process: usize,
@@ -77,13 +77,13 @@ struct Holder {
 #[derive(Clone)]
 struct Process {
     number: usize,
-    /// Not one of loom's: only the process itself asks.
+    /// Whether the process was killed. Not an atomic of loom's: only the process itself asks.
     dead: std::sync::Arc<AtomicBool>,
 }
 
 impl Mapping {
-    /// A new segment of zero words, of which only the first ones have pages if that is
-    /// said.
+    /// Makes a segment of zero words. If `pages` is given, only that many words at its
+    /// beginning have pages.
     pub(crate) fn in_heap(words: usize, pages: Option<usize>) -> Mapping {
         Self::of_a_process(Arc::new(Segment {
             words: (0..words).map(|_| AtomicU64::new(0)).collect(),
@@ -93,12 +93,12 @@ impl Mapping {
         }))
     }
 
-    /// The same segment as another process has it mapped.
+    /// Maps the segment in another process.
     pub(crate) fn share(&self) -> Mapping {
         Self::of_a_process(self.segment.clone())
     }
 
-    /// The segment as a new process has it mapped.
+    /// Maps a segment in a new process.
     fn of_a_process(segment: Arc<Segment>) -> Mapping {
         let mut locks = segment.locks.lock().unwrap();
         locks.processes += 1;
@@ -154,7 +154,7 @@ impl Mapping {
         Ok(())
     }
 
-    /// A store to a word, which is a deadly signal where there may be no page.
+    /// Panics if the word may have no page: a store to it would be a deadly signal.
     pub(crate) fn touch(&self, word: usize) {
         if let Some(pages) = &self.segment.pages {
             let end = pages.load(Ordering::Relaxed);
@@ -162,9 +162,11 @@ impl Mapping {
         }
     }
 
-    /// The kernel looks at the word under the lock of its queue, and a waker
-    /// takes the same lock after its store: either the look sees the store or
-    /// the sleeper is in the queue when the waker comes.
+    /// Sleeps while the low half of the word equals `low_half`.
+    ///
+    /// As in the kernel, a sleeper reads the word under the lock of its queue, and a waker
+    /// takes the same lock after its store: either the sleeper sees the store, or it is in
+    /// the queue when the waker comes.
     pub(crate) fn sleep(&self, word: usize, low_half: u32, _timeout: Duration) {
         let Some(value) = self.words().get(word) else {
             return;
@@ -241,8 +243,8 @@ impl Mapping {
     }
 }
 
-/// Liveness bytes as one process holds them; they are let go of when this is
-/// dropped or the process is killed.
+/// The liveness bytes that a process holds, released when this is dropped or the process
+/// is killed.
 pub(crate) struct Liveness {
     segment: Arc<Segment>,
     process: Process,
@@ -267,15 +269,15 @@ impl Segment {
     }
 }
 
-/// Ends a process that is at work.
+/// The means to kill a process that is at work.
 pub(crate) struct Killer {
     segment: Arc<Segment>,
     process: Process,
 }
 
 impl Killer {
-    /// Lets go of all the process's bytes, as the kernel does. The caller must see to
-    /// it that the process does nothing from here on.
+    /// Releases all bytes of the process, as the kernel does. The caller must ensure that
+    /// the process does nothing from here on.
     pub(crate) fn kill(self) {
         self.process.dead.store(true, LocalOrdering::Relaxed);
         let number = self.process.number;
@@ -304,7 +306,7 @@ impl Liveness {
         self.process.dead.load(LocalOrdering::Relaxed)
     }
 
-    /// As that of a process that lives.
+    /// Whether it can still hold bytes: until the process is killed.
     pub(crate) fn is_open(&self) -> bool {
         !self.is_dead()
     }
@@ -357,7 +359,7 @@ impl Liveness {
 
 impl Drop for Liveness {
     fn drop(&mut self) {
-        // A model that failed already unwinds through here.
+        // A model that has failed already unwinds through here.
         if std::thread::panicking() {
             return;
         }
@@ -401,7 +403,7 @@ pub(crate) fn too_many_files(_error: &io::Error) -> Option<TooManyFiles> {
     None
 }
 
-/// Always the same: loom must be able to repeat an execution.
+/// A constant instead of random bits: loom must be able to repeat an execution.
 #[allow(clippy::unnecessary_wraps)]
 pub(crate) fn random() -> io::Result<u64> {
     Ok(0x9e37_79b9_7f4a_7c15)

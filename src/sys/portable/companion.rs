@@ -1,4 +1,4 @@
-//! Companion files: what a segment is called, where its memory is, who uses it.
+//! Companion files: a segment's name, the id of its memory, and locks of its users.
 
 use std::fmt;
 use std::fs;
@@ -15,14 +15,14 @@ const TABLE: &str = "table-";
 const NEW: &str = ".new-";
 const GONE: &str = ".gone-";
 
-/// A companion file is shorter than this: a few numbers and a name.
+/// The length below which every companion file is: it has a few numbers and a name.
 pub(super) const MAX_BYTES: usize = 1024;
 
-/// The byte whose shared lock says that the segment is mapped. Between the bytes of
+/// The byte whose shared lock says that the segment is mapped. It is between the bytes of
 /// the segment and those of claims.
 const IN_USE: u64 = 1 << 61;
 
-/// Of the segment's shared-memory object; never used again.
+/// The id of a segment's shared-memory object; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Id(u64);
 
@@ -45,7 +45,7 @@ impl fmt::Display for Id {
     }
 }
 
-/// What a companion file says.
+/// The content of a companion file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) id: Id,
@@ -81,7 +81,7 @@ impl Record {
         })
     }
 
-    /// What an open companion says.
+    /// Reads an open companion.
     fn read(file: &LockFile, path: &Path) -> io::Result<Self> {
         Self::parse(&file.read()?).ok_or_else(|| {
             let what = format!(
@@ -92,7 +92,7 @@ impl Record {
         })
     }
 
-    /// What the companion at this path says.
+    /// Reads the companion at this path.
     pub(super) fn at(path: &Path) -> io::Result<Self> {
         Self::read(&LockFile::open(path, Access::ReadOnly)?, path)
     }
@@ -103,19 +103,19 @@ impl Record {
 pub(super) struct Directory(PathBuf);
 
 impl Directory {
-    /// The folder, made if need be.
+    /// Returns the folder, and makes it if there is none.
     pub(super) fn open() -> io::Result<Self> {
         let path = os::directory();
         os::make_directory(&path).map_err(|error| {
-            // Not the kinds that stand for a table's state.
+            // Not of the kinds that stand for a table's state.
             let what = format!("no folder {} for tables: {error}", path.display());
             io::Error::other(what)
         })?;
         Ok(Self(path))
     }
 
-    /// Where the companion of the table `name` is. The file's name begins as the
-    /// table's as far as every file system takes it, for people to read.
+    /// The path of the companion of the table `name`. The file's name begins with the
+    /// characters of the table's that every file system accepts, for people to read.
     pub(super) fn table(&self, name: &str) -> PathBuf {
         let readable: String = name
             .chars()
@@ -137,7 +137,7 @@ impl Directory {
         self.0.join(format!("{GONE}{id}"))
     }
 
-    /// Where the companion of a segment may be.
+    /// The paths at which the companion of a segment may be.
     pub(super) fn places(&self, record: &Record) -> [PathBuf; 3] {
         [
             self.table(&record.name),
@@ -157,13 +157,13 @@ impl Directory {
         }
     }
 
-    /// Makes the companion of a segment in the making, and uses it.
+    /// Makes the companion of a new segment, and marks the segment as used.
     pub(super) fn begin(&self, record: &Record) -> io::Result<LockFile> {
         let path = self.new_one(record.id);
         let mut file = os::create_new(&path)?;
         file.write_all(record.to_text().as_bytes())?;
         drop(file);
-        // A sweep may have met it before it was in use.
+        // A sweep may have found the file before it was in use.
         let enter = || -> io::Result<Option<LockFile>> {
             let file = LockFile::open(&path, Access::ReadWrite)?;
             let shared = file.share(IN_USE)?;
@@ -177,13 +177,13 @@ impl Directory {
         }
     }
 
-    /// Gives the companion its name; `AlreadyExists` if that is taken.
+    /// Gives the companion its name; `AlreadyExists` if that name is taken.
     pub(super) fn publish(&self, record: &Record) -> io::Result<()> {
         let (from, to) = (self.new_one(record.id), self.table(&record.name));
         os::rename_new(&from, &to)
     }
 
-    /// Gives the companion its name, which another table loses that has it.
+    /// Gives the companion its name. If another table has the name, that one loses it.
     pub(super) fn replace(&self, record: &Record) -> io::Result<()> {
         let (from, to) = (self.new_one(record.id), self.table(&record.name));
         loop {
@@ -197,7 +197,7 @@ impl Directory {
                     self.put_away(record.id);
                     return Ok(());
                 }
-                // It was unlinked meanwhile.
+                // The other table was unlinked in between.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                     let taken = self
@@ -207,7 +207,7 @@ impl Directory {
                         Ok(()) => {
                             process_crash_point!("replace: half done");
                         }
-                        // Another one took it away, who replaces it as well or unlinks it.
+                        // Another process took it away, to replace or unlink it.
                         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                         Err(error) => return Err(error),
                     }
@@ -217,33 +217,33 @@ impl Directory {
         }
     }
 
-    /// Moves the companion of a table that was replaced from the first name of its
-    /// successor to where those of tables without a name are, and removes what nobody
-    /// uses of it. Others may do the same.
+    /// Puts away the companion of a table that was replaced, which is under the first name
+    /// of its successor: moves it to its own name among those of tables without a name, and
+    /// removes the table if no process uses it. Other processes may do the same.
     fn put_away(&self, successor: Id) {
         let path = self.new_one(successor);
         if let Ok(old) = Record::at(&path)
             && old.id != successor
             && fs::rename(&path, self.gone(old.id)).is_ok()
         {
-            // As when it is unlinked.
+            // As when a table is unlinked.
             let _ = memory::remove(old.id);
             self.collect(old.id);
         }
     }
 
-    /// Opens the companion of the table `name`, and uses it.
+    /// Opens the companion of the table `name`, and marks the segment as used.
     pub(super) fn enter(&self, name: &str, access: Access) -> io::Result<(LockFile, Record)> {
         let path = self.table(name);
         for _ in 0..1000 {
             let file = match (LockFile::open(&path, Access::ReadWrite), access) {
-                // For `while_alone` more than the right to read is wanted, not needed.
+                // Permission to write is wanted for `while_alone`, but not needed.
                 (Err(_), Access::ReadOnly) => LockFile::open(&path, access)?,
                 (file, _) => file?,
             };
             if file.share(IN_USE)? {
                 let record = Record::read(&file, &path)?;
-                // Unless it was taken away before it was in use.
+                // The file may have been taken away before it was in use.
                 if self.find(name)? == record {
                     return Ok((file, record));
                 }
@@ -253,7 +253,7 @@ impl Directory {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
-    /// Calls `act` while nobody else uses the segment; `None` if somebody does.
+    /// Calls `act` while no other mapping uses the segment; `None` if one does.
     pub(super) fn while_alone<R>(
         file: &LockFile,
         act: impl FnOnce() -> R,
@@ -261,10 +261,10 @@ impl Directory {
         file.while_alone(IN_USE, act)
     }
 
-    /// Takes its name from a segment, and removes what nobody uses of it.
+    /// Takes its name from a segment, and removes the segment if no process uses it.
     ///
-    /// A table that replaced this one after its record was read loses its name
-    /// instead.
+    /// If another table replaced this one after its record was read, that table loses its
+    /// name instead.
     pub(super) fn take_away(&self, name: &str, record: &Record) -> io::Result<()> {
         let gone = self.gone(record.id);
         fs::rename(self.table(name), &gone)?;
@@ -272,30 +272,30 @@ impl Directory {
         if taken.id != record.id {
             fs::rename(&gone, self.gone(taken.id))?;
         }
-        // The name is gone, whatever becomes of the memory: what is left of it goes
-        // with its last user, or by a sweep.
+        // The name is gone, whatever happens to the memory: what is left of it is removed
+        // by its last user, or by a sweep.
         let _ = memory::remove(taken.id);
         self.collect(taken.id);
         Ok(())
     }
 
-    /// Whether a name is taken; one whose memory is gone, since the machine was
-    /// started anew, is given free.
+    /// Whether a name is taken. A name whose memory is gone, because the machine was
+    /// restarted, is freed.
     pub(super) fn is_taken(&self, name: &str) -> io::Result<bool> {
         match Record::at(&self.table(name)) {
             Ok(record) if memory::exists(record.id)? => Ok(true),
             Ok(record) => {
                 match self.find(name) {
-                    // It was just replaced.
+                    // The table was just replaced.
                     Ok(now) if now != record => return Ok(true),
                     Ok(_) => self.take_away(name, &record)?,
-                    // It was just unlinked.
+                    // The table was just unlinked.
                     Err(_) => {}
                 }
                 Ok(false)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            // Whatever it is, it has the name.
+            // Something that can't be read has the name.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -308,7 +308,7 @@ impl Directory {
         }
     }
 
-    /// Whether anybody has the segment of this name mapped.
+    /// Whether any process has the segment of this name mapped.
     pub(super) fn is_used(&self, name: &str) -> io::Result<bool> {
         Ok(Liveness::at(&self.table(name))?.is_held_by_others(IN_USE))
     }
@@ -316,7 +316,7 @@ impl Directory {
     pub(super) fn list(&self, beginning: &str) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for path in self.files(TABLE)? {
-            // An entry that vanished meanwhile is no table any more.
+            // An entry that has vanished since is no longer a table.
             if let Ok(record) = Record::at(&path)
                 && record.name.starts_with(beginning)
                 && self.table(&record.name) == path
@@ -328,7 +328,7 @@ impl Directory {
         Ok(names)
     }
 
-    /// Removes what killed processes left behind, as far as that can be done now.
+    /// Removes what killed processes left behind, as far as that is possible now.
     pub(super) fn sweep(&self) {
         for prefix in [NEW, GONE] {
             for path in self.files(prefix).unwrap_or_default() {
@@ -340,16 +340,16 @@ impl Directory {
         }
     }
 
-    /// Removes a segment without a name if nobody uses it.
+    /// Removes a segment without a name if no process uses it.
     pub(super) fn collect(&self, id: Id) {
         self.put_away(id);
         for path in [self.new_one(id), self.gone(id)] {
-            // Held alone while it is removed: who comes to use it finds it gone.
-            // What fails here is tried again by the next sweep.
+            // The byte is held alone during the removal: a process that comes to use the
+            // segment finds it gone. If anything fails, the next sweep tries again.
             if let Ok(file) = LockFile::open(&path, Access::ReadWrite)
                 && file.hold(IN_USE).is_ok_and(|held| held)
                 && path.exists()
-                // One that was just exchanged for this one is another's.
+                // The file may just have been exchanged for another segment's.
                 && Record::read(&file, &path).map_or(true, |record| record.id == id)
                 && memory::remove(id).is_ok()
             {

@@ -1,4 +1,4 @@
-//! One mapped segment.
+//! A mapped segment: making, opening and unlinking one.
 
 use std::io;
 use std::ops::Range;
@@ -12,13 +12,13 @@ use crate::sync::{AtomicU64, Ordering};
 use crate::sys::process_crash_point;
 use crate::sys::{Access, Owner, TooShort, bytes_of};
 
-/// No segment is shorter: a header has this size.
+/// The size of a header in bytes: no segment is shorter.
 const MIN_BYTES: usize = 4096;
 
 /// One mapped segment; see the contract in [`crate::sys`].
 ///
-/// The words of a mapping made with [`Access::ReadOnly`] may be loaded, and
-/// nothing else: the processor refuses a store.
+/// The words of a mapping made with [`Access::ReadOnly`] may only be loaded: the processor
+/// refuses a store.
 ///
 /// The fields are dropped in this order.
 pub(crate) struct Mapping {
@@ -30,8 +30,8 @@ pub(crate) struct Mapping {
     place: Place,
 }
 
-/// Where a segment's companion is. Dropped last, it removes a segment that has no
-/// name and no users any more.
+/// The location of a segment's companion. Dropped last, it removes a segment that no longer
+/// has a name or users.
 struct Place {
     directory: Directory,
     record: Record,
@@ -54,7 +54,8 @@ impl Mapping {
         Self::make(name, words, mode, false, fill)
     }
 
-    /// The same under a name that may be another segment's, which loses it.
+    /// Makes the segment `name`, like `create`. If another segment has the name, that one
+    /// loses it.
     pub(crate) fn replace<E: From<io::Error>>(
         name: &str,
         words: usize,
@@ -75,13 +76,13 @@ impl Mapping {
         let bytes = bytes_of(words)?;
         let directory = Directory::open()?;
         directory.sweep();
-        // The publication decides; this only spares work that is lost then.
+        // The publication decides; this only avoids work that would be thrown away.
         if directory.is_taken(name)? && !replaces {
             return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());
         }
         let mut mapping = Self::begin(&directory, name, bytes, mode & 0o777)?;
         fill(&mapping)?;
-        // Last, so that a mode which shuts its owner out does no harm to `fill`.
+        // Last, so that a mode without the owner's own bits doesn't affect `fill`.
         mapping.in_use.set_mode(mode & 0o777)?;
         process_crash_point!("create: complete, without a name");
         if replaces {
@@ -94,7 +95,7 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// A new segment without a name, which goes when it is dropped.
+    /// Makes a new segment without a name, which is removed when it is dropped.
     fn begin(directory: &Directory, name: &str, bytes: usize, mode: u32) -> io::Result<Self> {
         for _ in 0..100 {
             let place = Place {
@@ -106,12 +107,12 @@ impl Mapping {
                     name: name.to_owned(),
                 },
             };
-            // The companion first: memory that nothing tells of would never go.
+            // The companion first: memory without one would never be removed.
             let in_use = match directory.begin(&place.record) {
                 Err(error) if is_lost_race(&error) => continue,
                 in_use => in_use?,
             };
-            // On failure `in_use` goes before `place`, which then removes the file.
+            // On failure `in_use` is dropped before `place`, which then removes the file.
             let mut memory = match Memory::create(place.record.id, bytes) {
                 Err(error) if is_lost_race(&error) => continue,
                 memory => memory?,
@@ -129,7 +130,7 @@ impl Mapping {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
-    /// Maps the segment `name` if `admit` likes its owner.
+    /// Maps the segment `name` if `admit` accepts its owner.
     pub(crate) fn open<E: From<io::Error>>(
         name: &str,
         access: Access,
@@ -143,13 +144,13 @@ impl Mapping {
             match Memory::open(record.id, record.bytes) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     if memory::exists(record.id)? {
-                        // On Windows `shared_memory` says so of all that it cannot open.
+                        // On Windows `shared_memory` says so of everything that it can't open.
                         let what = "the memory of the table cannot be opened for writing";
                         return Err(io::Error::other(what).into());
                     }
                     drop(in_use);
                     match directory.find(name) {
-                        // The machine was started anew since.
+                        // The machine has been restarted since.
                         Ok(now) if now == record => {
                             let _ = directory.take_away(name, &record);
                         }
@@ -160,7 +161,7 @@ impl Mapping {
                     }
                     return Err(error.into());
                 }
-                // The length of an object that has none cannot be mapped.
+                // An object without a length can't be mapped.
                 Err(error) if os::is_of_no_length(&error) => {
                     return Err(io::Error::from(TooShort(0)).into());
                 }
@@ -216,7 +217,7 @@ impl Mapping {
         Ok(())
     }
 
-    /// The system does not tell which bytes have pages.
+    /// Returns `at`: the system doesn't tell which bytes have pages.
     #[allow(
         clippy::unnecessary_wraps,
         clippy::unused_self,
@@ -226,7 +227,7 @@ impl Mapping {
         Ok(Some(at))
     }
 
-    /// The system does not tell which of them have pages.
+    /// The length of the segment: the system doesn't tell which bytes have pages.
     #[allow(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
     pub(crate) fn bytes_present(&self) -> io::Result<u64> {
         Ok(size_of_val(self.words()) as u64)
@@ -247,7 +248,7 @@ impl Mapping {
             return;
         };
         match self.access {
-            // It cannot leave word that it sleeps.
+            // A reader can't announce that it sleeps.
             Access::ReadOnly => super::poll(slept_on, low_half, timeout),
             Access::ReadWrite => self.bells.sleep(&self.memory, word, low_half, timeout),
         }
@@ -273,7 +274,7 @@ impl Mapping {
     /// A new `Liveness` of this segment.
     pub(crate) fn liveness(&self) -> io::Result<Liveness> {
         let Place { directory, record } = &self.place;
-        // More than once: it may be moved while we look.
+        // More than once: the companion may be moved during the search.
         for _ in 0..10 {
             for path in directory.places(record) {
                 match Liveness::open(&path, self.access, &self.in_use, record) {
@@ -281,7 +282,7 @@ impl Mapping {
                     liveness => return liveness,
                 }
             }
-            // Somebody who replaced it may stand, or have died, half-way.
+            // A process that replaced the table may be half-way through, or have died there.
             directory.sweep();
         }
         Err(io::Error::other(
@@ -289,8 +290,8 @@ impl Mapping {
         ))
     }
 
-    /// Calls `act` while nobody else has the segment open. A forked child of this
-    /// process that goes on with what it inherited is not seen.
+    /// Calls `act` while the segment isn't open anywhere else. A forked child of this
+    /// process that goes on with what it inherited doesn't count.
     pub(crate) fn while_alone<R>(&self, act: impl FnOnce() -> R) -> io::Result<Option<R>> {
         Directory::while_alone(&self.in_use, act)
     }
@@ -305,10 +306,10 @@ impl Mapping {
         }
     }
 
-    /// Removes the name if it still names this segment; tells whether it did.
+    /// Removes the name if it still names this segment, and returns whether it did.
     ///
-    /// A segment that replaces this one under its name between the look and the
-    /// removal loses its name.
+    /// If another segment takes the name between the check and the removal, that segment
+    /// loses the name.
     pub(crate) fn unlink_if_same(&self, name: &str) -> io::Result<bool> {
         if !self.has_name(name)? {
             return Ok(false);
@@ -322,8 +323,8 @@ impl Mapping {
     }
 }
 
-/// Somebody had the same random number, or swept the file away before it was in
-/// use.
+/// Whether another process had the same random number, or swept the file away before it
+/// was in use.
 fn is_lost_race(error: &io::Error) -> bool {
     matches!(
         error.kind(),
