@@ -1,4 +1,4 @@
-//! The shape of a segment: how large its parts are, and where they begin.
+//! The geometry of a segment: the sizes of its parts, and where they begin.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -10,12 +10,12 @@ use crate::layout::{
 };
 use crate::segment::record;
 
-/// Most chunks; their states are scanned.
+/// The most chunks of a segment: searches scan their states.
 pub(crate) const MAX_CHUNKS: u128 = 1 << 20;
-/// Most bytes of a segment: what a 47-bit address space can well map.
+/// The most bytes of a segment: a 47-bit address space can map this many with ease.
 const MAX_SEGMENT_BYTES: u128 = 1 << 45;
-/// The mean share of a stripe's slots in use when the table is at its capacity: then three of
-/// a hundred keys lie beyond the bucket where they are looked for first, at 0.75 seven.
+/// The mean share of a stripe's slots in use when the table is at its capacity. At this load
+/// three of a hundred keys are outside their home bucket; at 0.75 it would be seven.
 const MEAN_LOAD: f64 = 0.60;
 /// The chance, as a power of e, that some stripe is too small for a table's keys.
 const REFUSAL_LOG: f64 = -27.6; // 1e-12
@@ -26,7 +26,7 @@ const REFUSAL_LOG: f64 = -27.6; // 1e-12
 pub(crate) struct Geometry {
     pub(crate) capacity: usize,
     pub(crate) value_space: usize,
-    /// A power of two.
+    /// The number of stripes, a power of two.
     pub(crate) stripes: usize,
     pub(crate) stripe_buckets: usize,
     pub(crate) participants: usize,
@@ -34,13 +34,13 @@ pub(crate) struct Geometry {
     pub(crate) chunk_words: usize,
 
     // Derived, so that no hot path adds them up.
-    /// Longest key and value together, in bytes.
+    /// The most bytes that a key and its value may have together.
     pub(crate) max_entry: usize,
-    /// Longest key, in bytes.
+    /// The most bytes of a key.
     pub(crate) max_key: usize,
-    /// The first stripe's header's first word, in such headers.
+    /// The position of the first stripe's header, counted in stripe headers.
     pub(crate) first_stripe: usize,
-    /// The first bucket's first word, in buckets.
+    /// The position of the first bucket, counted in buckets.
     pub(crate) first_bucket: usize,
     pub(crate) buckets: usize,
     pub(crate) states_at: usize,
@@ -49,7 +49,7 @@ pub(crate) struct Geometry {
     pub(crate) words: usize,
 }
 
-/// What a geometry is computed from; `None` is a default.
+/// The numbers that a geometry is computed from; `None` stands for a default.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Request {
     pub(crate) capacity: Option<usize>,
@@ -61,12 +61,11 @@ pub(crate) struct Request {
 
 const DEFAULT_CAPACITY: usize = 1 << 20;
 const DEFAULT_PARTICIPANTS: usize = 1024;
-/// The least value space of a table that is asked for none: a small table takes large
-/// values too.
+/// The least default value space: a small table accepts large values too.
 const LEAST_DEFAULT_SPACE: usize = 64 << 20;
 const MAX_SPACE: usize = 1 << 43;
 
-/// The value space of a table that is asked for none.
+/// The default value space of a table.
 pub(crate) fn default_space(capacity: usize) -> usize {
     capacity
         .saturating_mul(64)
@@ -82,7 +81,7 @@ fn invalid(option: &'static str, given: u128, allowed: impl Into<Cow<'static, st
 }
 
 impl Request {
-    /// A segment of this request would be too large.
+    /// The error for a request that makes a segment too large.
     fn too_large(&self, capacity: usize, value_space: usize) -> Error {
         const LIMIT: &str = "a segment has at most 2^45 bytes of address space";
         let participants = self.participants.unwrap_or(DEFAULT_PARTICIPANTS);
@@ -110,7 +109,7 @@ impl Request {
 }
 
 impl Geometry {
-    /// Sizes a table.
+    /// Plans the geometry of a new table.
     pub(crate) fn plan(request: &Request) -> Result<Self> {
         let capacity = request.capacity.unwrap_or(DEFAULT_CAPACITY);
         if capacity == 0 || capacity > 1 << 40 {
@@ -158,10 +157,10 @@ impl Geometry {
         let entries = request.value_space.unwrap_or(capacity.saturating_mul(64));
         let chunk_bytes =
             chunk_bytes.unwrap_or_else(|| default_chunk_bytes(entries as u128 + overhead, payload));
-        // Twice the payload: chunks that are half full on the average always leave one
-        // that is worth cleaning, and no record is so awkward that next-fit wastes more
-        // than half. One chunk more for each participant to fill, and some for cleaning.
-        // All of it is address space; memory comes with use.
+        // Twice the payload: if chunks are half full on average, one of them is always
+        // worth cleaning, and next-fit never wastes more than half, whatever the records.
+        // One more chunk for each participant to fill, and some for cleaning.
+        // All of this is address space; memory is taken with use.
         let chunks = (2 * payload).div_ceil(chunk_bytes as u128)
             + participants as u128
             + RESERVED_CHUNKS as u128;
@@ -189,8 +188,7 @@ impl Geometry {
         .ok_or_else(|| request.too_large(capacity, value_space))
     }
 
-    /// A geometry given in full, for models that need a tiny one: one stripe, and
-    /// chunks of `chunk_words`.
+    /// A tiny geometry for models: one stripe, and chunks of `chunk_words`.
     #[cfg(loom)]
     pub(crate) fn tiny(
         stripe_buckets: usize,
@@ -268,12 +266,12 @@ impl Geometry {
         (self.first_stripe + stripe) * STRIPE_WORDS
     }
 
-    /// Where the stripe headers are, counted in stripe headers from the segment's beginning.
+    /// The range of the stripe headers, counted in stripe headers from the segment's beginning.
     pub(crate) fn stripe_headers(&self) -> Range<usize> {
         self.first_stripe..self.first_stripe + self.stripes
     }
 
-    /// Where the buckets are, counted in buckets from the segment's beginning.
+    /// The range of the buckets, counted in buckets from the segment's beginning.
     pub(crate) fn all_buckets(&self) -> Range<usize> {
         self.first_bucket..self.first_bucket + self.buckets
     }
@@ -319,18 +317,20 @@ impl Geometry {
     }
 }
 
-/// About five hundred entries a stripe, between 16 stripes, so that small tables
-/// have little contention too, and 4096. Many writers on few cores wait for each other
-/// at fewer; a table in which 64 processes write is half as fast with half of these.
+/// The default number of stripes: one for about five hundred entries, but at least 16, so
+/// that small tables have little contention too, and at most 4096. With fewer stripes, many
+/// writers on few cores wait for each other: a table in which 64 processes write is half as
+/// fast with half as many.
 fn default_stripes(capacity: usize) -> usize {
     (capacity / 512).next_power_of_two().clamp(16, 4096)
 }
 
-/// A chunk is large enough that taking one is rare and small enough that one
-/// for each participant is little: for what the entries are expected to take. Each has
-/// its place in the index, so there are no more than some thousands of them for a value
-/// space that is larger only because nobody asked for less, and some ten thousands for
-/// the largest.
+/// The default length of a chunk, in bytes.
+///
+/// A chunk is large enough that a writer rarely takes one, and small enough that one
+/// for each participant is little compared with the expected size of the entries. Each has
+/// its place in the index. So there are at most some thousands of chunks if the value space
+/// is larger only by default, and some ten thousands for the largest value space.
 fn default_chunk_bytes(expected: u128, payload: u128) -> usize {
     const MOST: usize = 1 << 20;
     let part = |bytes: u128, parts: u128| {
@@ -341,13 +341,13 @@ fn default_chunk_bytes(expected: u128, payload: u128) -> usize {
     usual.clamp(1 << 16, MOST).max(part(payload, 1 << 15))
 }
 
-/// Slots a stripe needs so that any `capacity` keys fit the table.
+/// The number of slots that a stripe needs so that any `capacity` keys fit the table.
 ///
 /// Keys fall on stripes at random (the hash seed is the table's own secret), so
 /// the load of a stripe is binomial with mean `m`; Chernoff's bound on more than
-/// `k` of them is `exp(k - m - k ln(k/m))`. The smallest `k` for which that,
-/// times the number of stripes, is below 1e-12; never more than the capacity,
-/// never less than what [`MEAN_LOAD`] asks.
+/// `k` of them is `exp(k - m - k ln(k/m))`. The result is the smallest `k` for which that,
+/// times the number of stripes, is below 1e-12; but never more than the capacity, and
+/// never less than [`MEAN_LOAD`] requires.
 fn stripe_slots(capacity: usize, stripes: usize) -> usize {
     let mean = capacity as f64 / stripes as f64;
     let limit = REFUSAL_LOG - (stripes as f64).ln();

@@ -4,7 +4,7 @@
 use xxhash_rust::const_xxh3::const_custom_default_secret;
 use xxhash_rust::xxh3::{xxh3_64_with_secret, xxh3_64_with_seed};
 
-/// Bytes of XXH3's secret.
+/// The length of XXH3's secret, in bytes.
 const SECRET: usize = 192;
 
 /// A table's hash seed.
@@ -15,10 +15,12 @@ pub(crate) struct Seed {
 }
 
 impl Seed {
-    /// XXH3 mixes seed and secret, for a key of up to 16 bytes, before it looks at the key, and
-    /// then uses nothing but the mixture; for keys of 4 to 8 bytes and of 9 to 16 from
-    /// different parts of the secret. So a secret that holds these mixtures does without the
-    /// seed what the usual one does with it, and saves the mixing.
+    /// Prepares the secret for a seed.
+    ///
+    /// For a key of up to 16 bytes XXH3 mixes seed and secret before it reads the key, and
+    /// then uses only the mixture. For keys of 4 to 8 bytes and of 9 to 16 bytes the mixtures
+    /// are of different parts of the secret. So a secret that contains these mixtures gives
+    /// without the seed what the usual one gives with it, and saves the mixing.
     pub(crate) fn new(seed: u64) -> Self {
         const USUAL: [u8; SECRET] = const_custom_default_secret(0);
         let usual = |word: usize| {
@@ -39,7 +41,7 @@ impl Seed {
         Self { seed, secret }
     }
 
-    /// As the header has it.
+    /// The seed, as the header has it.
     pub(crate) fn bits(&self) -> u64 {
         self.seed
     }

@@ -1,5 +1,5 @@
-//! The header of a segment, which holds its geometry: written once, and the checks that a
-//! segment must pass before anything else looks at it.
+//! The header of a segment, which has its geometry: writing it once, and the checks that a
+//! segment must pass before any other code reads it.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -15,7 +15,7 @@ use crate::sync::{AtomicU64, Ordering};
 use crate::sys::process_crash_point;
 
 impl Geometry {
-    /// Writes the header of a new segment, all but what changes later.
+    /// Writes the header of a new segment, except the words that change later.
     pub(crate) fn write(
         &self,
         words: &[AtomicU64],
@@ -49,7 +49,7 @@ impl Geometry {
         );
     }
 
-    /// Whether these words are a segment's: of whatever version, damaged or not.
+    /// Checks that these words are a segment's, of any version, damaged or not.
     pub(crate) fn check_magic(name: &str, words: &[AtomicU64]) -> Result<()> {
         let found = words
             .get(HEADER_MAGIC)
@@ -65,7 +65,7 @@ impl Geometry {
         })
     }
 
-    /// Validates a segment's header in full and gives its geometry.
+    /// Validates a segment's whole header, and returns its geometry.
     pub(crate) fn read(name: &str, words: &[AtomicU64]) -> Result<Self> {
         let differs = |what, found, expected| Error::IncompatibleFormat {
             name: name.to_owned(),
@@ -93,8 +93,8 @@ impl Geometry {
         if get(HEADER_CHECKSUM) != checksum(get) {
             return Err(damaged("the header's checksum is wrong", HEADER_CHECKSUM));
         }
-        // The checksum holds, so these are what a writer of this format wrote; the
-        // ranges are checked all the same, before any arithmetic with them.
+        // The checksum is right, so a writer of this format wrote these words. The
+        // ranges are checked nevertheless, before any arithmetic with them.
         let geometry = Self::said_by(get)
             .ok_or_else(|| damaged("the geometry is out of range", HEADER_CAPACITY))?;
         if get(HEADER_SEGMENT_BYTES) != (geometry.words * WORD) as u64 {
@@ -112,8 +112,8 @@ impl Geometry {
         Ok(geometry)
     }
 
-    /// The geometry that a header's words say, if they are in range. Nothing else of the
-    /// header is looked at.
+    /// The geometry in a header's words, if they are in range. The header's other words are
+    /// not read.
     pub(crate) fn said_by(get: impl Fn(usize) -> u64) -> Option<Self> {
         let stripes = get(HEADER_STRIPES);
         let chunk_bytes = get(HEADER_CHUNK_BYTES);
@@ -141,8 +141,8 @@ impl Geometry {
     }
 }
 
-/// The words that say whether a segment is one of this format: what messages call them,
-/// which they are, and what they hold then.
+/// The words that tell whether a segment has this format: for each its name in messages, its
+/// number and its value.
 pub(crate) fn known() -> [(&'static str, usize, u64); 3] {
     [
         ("the magic number", HEADER_MAGIC, MAGIC),

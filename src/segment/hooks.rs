@@ -1,4 +1,4 @@
-//! What the layers of a segment ask those above them for.
+//! Hooks by which the layers of a segment call those above them.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
-/// Gets a sleep, calls it, and says whether to go on waiting.
+/// A closure that gets a sleep, calls it, and returns whether to go on waiting.
 type AroundSleep = dyn Fn(&mut (dyn FnMut() + Send)) -> ControlFlow<()> + Send + Sync;
 
 #[derive(Clone)]
 pub(crate) struct Hooks {
-    /// What the caller does around each sleep.
+    /// The caller's closure around each sleep.
     around_sleep: Option<Arc<AroundSleep>>,
-    /// Adds to an error of refused memory what could be done about it.
+    /// Adds the possible remedies to an error of refused memory.
     explain: fn(Error) -> Error,
 }
 
@@ -25,7 +25,7 @@ impl Hooks {
         }
     }
 
-    /// The error of refused memory, with what could be done about it.
+    /// Returns the error of refused memory, with the possible remedies.
     #[cold]
     pub(crate) fn explain(&self, error: Error) -> Error {
         (self.explain)(error)
@@ -38,10 +38,11 @@ impl Hooks {
         self.around_sleep = Some(Arc::new(around));
     }
 
-    /// Sleeps as the caller of the table wants it. The one way to sleep: for a lock, for
-    /// room, and for a key.
+    /// Sleeps, inside the caller's closure if there is one. Every sleep goes through here: for
+    /// a lock, for room, and for a key.
     ///
-    /// No mutex of this process may be held: the caller's closure may run code that wants it.
+    /// The thread must not hold a mutex of this process: the closure may run code that
+    /// locks it.
     pub(crate) fn sleep(&self, mut sleep: impl FnMut() + Send) -> Result<()> {
         match &self.around_sleep {
             None => {

@@ -23,7 +23,7 @@ use crate::sync::{AtomicU64, Ordering};
 use crate::sys::{IndexedMapping, Mapping};
 use crate::sys::{crash_point, process_crash_point};
 
-/// Words that are asked for at a time when they are probably there.
+/// The number of words that are asked for at a time when they probably have memory already.
 const POPULATE_AGAIN: usize = 1 << 17;
 
 pub(crate) struct Segment {
@@ -71,7 +71,7 @@ impl Segment {
         Stripe::new(&self.map.stripes()[number])
     }
 
-    /// Where a stripe's header begins.
+    /// The position of a stripe's first header word.
     pub(crate) fn index_of(&self, stripe: Stripe<'_>) -> usize {
         stripe.index_in(self.words())
     }
@@ -93,7 +93,8 @@ impl Segment {
         (0..self.geometry.stripes).map(|number| self.stripe(number))
     }
 
-    /// Chunks that have pages. Acquire: a thread that sees a chunk counted may touch it.
+    /// The number of chunks that have pages. Acquire: a thread that sees a chunk counted may
+    /// touch it.
     pub(crate) fn populated(&self) -> usize {
         let chunks = self.words()[HEADER_POPULATED].load(Ordering::Acquire);
         usize::try_from(chunks).map_or(self.geometry.chunks, |n| n.min(self.geometry.chunks))
@@ -101,8 +102,8 @@ impl Segment {
 
     /// Gives pages to the first `chunks` chunks.
     ///
-    /// Several processes may do this at once, for the same chunks too. What one
-    /// got before it failed stays: another may be using it already.
+    /// Several processes may do this at once, even for the same chunks. Pages that a process
+    /// got before it failed stay: another may be using them already.
     pub(crate) fn populate(&self, chunks: usize) -> Result<()> {
         let present = self.populated();
         if chunks <= present {
@@ -114,20 +115,20 @@ impl Segment {
             .populate(range)
             .map_err(|source| no_memory(source, asked))?;
         crash_point!("populate: pages present");
-        // Release: see `populated`. What earlier raisers released is still acquired with it.
+        // Release: see `populated`. An acquire of this value also acquires what processes
+        // released that raised it before.
         self.words()[HEADER_POPULATED].fetch_max(chunks as u64, Ordering::Release);
         process_crash_point!("populate: pages counted");
         Ok(())
     }
 
-    /// Gives pages to all chunks that are said to have them, in case a damaged header
-    /// says it.
+    /// Gives pages to all chunks that have them by the header, in case the header is damaged.
     pub(crate) fn populate_again(&self) -> Result<()> {
         let end = self.geometry.chunk(self.populated());
         let mut at = self.geometry.chunk(0);
         while at < end {
-            // In small pieces: a large one is refused if there is not so much memory
-            // left, and mostly all of it is there already.
+            // In small pieces: a large one is refused if there isn't that much memory
+            // left, and usually all of it is there already.
             let next = end.min(at + POPULATE_AGAIN);
             self.map
                 .populate(at..next)
@@ -137,18 +138,19 @@ impl Segment {
         Ok(())
     }
 
-    /// The word at `at`, a record's header, and all from it to the end of what has pages: a
-    /// record cannot reach further. `None` if `at` is no place a record can be, which is
+    /// The words from `at`, a record's header, to the end of those that have pages: a
+    /// record can't reach further. `None` if there can't be a record at `at`, which is
     /// damage.
     ///
-    /// The end is remembered, so that a reader does not ask the header each time;
-    /// it only ever grows, and it grew before a record beyond it was published.
+    /// The end is remembered, so that a reader doesn't read the segment's header each time.
+    /// The end only grows, and it grew before a record beyond it was published.
     #[inline]
     pub(crate) fn record(&self, at: usize) -> Option<(&AtomicU64, &[AtomicU64])> {
         self.record_in_sight(at).or_else(|| self.record_beyond(at))
     }
 
-    /// The same, but `None` too if the record may lie beyond the end that is remembered.
+    /// The words of [`record`](Self::record), but also `None` if the record may be beyond the
+    /// remembered end.
     #[inline]
     pub(crate) fn record_in_sight(&self, at: usize) -> Option<(&AtomicU64, &[AtomicU64])> {
         let end = self.readable.load(LocalOrdering::Relaxed);
@@ -156,7 +158,7 @@ impl Segment {
         Some((record.first()?, record))
     }
 
-    /// The same after a look at the header.
+    /// The words of [`record`](Self::record), after reading the end from the header.
     #[cold]
     pub(crate) fn record_beyond(&self, at: usize) -> Option<(&AtomicU64, &[AtomicU64])> {
         let end = self.geometry.chunk(self.populated());
@@ -165,7 +167,7 @@ impl Segment {
         Some((record.first()?, record))
     }
 
-    /// Damage found at a word.
+    /// The error for damage found at a word.
     #[cold]
     pub(crate) fn damaged(what: &'static str, at: usize) -> Error {
         Error::Corrupted {
@@ -180,7 +182,7 @@ pub(crate) fn no_memory(source: std::io::Error, asked: usize) -> Error {
     if source.kind() == std::io::ErrorKind::StorageFull {
         Error::SharedMemoryFull {
             asked,
-            // Counted when the error leaves the crate: most are not the last word.
+            // Counted when the error leaves the crate: most of these errors are handled before.
             orphans: 0,
             orphaned: 0,
         }

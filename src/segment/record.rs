@@ -1,8 +1,8 @@
-//! Records: how one key and one value lie in the arena.
+//! Records: the form of a key and its value in the arena.
 //!
-//! A header word, the key's bytes, the value's bytes, each padded with zeros to
-//! a word. A record is immutable once published, but for a value of one word at most,
-//! which a writer may replace by a single store under the stripe lock. Small entries
+//! A record has a header word, the key's bytes and the value's bytes, each padded with
+//! zeros to a word. A record is immutable once published, except that a writer may replace a
+//! value of at most one word by a single store under the stripe lock. Small entries
 //! have no record: see `index::slot`.
 //!
 //! Header word:
@@ -29,7 +29,7 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// That of a record of these two.
+    /// The header of a record of this key and value.
     #[inline]
     pub(crate) fn of(key: &[u8], value: &[u8]) -> Self {
         Self {
@@ -53,20 +53,19 @@ impl Header {
         })
     }
 
-    /// Words of the record.
+    /// The number of words of the record.
     #[inline]
     pub(crate) fn words(self) -> usize {
         self.value_at() + words_of(self.value)
     }
 
-    /// Words before the value.
+    /// The number of words before the value.
     #[inline]
     pub(crate) fn value_at(self) -> usize {
         1 + words_of(self.key)
     }
 
-    /// Whether a value of `length` bytes may take this record's value's place by
-    /// one store.
+    /// Whether a single store may replace this record's value by one of `length` bytes.
     pub(crate) fn replaceable_in_place(self, length: usize) -> bool {
         self.value == length && length <= WORD
     }
@@ -82,8 +81,8 @@ pub(crate) struct Record<'a> {
     pub(crate) value: &'a [AtomicU64],
 }
 
-/// The words of the key and of the value, of `length` bytes, of the record that begins with
-/// these words.
+/// The words of the key and of the value, which has `length` bytes, of the record that begins
+/// with these words.
 #[inline]
 pub(crate) fn split(
     record: &[AtomicU64],
@@ -94,8 +93,8 @@ pub(crate) fn split(
     both.split_at_checked(key)
 }
 
-/// The same for a record at `at` that may reach into chunks which got pages since we last
-/// looked.
+/// The words of the key and of the value of the record at `at`, which may reach into chunks
+/// that have got pages since the end was last read.
 #[inline]
 pub(crate) fn split_beyond<'a>(
     segment: &'a Segment,
@@ -107,8 +106,7 @@ pub(crate) fn split_beyond<'a>(
     split(record, key, length).or_else(|| split(segment.record_beyond(at)?.1, key, length))
 }
 
-/// The record at `at`, as far as its header can be believed; `None` if there can
-/// be none.
+/// Opens the record at `at`; `None` if its header can't be right.
 #[inline]
 pub(crate) fn open(segment: &Segment, at: usize) -> Option<Record<'_>> {
     let (header, words) = segment.record(at)?;
@@ -117,8 +115,8 @@ pub(crate) fn open(segment: &Segment, at: usize) -> Option<Record<'_>> {
     Some(Record { header, key, value })
 }
 
-/// Writes the key and the value of a record whose header is stored already, and which
-/// begins at these words.
+/// Writes the key and the value of the record that begins with these words. Its header is
+/// stored already.
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(crate) fn write_body(record: &[AtomicU64], header: Header, key: &[u8], value: &[u8]) {
@@ -129,8 +127,8 @@ pub(crate) fn write_body(record: &[AtomicU64], header: Header, key: &[u8], value
     crash_point!("stage: value written");
 }
 
-/// Copies the key and the value of a record to another one of the same header, which is
-/// stored there already.
+/// Copies the key and the value of a record to another one with the same header, which is
+/// stored already.
 pub(crate) fn copy_body(from: Record<'_>, to: &[AtomicU64]) {
     let target = &to[1..from.header.words()];
     for (from, to) in from.key.iter().chain(from.value).zip(target) {
@@ -140,9 +138,9 @@ pub(crate) fn copy_body(from: Record<'_>, to: &[AtomicU64]) {
     crash_point!("clean: record copied");
 }
 
-/// Up to eight bytes as a little-endian word, padded with zeros.
+/// Returns up to eight bytes as a little-endian word, padded with zeros.
 ///
-/// Without a copy of variable length, which would be a call: two loads that overlap.
+/// A copy of variable length would be a call; two loads that overlap are not.
 #[inline]
 pub(crate) fn word_from(bytes: &[u8]) -> u64 {
     debug_assert!(bytes.len() <= WORD);
@@ -153,7 +151,7 @@ pub(crate) fn word_from(bytes: &[u8]) -> u64 {
     let [first, .., last] = *bytes else {
         return bytes.first().map_or(0, |byte| u64::from(*byte));
     };
-    // Two or three: the middle one is one of the others, or between them.
+    // Two or three bytes: the middle one is one of the others, or between them.
     let middle = bytes.len() / 2;
     u64::from(first)
         | u64::from(bytes[middle]) << (8 * middle)
@@ -162,7 +160,7 @@ pub(crate) fn word_from(bytes: &[u8]) -> u64 {
 
 /// Fills up to eight bytes from a little-endian word.
 ///
-/// As [`word_from`]: two stores that overlap.
+/// Uses two stores that overlap, as [`word_from`] does with loads.
 #[inline]
 fn word_into(word: u64, bytes: &mut [u8]) {
     let length = bytes.len();
@@ -201,7 +199,7 @@ fn store_many_bytes(words: &[AtomicU64], bytes: &[u8]) {
     let (line_words, _) = words.as_chunks::<LINE>();
     let words = words.get(lines.len() * LINE..).unwrap_or_default();
     let (whole, rest) = rest.as_chunks::<WORD>();
-    // The two are of one length, which the loop need not find out for each word.
+    // Both have one length, so the loop need not check it for each word.
     let (words, last) = words.split_at(whole.len().min(words.len()));
     for (word, bytes) in words.iter().zip(whole) {
         word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
@@ -211,11 +209,11 @@ fn store_many_bytes(words: &[AtomicU64], bytes: &[u8]) {
         word.store(word_from(rest), Ordering::Relaxed);
         process_crash_point!("stage: word written");
     }
-    // Last, when nothing needs to be kept across the call that many lines are.
+    // Last: copying many lines is a call, and nothing needs to be kept across it here.
     store_lines(line_words, lines);
 }
 
-/// Whether the beginning of `words` holds just `bytes`.
+/// Whether the beginning of `words` equals `bytes`.
 #[inline]
 pub(crate) fn equal_bytes(words: &[AtomicU64], bytes: &[u8]) -> bool {
     let wanted = Wanted::new(bytes);
@@ -224,7 +222,7 @@ pub(crate) fn equal_bytes(words: &[AtomicU64], bytes: &[u8]) -> bool {
         .is_some_and(|words| wanted.equals(words))
 }
 
-/// A key that is looked for, as the words of records are compared with it.
+/// A key that is looked up, in the form in which it is compared with the words of records.
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted<'a> {
     key: &'a [u8],
@@ -236,7 +234,7 @@ impl<'a> Wanted<'a> {
     #[inline]
     pub(crate) fn new(key: &'a [u8]) -> Self {
         let last = match key.last_chunk::<WORD>() {
-            // Its highest bytes belong to the last word, unless that is all of it.
+            // The highest of the last eight bytes belong to the key's last word.
             Some(bytes) => {
                 let before = key.len().wrapping_neg() % WORD;
                 u64::from_le_bytes(*bytes) >> (8 * before)
@@ -269,23 +267,23 @@ impl<'a> Wanted<'a> {
         (surplus <= MAX_VALUE as u64).then(|| (surplus as usize + 1) & MAX_VALUE)
     }
 
-    /// Bytes of the key.
+    /// The length of the key in bytes.
     #[inline]
     pub(crate) fn key_length(self) -> usize {
         self.key.len()
     }
 
-    /// Words of the key.
+    /// The number of words of the key.
     #[inline]
     pub(crate) fn words(self) -> usize {
         words_of(self.key.len())
     }
 
-    /// Whether these words, as many as the key has, are the key's.
+    /// Whether these words, of which there are as many as the key has, equal the key's.
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn equals(self, words: &[AtomicU64]) -> bool {
-        // Most keys are short, and what others take is not for nothing.
+        // A short path of its own: most keys are short, and the general one costs more.
         if let [only] = words {
             return only.load(Ordering::Relaxed) == self.last;
         }
@@ -329,7 +327,7 @@ fn grow(words: &[AtomicU64], out: &mut Vec<u8>) -> Result<()> {
 /// Fills `out` from the beginning of `words`.
 #[inline]
 pub(crate) fn copy_bytes(words: &[AtomicU64], out: &mut [u8]) {
-    // Short keys and values are many, and the lines below not for nothing.
+    // A short path of its own: short keys and values are common, and lines cost more.
     if let ([word, ..], 1..=WORD) = (words, out.len()) {
         return word_into(word.load(Ordering::Relaxed), out);
     }

@@ -1,4 +1,4 @@
-//! A stripe, as its header.
+//! A stripe, represented by its header.
 
 use crate::layout::STRIPE_WORDS;
 use crate::sync::AtomicU64;
@@ -18,7 +18,7 @@ impl<'a> Stripe<'a> {
         &self.0[at]
     }
 
-    /// Where the header begins in the segment that these words are.
+    /// The position of the header's first word in `words`, the words of the segment.
     pub(crate) fn index_in(self, words: &[AtomicU64]) -> usize {
         (self.0.as_ptr().addr() - words.as_ptr().addr()) / size_of::<AtomicU64>()
     }

@@ -14,32 +14,32 @@ use crate::sys::NoAddressSpace;
 pub(super) struct Memory {
     shmem: Shmem,
     base: NonNull<AtomicU64>,
-    /// Words that are mapped.
+    /// The number of words that are mapped.
     #[cfg(windows)]
     all: usize,
-    /// Words that are the segment's.
+    /// The number of words that are the segment's.
     words: usize,
 }
 
 // SAFETY: `Shmem` owns a mapping and a descriptor or handles, none of which belongs
-// to a thread: its drop, on whichever thread, gives them back to the system. It is
-// not `Send` because of the address in it.
+// to a thread: its drop, on any thread, returns them to the system. It is not
+// `Send` only because it contains an address.
 unsafe impl Send for Memory {}
 
-// SAFETY: a shared `Memory` hands the mapping out as atomic words alone; of
-// `Shmem` it calls nothing.
+// SAFETY: a shared `Memory` hands out the mapping only as atomic words. Of `Shmem` it only
+// asks the length, which does not change.
 unsafe impl Sync for Memory {}
 
 impl Memory {
-    /// Makes an object for a segment of so many bytes, all zero, which goes when this is
-    /// dropped, until [`keep`](Self::keep).
+    /// Makes an object for a segment of `bytes` zero bytes. Unless [`keep`](Self::keep) is
+    /// called, the object is removed when this is dropped.
     pub(super) fn create(id: Id, bytes: usize) -> io::Result<Self> {
         let length = os::Bells::length(bytes)?;
         os::check_length(length)?;
         Self::of(os::with_streams(|| conf(id).size(length).create())?, bytes)
     }
 
-    /// Maps the object of a segment of so many bytes.
+    /// Maps the object of a segment of `bytes` bytes.
     pub(super) fn open(id: Id, bytes: usize) -> io::Result<Self> {
         let mut memory = Self::of(os::with_streams(|| conf(id).open())?, bytes)?;
         let length = os::object_length(id, memory.shmem.len())?;
@@ -49,14 +49,14 @@ impl Memory {
 
     fn of(shmem: Result<Shmem, ShmemError>, asked: usize) -> io::Result<Self> {
         let shmem = shmem.map_err(|error| match system(error) {
-            // Objects take no memory when they are made, mappings do.
+            // Making an object takes no memory, mapping it does.
             error if error.kind() == io::ErrorKind::OutOfMemory => {
                 let limit = os::address_space_limit();
                 io::Error::new(error.kind(), NoAddressSpace { asked, limit })
             }
             error => error,
         })?;
-        // Aligned: it is the start of a page, and looked at below.
+        // Aligned: it is the start of a page, and checked below.
         #[allow(clippy::cast_ptr_alignment)]
         let base = NonNull::new(shmem.as_ptr().cast::<AtomicU64>());
         let base = base.filter(|base| base.is_aligned() && isize::try_from(shmem.len()).is_ok());
@@ -70,7 +70,7 @@ impl Memory {
         })
     }
 
-    /// From here on the object lives until [`remove`].
+    /// Keeps the object until [`remove`], beyond the drop of this.
     pub(super) fn keep(&mut self) {
         self.shmem.set_owner(false);
     }
@@ -89,16 +89,16 @@ impl Memory {
 
     #[inline]
     fn first(&self, words: usize) -> &[AtomicU64] {
-        // SAFETY: both callers ask for at most as many words as were mapped (`words` only shrinks).
-        // `Shmem` mapped so many at `base`, which is aligned, at most `isize::MAX`
-        // bytes, and unmaps them in its drop, which the borrow of `self` excludes.
+        // SAFETY: both callers ask for at most as many words as were mapped (`words` only
+        // shrinks). `Shmem` mapped them at `base`, which is aligned, and they have at most
+        // `isize::MAX` bytes. It unmaps them in its drop, which the borrow of `self` excludes.
         // Any bits are a valid word. Other threads and processes change them at any
-        // time, which atomics allow; a mapping that was protected against writing
-        // is only loaded from, see the contract.
+        // time, which atomics allow. The words of a mapping that was protected against
+        // writing are only loaded; see the contract.
         unsafe { std::slice::from_raw_parts(self.base.as_ptr(), words) }
     }
 
-    /// Shows only the first so many words from here on.
+    /// Makes the segment at most its first `words` words.
     pub(super) fn shorten(&mut self, words: usize) {
         self.words = self.words.min(words);
     }
@@ -113,7 +113,7 @@ fn conf(id: Id) -> ShmemConf {
     ShmemConf::new().os_id(os::object_name(id))
 }
 
-/// Removes an object; who has it mapped keeps it. None is as well.
+/// Removes an object, if there is one; processes that have it mapped keep it.
 pub(super) fn remove(id: Id) -> io::Result<()> {
     os::remove_object(id)
 }

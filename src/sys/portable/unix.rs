@@ -1,5 +1,5 @@
-//! macOS, and Linux for tests: open-file-description locks on the companion file,
-//! which forked children do not keep.
+//! The system calls of macOS, and of Linux for tests: open-file-description locks on the
+//! companion file, which forked children don't keep.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
@@ -28,17 +28,18 @@ pub(super) use crate::sys::unix::check_length;
 pub(crate) use crate::sys::unix::liveness::Liveness;
 pub(crate) use crate::sys::unix::{process_exists, too_many_files};
 
-/// The user whose files this process makes.
+/// The user that owns the files that this process makes.
 pub(crate) fn current_user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// A folder in one that all users share must have the user in its name.
+/// The user's folder. Its parent may be shared by all users, so its name contains the user's
+/// id.
 pub(super) fn directory() -> PathBuf {
     std::env::temp_dir().join(format!("shmtable-{}", current_user()))
 }
 
-/// Makes the user's folder, and refuses one that others planted or may write to.
+/// Makes the user's folder, and refuses one that others made or may write to.
 pub(super) fn make_directory(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -66,7 +67,7 @@ pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
 }
 
-/// Exchanges two files. Both systems can do it where they keep temporary files.
+/// Exchanges two files. Both systems can do that where they keep temporary files.
 pub(super) fn exchange(one: &Path, other: &Path) -> io::Result<()> {
     match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
         Err(Errno::INVAL | Errno::NOSYS) => Err(io::ErrorKind::Unsupported.into()),
@@ -74,7 +75,7 @@ pub(super) fn exchange(one: &Path, other: &Path) -> io::Result<()> {
     }
 }
 
-/// An open companion file; its locks are this open file's, forked children's too.
+/// An open companion file. Its locks belong to this open file, which forked children share.
 pub(super) struct LockFile {
     descriptor: Descriptor,
 }
@@ -110,18 +111,18 @@ impl LockFile {
         liveness::hold(&self.descriptor, byte)
     }
 
-    /// Calls `act` while this alone has the byte, which it shares; `None` if others
+    /// Calls `act` while this file, which shares the byte, holds it alone; `None` if others
     /// share it too.
     pub(super) fn while_alone<R>(
         &self,
         byte: u64,
         act: impl FnOnce() -> R,
     ) -> io::Result<Option<R>> {
-        // A lock that cannot be had in the other kind stays as it was.
+        // If the lock can't be changed to the other kind, it stays as it was.
         match self.hold(byte) {
             Ok(true) => {}
             Ok(false) => return Ok(None),
-            // Opened for reading alone.
+            // The file was opened only for reading.
             Err(error) if error.raw_os_error() == Some(libc::EBADF) => {
                 return Err(io::ErrorKind::Unsupported.into());
             }
@@ -132,7 +133,7 @@ impl LockFile {
         Ok(Some(result))
     }
 
-    /// The file's owner and mode tell, not what the record says.
+    /// The owner and mode of the file, not those in the record.
     pub(super) fn owner(&self, _mode: u32) -> io::Result<Owner> {
         Ok(owner_of(&fstat(self.descriptor.fd()?)?))
     }
@@ -144,13 +145,13 @@ impl LockFile {
 }
 
 impl Locks {
-    /// For a look at the companion at this path.
+    /// Makes a `Liveness` for inspecting the companion at this path.
     pub(super) fn at(path: &Path) -> io::Result<Self> {
         let open = || Ok(open_plain_at_once(path, Access::ReadOnly)?.0);
         Ok(Self::new(Descriptor::not_inherited(open)?))
     }
 
-    /// A new `Liveness` on the companion at this path, if it is the same file.
+    /// Makes a `Liveness` on the companion at this path, if it is the same file.
     pub(super) fn open(
         path: &Path,
         access: Access,
@@ -166,12 +167,12 @@ impl Locks {
     }
 }
 
-/// What all mappings of this process may have together.
+/// The most bytes that all mappings of this process may have together.
 pub(super) fn address_space_limit() -> Option<u64> {
     getrlimit(Resource::As).current
 }
 
-/// What `shm_open` calls an object; macOS takes 31 bytes.
+/// The name of an object for `shm_open`; macOS allows 31 bytes.
 pub(super) fn object_name(id: Id) -> String {
     format!("/shmtable-{id}")
 }
@@ -191,7 +192,7 @@ pub(super) fn object_exists(id: Id) -> io::Result<bool> {
     }
 }
 
-/// The length of an object of which so much was mapped.
+/// The length of an object of which `mapped` bytes were mapped.
 #[allow(clippy::unnecessary_wraps)]
 pub(super) fn object_length(_id: Id, mapped: usize) -> io::Result<usize> {
     Ok(mapped)
@@ -202,8 +203,8 @@ pub(super) fn is_of_no_length(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidInput
 }
 
-/// Runs something that opens descriptors while none of the standard streams is
-/// closed: whoever prints to one must not write to a segment.
+/// Runs code that opens descriptors, while none of the standard streams is closed: code that
+/// prints to a closed one must not write to a segment.
 pub(super) fn with_streams<R>(run: impl FnOnce() -> R) -> io::Result<R> {
     let mut held = Vec::new();
     loop {
@@ -217,9 +218,8 @@ pub(super) fn with_streams<R>(run: impl FnOnce() -> R) -> io::Result<R> {
 
 /// Makes a store to these pages a deadly signal.
 pub(super) fn protect(base: NonNull<u8>, bytes: usize) -> io::Result<()> {
-    // SAFETY: the pages are those of one mapping, whose words are from now on only
-    // loaded; taking a right away makes no access to memory in use invalid but
-    // stores to them, of which there are none.
+    // SAFETY: the pages are those of one mapping, whose words are only loaded from now on.
+    // Removing a right makes only stores to these pages invalid, and there are none.
     Ok(unsafe { mprotect(base.as_ptr().cast(), bytes, MprotectFlags::READ) }?)
 }
 
@@ -229,13 +229,14 @@ pub(super) fn populate(words: &[AtomicU64], range: Range<usize>) -> io::Result<(
         words,
         range,
         || rustix::fs::statvfs("/dev/shm").ok(),
-        // Linux before 5.14: `shared_memory` does not lend its descriptor.
+        // Linux before 5.14: `shared_memory` doesn't give access to its descriptor.
         |_, _| Err(Errno::OPNOTSUPP),
     )
 }
 
-/// The system swaps, and ends processes when that is not enough; it has no way to
-/// refuse pages in advance. So they are touched, which changes nothing in them.
+/// Makes the pages of these words present by touching them, which changes nothing in them.
+/// The system swaps, and ends processes when that is not enough; it has no way to refuse
+/// pages in advance.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn populate(words: &[AtomicU64], range: Range<usize>) -> io::Result<()> {
     const PAGE: usize = 4096 / size_of::<u64>();
@@ -246,7 +247,7 @@ pub(super) fn populate(words: &[AtomicU64], range: Range<usize>) -> io::Result<(
     Ok(())
 }
 
-/// Nothing: who sleeps looks at the word by itself.
+/// Nothing: sleepers poll the word by themselves.
 pub(super) struct Bells;
 
 #[allow(

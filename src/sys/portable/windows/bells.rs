@@ -1,21 +1,21 @@
 //! Sleeping on a word of the segment: `raw_sync`'s events.
 //!
-//! Behind the segment's own words are bells, one for every so many of them. A bell is
-//! the number of an event, which the system keeps as long as any process has a handle
-//! of it: sleepers do, wakers need none. Whoever finds no event behind the number
-//! makes one, and puts its number there.
+//! After the segment's own words there are bells, each shared by a part of the words. A bell
+//! is the number of an event, which the system keeps as long as any process has a handle
+//! of it: sleepers have one, wakers need none. A sleeper that finds no event with that number
+//! makes one, and stores its number in the bell.
 //!
-//! # Why few wake-ups are lost, and what a lost one costs
-//! A sleeper puts the number there, resets the event and then looks at the word; a
-//! waker changes the word, then reads the number and sets the event. A sequentially
-//! consistent fence stands between the two steps of each: either the sleeper sees
+//! # Why few wakes are lost, and what a lost one costs
+//! A sleeper stores the number in the bell, resets the event and then reads the word. A
+//! waker changes the word, then reads the number and sets the event. There is a sequentially
+//! consistent fence between the two steps of each: either the sleeper sees
 //! the new word, or the waker sees the number, and sets the event after its reset.
-//! An event set stays so, for all sleepers, until the next sleeper on the bell resets
-//! it; if that comes after another one looked and before it waits, that one sleeps
-//! until its timeout. So does a sleeper that cannot make an event, or that is in
-//! another session of the machine than the waker. No sleep is longer than [`LONGEST`].
+//! An event stays set, for all sleepers, until the next sleeper on the bell resets
+//! it. If that reset comes after another sleeper read its word and before it waits, that
+//! sleeper sleeps until it times out. So does a sleeper that can't make an event, or that is
+//! in a different session of the machine than the waker. No sleep is longer than [`LONGEST`].
 //!
-//! Who dies leaves at most a number behind which there is no event.
+//! A process that dies leaves at most the number of an event that no longer exists.
 
 use std::io;
 use std::time::Duration;
@@ -27,23 +27,23 @@ use super::super::memory::Memory;
 use crate::sync::{AtomicU64, Ordering, fence};
 use crate::sys::process_crash_point;
 
-/// Bells of a segment; words that share one wake each other's sleepers.
+/// The number of bells of a segment. Words that share a bell wake each other's sleepers.
 const BELLS: usize = 64;
 
 const PAGE: usize = 4096;
 
-/// Sleepers look at their word after so long, in case a wake-up was lost.
+/// The longest sleep: then a sleeper reads its word again, in case a wake was lost.
 const LONGEST: Duration = Duration::from_millis(10);
-/// What the system's timer can tell.
+/// The resolution of the system's timer.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// Where the bells of a segment are.
+/// The location of a segment's bells.
 pub(in crate::sys::portable) struct Bells {
     first: usize,
 }
 
 impl Bells {
-    /// The bytes to map for a segment of so many.
+    /// The number of bytes to map for a segment of `bytes` bytes.
     pub(in crate::sys::portable) fn length(bytes: usize) -> io::Result<usize> {
         bytes
             .checked_next_multiple_of(PAGE)
@@ -59,8 +59,8 @@ impl Bells {
 
     /// The bell of a word. A damaged segment may have none.
     fn bell<'a>(&self, memory: &'a Memory, word: usize) -> Option<&'a AtomicU64> {
-        // Eight words are a line: a stripe's lock and its event are in one line, and
-        // have two bells.
+        // A line has eight words. A stripe's lock and its event are in one line, and have
+        // two bells.
         let bell = (word / 8 * 2 + word % 2) % BELLS;
         memory.all().get(self.first.checked_add(bell)?)
     }
@@ -84,7 +84,7 @@ impl Bells {
         let reset = event.set(EventState::Clear);
         fence(Ordering::SeqCst);
         if reset.is_ok() && slept_on.load(Ordering::Acquire) as u32 == low_half {
-            // Fails when the time is over.
+            // Fails if it times out.
             let _ = event.wait(Timeout::Val(timeout.max(SHORTEST)));
         }
     }
@@ -94,14 +94,14 @@ impl Bells {
         let number = self
             .bell(memory, word)
             .map_or(0, |bell| bell.load(Ordering::SeqCst));
-        // Nobody has the event: nobody sleeps.
+        // If no process has the event, none sleeps.
         if let Some(event) = open(number) {
             let _ = event.set(EventState::Signaled);
         }
     }
 }
 
-/// The event of a bell, made if need be.
+/// Opens the event of a bell, or makes one if there is none.
 fn open_or_make(bell: &AtomicU64) -> Option<Box<dyn EventImpl>> {
     let seen = bell.load(Ordering::SeqCst);
     if let Some(event) = open(seen) {
@@ -118,16 +118,16 @@ fn open_or_make(bell: &AtomicU64) -> Option<Box<dyn EventImpl>> {
     }
 }
 
-/// A bell's word is 0, or an event's number plus one.
+/// Opens the event of a bell's word, which is 0, or an event's number plus one.
 fn open(number: u64) -> Option<Box<dyn EventImpl>> {
     let mut id = u32::try_from(number.checked_sub(1)?).ok()?;
     // SAFETY: the event's own memory is `id`, four bytes that are aligned and
-    // readable; on Windows the call reads the number there and keeps no address.
+    // readable. On Windows the call reads the number there, and keeps no address.
     let opened = unsafe { Event::from_existing((&raw mut id).cast()) };
     opened.ok().map(|(event, _)| event)
 }
 
-/// A new event, which stays set for all sleepers, and its number.
+/// Makes an event, which once set stays set for all sleepers, and returns it with its word.
 fn make() -> Option<(Box<dyn EventImpl>, u64)> {
     let mut id = 0_u32;
     // SAFETY: as in `open`; the call writes the number there.

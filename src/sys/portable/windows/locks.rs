@@ -1,5 +1,5 @@
-//! Byte-range locks. They belong to an open file, whoever has a handle of it, and
-//! the system lets go of them when the last handle is closed, at the latest when
+//! Byte-range locks. They belong to an open file, whichever process has a handle of it, and
+//! the system releases them when the last handle is closed, at the latest when
 //! the process is gone.
 
 use std::collections::BTreeMap;
@@ -16,12 +16,13 @@ use windows_sys::Win32::System::IO::{OVERLAPPED, OVERLAPPED_0, OVERLAPPED_0_0};
 
 use crate::sync::Mutex;
 
-/// Bytes below this are moved up by as much: a lock keeps others from reading what
-/// it covers, and the companion's text must be read. No segment is so long, and the
-/// bytes of claims begin far above.
+/// The offset that is added to bytes below it. A lock keeps other processes from reading
+/// the bytes that it covers, and they must be able to read the companion's text. No segment is
+/// as long as this, and the bytes of claims begin far above.
 const TEXT: u64 = 1 << 46;
 
-/// Attempts to take a byte that another process may hold for the moment of a look.
+/// The number of attempts to take a byte that another process may hold for a moment, while
+/// it tests the byte.
 const PATIENCE: u32 = 50;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,12 +34,12 @@ pub(super) enum Kind {
 /// The right to hold liveness bytes of a segment.
 pub(crate) struct Liveness {
     file: File,
-    /// What this holds: the system does not tell its own locks from others'.
+    /// The bytes that this holds: the system doesn't tell its locks from those of others.
     held: Mutex<BTreeMap<u64, Kind>>,
 }
 
 impl Liveness {
-    /// `file` must have been opened for this alone.
+    /// Makes a `Liveness` without locks. `file` must have been opened for this alone.
     pub(super) fn new(file: File) -> Self {
         Self {
             file,
@@ -46,12 +47,12 @@ impl Liveness {
         }
     }
 
-    /// Holds the byte alone; `false` if anybody else holds it.
+    /// Holds the byte alone; `false` if another `Liveness` holds it.
     pub(crate) fn try_hold(&self, byte: u64) -> io::Result<bool> {
         self.set(byte, Kind::Alone)
     }
 
-    /// Holds the byte together with other sharers; `false` if anybody else
+    /// Holds the byte together with other sharers; `false` if another `Liveness`
     /// holds it alone.
     pub(crate) fn try_share(&self, byte: u64) -> io::Result<bool> {
         self.set(byte, Kind::Shared)
@@ -62,7 +63,7 @@ impl Liveness {
         match held.get(&byte) {
             Some(Kind::Alone) => return Ok(true),
             Some(Kind::Shared) if kind == Kind::Shared => return Ok(true),
-            // A lock does not change its kind.
+            // A lock can't change its kind.
             Some(Kind::Shared) => {
                 unlock(&self.file, byte)?;
                 held.remove(&byte);
@@ -81,7 +82,7 @@ impl Liveness {
         Ok(got)
     }
 
-    /// Lets go of a byte.
+    /// Releases a byte.
     pub(crate) fn release(&self, byte: u64) {
         let mut held = self.held.lock();
         if held.remove(&byte).is_some() {
@@ -89,28 +90,28 @@ impl Liveness {
         }
     }
 
-    /// A byte of the range that anybody but this `Liveness` holds: this system does not
-    /// tell.
+    /// Returns `None`: this system doesn't tell which byte of a range another `Liveness`
+    /// holds.
     #[allow(clippy::unused_self)]
     pub(crate) fn first_held_by_others(&self, _bytes: Range<u64>) -> Option<u64> {
         None
     }
 
-    /// It is: nobody else has its handle.
+    /// Returns `true`: no other code has its handle.
     #[allow(clippy::unused_self)]
     pub(crate) fn is_open(&self) -> bool {
         true
     }
 
-    /// Whether anybody but this `Liveness` holds the byte in either way.
-    /// `true` if that cannot be found out: if this one shares it.
+    /// Whether another `Liveness` holds the byte, alone or shared. `true` if that can't be
+    /// found out, which is so if this one shares it.
     pub(crate) fn is_held_by_others(&self, byte: u64) -> bool {
         if let Some(kind) = self.held.lock().get(&byte) {
             return *kind == Kind::Shared;
         }
-        // There is no way to look but to lock. Shared first: it fails at once if
-        // somebody holds the byte alone, which is the usual case, and hinders
-        // nobody who looks at the same time.
+        // The only way to test a byte is to lock it. Shared first: that fails at once if
+        // another process holds the byte alone, which is the usual case, and hinders no
+        // process that tests it at the same time.
         let free = |kind| {
             let locked = try_lock(&self.file, byte, kind)?;
             if locked {
@@ -124,14 +125,14 @@ impl Liveness {
     }
 }
 
-/// As [`try_lock`], and again if it may have met somebody's look.
+/// Locks a byte like [`try_lock`], and tries again if another process may only be testing it.
 pub(super) fn try_patiently(file: &File, byte: u64, kind: Kind) -> io::Result<bool> {
     for attempt in 0..PATIENCE {
         if try_lock(file, byte, kind)? {
             return Ok(true);
         }
-        // A look holds the byte alone for a moment only after it shared it: whoever
-        // cannot even share it for two turns meets a holder.
+        // A test holds the byte alone, for a moment, only after it shared it. So if a
+        // process can't even share the byte in two turns, another process holds it.
         if kind == Kind::Alone && attempt >= 2 {
             return Ok(false);
         }
@@ -140,16 +141,16 @@ pub(super) fn try_patiently(file: &File, byte: u64, kind: Kind) -> io::Result<bo
     Ok(false)
 }
 
-/// Locks a byte if it is free for that; a byte that this file has locked alone is
-/// not.
+/// Locks a byte if it is free for that kind of lock. A byte that this file has locked alone
+/// isn't.
 pub(super) fn try_lock(file: &File, byte: u64, kind: Kind) -> io::Result<bool> {
     let mut at = overlapped(byte)?;
     let alone = match kind {
         Kind::Alone => LOCKFILE_EXCLUSIVE_LOCK,
         Kind::Shared => 0,
     };
-    // SAFETY: the handle is open for as long as `file` is borrowed, and was not
-    // opened for overlapped use, so that the call is over when it returns; `at` is
+    // SAFETY: the handle is open for as long as `file` is borrowed. It was not
+    // opened for overlapped use, so the operation is over when the call returns, and `at` is
     // writable until then.
     let locked = unsafe {
         LockFileEx(
@@ -180,7 +181,7 @@ pub(super) fn unlock(file: &File, byte: u64) -> io::Result<()> {
     }
 }
 
-/// Where a byte's lock is.
+/// The position of a byte's lock in the file.
 fn overlapped(byte: u64) -> io::Result<OVERLAPPED> {
     let at = if byte < TEXT { byte + TEXT } else { byte };
     if at >= i64::MAX as u64 {

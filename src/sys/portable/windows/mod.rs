@@ -1,9 +1,9 @@
-//! Windows: byte-range locks on the companion file, which the system lets go of
-//! when the process is gone, and named events to sleep on.
+//! The system calls of Windows: byte-range locks on the companion file, which the system
+//! releases when the process is gone, and named events to sleep on.
 //!
-//! Who may use a table is who may use the folder for temporary files, which Windows
-//! gives each user. There are no user ids here: [`current_user`] is zero for all,
-//! and so is every owner.
+//! A table may be used by any process that may use the folder for temporary files, which
+//! Windows gives each user. There are no user ids here: [`current_user`] is zero for every
+//! user, and so is every owner.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -30,12 +30,12 @@ mod locks;
 pub(super) use bells::Bells;
 pub(crate) use locks::Liveness;
 
-/// All users are one: see the module.
+/// The current user: zero for all users; see the module.
 pub(crate) fn current_user() -> u32 {
     0
 }
 
-/// Nobody closes another's handles here, so nobody asks.
+/// Returns `false`. Here no code closes the handles of other code, so no caller asks.
 pub(crate) fn process_exists(_pid: u32) -> bool {
     false
 }
@@ -56,20 +56,20 @@ pub(super) fn create_new(path: &Path) -> io::Result<File> {
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     let wide = |path: &Path| -> Vec<u16> { path.as_os_str().encode_wide().chain([0]).collect() };
     let (from, to) = (wide(from), wide(to));
-    // SAFETY: both are strings that end with a zero, for the time of the call.
-    // Without flags the call fails if there is such a file already.
+    // SAFETY: both pointers are to strings that end with a zero, and that exist for the
+    // time of the call. Without flags the call fails if there is such a file already.
     match unsafe { MoveFileExW(from.as_ptr(), to.as_ptr(), 0) } {
         0 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
 }
 
-/// Windows has nothing of the kind.
+/// Fails: Windows can't exchange two files.
 pub(super) fn exchange(_one: &Path, _other: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Whether an error is for want of handles; Windows tells no limit.
+/// Whether an error means that there are too many handles; Windows tells no limit.
 pub(crate) fn too_many_files(error: &io::Error) -> Option<TooManyFiles> {
     let code = error.raw_os_error().map(i32::cast_unsigned);
     (code == Some(ERROR_TOO_MANY_OPEN_FILES)).then_some(TooManyFiles { limit: None })
@@ -115,14 +115,15 @@ impl LockFile {
         locks::try_lock(&self.file, byte, locks::Kind::Alone)
     }
 
-    /// Calls `act` while this alone has the byte, which it shares; `None` if others
+    /// Calls `act` while this file, which shares the byte, holds it alone; `None` if others
     /// share it too.
     pub(super) fn while_alone<R>(
         &self,
         byte: u64,
         act: impl FnOnce() -> R,
     ) -> io::Result<Option<R>> {
-        // Locks do not change their kind. Who comes in between is met below.
+        // Locks can't change their kind. A process that takes the byte in between is
+        // dealt with below.
         locks::unlock(&self.file, byte)?;
         let alone = self.hold(byte);
         let result = alone.as_ref().is_ok_and(|alone| *alone).then(act);
@@ -135,7 +136,7 @@ impl LockFile {
     }
 
     pub(super) fn owner(&self, mode: u32) -> io::Result<Owner> {
-        // The file is there still; no more is to be had of it.
+        // This only tells that the file still exists.
         self.file.metadata()?;
         Ok(Owner {
             user: current_user(),
@@ -143,7 +144,7 @@ impl LockFile {
         })
     }
 
-    /// The record has it; Windows has no such bits.
+    /// Does nothing: the record has the mode, and Windows has no such bits.
     #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
     pub(super) fn set_mode(&self, _mode: u32) -> io::Result<()> {
         Ok(())
@@ -151,12 +152,12 @@ impl LockFile {
 }
 
 impl Liveness {
-    /// For a look at the companion at this path.
+    /// Makes a `Liveness` for inspecting the companion at this path.
     pub(super) fn at(path: &Path) -> io::Result<Self> {
         Ok(Self::new(open(path, Access::ReadOnly)?))
     }
 
-    /// A new `Liveness` on the companion at this path, if it is this segment's.
+    /// Makes a `Liveness` on the companion at this path, if it is this segment's.
     pub(super) fn open(
         path: &Path,
         access: Access,
@@ -171,31 +172,30 @@ impl Liveness {
     }
 }
 
-/// A full disk is an answer of the system, not a signal.
+/// Accepts every length: if the disk is full, the system returns an error, and no signal.
 #[allow(clippy::unnecessary_wraps)]
 pub(super) fn check_length(_bytes: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// What all mappings of this process may have together: as much as there is.
+/// The most bytes that all mappings of this process may have together: there is no limit.
 pub(super) fn address_space_limit() -> Option<u64> {
     None
 }
 
-/// What `shared_memory` calls the object and its file.
+/// The name of the object and of its file for `shared_memory`.
 pub(super) fn object_name(id: Id) -> String {
     format!("shmtable-{id}")
 }
 
-/// Where `shared_memory` keeps files.
+/// The path of the file in which `shared_memory` keeps an object.
 fn object_path(id: Id) -> PathBuf {
     std::env::temp_dir()
         .join("shared_memory-rs")
         .join(object_name(id))
 }
 
-/// By `shared_memory`'s own way to remove an object in use: a last owner that lets
-/// go of it.
+/// Removes an object as `shared_memory` removes one in use: by dropping a last owner of it.
 pub(super) fn remove_object(id: Id) -> io::Result<()> {
     match ShmemConf::new().os_id(object_name(id)).open() {
         Ok(mut last) => {
@@ -203,10 +203,10 @@ pub(super) fn remove_object(id: Id) -> io::Result<()> {
             drop(last);
         }
         Err(ShmemError::MapOpenFailed(ERROR_FILE_NOT_FOUND)) => {}
-        // A file that was never given its length cannot be mapped.
+        // A file that never got its length can't be mapped.
         Err(_) => remove_file(&object_path(id))?,
     }
-    // It renames the file, and does not always succeed in removing it.
+    // `shared_memory` renames the file, and doesn't always succeed in removing it.
     let mut renamed = object_path(id).into_os_string();
     renamed.push("_deleted");
     remove_file(renamed.as_ref())
@@ -223,8 +223,8 @@ pub(super) fn object_exists(id: Id) -> io::Result<bool> {
     object_path(id).try_exists()
 }
 
-/// The length of an object of which so much was mapped: all of the last page is, of a
-/// file that ends within it too.
+/// The length of an object of which `mapped` bytes were mapped. The last page is mapped as a
+/// whole, even if the file ends within it.
 pub(super) fn object_length(id: Id, mapped: usize) -> io::Result<usize> {
     let length = std::fs::metadata(object_path(id))?.len();
     Ok(usize::try_from(length).map_or(mapped, |length| length.min(mapped)))
@@ -235,7 +235,7 @@ pub(super) fn is_of_no_length(error: &io::Error) -> bool {
     error.raw_os_error().map(i32::cast_unsigned) == Some(ERROR_FILE_INVALID)
 }
 
-/// Standard streams are no numbers here.
+/// Runs `run`: standard streams have no descriptor numbers here.
 #[allow(clippy::unnecessary_wraps)]
 pub(super) fn with_streams<R>(run: impl FnOnce() -> R) -> io::Result<R> {
     Ok(run())
@@ -244,9 +244,9 @@ pub(super) fn with_streams<R>(run: impl FnOnce() -> R) -> io::Result<R> {
 /// Makes a store to these pages a deadly exception.
 pub(super) fn protect(base: NonNull<u8>, bytes: usize) -> io::Result<()> {
     let mut before = 0;
-    // SAFETY: the pages are those of one view, whose words are from now on only
-    // loaded; taking a right away makes no access to memory in use invalid but
-    // stores to them, of which there are none. `before` is writable.
+    // SAFETY: the pages are those of one view, whose words are only loaded from now on.
+    // Removing a right makes only stores to these pages invalid, and there are none.
+    // `before` is writable.
     let done =
         unsafe { VirtualProtect(base.as_ptr().cast(), bytes, PAGE_READONLY, &raw mut before) };
     match done {
@@ -255,7 +255,7 @@ pub(super) fn protect(base: NonNull<u8>, bytes: usize) -> io::Result<()> {
     }
 }
 
-/// The file system gave the file all of its room when it was created.
+/// Checks the range only: the file system gave the file all of its room at its creation.
 pub(super) fn populate(words: &[AtomicU64], range: Range<usize>) -> io::Result<()> {
     match words.get(range) {
         Some(_) => Ok(()),
