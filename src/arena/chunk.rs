@@ -1,4 +1,4 @@
-//! What the chunk table says of a chunk: its state, and how far it is filled.
+//! The chunk table: the state of each chunk, and how far it is filled.
 //!
 //! # The state word of a chunk
 //!
@@ -21,10 +21,10 @@
 //! | tail               | free          | the owner of its head (open or being cleaned)|
 //! | taken, not empty   | sealed        | the participant that took it as a free one   |
 //! | damaged, sealed    | being cleaned | `repair`, with the locks of all stripes      |
-//! | damaged            | tail          | the same, if a live record says that it is   |
+//! | damaged            | tail          | `repair`, if a live record says that it is   |
 //!
 //! Every change is a compare-exchange. In a free chunk, cursor, live count and run are 0, so
-//! that a chunk whose new owner dies at once holds nothing. A free chunk with others is
+//! that a chunk whose new owner dies at once is empty. A free chunk with other values is
 //! damaged, and the participant that takes it seals it.
 //!
 //! # Orderings
@@ -43,14 +43,14 @@ const SEALED: u64 = 2 << KIND_SHIFT;
 const CLEANING: u64 = 3 << KIND_SHIFT;
 const TAIL: u64 = 4 << KIND_SHIFT;
 
-/// What a state word says.
+/// The state of a chunk, by its state word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Free,
     Open(OwnerId),
     Sealed,
     Cleaning(OwnerId),
-    /// Part of a run whose head is this many chunks before.
+    /// A part of a run; the run's head is this many chunks before.
     Tail(usize),
     /// A word that no writer of this format stores.
     Damaged,
@@ -84,18 +84,18 @@ impl State {
     }
 }
 
-/// The state of a chunk, as [`state_word`].
+/// The state of a chunk, read with acquire, as by [`state_word`].
 pub(crate) fn state(segment: &Segment, chunk: usize) -> State {
     State::unpack(state_word(segment, chunk))
 }
 
-/// The state word of a chunk, whatever it says. Acquire: what its last owner did is
-/// visible, so that a search does not meet the same outdated states again and again.
+/// The state word of a chunk, with any value. Acquire: the stores of the chunk's last owner
+/// are visible, so that a search doesn't meet the same outdated states again and again.
 pub(crate) fn state_word(segment: &Segment, chunk: usize) -> u64 {
     segment.words()[segment.geometry.state(chunk)].load(Ordering::Acquire)
 }
 
-/// Changes a chunk's state word if it is still `from`, whatever that says: for
+/// Changes a chunk's state word if it is still `from`, which may have any value: for
 /// repair.
 pub(crate) fn transit_word(segment: &Segment, chunk: usize, from: u64, to: State) -> bool {
     segment.words()[segment.geometry.state(chunk)]
@@ -108,14 +108,14 @@ pub(crate) fn transit(segment: &Segment, chunk: usize, from: State, to: State) -
     transit_word(segment, chunk, from.pack(), to)
 }
 
-/// A word of a chunk's details, whatever it says.
+/// A word of a chunk's details, with any value.
 #[inline]
 pub(crate) fn detail(segment: &Segment, chunk: usize, word: usize) -> &AtomicU64 {
     &segment.words()[segment.geometry.details(chunk) + word]
 }
 
-/// A cursor as its word: above it the sum, without carries, of its 16-bit parts. So a
-/// word with one wrong bit is no cursor's.
+/// The word of a cursor: above the cursor it has the sum, without carries, of its 16-bit
+/// parts. So a word with one wrong bit is never a cursor's.
 #[inline]
 pub(crate) fn cursor_word(cursor: usize) -> u64 {
     let cursor = cursor as u64;
@@ -123,27 +123,27 @@ pub(crate) fn cursor_word(cursor: usize) -> u64 {
     sum << CURSOR_BITS | cursor
 }
 
-/// The cursor that a word says, and whether it is a cursor's word.
+/// The cursor in a word, and whether the word is a cursor's.
 pub(crate) fn cursor_of(word: u64) -> (usize, bool) {
     let cursor = (word & ((1 << CURSOR_BITS) - 1)) as usize;
     (cursor, cursor_word(cursor) == word)
 }
 
-/// Words of the chunk that records fill, as far as it can be true.
+/// The number of words of the chunk that records fill, limited to what is possible.
 pub(crate) fn cursor(segment: &Segment, chunk: usize) -> usize {
     let limit = run(segment, chunk) * segment.geometry.chunk_words;
     let word = detail(segment, chunk, CHUNK_CURSOR).load(Ordering::Relaxed);
     cursor_of(word).0.min(limit)
 }
 
-/// Chunks of the run that begins here, 1 for a plain chunk.
+/// The number of chunks of the run that begins here; 1 for a plain chunk.
 pub(crate) fn run(segment: &Segment, chunk: usize) -> usize {
     let run = detail(segment, chunk, CHUNK_RUN).load(Ordering::Relaxed) as usize;
     run.clamp(1, segment.geometry.chunks - chunk)
 }
 
-/// Words of live records, as far as it can be true: a hint, which a death leaves too
-/// low.
+/// The number of words of live records, limited to what is possible. It is a hint: a death
+/// may leave it too low.
 pub(crate) fn live(segment: &Segment, chunk: usize) -> usize {
     let limit = run(segment, chunk) * segment.geometry.chunk_words;
     let live = detail(segment, chunk, CHUNK_LIVE).load(Ordering::Relaxed) as i64;

@@ -37,20 +37,20 @@ use chunk::State;
 /// Space for one record.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Space {
-    /// Its first word, where the header is already.
+    /// The position of its first word, where the header is already.
     pub(crate) at: usize,
-    /// Its words.
+    /// The number of its words.
     pub(crate) words: usize,
     /// The chunk, or the head of the run, in which it is pending.
     pub(crate) chunk: usize,
 }
 
-/// What space is wanted for.
+/// The purpose for which space is taken.
 #[derive(Debug, Clone)]
 pub(crate) enum Purpose {
-    /// A new record. It may not take the chunks that are kept back.
+    /// For a new record, which may not take the chunks that are kept back.
     Write,
-    /// A record that a cleaner moves, away from these chunks.
+    /// For a record that a cleaner moves away from these chunks.
     Move { away_from: Range<usize> },
 }
 
@@ -96,7 +96,7 @@ impl Arena {
             .then(|| open.take(segment, words, header))
     }
 
-    /// Takes space for a record and stores its header. `None` if that takes cleaning first.
+    /// Takes space for a record and stores its header; `None` if cleaning must come first.
     ///
     /// Every space must be [`finish`](Self::finish)ed.
     ///
@@ -148,13 +148,13 @@ impl Arena {
         Ok(Some(place(segment, at, words, head, words, header)))
     }
 
-    /// A record was published or given up.
+    /// Notes that a record was published or given up.
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn finish(&self, segment: &Segment, me: &Attachment, space: &Space) {
-        // In a child that was forked by a closure under the lock this is a copy of
-        // what its parent goes on with, and a thread that the child has not got
-        // may hold the mutex.
+        // In a child that a closure forked under the lock, this is a copy: the parent
+        // goes on with the original, and the mutex may be held by a thread that the
+        // child doesn't have.
         if !me.is_ours() {
             return;
         }
@@ -173,7 +173,7 @@ impl Arena {
         }
     }
 
-    /// Makes a sealed chunk with at least `words` words left the one to fill.
+    /// Takes a sealed chunk with at least `words` words left as the one to fill.
     pub(crate) fn reopen(&self, segment: &Segment, me: &Attachment, words: usize) -> bool {
         let mut bump = self.bump.lock();
         let Some(open) = reopen(segment, me, words, &(0..0)) else {
@@ -203,7 +203,7 @@ impl Open {
 }
 
 impl Bump {
-    /// A record in a chunk that is not filled any more was published or given up.
+    /// Notes that a record in a chunk that is no longer filled was published or given up.
     #[cold]
     fn finish_left(&mut self, segment: &Segment, me: &Attachment, space: &Space) {
         if let Some(i) = self.leaving.iter().position(|o| o.chunk == space.chunk) {
@@ -215,7 +215,7 @@ impl Bump {
         }
     }
 
-    /// A chunk with room for `words` words to fill next.
+    /// Finds the chunk to fill next, with room for `words` words.
     fn find_chunk(
         &mut self,
         segment: &Segment,
@@ -225,7 +225,7 @@ impl Bump {
     ) -> Result<Option<Open>> {
         let half = segment.geometry.chunk_words / 2;
         if !self.looked_around {
-            // Short-lived processes would otherwise leave a chunk each behind.
+            // Otherwise each short-lived process would leave a chunk behind.
             self.looked_around = true;
             seal_dead(segment, me);
             if let Some(open) = reopen(segment, me, words.max(half), &(0..0)) {
@@ -242,8 +242,8 @@ impl Bump {
         let Purpose::Move { away_from } = purpose else {
             return Ok(None);
         };
-        // A cleaner that is killed leaves the chunk that it filled; going on with
-        // it is what keeps kills from using up the chunks kept back.
+        // A cleaner that is killed leaves the chunk that it filled. The next one goes on
+        // with it: otherwise kills would use up the chunks that are kept back.
         if let Some(open) = reopen(segment, me, words, away_from) {
             return Ok(Some(open));
         }
@@ -269,13 +269,13 @@ impl Bump {
     }
 }
 
-/// Stores the header of a record, the first word of it.
+/// Stores the header of a record, which is its first word.
 #[inline]
 pub(crate) fn put_header(segment: &Segment, at: usize, header: Header) {
     #[cfg(loom)]
     segment.map.touch(at);
-    // A reader that sees a word stored from here on sees all that freed this memory: see
-    // `index::fast_path`.
+    // A reader that sees a word stored from here on also sees all stores that freed this
+    // memory: see `index::fast_path`.
     fence(Ordering::Release);
     segment.words()[at].store(header.pack(), Ordering::Relaxed);
 }
@@ -329,7 +329,7 @@ fn take_free(segment: &Segment, me: &Attachment, purpose: &Purpose) -> Option<us
             && is_blank(segment, *chunk, mine)
     })?;
     crash_point!("take: chunk taken");
-    // Others may have taken one on the strength of the same look.
+    // Other participants may have taken chunks because they saw the same free ones.
     if enough_free(segment, purpose, 0) {
         return Some(taken);
     }
@@ -338,8 +338,8 @@ fn take_free(segment: &Segment, me: &Attachment, purpose: &Purpose) -> Option<us
     None
 }
 
-/// Whether a chunk that was just taken holds nothing, as a free one must. If not,
-/// its state was damaged, and records may be in it: then it is sealed instead.
+/// Whether a chunk that was just taken is empty, as a free one must be. If it isn't,
+/// its state was damaged, and records may be in it: then this seals it.
 fn is_blank(segment: &Segment, chunk: usize, taken: State) -> bool {
     let blank = [CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN]
         .iter()
@@ -352,10 +352,10 @@ fn is_blank(segment: &Segment, chunk: usize, taken: State) -> bool {
     blank
 }
 
-/// Whether a cleaner still finds what it needs when `take` more chunks are gone.
+/// Whether enough chunks for a cleaner are left after `take` more have been taken.
 fn enough_free(segment: &Segment, purpose: &Purpose, take: usize) -> bool {
     let (present, all) = match purpose {
-        // One with pages must stay: there may be no memory for more.
+        // A chunk with pages must stay: there may be no memory for more.
         Purpose::Write => (take + 1, take + RESERVED_CHUNKS),
         Purpose::Move { .. } => (take, take),
     };
@@ -374,7 +374,7 @@ fn reopen(segment: &Segment, me: &Attachment, words: usize, avoid: &Range<usize>
     let mine = State::Open(me.id());
     let room = |chunk| {
         let word = chunk::detail(segment, chunk, CHUNK_CURSOR).load(Ordering::Relaxed);
-        // What a damaged cursor says is free may not be; so with one below the live records.
+        // Words after a damaged cursor, or after one below the live records, may be in use.
         let (cursor, sound) = chunk::cursor_of(word);
         (sound
             && chunk::run(segment, chunk) == 1
@@ -391,7 +391,7 @@ fn reopen(segment: &Segment, me: &Attachment, words: usize, avoid: &Range<usize>
             continue;
         }
         crash_point!("reopen: chunk taken");
-        // It may have been filled between the look and the exchange.
+        // It may have been filled between the check and the exchange.
         if let Some(cursor) = room(chunk) {
             return Some(Open {
                 chunk,
@@ -405,16 +405,16 @@ fn reopen(segment: &Segment, me: &Attachment, words: usize, avoid: &Range<usize>
     None
 }
 
-/// Chunks of dead participants.
+/// The numbers of chunks of dead participants.
 #[derive(Default)]
 pub(crate) struct OfTheDead {
-    /// Those that were sealed.
+    /// Chunks that were sealed.
     pub(crate) sealed: usize,
-    /// Those whose owners have a moment yet to show that they live.
+    /// Chunks whose owners have another moment to show that they live.
     pub(crate) spared: usize,
 }
 
-/// Seals what dead participants filled or cleaned.
+/// Seals the chunks that dead participants filled or cleaned.
 pub(crate) fn seal_dead(segment: &Segment, me: &Attachment) -> OfTheDead {
     let (words, geometry) = (segment.words(), &segment.geometry);
     let mut chunks = OfTheDead::default();

@@ -7,7 +7,7 @@
 //! - *Without a lock*: what never changes (the header, words that mean nothing), what
 //!   only its owner changes (this handle's own participant slot), what no store leaves
 //!   wrong (bits of participant slots, the populated mark), and lock words, which are
-//!   read before the lock is taken. An owner is nobody if there is no such slot, or if the
+//!   read before the lock is taken. There is no such owner if there is no such slot, or if the
 //!   slot has not reached that generation yet: a reader that sees an owner in a word sees
 //!   its generation in the slot.
 //! - *Under the stripe's lock, stripe by stripe*: counts, tags, slots, and the records

@@ -294,8 +294,8 @@ mod tests {
     fn a_number_that_became_another_file_is_neither_used_nor_closed() {
         let descriptor = Descriptor::not_inherited(null).unwrap();
         let other = open("/", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).unwrap();
-        // SAFETY: plays somebody who puts another file under our number; both
-        // numbers are open and the result is checked.
+        // SAFETY: plays other code that puts another file under our number; both
+        // numbers are open, and the result is checked.
         let status = unsafe { libc::dup2(other.as_raw_fd(), descriptor.raw) };
         assert_eq!(status, descriptor.raw);
         assert!(descriptor.fd().is_err());

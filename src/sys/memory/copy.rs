@@ -311,7 +311,7 @@ mod tests {
                 load_lines(lines, &mut room[..count]);
                 let end = at + count * LINE_BYTES;
                 let mut read = vec![0; count * LINE_BYTES];
-                // SAFETY: so many lines may be written.
+                // SAFETY: `read` has as many lines as `lines`, which may be written.
                 unsafe { by_word::load(lines, read.as_mut_ptr()) };
                 assert_eq!(memory[at..end], read);
                 assert_eq!(read, bytes_of(&all));
@@ -335,7 +335,8 @@ mod tests {
             for count in 1..20 {
                 for at in 0..16 {
                     let mut to = vec![0; memory.len()];
-                    // SAFETY: so many bytes, and 16 more, are in both.
+                    // SAFETY: both have 16 bytes more than 20 lines, so there are `count`
+                    // lines, which are fewer than 20, from either position on.
                     unsafe { way(memory[at..].as_ptr(), to[16 - at..].as_mut_ptr(), count) };
                     let end = 16 - at + count * LINE_BYTES;
                     assert_eq!(to[16 - at..end], memory[at..at + count * LINE_BYTES]);

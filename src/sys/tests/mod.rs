@@ -1,5 +1,5 @@
-//! What every back end must do, tried on the one that this build has. What one of them
-//! promises beyond that is tried beside it.
+//! Tests of the contract, on the back end that this build has. Each back end has its own
+//! tests of what it promises beyond that.
 
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,7 +9,7 @@ use super::*;
 
 pub(super) const WORDS: usize = 1024;
 
-/// A name of this test process alone, removed at the end.
+/// A name that only this test process uses, removed at the end.
 pub(super) struct Name(pub(super) String);
 
 impl Name {

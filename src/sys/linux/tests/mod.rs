@@ -1,5 +1,5 @@
-//! What this back end does beyond the contract, on the running kernel, with processes
-//! that are stopped and killed. A forked child does one small thing and leaves by `_exit`.
+//! Tests of what this back end does beyond the contract, on the running kernel, with processes
+//! that are stopped and killed. A forked child does one small task and leaves by `_exit`.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -101,7 +101,7 @@ fn close_behind_its_back(mapping: &Mapping) -> i32 {
             continue;
         };
         if (found.dev(), found.ino()) == (wanted.dev(), wanted.ino()) {
-            // SAFETY: plays somebody who closes what is not theirs; our own
+            // SAFETY: plays other code that closes a number that isn't its own; our
             // code is to find out.
             assert_eq!(unsafe { libc::close(raw) }, 0);
             return raw;

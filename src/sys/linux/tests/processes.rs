@@ -1,4 +1,4 @@
-//! Liveness and forks: who counts as alive, and what a child inherits.
+//! Tests of liveness and forks: which processes count as alive, and what a child inherits.
 
 use super::*;
 use crate::sync::Mutex;

@@ -1,4 +1,4 @@
-//! Segments in one process: names, files, pages, sleeping.
+//! Tests of segments in one process: names, files, pages, sleeping.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -60,8 +60,8 @@ fn a_store_through_a_read_only_mapping_is_a_deadly_signal() {
             mapping.words().as_ptr().cast_mut(),
             libc::PROT_READ | libc::PROT_WRITE,
         );
-        // SAFETY: the pages are this mapping's, which is read as before, and the
-        // table of this test is written to by nobody else.
+        // SAFETY: the pages are this mapping's, which is read as before, and no other
+        // code writes to the table of this test.
         let status = unsafe { libc::mprotect(at.cast(), 4096, protection) };
         (status == -1).then(|| io::Error::last_os_error().raw_os_error())
     };

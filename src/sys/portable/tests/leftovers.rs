@@ -1,4 +1,4 @@
-//! What killed processes leave behind, and what others plant.
+//! Tests of files that killed processes leave behind, and of files that others plant.
 
 use super::*;
 
@@ -11,9 +11,9 @@ fn record(name: &Name) -> Record {
     }
 }
 
-/// A segment as its maker leaves it that is killed before it has a name.
+/// Makes what a creator leaves that is killed before its segment has a name.
 fn half_made(directory: &Directory, name: &Name) -> Record {
-    // A sweep of another test may be quicker than we.
+    // A sweep of another test may be quicker than this one.
     let (in_use, record) = std::iter::repeat_with(|| record(name))
         .take(1000)
         .find_map(|record| Some((directory.begin(&record).ok()?, record)))
@@ -89,7 +89,7 @@ fn what_is_in_use_is_not_collected() {
 #[test]
 fn a_companion_without_memory_gives_its_name_free() {
     let name = Name::new();
-    // As after a new start of the machine.
+    // As after a restart of the machine.
     let lose_memory = || {
         drop(name.create());
         memory::remove(name.record().id).unwrap();

@@ -1,5 +1,5 @@
-//! What this back end does beyond the contract, in one process: on Windows, and on Linux
-//! with `--cfg shmtable_portable`.
+//! Tests of what this back end does beyond the contract, in one process: on Windows, and on
+//! Linux with `--cfg shmtable_portable`.
 
 use std::fs;
 use std::io;
@@ -110,8 +110,8 @@ fn the_companion_can_be_read_whatever_is_locked() {
     assert_eq!(name.record().name, name.0);
 }
 
-/// No machine has room for it, on its disk or in its memory; and not of what is mapped
-/// behind the segment.
+/// No machine has room for this segment, on its disk or in its memory. The error tells the
+/// segment's length, without what is mapped behind it.
 #[cfg(windows)]
 #[test]
 fn what_was_refused_is_the_segments_length() {
