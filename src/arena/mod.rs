@@ -2,8 +2,8 @@
 //!
 //! A participant fills a chunk of its own, shared by the threads of its process
 //! behind a mutex. A record's space is taken, the record is written, and only
-//! then is it published under a stripe's lock. Nothing is freed in place; `clean`
-//! gives whole chunks back.
+//! then is it published under a stripe's lock. Nothing is freed in place;
+//! `write::clean` frees whole chunks.
 //!
 //! # Pending records
 //! A chunk stays open as long as a thread has taken space in it and has neither
