@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use rmpv::Value as Packed;
 use serde_json::{Value as Json, json};
 use shmtable::Table;
+use shmtable_numbers::Number;
 
 use crate::args::Typed;
 use crate::codec::{Codec, Form, integer, notation};
@@ -120,22 +121,18 @@ impl Computing<'_> {
             }
             Form::Float(_) | Form::MessagePack | Form::Pickle | Form::Json => {
                 let old = notation::from_json(before).map_err(|_| self.not_a_number(before))?;
-                match (whole(&old), whole(amount)) {
-                    _ if self.operator != Operator::Add => {
-                        let order = compare(amount, &old);
-                        let order = order.ok_or_else(|| self.not_a_number(before))?;
-                        let wins = order == self.operator.wins();
-                        notation::to_json(if wins { amount } else { &old })
+                let (Some(a), Some(b)) = (number(&old), number(amount)) else {
+                    return Err(self.not_a_number(before));
+                };
+                if self.operator == Operator::Add {
+                    match a.plus(b).ok_or_else(|| self.overflow(before))? {
+                        Number::Integer(sum) => integer(0, Some(sum)),
+                        Number::Float(sum) => notation::to_json(&Packed::F64(sum)),
                     }
-                    (Some(a), Some(b)) => match (u64::try_from(a + b), i64::try_from(a + b)) {
-                        (Ok(sum), _) => sum.into(),
-                        (_, Ok(sum)) => sum.into(),
-                        _ => return Err(self.overflow(before)),
-                    },
-                    _ => match (old.as_f64(), amount.as_f64()) {
-                        (Some(a), Some(b)) => notation::to_json(&Packed::F64(a + b)),
-                        _ => return Err(self.not_a_number(before)),
-                    },
+                } else {
+                    let order = b.compare(a).ok_or_else(|| self.not_a_number(before))?;
+                    let wins = order == self.operator.wins();
+                    notation::to_json(if wins { amount } else { &old })
                 }
             }
             Form::Bytes | Form::Text | Form::Bool | Form::Unit => {
@@ -198,19 +195,10 @@ fn whole(value: &Packed) -> Option<i128> {
     }
 }
 
-/// How two numbers compare, exactly; nothing if one is none.
-fn compare(one: &Packed, other: &Packed) -> Option<Ordering> {
-    match (whole(one), whole(other)) {
-        (Some(one), Some(other)) => Some(one.cmp(&other)),
-        (Some(one), None) => compare_exactly(one, other.as_f64()?),
-        (None, Some(other)) => compare_exactly(other, one.as_f64()?).map(Ordering::reverse),
-        (None, None) => one.as_f64()?.partial_cmp(&other.as_f64()?),
+/// A number that Python has too, if it is one.
+fn number(value: &Packed) -> Option<Number> {
+    match whole(value) {
+        Some(value) => Some(Number::Integer(value)),
+        None => value.as_f64().map(Number::Float),
     }
-}
-
-fn compare_exactly(integer: i128, float: f64) -> Option<Ordering> {
-    // A float beyond an `i128` becomes its greatest or least, which is on the same side.
-    let trunc = float.trunc();
-    let rest = trunc.partial_cmp(&float)?;
-    Some(integer.cmp(&(trunc as i128)).then(rest))
 }

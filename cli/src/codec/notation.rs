@@ -3,6 +3,7 @@
 
 use rmpv::{Integer, Utf8String, Value as Packed};
 use serde_json::{Map, Number, Value as Json, json};
+use shmtable_numbers::FloatKey;
 
 use crate::units::{hex, parse_hex};
 
@@ -172,27 +173,32 @@ pub(crate) fn canonical(key: Packed) -> Result<Packed, String> {
     Ok(match key {
         Packed::Boolean(value) => Packed::from(u8::from(value)),
         Packed::F32(value) => canonical(Packed::F64(value.into()))?,
-        Packed::F64(value) if value.is_nan() => {
-            return Err("nan cannot be a key: it does not equal itself".to_owned());
-        }
-        Packed::F64(value) if value.fract() == 0.0 && value.is_finite() => {
-            let whole = value as i128;
-            match (u64::try_from(whole), i64::try_from(whole)) {
-                (Ok(whole), _) => whole.into(),
-                (_, Ok(whole)) => whole.into(),
-                _ => {
-                    return Err(format!(
-                        "{value} is beyond 64 bits; give it as $ext or --hex"
-                    ));
-                }
+        Packed::F64(value) => match FloatKey::from(value) {
+            FloatKey::Float(value) => Packed::F64(value),
+            FloatKey::Integer(whole) => integer_key(whole).ok_or_else(|| too_large(value))?,
+            FloatKey::Large => return Err(too_large(value)),
+            FloatKey::NotANumber => {
+                return Err("nan cannot be a key: it does not equal itself".to_owned());
             }
-        }
+        },
         Packed::Array(items) => {
             Packed::Array(items.into_iter().map(canonical).collect::<Result<_, _>>()?)
         }
         Packed::Map(_) => return Err("a map cannot be a key".to_owned()),
         other => other,
     })
+}
+
+/// An integer as a key, if 64 bits hold it.
+fn integer_key(value: i128) -> Option<Packed> {
+    let unsigned = u64::try_from(value).map(Packed::from);
+    unsigned
+        .or_else(|_| i64::try_from(value).map(Packed::from))
+        .ok()
+}
+
+fn too_large(value: f64) -> String {
+    format!("{value} is beyond 64 bits; give it as $ext or --hex")
 }
 
 /// The JSON of a typed value; what isn't JSON, or is meant as plain text, is a string.

@@ -8,6 +8,7 @@
 use pyo3::exceptions::{PyArithmeticError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyTuple};
+use shmtable_numbers::FloatKey;
 
 use super::messagepack::{self, Arrays, Buffer, NESTING, Reader};
 use crate::codec::{Codec, Role};
@@ -178,21 +179,20 @@ pub(crate) fn extension<'py>(
 }
 
 fn float(out: &mut Buffer, key: &Bound<'_, PyFloat>) -> PyResult<()> {
-    // Where every integer is exact in both.
-    const EXACT: f64 = (1_u64 << 53) as f64;
-    let value = key.value();
-    if value.is_nan() {
-        let message =
-            "nan cannot be a key: it does not equal itself, so it could never be found again";
-        return Err(errors::bad_key(key.py(), message.to_owned()));
-    }
-    if value.fract() != 0.0 || value.is_infinite() {
-        messagepack::float(out, value);
-    } else if value.abs() <= EXACT {
-        messagepack::signed(out, value as i64);
-    } else {
-        let whole = key.py().get_type::<PyInt>().call1((key,))?;
-        messagepack::integer(out, Role::Key, whole.cast::<PyInt>()?)?;
+    match FloatKey::from(key.value()) {
+        FloatKey::Float(value) => messagepack::float(out, value),
+        FloatKey::NotANumber => {
+            let message =
+                "nan cannot be a key: it does not equal itself, so it could never be found again";
+            return Err(errors::bad_key(key.py(), message.to_owned()));
+        }
+        FloatKey::Integer(value) if i64::try_from(value).is_ok() => {
+            messagepack::signed(out, value as i64);
+        }
+        FloatKey::Integer(_) | FloatKey::Large => {
+            let whole = key.py().get_type::<PyInt>().call1((key,))?;
+            messagepack::integer(out, Role::Key, whole.cast::<PyInt>()?)?;
+        }
     }
     Ok(())
 }

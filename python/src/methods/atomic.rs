@@ -14,7 +14,9 @@ use shmtable::{Error, Table};
 
 use crate::codec::Codec;
 use crate::encoding::messagepack::{self, Buffer};
-use crate::encoding::number::Number;
+use shmtable_numbers::Number;
+
+use crate::encoding::number;
 use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
 use crate::imports::{INDEX, MISSING, RATIONAL, REAL, SAME};
@@ -56,13 +58,13 @@ impl SharedDictBase {
                 Ok((before + n).into_pyobject(py)?.into_any())
             }
             Codec::Pickle | Codec::MessagePack => {
-                let plain = Number::of(&n).map(|n| {
+                let plain = number::of(&n).map(|n| {
                     compute_plain(py, &open, &key, |old| {
                         old.unwrap_or(Number::Integer(0)).plus(n)
                     })
                 });
                 match plain.transpose()?.flatten() {
-                    Some(number) => number.into_object(py),
+                    Some(sum) => number::into_object(sum, py),
                     None => compute_any(py, &open, &key, "add", sum),
                 }
             }
@@ -227,13 +229,13 @@ impl SharedDictBase {
             let before = (extreme.of_counter)(&open.table, &key, n).or_raise(py)?;
             return Ok((extreme.of)(before, n).into_pyobject(py)?.into_any());
         }
-        if let (Codec::Pickle | Codec::MessagePack, Some(n)) = (open.codec, Number::of(&n)) {
+        if let (Codec::Pickle | Codec::MessagePack, Some(n)) = (open.codec, number::of(&n)) {
             let stays = compute_plain(py, &open, &key, |old| {
                 let old = old.filter(|old| n.compare(*old) != Some(extreme.wins));
                 Some(old.unwrap_or(n))
             })?;
             if let Some(stays) = stays {
-                return stays.into_object(py);
+                return number::into_object(stays, py);
             }
         }
         compute_any(py, &open, &key, extreme.name, |old| match old {
@@ -336,13 +338,13 @@ fn compute_plain(
     let mut result = None;
     let updated = open.table.try_update(key, |old| {
         let old = match old {
-            Some(old) => Some(Number::read(old).ok_or(Refused::NotPlain)?),
+            Some(old) => Some(number::read(old).ok_or(Refused::NotPlain)?),
             None => None,
         };
         let new = compute(old).ok_or(Refused::NotPlain)?;
         result = Some(new);
         let mut out = Buffer::new();
-        new.write(&mut out);
+        number::write(new, &mut out);
         Ok(Some(out.into_vec()))
     });
     match updated {

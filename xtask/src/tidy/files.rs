@@ -17,6 +17,7 @@ const FOLDERS: &[&str] = &[
     "examples",
     "fuzz",
     "loom-tests",
+    "numbers",
     "python",
     "src",
     "tests",
