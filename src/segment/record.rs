@@ -21,6 +21,9 @@ use crate::sync::{AtomicU64, Ordering};
 use crate::sys::memory::copy::{self, LINE_BYTES, load_lines, store_lines};
 use crate::sys::{crash_point, process_crash_point};
 
+/// Words of a record before its key: the header.
+pub(crate) const KEY_AT: usize = 1;
+
 /// The lengths in a record's header word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -35,6 +38,14 @@ impl Header {
         Self {
             key: key.len(),
             value: value.len(),
+        }
+    }
+
+    /// The header of a dead record that takes this many words, which are at least one.
+    pub(crate) fn of_filler(words: usize) -> Self {
+        Self {
+            key: 0,
+            value: (words - KEY_AT) * WORD,
         }
     }
 
@@ -62,7 +73,7 @@ impl Header {
     /// The number of words before the value.
     #[inline]
     pub(crate) fn value_at(self) -> usize {
-        1 + words_of(self.key)
+        KEY_AT + words_of(self.key)
     }
 
     /// Whether a single store may replace this record's value by one of `length` bytes.
@@ -89,7 +100,7 @@ pub(crate) fn split(
     key: usize,
     length: usize,
 ) -> Option<(&[AtomicU64], &[AtomicU64])> {
-    let both = record.get(1..1 + key + words_of(length))?;
+    let both = record.get(KEY_AT..KEY_AT + key + words_of(length))?;
     both.split_at_checked(key)
 }
 
@@ -121,7 +132,7 @@ pub(crate) fn open(segment: &Segment, at: usize) -> Option<Record<'_>> {
 #[allow(clippy::inline_always)]
 pub(crate) fn write_body(record: &[AtomicU64], header: Header, key: &[u8], value: &[u8]) {
     let (key_words, value_words) = record.split_at(header.value_at());
-    store_bytes(&key_words[1..], key);
+    store_bytes(&key_words[KEY_AT..], key);
     crash_point!("stage: key written");
     store_bytes(value_words, value);
     crash_point!("stage: value written");
@@ -130,7 +141,7 @@ pub(crate) fn write_body(record: &[AtomicU64], header: Header, key: &[u8], value
 /// Copies the key and the value of a record to another one with the same header, which is
 /// stored already.
 pub(crate) fn copy_body(from: Record<'_>, to: &[AtomicU64]) {
-    let target = &to[1..from.header.words()];
+    let target = &to[KEY_AT..from.header.words()];
     for (from, to) in from.key.iter().chain(from.value).zip(target) {
         to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         process_crash_point!("clean: word copied");

@@ -8,7 +8,7 @@ use crate::arena::chunk::{self, State};
 use crate::damage::check::{self, Census, Live};
 use crate::damage::fault::FaultPlace;
 use crate::damage::repaired::RepairOutcome;
-use crate::layout::{CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, WORD};
+use crate::layout::{CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN};
 use crate::locking::participants::Attachment;
 use crate::segment::Segment;
 use crate::segment::record::Header;
@@ -124,11 +124,7 @@ impl Repair<'_> {
                 at += check::record_at(segment, at, record.at).unwrap_or_else(|| {
                     // One dead record in place of whatever is there.
                     let words = record.at - at;
-                    let header = Header {
-                        key: 0,
-                        value: (words - 1) * WORD,
-                    };
-                    arena::put_header(segment, at, header);
+                    arena::put_header(segment, at, Header::of_filler(words));
                     crash_point!("repair: word stored");
                     words
                 });

@@ -18,7 +18,7 @@ use crate::layout::{
     BUCKET_SLOTS, BUCKET_WORDS, CHUNK_CURSOR, HEADER_CODEC, STRIPE_ENTRIES, STRIPE_WORDS, WORD,
 };
 use crate::segment::geometry::Geometry;
-use crate::segment::record::Header;
+use crate::segment::record::{Header, KEY_AT};
 use crate::sys::Mapping;
 use crate::table::options::Options;
 use header::Reading;
@@ -437,7 +437,7 @@ impl Source {
             self.bytes(at + GLANCE, &mut copy[GLANCE..])?;
         }
         let value_at = header.value_at() * WORD;
-        let key = copy[WORD..WORD + header.key].to_vec();
+        let key = copy[KEY_AT * WORD..][..header.key].to_vec();
         copy.truncate(value_at + header.value);
         copy.drain(..value_at);
         Ok(Some((key, copy)))
