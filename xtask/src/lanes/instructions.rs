@@ -28,6 +28,10 @@ const OPERATIONS: [(&str, &str, u64); 6] = [
 /// How much more than that an operation may take, in percent.
 const MARGIN: u64 = 3;
 
+/// Tables that are measured. The least count is taken: a table's random hash seed decides how
+/// many keys look beyond a full bucket, which takes hundreds of instructions.
+const TABLES: u32 = 5;
+
 /// Keys of a pass.
 const KEYS: u64 = 5000;
 const FEW: u64 = 2;
@@ -54,18 +58,13 @@ pub(crate) fn run(check: bool) -> Result {
     ))?;
     for (operation, what, measured) in OPERATIONS {
         let ceiling = measured + measured * MARGIN / 100;
-        let (few, many) = (count(operation, FEW)?, count(operation, MANY)?);
-        let each = |file: &String, count: u64| {
-            let more = count.saturating_sub(few.get(file).copied().unwrap_or(0));
-            (more + KEYS * (MANY - FEW) / 2) / (KEYS * (MANY - FEW))
-        };
-        let mut files: Vec<_> = many
-            .iter()
-            .map(|(file, count)| (each(file, *count), file))
-            .filter(|(count, _)| *count > 0)
-            .collect();
-        files.sort_unstable_by(|one, other| other.cmp(one));
-        let sum: u64 = files.iter().map(|(count, _)| count).sum();
+        let (mut sum, mut files) = measure(operation)?;
+        for _ in 1..TABLES {
+            let other = measure(operation)?;
+            if other.0 < sum {
+                (sum, files) = other;
+            }
+        }
         println!("{what}: {sum} instructions of {ceiling}");
         if sum > ceiling {
             slower.push(format!(
@@ -87,6 +86,22 @@ pub(crate) fn run(check: bool) -> Result {
         .into());
     }
     Ok(())
+}
+
+/// Instructions of one operation in one table, and how many of them are from each source file.
+fn measure(operation: &str) -> Result<(u64, Vec<(u64, String)>)> {
+    let (few, many) = (count(operation, FEW)?, count(operation, MANY)?);
+    let each = |file: &String, count: u64| {
+        let more = count.saturating_sub(few.get(file).copied().unwrap_or(0));
+        (more + KEYS * (MANY - FEW) / 2) / (KEYS * (MANY - FEW))
+    };
+    let mut files: Vec<_> = many
+        .into_iter()
+        .map(|(file, count)| (each(&file, count), file))
+        .filter(|(count, _)| *count > 0)
+        .collect();
+    files.sort_unstable_by(|one, other| other.cmp(one));
+    Ok((files.iter().map(|(count, _)| count).sum(), files))
 }
 
 /// The counts of a run with this number of passes, its start included.
