@@ -79,16 +79,19 @@ fn a_value_that_steers_a_terminal_is_not_printed_as_it_is() {
     assert!(!shown.contains('\x1b'));
 }
 
+/// Codecs with numbers, and whether they have floats and text as well.
+const NUMBER_CODECS: [(&str, bool); 6] = [
+    ("bytes", false),
+    ("str/i64", false),
+    ("str/u8", false),
+    ("msgpack", true),
+    ("pickle", true),
+    ("json", true),
+];
+
 #[test]
 fn the_greater_or_the_smaller_number_stays_in_each_codec() {
-    for (codec, text) in [
-        ("bytes", false),
-        ("str/i64", false),
-        ("str/u8", false),
-        ("msgpack", true),
-        ("pickle", true),
-        ("json", true),
-    ] {
+    for (codec, text) in NUMBER_CODECS {
         let name = table(codec);
         assert_eq!(ok(&["max", &name, "n", "7"]), "7\n", "{codec}");
         assert_eq!(ok(&["max", &name, "n", "9"]), "9\n", "{codec}");
@@ -121,14 +124,7 @@ fn the_greater_or_the_smaller_number_stays_in_each_codec() {
 
 #[test]
 fn numbers_are_added_to_in_each_codec() {
-    for (codec, text) in [
-        ("bytes", false),
-        ("str/i64", false),
-        ("str/u8", false),
-        ("msgpack", true),
-        ("pickle", true),
-        ("json", true),
-    ] {
+    for (codec, text) in NUMBER_CODECS {
         let name = table(codec);
         assert_eq!(ok(&["add", &name, "n"]), "1\n", "{codec}");
         assert_eq!(ok(&["add", &name, "n", "41"]), "42\n", "{codec}");

@@ -58,13 +58,10 @@ pub(crate) fn run(check: bool) -> Result {
     ))?;
     for (operation, what, measured) in OPERATIONS {
         let ceiling = measured + measured * MARGIN / 100;
-        let (mut sum, mut files) = measure(operation)?;
-        for _ in 1..TABLES {
-            let other = measure(operation)?;
-            if other.0 < sum {
-                (sum, files) = other;
-            }
-        }
+        let tables: Vec<_> = (0..TABLES)
+            .map(|_| measure(operation))
+            .collect::<Result<_>>()?;
+        let (sum, files) = tables.into_iter().min().expect("there are tables");
         println!("{what}: {sum} instructions of {ceiling}");
         if sum > ceiling {
             slower.push(format!(
