@@ -44,7 +44,7 @@ pub struct About {
     pub name: &'static str,
     /// How it is set up, in one line.
     pub setup: &'static str,
-    /// What it hashes keys with; empty if it doesn't hash.
+    /// The hash function of its keys; empty if it has none.
     pub hasher: &'static str,
     /// Among whom it can be shared.
     pub sharing: Sharing,
@@ -53,8 +53,8 @@ pub struct About {
     pub slow: bool,
 }
 
-/// What the name of a rival with its default hasher ends with. The same rival with the
-/// fastest hasher has the name without it.
+/// The end of a rival's name when it uses its default hasher. With the fastest hasher, the
+/// name lacks this ending.
 pub const DEFAULT_HASHER: &str = ", SipHash";
 
 impl About {

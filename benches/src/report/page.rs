@@ -7,7 +7,7 @@ use shmtable_bench::Result;
 
 use crate::SECTIONS;
 
-/// What a run that measured some sections does with a part of the page.
+/// How a part of the page changes after a run of some sections.
 #[derive(Debug, Clone, Copy)]
 enum Part {
     /// Replaces it if all of these sections were measured.
