@@ -4,6 +4,7 @@ mod common;
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -116,6 +117,9 @@ fn a_file_appears_when_it_is_complete() {
     assert_eq!(handle.get(b"key").unwrap().as_deref(), Some(&b"value"[..]));
     assert!(ends(2, &["dump", &name, "-o", "/no/such/folder/x"]).contains("/no/such"));
     assert!(ends(2, &["dump", "cli-test-no-such-table", "-o", path.text()]).contains("no table"));
+    // Its owner's alone, as the table is.
+    let mode = fs::metadata(path.text()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
     let folder = fs::read_dir(std::env::temp_dir()).unwrap();
     let partial = folder.filter(|file| {
         let file = file.as_ref().unwrap().file_name();
@@ -223,6 +227,18 @@ fn a_damaged_dump_is_told_and_what_was_loaded_of_it() {
         text(&output.stderr).contains("49 entries loaded"),
         "{output:?}"
     );
+    // Where, and what was expected there.
+    let mut binary = common::run(&["dump", &name, "--format", "binary"]).stdout;
+    let expected = format!(
+        "{:016x}",
+        u64::from_le_bytes(*binary[60..].first_chunk().unwrap())
+    );
+    binary[100] ^= 1;
+    refused(
+        &binary,
+        "at block 1 (byte 52, entry 1): its checksum is wrong",
+    );
+    refused(&binary, &expected);
     // A frame that promises more than there is takes no memory for it.
     let binary = common::run(&["dump", &name, "--format", "binary"]).stdout;
     let mut promise = binary[..52].to_vec();

@@ -1,10 +1,9 @@
 //! `dump` writes all entries to a file or to the output.
 
-use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use shmtable_dump::Replacement;
 
 use crate::args;
 use crate::context::Context;
@@ -137,8 +136,8 @@ fn write(
         path: path.clone(),
         source,
     };
-    let mut partial = Partial::create(path).map_err(|source| file("create", source))?;
-    let to = BufWriter::new(partial.file.take().expect("the file was just created"));
+    let to = Replacement::begin(path).map_err(|source| file("create", source))?;
+    let to = BufWriter::new(to);
     let written = write_to(to, args.format, header, entries);
     let (to, entries) = written.map_err(|failure| match failure {
         Failure::Output(source) => file("write", source),
@@ -146,7 +145,7 @@ fn write(
     })?;
     to.into_inner()
         .map_err(io::IntoInnerError::into_error)
-        .and_then(|_| partial.publish(path))
+        .and_then(Replacement::publish)
         .map_err(|source| file("write", source))?;
     context.out.either(
         || {
@@ -182,46 +181,4 @@ fn write_to<W: Write>(
     let (mut to, entries) = writer.end()?;
     to.flush()?;
     Ok((to, entries))
-}
-
-/// A file that gets its name when it is complete, and is removed if it never is.
-struct Partial {
-    path: Option<PathBuf>,
-    file: Option<File>,
-}
-
-impl Partial {
-    fn create(path: &Path) -> io::Result<Self> {
-        if fs::metadata(path).is_ok_and(|data| !data.is_file()) {
-            // A pipe or a device is written to directly.
-            let file = File::options().write(true).open(path)?;
-            return Ok(Self {
-                path: None,
-                file: Some(file),
-            });
-        }
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.partial", std::process::id()));
-        let partial = path.with_file_name(name);
-        let file = File::create_new(&partial)?;
-        Ok(Self {
-            path: Some(partial),
-            file: Some(file),
-        })
-    }
-
-    fn publish(&mut self, path: &Path) -> io::Result<()> {
-        if let Some(partial) = self.path.take() {
-            fs::rename(&partial, path).inspect_err(|_| self.path = Some(partial))?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        if let Some(partial) = &self.path {
-            let _ = fs::remove_file(partial);
-        }
-    }
 }

@@ -4,15 +4,16 @@
 use std::io::{self, BufRead, Write};
 
 use serde_json::{Map, Value as Json, json};
+use shmtable_dump::{Checksum, VERSION};
 
-use super::{Entry, Header, Sum, VERSION, damaged};
+use super::{Entry, Header, damaged};
 use crate::codec::Codec;
 use crate::failure::{Failure, Result};
 
 pub(crate) struct Writer<W> {
     to: W,
     codec: Codec,
-    sum: Sum,
+    checksum: Checksum,
 }
 
 impl<W: Write> Writer<W> {
@@ -32,12 +33,12 @@ impl<W: Write> Writer<W> {
         Ok(Self {
             to,
             codec,
-            sum: Sum::default(),
+            checksum: Checksum::default(),
         })
     }
 
     pub(super) fn entry(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
-        self.sum.add(key, value);
+        self.checksum.add(key, value);
         let line = json!({
             "key": self.codec.key.to_exact_json(key, true),
             "value": self.codec.value.to_exact_json(value, false),
@@ -48,11 +49,11 @@ impl<W: Write> Writer<W> {
     pub(super) fn end(mut self) -> io::Result<(W, u64)> {
         let line = json!({
             "shmtable": "end",
-            "entries": self.sum.entries,
-            "xxh3": format!("{:016x}", self.sum.hash.digest()),
+            "entries": self.checksum.entries(),
+            "xxh3": format!("{:016x}", self.checksum.digest()),
         });
         writeln!(self.to, "{line}")?;
-        Ok((self.to, self.sum.entries))
+        Ok((self.to, self.checksum.entries()))
     }
 }
 
@@ -64,7 +65,7 @@ pub(crate) struct Reader<R> {
     /// Whether there was a header, so that there must be an end too.
     framed: bool,
     ended: bool,
-    sum: Sum,
+    checksum: Checksum,
 }
 
 impl<R: BufRead> Reader<R> {
@@ -75,7 +76,7 @@ impl<R: BufRead> Reader<R> {
             pending: None,
             framed: false,
             ended: false,
-            sum: Sum::default(),
+            checksum: Checksum::default(),
         };
         let first = reader.object()?;
         let Some(first) = first else {
@@ -148,7 +149,9 @@ impl<R: BufRead> Reader<R> {
         if self.framed && object.get("shmtable") == Some(&"end".into()) {
             let entries = object.get("entries").and_then(Json::as_u64).unwrap_or(0);
             let checksum = hexadecimal(&object, "xxh3", &self.at())?;
-            self.sum.compare(&self.at(), entries, checksum)?;
+            self.checksum
+                .compare(entries, checksum)
+                .map_err(|fault| damaged(self.at(), fault.to_string()))?;
             if self.object()?.is_some() {
                 return Err(damaged(self.at(), "there are lines after its end"));
             }
@@ -162,7 +165,7 @@ impl<R: BufRead> Reader<R> {
         let wrong = |reason| damaged(self.at(), reason);
         let key = codec.key.bytes_of(part("key")?, true).map_err(wrong)?;
         let value = codec.value.bytes_of(part("value")?, false).map_err(wrong)?;
-        self.sum.add(&key, &value);
+        self.checksum.add(&key, &value);
         Ok(Some((key, value)))
     }
 }

@@ -14,6 +14,7 @@ const MOST_ROOMS: usize = 15;
 const FOLDERS: &[&str] = &[
     "benches",
     "cli",
+    "dump",
     "examples",
     "fuzz",
     "loom-tests",
