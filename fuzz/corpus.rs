@@ -5,11 +5,11 @@
 
 use std::path::Path;
 
-use shmtable_fuzz::{Segment, fill, key};
+use shmtable_fuzz::{FuzzSegment, fill, key};
 
 fn main() -> std::io::Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
-    let segment = Segment::new();
+    let segment = FuzzSegment::new();
     let filled = segment.filled(fill);
     let open = [
         ("empty", segment.filled(|_| {})),

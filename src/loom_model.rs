@@ -27,12 +27,12 @@ use crate::table::Table;
 const LOCK_TIMEOUT: Duration = Duration::from_hours(365 * 24);
 
 /// A segment to which no process has attached yet: one stripe, all chunks free.
-pub struct Segment {
+pub struct ModelSegment {
     map: Mapping,
     geometry: Geometry,
 }
 
-impl Segment {
+impl ModelSegment {
     /// Makes a segment whose chunks have memory. A chunk of 4 words holds one record with a
     /// key of 1 to 8 bytes and a value of 9 to 16 bytes; a chunk of 8 words holds two.
     pub fn new(buckets: usize, participants: usize, chunks: usize, chunk_words: usize) -> Self {

@@ -13,7 +13,7 @@ mod common;
 use std::collections::HashSet;
 
 use common::layout::{SEED, STRIPE_BUCKETS};
-use common::{Named, Segment, assert_sound};
+use common::{Named, SegmentBytes, assert_sound};
 use shmtable::{Error, Options};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -38,7 +38,7 @@ fn options() -> Options {
 }
 
 fn header(named: &Named, word: usize) -> u64 {
-    Segment::read(&named.name).get(word)
+    SegmentBytes::read(&named.name).get(word)
 }
 
 /// Which of `parts` equal parts a key falls into.

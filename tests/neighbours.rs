@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::{Child, LIMIT, Name, Named, Role, Segment, assert_sound, eventually};
+use common::{Child, LIMIT, Name, Named, Role, SegmentBytes, assert_sound, eventually};
 use rustix::fs::Mode;
 use rustix::process::umask;
 use shmtable::{Options, Table};
@@ -82,7 +82,7 @@ fn first_process(role: &Role) {
 /// for a key.
 fn until_both_kinds_sleep(named: &Named) {
     eventually("both sleep", || {
-        let segment = Segment::read(&named.name);
+        let segment = SegmentBytes::read(&named.name);
         segment.get(segment.stripe_at(0)) >> 16 & 0b11 == 0b11
     });
 }

@@ -7,7 +7,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::layout::{CHECKSUM, WORD};
-use common::{Dice, Name, Segment, bytes, fix_checksum, open_file, write_at};
+use common::{Dice, Name, SegmentBytes, bytes, fix_checksum, open_file, write_at};
 use shmtable::{Error, Options, Salvage, Table, codec_id};
 
 /// The words that tell a segment of this format from others.
@@ -20,7 +20,7 @@ type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 /// A table, what it holds, and its segment when that was whole.
 struct Whole {
     name: Name,
-    segment: Segment,
+    segment: SegmentBytes,
     model: Model,
 }
 
@@ -49,7 +49,7 @@ impl Whole {
             model.remove(&key);
         }
         drop(table);
-        let segment = Segment::read(&name);
+        let segment = SegmentBytes::read(&name);
         Self {
             name,
             segment,
@@ -346,7 +346,7 @@ fn a_header_that_claims_a_huge_index_takes_no_time() {
     for (at, word) in &words {
         huge.set(*at, *word);
     }
-    let length = (Segment::of(huge.bytes).arena_at() * WORD + 4096) as u64;
+    let length = (SegmentBytes::of(huge.bytes).arena_at() * WORD + 4096) as u64;
     words.push((SEGMENT_BYTES, length));
     words.push((CHECKSUM, whole.checksum(&words)));
     open_file(&whole.name.path()).set_len(length).unwrap();

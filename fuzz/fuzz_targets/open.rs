@@ -6,9 +6,9 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use shmtable_fuzz::{Segment, fill, fix_checksum, read_all, repair, tolerate};
+use shmtable_fuzz::{FuzzSegment, fill, fix_checksum, read_all, repair, tolerate};
 
-static SEGMENT: LazyLock<Segment> = LazyLock::new(Segment::new);
+static SEGMENT: LazyLock<FuzzSegment> = LazyLock::new(FuzzSegment::new);
 
 fn exercise(bytes: &[u8]) {
     SEGMENT.write(bytes);

@@ -9,9 +9,9 @@ use std::sync::LazyLock;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use shmtable::{Error, Result, Snapshot, Table};
-use shmtable_fuzz::{Segment, fill, key, read_all, repair, tolerate};
+use shmtable_fuzz::{FuzzSegment, fill, key, read_all, repair, tolerate};
 
-static SEGMENT: LazyLock<Segment> = LazyLock::new(Segment::new);
+static SEGMENT: LazyLock<FuzzSegment> = LazyLock::new(FuzzSegment::new);
 static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| SEGMENT.filled(|_| {}));
 static FULL: LazyLock<Vec<u8>> = LazyLock::new(|| SEGMENT.filled(fill));
 

@@ -21,12 +21,12 @@ pub fn options() -> Options {
 }
 
 /// This process's segment.
-pub struct Segment {
+pub struct FuzzSegment {
     name: String,
     path: PathBuf,
 }
 
-impl Segment {
+impl FuzzSegment {
     pub fn new() -> Self {
         // Nothing is dropped when fuzzing ends: `cargo xtask fuzz` removes the file.
         let name = std::env::var("SHMTABLE_FUZZ_NAME")
@@ -58,13 +58,13 @@ impl Segment {
     }
 }
 
-impl Default for Segment {
+impl Default for FuzzSegment {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Drop for Segment {
+impl Drop for FuzzSegment {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
     }

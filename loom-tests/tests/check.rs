@@ -10,13 +10,13 @@ use std::rc::Rc;
 
 use loom::thread;
 use loom_tests::{check, insert};
-use shmtable::loom_model::{self, Segment};
+use shmtable::loom_model::{self, ModelSegment};
 
 /// A newcomer takes the lock that is looked at: its generation is known by then.
 #[test]
 fn a_newcomer_is_somebody() {
     loom::model(|| {
-        let segment = Rc::new(Segment::new(1, 2, 5, 4));
+        let segment = Rc::new(ModelSegment::new(1, 2, 5, 4));
         let checks = segment.attach().unwrap();
         let comes = thread::spawn({
             let segment = segment.clone();
@@ -35,7 +35,7 @@ fn a_newcomer_is_somebody() {
 #[test]
 fn a_chunk_that_is_filled_again_is_sound() {
     loom::model(|| {
-        let segment = Segment::new(1, 3, 5, 8);
+        let segment = ModelSegment::new(1, 3, 5, 8);
         let wrote = segment.attach().unwrap();
         let writes = segment.attach().unwrap();
         let checks = segment.attach().unwrap();

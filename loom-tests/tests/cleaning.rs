@@ -13,13 +13,13 @@
 
 use loom::thread;
 use loom_tests::{check, clean, get, insert};
-use shmtable::loom_model::{self, Segment};
+use shmtable::loom_model::{self, ModelSegment};
 
 /// Against a reader: the record moves and its old memory is used again.
 #[test]
 fn a_reader_finds_what_moves() {
     loom::model(|| {
-        let segment = Segment::new(1, 1, 4, 4);
+        let segment = ModelSegment::new(1, 1, 4, 4);
         let cleaner = segment.attach().unwrap();
         let reader = segment.attach_read_only();
         insert(&cleaner, "k", 1);
@@ -43,7 +43,7 @@ fn a_reader_finds_what_moves() {
 #[test]
 fn a_pending_record_is_not_cleaned_away() {
     loom::model(|| {
-        let segment = Segment::new(1, 2, 5, 8);
+        let segment = ModelSegment::new(1, 2, 5, 8);
         let process = segment.attach().unwrap();
         let cleaner = segment.attach().unwrap();
         insert(&process, "a", 0);
@@ -68,7 +68,7 @@ fn a_pending_record_is_not_cleaned_away() {
 #[test]
 fn a_sealed_chunk_is_cleaned_whole() {
     loom::model(|| {
-        let segment = Segment::new(1, 2, 5, 8);
+        let segment = ModelSegment::new(1, 2, 5, 8);
         let writer = segment.attach().unwrap();
         let cleaner = segment.attach().unwrap();
         insert(&writer, "a", 0);
@@ -90,7 +90,7 @@ fn a_sealed_chunk_is_cleaned_whole() {
 #[test]
 fn two_cleaners_share_the_work() {
     loom::model(|| {
-        let segment = Segment::new(1, 2, 6, 4);
+        let segment = ModelSegment::new(1, 2, 6, 4);
         let one = segment.attach().unwrap();
         let other = segment.attach().unwrap();
         insert(&one, "a", 1);
@@ -114,7 +114,7 @@ fn two_cleaners_share_the_work() {
 #[test]
 fn what_is_removed_does_not_come_back() {
     loom::model(|| {
-        let segment = Segment::new(1, 2, 5, 4);
+        let segment = ModelSegment::new(1, 2, 5, 4);
         let writer = segment.attach().unwrap();
         let cleaner = segment.attach().unwrap();
         insert(&writer, "k", 1);
@@ -136,7 +136,7 @@ fn what_is_removed_does_not_come_back() {
 #[test]
 fn no_count_is_lost() {
     loom::model(|| {
-        let segment = Segment::new(1, 2, 5, 4);
+        let segment = ModelSegment::new(1, 2, 5, 4);
         let writer = segment.attach().unwrap();
         let cleaner = segment.attach().unwrap();
         let counter = b"a long counter";
@@ -157,7 +157,7 @@ fn no_count_is_lost() {
 #[test]
 fn room_is_made_beside_a_reader() {
     loom::model(|| {
-        let segment = Segment::new(1, 1, 4, 4);
+        let segment = ModelSegment::new(1, 1, 4, 4);
         let writer = segment.attach().unwrap();
         let reader = segment.attach_read_only();
         for number in 1..=3 {
@@ -180,7 +180,7 @@ fn room_is_made_beside_a_reader() {
 #[test]
 fn two_make_room() {
     loom::model(|| {
-        let segment = Segment::new(1, 2, 5, 4);
+        let segment = ModelSegment::new(1, 2, 5, 4);
         let one = segment.attach().unwrap();
         let other = segment.attach().unwrap();
         for number in 1..=2 {

@@ -14,11 +14,11 @@ use std::sync::atomic::Ordering;
 
 use loom::thread;
 use loom_tests::at_each_crash_point;
-use shmtable::loom_model::{Segment, run_until_death};
+use shmtable::loom_model::{ModelSegment, run_until_death};
 
 fn contend(processes: usize, turns: i64) {
     loom::model(move || {
-        let segment = Segment::new(1, processes, 5, 4);
+        let segment = ModelSegment::new(1, processes, 5, 4);
         let tables: Vec<_> = (0..processes).map(|_| segment.attach().unwrap()).collect();
         tables[0].fetch_add(b"n", 0).unwrap();
         let add = move |table: &shmtable::Table| {
@@ -56,7 +56,7 @@ fn three_sleep_and_wake() {
 #[test]
 fn one_of_three_dies() {
     at_each_crash_point(|point, died| {
-        let segment = Segment::new(1, 3, 5, 4);
+        let segment = ModelSegment::new(1, 3, 5, 4);
         let [one, two, dies] = [(); 3].map(|()| segment.attach().unwrap());
         one.fetch_add(b"n", 0).unwrap();
         let adds = thread::spawn({

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 use loom_tests::{at_each_crash_point, check, clean, get, insert, insert_large, value};
 use shmtable::Table;
-use shmtable::loom_model::{self, Segment, run_until_death};
+use shmtable::loom_model::{self, ModelSegment, run_until_death};
 
 /// A process dies in `work`, beside another one that writes to the same stripe.
 /// `a` is 1 before; what `work` says afterwards of `a` and `b` must be `before` or
@@ -30,7 +30,7 @@ fn dies_beside_a_writer(
     after: (Option<u8>, Option<u8>),
 ) {
     at_each_crash_point(move |point, died| {
-        let segment = Segment::new(1, 2, 6, 4);
+        let segment = ModelSegment::new(1, 2, 6, 4);
         let dies = segment.attach().unwrap();
         let lives = segment.attach().unwrap();
         insert(&dies, "a", 1);
@@ -88,7 +88,7 @@ fn in_a_removal() {
 /// next owner gives its memory to another record.
 fn dies_beside_a_reader(work: fn(&Table), after: Option<u8>) {
     at_each_crash_point(move |point, died| {
-        let segment = Segment::new(1, 2, 6, 4);
+        let segment = ModelSegment::new(1, 2, 6, 4);
         let dies = segment.attach().unwrap();
         let lives = segment.attach().unwrap();
         let reader = segment.attach_read_only();
@@ -125,7 +125,7 @@ fn in_a_removal_and_a_reader_is_not_misled() {
 #[test]
 fn in_cleaning() {
     at_each_crash_point(|point, died| {
-        let segment = Segment::new(1, 2, 6, 4);
+        let segment = ModelSegment::new(1, 2, 6, 4);
         let dies = segment.attach().unwrap();
         let lives = segment.attach().unwrap();
         let reader = segment.attach_read_only();
@@ -157,7 +157,7 @@ fn repairer_dies(work: fn(&Table, &[u8]), removes: bool) {
         let first_died = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&first_died);
         at_each_crash_point(move |second, died| {
-            let segment = Segment::new(2, 3, 8, 8);
+            let segment = ModelSegment::new(2, 3, 8, 8);
             let [one, two, three] = [(); 3].map(|()| segment.attach().unwrap());
             let keys = loom_model::keys_of_bucket(&one, 0, 4);
             for key in &keys[..if removes { 4 } else { 3 }] {
@@ -203,7 +203,7 @@ fn in_the_repair_of_an_insertion() {
 #[test]
 fn in_a_large_replacement() {
     at_each_crash_point(|point, died| {
-        let segment = Segment::new(1, 2, 7, 4);
+        let segment = ModelSegment::new(1, 2, 7, 4);
         let dies = segment.attach().unwrap();
         let lives = segment.attach().unwrap();
         insert_large(&dies, "k", 1);
@@ -228,7 +228,7 @@ fn in_a_large_replacement() {
 #[test]
 fn a_slow_owner_is_not_robbed() {
     loom::model(|| {
-        let segment = Segment::new(1, 2, 5, 4);
+        let segment = ModelSegment::new(1, 2, 5, 4);
         let one = segment.attach().unwrap();
         let other = segment.attach().unwrap();
         one.fetch_add(b"n", 0).unwrap();

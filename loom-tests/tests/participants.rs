@@ -16,13 +16,13 @@ use std::time::Duration;
 
 use loom::thread;
 use loom_tests::{at_each_crash_point, check, get, insert};
-use shmtable::loom_model::{self, Segment, run_until_death};
+use shmtable::loom_model::{self, ModelSegment, run_until_death};
 use shmtable::{Error, Table};
 
 #[test]
 fn two_claim_two_slots() {
     loom::model(|| {
-        let segment = Rc::new(Segment::new(1, 2, 5, 4));
+        let segment = Rc::new(ModelSegment::new(1, 2, 5, 4));
         let attaches = thread::spawn({
             let segment = segment.clone();
             move || segment.attach().unwrap()
@@ -39,7 +39,7 @@ fn two_claim_two_slots() {
 #[test]
 fn one_of_two_claims_the_last_slot() {
     loom::model(|| {
-        let segment = Rc::new(Segment::new(1, 1, 5, 4));
+        let segment = Rc::new(ModelSegment::new(1, 1, 5, 4));
         let attaches = thread::spawn({
             let segment = segment.clone();
             move || segment.attach()
@@ -59,7 +59,7 @@ fn one_of_two_claims_the_last_slot() {
 #[test]
 fn a_slot_that_is_used_again_has_a_new_generation() {
     loom::model(|| {
-        let segment = Rc::new(Segment::new(1, 2, 5, 4));
+        let segment = Rc::new(ModelSegment::new(1, 2, 5, 4));
         let leaves = segment.attach().unwrap();
         assert_eq!(loom_model::slot(&leaves), (0, 1));
         let detaches = thread::spawn(move || drop(leaves));
@@ -75,7 +75,7 @@ fn a_slot_that_is_used_again_has_a_new_generation() {
 /// the generation if the newcomer `stays` and holds the slot's byte.
 fn a_lock_goes_with_its_owner(stays: bool) {
     at_each_crash_point(move |point, died| {
-        let segment = Rc::new(Segment::new(1, 2, 6, 4));
+        let segment = Rc::new(ModelSegment::new(1, 2, 6, 4));
         let dies = segment.attach().unwrap();
         let waits = segment.attach().unwrap();
         insert(&dies, "a", 1);
@@ -114,9 +114,9 @@ fn a_lock_is_not_held_by_who_had_the_slot_last() {
 /// A newcomer takes the lock in the slot of one who left. Who waits for the lock
 /// must not take the generation of the one who left, still seen in the slot, for a
 /// sign that the newcomer is dead.
-fn a_newcomer_is_not_robbed(prepare: fn(&Segment, &Table), take_overs: u64) {
+fn a_newcomer_is_not_robbed(prepare: fn(&ModelSegment, &Table), take_overs: u64) {
     loom::model(move || {
-        let segment = Rc::new(Segment::new(1, 3, 6, 4));
+        let segment = Rc::new(ModelSegment::new(1, 3, 6, 4));
         // In threads of their own: loom shows no store again that a thread saw
         // before it yielded, and the old generation must stay to be seen.
         let attaches = thread::spawn({

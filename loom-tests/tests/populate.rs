@@ -7,13 +7,13 @@
 
 use loom::thread;
 use loom_tests::{check, get, insert_large};
-use shmtable::loom_model::Segment;
+use shmtable::loom_model::ModelSegment;
 
 /// Both want the same two chunks: the one gets memory for them, the other may get them.
 #[test]
 fn who_takes_a_chunk_knows_of_its_memory() {
     loom::model(|| {
-        let segment = Segment::without_memory(1, 2, 7, 4);
+        let segment = ModelSegment::without_memory(1, 2, 7, 4);
         let one = segment.attach().unwrap();
         let other = segment.attach().unwrap();
         let inserts = thread::spawn(move || {

@@ -17,7 +17,7 @@
 use loom::thread;
 use loom_tests::{get, insert};
 use shmtable::Table;
-use shmtable::loom_model::{self, Segment};
+use shmtable::loom_model::{self, ModelSegment};
 
 const KEYS: [&str; 3] = ["a", "b", "c"];
 
@@ -26,7 +26,7 @@ const KEYS: [&str; 3] = ["a", "b", "c"];
 fn a_new_key_is_seen_whole_or_not_at_all() {
     for before in [0, 2] {
         loom::model(move || {
-            let segment = Segment::new(1, 1, 6, 4);
+            let segment = ModelSegment::new(1, 1, 6, 4);
             let writer = segment.attach().unwrap();
             let reader = segment.attach_read_only();
             for (i, key) in KEYS[..before].iter().enumerate() {
@@ -50,7 +50,7 @@ fn a_new_key_is_seen_whole_or_not_at_all() {
 #[test]
 fn a_key_that_comes_back_has_not_its_old_value() {
     loom::model(|| {
-        let segment = Segment::new(1, 1, 4, 4);
+        let segment = ModelSegment::new(1, 1, 4, 4);
         let writer = segment.attach().unwrap();
         let reader = segment.attach_read_only();
         insert(&writer, "k", 1);
@@ -81,7 +81,7 @@ fn one_before_the_other(
 ) {
     for bucket in [0, 1] {
         loom::model(move || {
-            let segment = Segment::new(2, 1, 8, 4);
+            let segment = ModelSegment::new(2, 1, 8, 4);
             let writer = segment.attach().unwrap();
             let reader = segment.attach_read_only();
             let (key, other) = (key_of(&writer, 0, 0), key_of(&writer, bucket, 1));

@@ -13,13 +13,13 @@
 
 use loom::thread;
 use loom_tests::{clean, get, insert, value};
-use shmtable::loom_model::{self, Segment};
+use shmtable::loom_model::{self, ModelSegment};
 
 /// Its record's memory is used again.
 #[test]
 fn a_removed_key_is_whole_or_gone() {
     loom::model(|| {
-        let segment = Segment::new(1, 1, 5, 4);
+        let segment = ModelSegment::new(1, 1, 5, 4);
         let writer = segment.attach().unwrap();
         let reader = segment.attach_read_only();
         insert(&writer, "k", 1);
@@ -45,7 +45,7 @@ fn a_removed_key_is_whole_or_gone() {
 #[test]
 fn a_removal_hides_no_insertion() {
     loom::model(|| {
-        let segment = Segment::new(1, 1, 5, 4);
+        let segment = ModelSegment::new(1, 1, 5, 4);
         let writer = segment.attach().unwrap();
         let reader = segment.attach_read_only();
         insert(&writer, "a", 1);
@@ -68,7 +68,7 @@ fn a_removal_hides_no_insertion() {
 #[test]
 fn a_removal_hides_no_replacement() {
     loom::model(|| {
-        let segment = Segment::new(1, 1, 6, 4);
+        let segment = ModelSegment::new(1, 1, 6, 4);
         let writer = segment.attach().unwrap();
         let reader = segment.attach_read_only();
         for key in ["k", "a"] {
@@ -98,7 +98,7 @@ fn a_key_beyond_its_bucket_is_never_missed() {
         let values = values.map(<[u8]>::to_vec);
         loom::model(move || {
             let [before, after] = values.clone();
-            let segment = Segment::new(2, 1, 3, 16);
+            let segment = ModelSegment::new(2, 1, 3, 16);
             let writer = segment.attach().unwrap();
             let reader = segment.attach_read_only();
             let keys = loom_model::keys_of_bucket(&writer, 0, 5);

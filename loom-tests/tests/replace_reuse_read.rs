@@ -16,13 +16,13 @@
 
 use loom::thread;
 use loom_tests::{clean, get, insert, insert_large, number};
-use shmtable::loom_model::{self, Segment};
+use shmtable::loom_model::{self, ModelSegment};
 
 /// One process does all the writing.
 #[test]
 fn memory_reused_by_another_key() {
     loom::model(|| {
-        let segment = Segment::new(1, 1, 3, 4);
+        let segment = ModelSegment::new(1, 1, 3, 4);
         let writer = segment.attach().unwrap();
         let reader = segment.attach_read_only();
         insert(&writer, "k", 1);
@@ -45,7 +45,7 @@ fn memory_reused_by_another_key() {
 #[test]
 fn memory_reused_by_the_same_key() {
     loom::model(|| {
-        let segment = Segment::new(1, 1, 3, 4);
+        let segment = ModelSegment::new(1, 1, 3, 4);
         let writer = segment.attach().unwrap();
         let reader = segment.attach_read_only();
         insert(&writer, "k", 1);
@@ -70,7 +70,7 @@ fn memory_reused_by_the_same_key() {
 #[test]
 fn memory_reused_by_another_process() {
     loom::model(|| {
-        let segment = Segment::new(1, 2, 5, 8);
+        let segment = ModelSegment::new(1, 2, 5, 8);
         let writer = segment.attach().unwrap();
         let cleaner = segment.attach().unwrap();
         let reader = segment.attach_read_only();
@@ -105,7 +105,7 @@ fn memory_reused_by_another_process() {
 #[test]
 fn memory_freed_by_another_process() {
     loom::model(|| {
-        let segment = Segment::new(1, 2, 5, 8);
+        let segment = ModelSegment::new(1, 2, 5, 8);
         let cleaner = segment.attach().unwrap();
         let writer = segment.attach().unwrap();
         let reader = segment.attach_read_only();
@@ -138,7 +138,7 @@ fn memory_freed_by_another_process() {
 #[test]
 fn a_run_reused_at_once() {
     loom::model(|| {
-        let segment = Segment::new(1, 1, 6, 4);
+        let segment = ModelSegment::new(1, 1, 6, 4);
         let writer = segment.attach().unwrap();
         let reader = segment.attach_read_only();
         insert_large(&writer, "k", 1);
@@ -161,7 +161,7 @@ fn a_run_reused_at_once() {
 #[test]
 fn an_iteration_meets_each_key_once() {
     loom::model(|| {
-        let segment = Segment::new(1, 1, 4, 4);
+        let segment = ModelSegment::new(1, 1, 4, 4);
         let writer = segment.attach().unwrap();
         let reader = segment.attach_read_only();
         insert(&writer, "a", 1);

@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 
 use loom::thread;
 use loom_tests::{at_each_crash_point, check, get, number, value};
-use shmtable::loom_model::{Segment, run_until_death};
+use shmtable::loom_model::{ModelSegment, run_until_death};
 use shmtable::{Claimed, Table};
 
 /// What somebody made of its question for `k`.
@@ -46,7 +46,7 @@ fn ask(table: &Table, computes: u8) -> Answer {
 #[test]
 fn one_of_two_computes() {
     loom::model(|| {
-        let segment = Segment::new(1, 2, 6, 4);
+        let segment = ModelSegment::new(1, 2, 6, 4);
         let one = segment.attach().unwrap();
         let other = segment.attach().unwrap();
         let asks = thread::spawn(move || (ask(&other, 2), other));
@@ -67,7 +67,7 @@ fn one_of_two_computes() {
 #[test]
 fn one_computes_beside_one_who_does_not_ask() {
     loom::model(|| {
-        let segment = Segment::new(1, 2, 6, 4);
+        let segment = ModelSegment::new(1, 2, 6, 4);
         let asks = segment.attach().unwrap();
         let writes = segment.attach().unwrap();
         let writes = thread::spawn(move || {
@@ -86,7 +86,7 @@ fn one_computes_beside_one_who_does_not_ask() {
 #[test]
 fn one_of_two_threads_computes() {
     loom::model(|| {
-        let segment = Segment::new(1, 2, 6, 4);
+        let segment = ModelSegment::new(1, 2, 6, 4);
         let one = segment.attach().unwrap();
         let other = one.clone();
         let asks = thread::spawn(move || ask(&other, 2));
@@ -106,7 +106,7 @@ fn one_of_two_threads_computes() {
 #[test]
 fn both_get_what_one_computes() {
     loom::model(|| {
-        let segment = Segment::new(1, 2, 6, 4);
+        let segment = ModelSegment::new(1, 2, 6, 4);
         let one = segment.attach().unwrap();
         let other = segment.attach().unwrap();
         let get = |table: &Table, computes: u8| {
@@ -129,7 +129,7 @@ fn both_get_what_one_computes() {
 #[test]
 fn one_of_two_dies() {
     at_each_crash_point(|point, died| {
-        let segment = Segment::new(1, 2, 6, 4);
+        let segment = ModelSegment::new(1, 2, 6, 4);
         let dies = segment.attach().unwrap();
         let lives = segment.attach().unwrap();
         let asks = thread::spawn(move || {

@@ -33,7 +33,7 @@ use std::sync::atomic::Ordering;
 use loom::thread;
 use loom_tests::{at_each_crash_point, check, clean, insert};
 use shmtable::Table;
-use shmtable::loom_model::{self, Segment, run_until_death};
+use shmtable::loom_model::{self, ModelSegment, run_until_death};
 
 /// All of the first one lies in its slot's head, the last byte of the other in the tail.
 const KEYS: [&str; 2] = ["k", "k2345678"];
@@ -82,7 +82,7 @@ fn beside_a_reader(
 ) {
     for key in KEYS {
         loom::model(move || {
-            let segment = Segment::new(1, 1, 5, 4);
+            let segment = ModelSegment::new(1, 1, 5, 4);
             let writer = segment.attach().unwrap();
             let reader = segment.attach_read_only();
             prepare(&writer, key);
@@ -183,7 +183,7 @@ fn a_record_whose_memory_is_used_again_is_whole() {
 #[test]
 fn a_key_that_passed_by_hides_no_replacement() {
     loom::model(|| {
-        let segment = Segment::new(2, 1, 6, 4);
+        let segment = ModelSegment::new(2, 1, 6, 4);
         let writer = segment.attach().unwrap();
         let reader = segment.attach_read_only();
         // The last one passes over their bucket, which the others fill.
@@ -216,7 +216,7 @@ fn a_key_that_passed_by_hides_no_replacement() {
 #[test]
 fn a_key_that_goes_has_not_the_value_of_the_next() {
     loom::model(|| {
-        let segment = Segment::new(1, 2, 5, 4);
+        let segment = ModelSegment::new(1, 2, 5, 4);
         let [removes, inserts] = [(); 2].map(|()| segment.attach().unwrap());
         let reader = segment.attach_read_only();
         put(&removes, "k", 1);
@@ -241,7 +241,7 @@ fn a_key_that_goes_has_not_the_value_of_the_next() {
 #[test]
 fn an_iteration_meets_each_key_once() {
     loom::model(|| {
-        let segment = Segment::new(1, 1, 5, 4);
+        let segment = ModelSegment::new(1, 1, 5, 4);
         let writer = segment.attach().unwrap();
         let reader = segment.attach_read_only();
         let [changes, stays] = ["k2345678", "a"];
@@ -273,7 +273,7 @@ fn an_iteration_meets_each_key_once() {
 fn two_write(ours: u8, theirs: u8) {
     for key in KEYS {
         loom::model(move || {
-            let segment = Segment::new(1, 2, 6, 4);
+            let segment = ModelSegment::new(1, 2, 6, 4);
             let [one, other] = [(); 2].map(|()| segment.attach().unwrap());
             put(&one, key, 0x12);
             let swap = move |table: &Table, by| {
@@ -307,7 +307,7 @@ fn both_replace_in_place() {
 /// Beside a cleaner, who finds what was the key's record.
 fn beside_a_cleaner(before: &'static [u8], after: u8) {
     loom::model(move || {
-        let segment = Segment::new(1, 2, 6, 4);
+        let segment = ModelSegment::new(1, 2, 6, 4);
         let [writer, cleaner] = [(); 2].map(|()| segment.attach().unwrap());
         for number in before {
             put(&writer, "k", *number);
@@ -345,7 +345,7 @@ fn dies_beside_a_reader(
     course: &'static [Option<u8>],
 ) {
     at_each_crash_point(move |point, died| {
-        let segment = Segment::new(1, 2, 6, 4);
+        let segment = ModelSegment::new(1, 2, 6, 4);
         let [dies, lives] = [(); 2].map(|()| segment.attach().unwrap());
         let reader = segment.attach_read_only();
         prepare(&dies);

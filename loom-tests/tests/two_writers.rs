@@ -12,14 +12,14 @@
 use loom::thread;
 use loom_tests::{check, get, insert, insert_large, value};
 use shmtable::Table;
-use shmtable::loom_model::Segment;
+use shmtable::loom_model::ModelSegment;
 
 /// Two processes, and what `work` gives in each when they run side by side.
 fn side_by_side<R: 'static>(
     prepare: impl Fn(&Table),
     work: impl Fn(&Table, u8) -> R + Clone + 'static,
 ) -> (Table, R, R) {
-    let segment = Segment::new(1, 2, 6, 4);
+    let segment = ModelSegment::new(1, 2, 6, 4);
     let one = segment.attach().unwrap();
     let other = segment.attach().unwrap();
     prepare(&one);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use loom::thread;
 use loom_tests::{at_each_crash_point, insert, number};
 use shmtable::Table;
-use shmtable::loom_model::{Segment, run_until_death};
+use shmtable::loom_model::{ModelSegment, run_until_death};
 
 fn wait(table: &Table, key: &str) -> u8 {
     let found = table.wait(key.as_bytes(), Duration::MAX).unwrap();
@@ -25,7 +25,7 @@ fn wait(table: &Table, key: &str) -> u8 {
 #[test]
 fn one_waits() {
     loom::model(|| {
-        let segment = Segment::new(1, 2, 5, 4);
+        let segment = ModelSegment::new(1, 2, 5, 4);
         let writer = segment.attach().unwrap();
         let waiter = segment.attach().unwrap();
         let inserts = thread::spawn({
@@ -40,7 +40,7 @@ fn one_waits() {
 #[test]
 fn one_waits_through_two_events() {
     loom::model(|| {
-        let segment = Segment::new(1, 2, 5, 4);
+        let segment = ModelSegment::new(1, 2, 5, 4);
         let writer = segment.attach().unwrap();
         let waiter = segment.attach().unwrap();
         writer.fetch_add(b"n", 1).unwrap();
@@ -59,7 +59,7 @@ fn one_waits_through_two_events() {
 #[test]
 fn two_wait() {
     loom::model(|| {
-        let segment = Segment::new(1, 3, 6, 4);
+        let segment = ModelSegment::new(1, 3, 6, 4);
         let writer = segment.attach().unwrap();
         let waiters = [segment.attach().unwrap(), segment.attach().unwrap()];
         let wait_all = waiters
@@ -75,7 +75,7 @@ fn two_wait() {
 #[test]
 fn one_waits_for_a_removal() {
     loom::model(|| {
-        let segment = Segment::new(1, 2, 5, 4);
+        let segment = ModelSegment::new(1, 2, 5, 4);
         let writer = segment.attach().unwrap();
         let waiter = segment.attach().unwrap();
         insert(&writer, "k", 1);
@@ -96,7 +96,7 @@ fn one_waits_for_a_removal() {
 #[test]
 fn one_waits_for_a_key_whose_writer_dies() {
     at_each_crash_point(|point, died| {
-        let segment = Segment::new(1, 3, 6, 4);
+        let segment = ModelSegment::new(1, 3, 6, 4);
         let dies = segment.attach().unwrap();
         let lives = segment.attach().unwrap();
         let waiter = segment.attach().unwrap();

@@ -29,7 +29,7 @@ use crate::error::Result;
 use crate::layout::{CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, RESERVED_CHUNKS};
 use crate::locking::participants::Attachment;
 use crate::segment::Segment;
-use crate::segment::record::Header;
+use crate::segment::record::Lengths;
 use crate::sync::{Mutex, Ordering, fence};
 use crate::sys::{crash_point, process_crash_point};
 use chunk::State;
@@ -88,12 +88,12 @@ impl Arena {
     /// Every space must be [`finish`](Self::finish)ed.
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    pub(crate) fn allocate_here(&self, segment: &Segment, header: Header) -> Option<Space> {
-        let words = header.words();
+    pub(crate) fn allocate_here(&self, segment: &Segment, lengths: Lengths) -> Option<Space> {
+        let words = lengths.words();
         let mut bump = self.bump.lock();
         let open = bump.current.as_mut()?;
         open.fits(segment, words)
-            .then(|| open.take(segment, words, header))
+            .then(|| open.take(segment, words, lengths))
     }
 
     /// Takes space for a record and stores its header; `None` if cleaning must come first.
@@ -106,12 +106,12 @@ impl Arena {
         &self,
         segment: &Segment,
         me: &Attachment,
-        header: Header,
+        lengths: Lengths,
         purpose: &Purpose,
     ) -> Result<Option<Space>> {
-        let words = header.words();
+        let words = lengths.words();
         if words > segment.geometry.chunk_words {
-            return self.allocate_run(segment, me, header, words, purpose);
+            return self.allocate_run(segment, me, lengths, words, purpose);
         }
         let mut bump = self.bump.lock();
         let fits = |open: &Open| open.fits(segment, words);
@@ -124,14 +124,14 @@ impl Arena {
             }
         }
         let open = bump.current.as_mut();
-        Ok(open.map(|open| open.take(segment, words, header)))
+        Ok(open.map(|open| open.take(segment, words, lengths)))
     }
 
     fn allocate_run(
         &self,
         segment: &Segment,
         me: &Attachment,
-        header: Header,
+        lengths: Lengths,
         words: usize,
         purpose: &Purpose,
     ) -> Result<Option<Space>> {
@@ -145,7 +145,7 @@ impl Arena {
             pending: 1,
         });
         let at = segment.geometry.chunk(head);
-        Ok(Some(place(segment, at, words, head, words, header)))
+        Ok(Some(place(segment, at, words, head, words, lengths)))
     }
 
     /// Notes that a record was published or given up.
@@ -194,11 +194,11 @@ impl Open {
 
     /// Takes the next words for a record.
     #[inline]
-    fn take(&mut self, segment: &Segment, words: usize, header: Header) -> Space {
+    fn take(&mut self, segment: &Segment, words: usize, lengths: Lengths) -> Space {
         let at = segment.geometry.chunk(self.chunk) + self.cursor;
         self.cursor += words;
         self.pending += 1;
-        place(segment, at, words, self.chunk, self.cursor, header)
+        place(segment, at, words, self.chunk, self.cursor, lengths)
     }
 }
 
@@ -271,13 +271,13 @@ impl Bump {
 
 /// Stores the header of a record, which is its first word.
 #[inline]
-pub(crate) fn put_header(segment: &Segment, at: usize, header: Header) {
+pub(crate) fn put_header(segment: &Segment, at: usize, lengths: Lengths) {
     #[cfg(loom)]
     segment.map.touch(at);
     // A reader that sees a word stored from here on also sees all stores that freed this
     // memory: see `index::fast_path`.
     fence(Ordering::Release);
-    segment.words()[at].store(header.pack(), Ordering::Relaxed);
+    segment.words()[at].store(lengths.pack(), Ordering::Relaxed);
 }
 
 /// Stores a record's header, then the cursor that covers it.
@@ -288,9 +288,9 @@ fn place(
     words: usize,
     chunk: usize,
     cursor: usize,
-    header: Header,
+    lengths: Lengths,
 ) -> Space {
-    put_header(segment, at, header);
+    put_header(segment, at, lengths);
     crash_point!("allocate: header written, cursor not");
     chunk::detail(segment, chunk, CHUNK_CURSOR)
         .store(chunk::cursor_word(cursor), Ordering::Relaxed);

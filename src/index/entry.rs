@@ -4,13 +4,13 @@ use crate::error::{Error, Result};
 use crate::index::bucket::Bucket;
 use crate::index::slot::{self, SlotContent};
 use crate::segment::Segment;
-use crate::segment::record::{self, Header, Record};
+use crate::segment::record::{self, Lengths, Record};
 use crate::sync::{AtomicU64, Ordering};
 
 /// An entry that a lookup found.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry<'a> {
-    pub(crate) lengths: Header,
+    pub(crate) lengths: Lengths,
     /// The words that begin with its value: a record's, or the tail of its slot.
     pub(crate) value: &'a [AtomicU64],
     pub(crate) location: Location<'a>,
@@ -27,7 +27,7 @@ pub(crate) enum Location<'a> {
 
 impl<'a> Entry<'a> {
     #[inline]
-    pub(super) fn small(lengths: Header, head: u64, tail: &'a AtomicU64) -> Self {
+    pub(super) fn small(lengths: Lengths, head: u64, tail: &'a AtomicU64) -> Self {
         Self {
             lengths,
             value: std::slice::from_ref(tail),
@@ -37,9 +37,13 @@ impl<'a> Entry<'a> {
 
     #[inline]
     pub(super) fn record(at: usize, record: Record<'a>) -> Self {
-        let Record { header, key, value } = record;
+        let Record {
+            lengths,
+            key,
+            value,
+        } = record;
         Self {
-            lengths: header,
+            lengths,
             value,
             location: Location::InRecord { at, key },
         }

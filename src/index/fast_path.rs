@@ -38,7 +38,7 @@ use crate::index::slot::{self, Content, SlotContent};
 use crate::index::stripe_ops::{Locked, New};
 use crate::layout::{USED_SLOTS, WORD};
 use crate::segment::Segment;
-use crate::segment::record::{self, Header, Record, Wanted};
+use crate::segment::record::{self, Lengths, LookupKey, Record};
 use crate::sync::{AtomicU64, Ordering, fence};
 use crate::sys::{crash_point, process_crash_point};
 
@@ -128,7 +128,7 @@ pub(super) fn compare_small<'a>(head: u64, tail: &'a AtomicU64, key: &[u8]) -> O
     {
         return None;
     }
-    let lengths = Header {
+    let lengths = Lengths {
         key: key.len(),
         value: length as usize,
     };
@@ -159,10 +159,10 @@ pub(super) fn compare_record<'a, const GLANCE: bool>(
     let Some((header, words)) = record else {
         return no_record;
     };
-    let wanted = Wanted::new(key);
+    let wanted = LookupKey::new(key);
     let word = header.load(Ordering::Relaxed);
     let Some(length) = wanted.length_of_value(word) else {
-        return if Header::unpack(word).is_some() {
+        return if Lengths::unpack(word).is_some() {
             Compared::Other
         } else {
             no_record
@@ -179,11 +179,18 @@ pub(super) fn compare_record<'a, const GLANCE: bool>(
     if !wanted.equals(key) {
         return Compared::Other;
     }
-    let header = Header {
+    let lengths = Lengths {
         key: wanted.key_length(),
         value: length,
     };
-    Compared::Same(Entry::record(at, Record { header, key, value }))
+    Compared::Same(Entry::record(
+        at,
+        Record {
+            lengths,
+            key,
+            value,
+        },
+    ))
 }
 
 /// Copies the value of the key's entry, unless a writer disturbed the reads.

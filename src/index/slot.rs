@@ -18,7 +18,7 @@
 //! store replaces a small entry by one of another length: that would take two.
 
 use crate::layout::{HEAD_BYTES, SMALL_BYTES, WORD};
-use crate::segment::record::{Header, word_from};
+use crate::segment::record::{Lengths, word_from};
 
 pub(super) const LENGTH_BITS: u32 = 4;
 const LENGTH: u64 = (1 << LENGTH_BITS) - 1;
@@ -30,7 +30,7 @@ const REST_SHIFT: u32 = 2 * LENGTH_BITS;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SlotContent {
     /// A small entry of these lengths.
-    Small(Header),
+    Small(Lengths),
     /// A record at this offset.
     Record(usize),
     /// Nothing that a writer of this format stored.
@@ -82,7 +82,7 @@ pub(crate) fn holds(head: u64) -> SlotContent {
     let key = (head & LENGTH) as usize;
     let value = (head >> LENGTH_BITS & LENGTH) as usize;
     if value <= WORD && key + value <= SMALL_BYTES {
-        SlotContent::Small(Header { key, value })
+        SlotContent::Small(Lengths { key, value })
     } else {
         SlotContent::Nothing
     }
@@ -168,7 +168,7 @@ mod tests {
                 else {
                     continue;
                 };
-                let lengths = Header::of(&key, &value);
+                let lengths = Lengths::of(&key, &value);
                 assert_eq!(holds(head), SlotContent::Small(lengths));
                 let mut read = vec![9];
                 key_into(head, tail, key_length, &mut read);
@@ -232,7 +232,7 @@ mod tests {
             let (key, value) = (low & 15, low >> 4);
             let right = match (key, value) {
                 (15, 15) => SlotContent::Record(7),
-                _ if value <= 8 && key + value <= 15 => SlotContent::Small(Header {
+                _ if value <= 8 && key + value <= 15 => SlotContent::Small(Lengths {
                     key: key as usize,
                     value: value as usize,
                 }),

@@ -312,8 +312,8 @@ impl Geometry {
     }
 
     /// Whether a record of these lengths is too large for one chunk.
-    pub(crate) fn needs_run(&self, header: record::Header) -> bool {
-        header.words() > self.chunk_words
+    pub(crate) fn needs_run(&self, lengths: record::Lengths) -> bool {
+        lengths.words() > self.chunk_words
     }
 }
 

@@ -24,15 +24,15 @@ use crate::sys::{crash_point, process_crash_point};
 /// Words of a record before its key: the header.
 pub(crate) const KEY_AT: usize = 1;
 
-/// The lengths in a record's header word.
+/// The lengths of an entry's key and value, in bytes: what a record's header word says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Header {
+pub(crate) struct Lengths {
     pub(crate) key: usize,
     pub(crate) value: usize,
 }
 
-impl Header {
-    /// The header of a record of this key and value.
+impl Lengths {
+    /// The lengths of this key and value.
     #[inline]
     pub(crate) fn of(key: &[u8], value: &[u8]) -> Self {
         Self {
@@ -41,7 +41,7 @@ impl Header {
         }
     }
 
-    /// The header of a dead record that takes this many words, which are at least one.
+    /// The lengths of a dead record that takes this many words, which are at least one.
     pub(crate) fn of_filler(words: usize) -> Self {
         Self {
             key: 0,
@@ -49,7 +49,7 @@ impl Header {
         }
     }
 
-    /// The header word.
+    /// The header word of a record of these lengths.
     #[inline]
     pub(crate) fn pack(self) -> u64 {
         1 | (self.key as u64) << KEY_SHIFT | (self.value as u64) << VALUE_SHIFT
@@ -85,7 +85,7 @@ impl Header {
 /// A record that was found.
 #[derive(Clone, Copy)]
 pub(crate) struct Record<'a> {
-    pub(crate) header: Header,
+    pub(crate) lengths: Lengths,
     /// The key's words.
     pub(crate) key: &'a [AtomicU64],
     /// The value's words.
@@ -121,17 +121,21 @@ pub(crate) fn split_beyond<'a>(
 #[inline]
 pub(crate) fn open(segment: &Segment, at: usize) -> Option<Record<'_>> {
     let (header, words) = segment.record(at)?;
-    let header = Header::unpack(header.load(Ordering::Relaxed))?;
-    let (key, value) = split_beyond(segment, at, words, words_of(header.key), header.value)?;
-    Some(Record { header, key, value })
+    let lengths = Lengths::unpack(header.load(Ordering::Relaxed))?;
+    let (key, value) = split_beyond(segment, at, words, words_of(lengths.key), lengths.value)?;
+    Some(Record {
+        lengths,
+        key,
+        value,
+    })
 }
 
 /// Writes the key and the value of the record that begins with these words. Its header is
 /// stored already.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-pub(crate) fn write_body(record: &[AtomicU64], header: Header, key: &[u8], value: &[u8]) {
-    let (key_words, value_words) = record.split_at(header.value_at());
+pub(crate) fn write_body(record: &[AtomicU64], lengths: Lengths, key: &[u8], value: &[u8]) {
+    let (key_words, value_words) = record.split_at(lengths.value_at());
     store_bytes(&key_words[KEY_AT..], key);
     crash_point!("stage: key written");
     store_bytes(value_words, value);
@@ -141,7 +145,7 @@ pub(crate) fn write_body(record: &[AtomicU64], header: Header, key: &[u8], value
 /// Copies the key and the value of a record to another one with the same header, which is
 /// stored already.
 pub(crate) fn copy_body(from: Record<'_>, to: &[AtomicU64]) {
-    let target = &to[KEY_AT..from.header.words()];
+    let target = &to[KEY_AT..from.lengths.words()];
     for (from, to) in from.key.iter().chain(from.value).zip(target) {
         to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         process_crash_point!("clean: word copied");
@@ -227,7 +231,7 @@ fn store_many_bytes(words: &[AtomicU64], bytes: &[u8]) {
 /// Whether the beginning of `words` equals `bytes`.
 #[inline]
 pub(crate) fn equal_bytes(words: &[AtomicU64], bytes: &[u8]) -> bool {
-    let wanted = Wanted::new(bytes);
+    let wanted = LookupKey::new(bytes);
     words
         .get(..wanted.words())
         .is_some_and(|words| wanted.equals(words))
@@ -235,13 +239,13 @@ pub(crate) fn equal_bytes(words: &[AtomicU64], bytes: &[u8]) -> bool {
 
 /// A key that is looked up, in the form in which it is compared with the words of records.
 #[derive(Clone, Copy)]
-pub(crate) struct Wanted<'a> {
+pub(crate) struct LookupKey<'a> {
     key: &'a [u8],
     /// The key's last word, padded; 0 if it has none.
     last: u64,
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> LookupKey<'a> {
     #[inline]
     pub(crate) fn new(key: &'a [u8]) -> Self {
         let last = match key.last_chunk::<WORD>() {
@@ -266,7 +270,7 @@ impl<'a> Wanted<'a> {
         // The bits below the value's length become the highest: all are 0 if they are the
         // same. No byte at all is the greatest length, as subtraction goes.
         header
-            .wrapping_sub(Header { key, value }.pack())
+            .wrapping_sub(Lengths { key, value }.pack())
             .rotate_right(VALUE_SHIFT)
     }
 
@@ -398,17 +402,17 @@ mod tests {
             let key: Vec<u8> = (1..=length as u8).collect();
             let words: Vec<AtomicU64> = (0..words_of(length)).map(|_| AtomicU64::new(0)).collect();
             store_bytes(&words, &key);
-            let wanted = Wanted::new(&key);
+            let wanted = LookupKey::new(&key);
             assert_eq!(wanted.words(), words.len());
             assert!(wanted.equals(&words));
             for at in 0..length {
                 let mut other = key.clone();
                 other[at] ^= 0x80;
-                assert!(!Wanted::new(&other).equals(&words));
+                assert!(!LookupKey::new(&other).equals(&words));
             }
             for value in (0..2 * WORD).chain([MAX_VALUE - WORD, MAX_VALUE]) {
                 for key in [0, length, length + 1, MAX_KEY] {
-                    let header = Header { key, value }.pack();
+                    let header = Lengths { key, value }.pack();
                     let right = (key == length).then_some(value);
                     assert_eq!(wanted.length_of_value(header), right);
                     // What is no header agrees with no key.
@@ -423,10 +427,10 @@ mod tests {
     #[test]
     fn no_header_agrees_with_a_key_that_is_too_long() {
         let key = vec![0; MAX_KEY + 1 + 3];
-        let wanted = Wanted::new(&key);
+        let wanted = LookupKey::new(&key);
         for key in [0, 3, MAX_KEY] {
             for value in 0..2 * WORD {
-                let header = Header { key, value }.pack();
+                let header = Lengths { key, value }.pack();
                 assert_eq!(wanted.length_of_value(header), None);
             }
         }
@@ -435,9 +439,9 @@ mod tests {
     #[test]
     fn headers_come_back() {
         for (key, value) in [(0, 0), (1, 0), (MAX_KEY, (1 << 40) - 1), (7, 9)] {
-            let header = Header { key, value };
-            assert_eq!(Header::unpack(header.pack()), Some(header));
+            let lengths = Lengths { key, value };
+            assert_eq!(Lengths::unpack(lengths.pack()), Some(lengths));
         }
-        assert_eq!(Header::unpack(0), None);
+        assert_eq!(Lengths::unpack(0), None);
     }
 }

@@ -9,16 +9,16 @@ use crate::segment::Segment;
 use crate::table::Table;
 
 /// An owned key and its value.
-pub(crate) type Entry = (Vec<u8>, Vec<u8>);
+pub(crate) type OwnedEntry = (Vec<u8>, Vec<u8>);
 
 /// An iterator over entries of a table; see [`Table::iter`] and [`Table::scan_prefix`].
 ///
 /// It reads one bucket at a time, without a lock, and holds a clone of the handle.
 pub struct Iter {
     table: Table,
-    wanted: Wanted,
+    filter: ScanFilter,
     bucket: usize,
-    read: VecDeque<Entry>,
+    read: VecDeque<OwnedEntry>,
     failed: bool,
 }
 
@@ -26,7 +26,7 @@ impl Iter {
     pub(crate) fn new(table: &Table, part: Part, prefix: &[u8]) -> Self {
         Self {
             table: table.clone(),
-            wanted: Wanted {
+            filter: ScanFilter {
                 part,
                 prefix: prefix.into(),
             },
@@ -41,7 +41,7 @@ impl Iter {
         while self.read.is_empty() && self.bucket < buckets {
             self.read = self
                 .table
-                .entries_of_bucket(self.bucket, &self.wanted)?
+                .entries_of_bucket(self.bucket, &self.filter)?
                 .into();
             self.bucket += 1;
         }
@@ -124,15 +124,15 @@ pub(crate) enum Part {
 
 /// Which entries an iterator passes on.
 #[derive(Debug, Clone)]
-pub(crate) struct Wanted {
+pub(crate) struct ScanFilter {
     part: Part,
     /// What their keys begin with.
     prefix: Box<[u8]>,
 }
 
-impl Wanted {
+impl ScanFilter {
     /// Copies an entry if it is wanted.
-    pub(crate) fn copy(&self, entry: &entry::Entry<'_>) -> Result<Option<Entry>> {
+    pub(crate) fn copy(&self, entry: &entry::Entry<'_>) -> Result<Option<OwnedEntry>> {
         if entry.lengths.key < self.prefix.len() {
             return Ok(None);
         }
@@ -152,8 +152,8 @@ impl Wanted {
 pub(crate) fn read_bucket(
     segment: &Segment,
     number: usize,
-    wanted: &Wanted,
-) -> Result<Option<Vec<Entry>>> {
+    filter: &ScanFilter,
+) -> Result<Option<Vec<OwnedEntry>>> {
     let bucket = probe::bucket(segment, number);
     let tags = bucket.tags();
     let mut entries = Vec::with_capacity(tags.occupied().count_ones() as usize);
@@ -169,7 +169,7 @@ pub(crate) fn read_bucket(
         if !fast_path::validate(bucket, tags) {
             return Ok(None);
         }
-        entries.extend(wanted.copy(&entry)?);
+        entries.extend(filter.copy(&entry)?);
     }
     Ok(fast_path::validate(bucket, tags).then_some(entries))
 }

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::index::lookup;
 use crate::index::stripe_ops::{self, Locked, Place};
 use crate::sync;
-use crate::table::iter::{self, Entry, Iter, Keys, Part, Values, Wanted};
+use crate::table::iter::{self, Iter, Keys, OwnedEntry, Part, ScanFilter, Values};
 use crate::table::snapshot::Snapshot;
 use crate::write::writer::ReentrancyGuard;
 
@@ -321,11 +321,15 @@ impl Table {
         Ok(copy)
     }
 
-    pub(crate) fn entries_of_bucket(&self, bucket: usize, wanted: &Wanted) -> Result<Vec<Entry>> {
+    pub(crate) fn entries_of_bucket(
+        &self,
+        bucket: usize,
+        filter: &ScanFilter,
+    ) -> Result<Vec<OwnedEntry>> {
         let stripe = bucket / self.segment().geometry.stripe_buckets;
         loop {
             for _ in 0..lookup::ATTEMPTS {
-                if let Some(entries) = iter::read_bucket(self.segment(), bucket, wanted)? {
+                if let Some(entries) = iter::read_bucket(self.segment(), bucket, filter)? {
                     return Ok(entries);
                 }
                 sync::spin_hint();
@@ -333,7 +337,7 @@ impl Table {
             if let Some(locked) = self.lock_to_read(self.segment().stripe(stripe))? {
                 let mut entries = Vec::new();
                 locked.for_each_in(bucket, |place| {
-                    entries.extend(wanted.copy(&place.entry)?);
+                    entries.extend(filter.copy(&place.entry)?);
                     Ok(())
                 })?;
                 return Ok(entries);

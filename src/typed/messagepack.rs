@@ -84,7 +84,7 @@ impl<T: Serialize + DeserializeOwned> Codec for MessagePack<T> {
         let bytes = rmp_serde::to_vec_named(item)?;
         if u32::try_from(bytes.len()).is_err() {
             // Written a second time, because a cut length can't be detected afterwards.
-            item.serialize(&mut rmp_serde::Serializer::new(Lengths).with_struct_map())?;
+            item.serialize(&mut rmp_serde::Serializer::new(LengthCheck).with_struct_map())?;
         }
         check(&bytes)?;
         Ok(bytes)
@@ -99,9 +99,9 @@ impl<T: Serialize + DeserializeOwned> Codec for MessagePack<T> {
 /// Refuses strings and bytes that are longer than the 32 bits of `MessagePack`'s lengths can say;
 /// the encoder would cut their length. (It cuts the length of arrays too; [`check`] finds what is
 /// left over.)
-struct Lengths;
+struct LengthCheck;
 
-impl Write for Lengths {
+impl Write for LengthCheck {
     fn write(&mut self, part: &[u8]) -> io::Result<usize> {
         if u32::try_from(part.len()).is_ok() {
             return Ok(part.len());
@@ -208,7 +208,7 @@ fn head(bytes: &[u8]) -> Option<(u64, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Lengths, NESTING, check};
+    use super::{LengthCheck, NESTING, check};
     use std::io::Write;
 
     const CUT: &str = "it is cut off or no MessagePack";
@@ -218,9 +218,9 @@ mod tests {
     fn parts_of_4_gib_are_refused_and_those_below_are_not() {
         // Zeros that are never read take no memory.
         let part = vec![0; 1 << 32];
-        let refused = Lengths.write_all(&part).unwrap_err().to_string();
+        let refused = LengthCheck.write_all(&part).unwrap_err().to_string();
         assert!(refused.contains("4294967296 bytes, the limit"), "{refused}");
-        Lengths.write_all(&part[1..]).unwrap();
+        LengthCheck.write_all(&part[1..]).unwrap();
     }
 
     #[test]

@@ -303,12 +303,12 @@ impl Writer {
         let at = walk.start;
         let record = record::open(segment, at)
             .ok_or_else(|| Segment::damaged("a chunk holds no record where one should be", at))?;
-        let words = record.header.words();
+        let words = record.lengths.words();
         if words > walk.len() {
             return Err(Segment::damaged("a record reaches past its chunk", at));
         }
         walk.start += words;
-        record::load_bytes(record.key, record.header.key, key)?;
+        record::load_bytes(record.key, record.lengths.key, key)?;
         let hash = Hash::of(segment, key);
         probe::home(segment, hash).1.prefetch();
         Ok(Walked { at, record, hash })
@@ -318,15 +318,15 @@ impl Writer {
     fn move_record(&self, walked: &Walked<'_>, purpose: &Purpose) -> Result<bool> {
         let segment = &*self.segment;
         let Walked { at, record, hash } = *walked;
-        let header = record.header;
+        let lengths = record.lengths;
         let locked = self.lock(hash.stripe(segment))?;
         let Some(place) = locked.find_record(hash, at)? else {
             return Ok(true);
         };
-        if place.entry.lengths != header {
+        if place.entry.lengths != lengths {
             return Err(Segment::damaged("a record changed its lengths", at));
         }
-        let Some(space) = self.arena.allocate(segment, &self.me, header, purpose)? else {
+        let Some(space) = self.arena.allocate(segment, &self.me, lengths, purpose)? else {
             return Ok(false);
         };
         record::copy_body(record, &segment.words()[space.at..]);

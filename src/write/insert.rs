@@ -17,7 +17,7 @@ use crate::index::probe::{self, Hash};
 use crate::index::slot::Content;
 use crate::index::stripe_ops::{Locked, New, Place};
 use crate::layout::WORD;
-use crate::segment::record::{self, Header};
+use crate::segment::record::{self, Lengths};
 use crate::write::writer::Writer;
 use crate::write::{Change, SMALL, Staged};
 
@@ -57,9 +57,9 @@ impl Writer {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     fn write_record(&self, key: &[u8], value: &[u8]) -> Option<Staged<'_>> {
-        let header = Header::of(key, value);
-        let space = self.arena.allocate_here(&self.segment, header)?;
-        Some(Staged::write(self, space, header, key, value))
+        let lengths = Lengths::of(key, value);
+        let space = self.arena.allocate_here(&self.segment, lengths)?;
+        Some(Staged::write(self, space, lengths, key, value))
     }
 
     /// Stores a value whose entry is not small. `true`: the key was new.

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::index::probe::Hash;
 use crate::index::stripe_ops::{Locked, New, Place};
 use crate::layout::WORD;
-use crate::segment::record::{self, Header};
+use crate::segment::record::{self, Lengths};
 use crate::sync::Ordering;
 use crate::write::clean::Effort;
 use crate::write::writer::Writer;
@@ -34,7 +34,7 @@ pub(crate) const SMALL: usize = if cfg!(loom) { 9 } else { 256 };
 pub(crate) struct Staged<'a> {
     writer: &'a Writer,
     space: Space,
-    header: Header,
+    lengths: Lengths,
 }
 
 impl<'a> Staged<'a> {
@@ -44,17 +44,17 @@ impl<'a> Staged<'a> {
     pub(crate) fn write(
         writer: &'a Writer,
         space: Space,
-        header: Header,
+        lengths: Lengths,
         key: &[u8],
         value: &[u8],
     ) -> Self {
         let staged = Self {
             writer,
             space,
-            header,
+            lengths,
         };
-        let words = &writer.segment.words()[space.at..space.at + header.words()];
-        record::write_body(words, header, key, value);
+        let words = &writer.segment.words()[space.at..space.at + lengths.words()];
+        record::write_body(words, lengths, key, value);
         staged
     }
 
@@ -64,7 +64,7 @@ impl<'a> Staged<'a> {
 
     /// Writes another value of the same length: no reader has seen the first one.
     fn overwrite(&self, value: &[u8]) {
-        let at = self.space.at + self.header.value_at();
+        let at = self.space.at + self.lengths.value_at();
         record::store_bytes(&self.writer.segment.words()[at..], value);
     }
 }
@@ -130,9 +130,9 @@ impl Current<'_> {
 
 impl Change<'_> {
     /// What the value found becomes by one store, if it can: see
-    /// [`Header::replaceable_in_place`].
+    /// [`Lengths::replaceable_in_place`].
     #[inline]
-    fn in_place(&self, found: Header) -> Option<u64> {
+    fn in_place(&self, found: Lengths) -> Option<u64> {
         let value = match self {
             Change::Keep | Change::Remove => return None,
             Change::Put(value) => *value,
@@ -173,8 +173,8 @@ impl Writer {
 
     /// Writes a record, making room for it if need be. No lock may be held.
     pub(crate) fn stage(&self, key: &[u8], value: &[u8]) -> Result<Staged<'_>> {
-        let header = Header::of(key, value);
-        let words = header.words();
+        let lengths = Lengths::of(key, value);
+        let words = lengths.words();
         let mut effort = Effort::default();
         loop {
             match self.try_stage(key, value) {
@@ -190,14 +190,14 @@ impl Writer {
     fn try_stage(&self, key: &[u8], value: &[u8]) -> Result<Option<Staged<'_>>> {
         self.check_sizes(key, value.len())?;
         self.check()?;
-        let header = Header::of(key, value);
+        let lengths = Lengths::of(key, value);
         let Some(space) = self
             .arena
-            .allocate(&self.segment, &self.me, header, &Purpose::Write)?
+            .allocate(&self.segment, &self.me, lengths, &Purpose::Write)?
         else {
             return Ok(None);
         };
-        Ok(Some(Staged::write(self, space, header, key, value)))
+        Ok(Some(Staged::write(self, space, lengths, key, value)))
     }
 
     /// Finds `key` under its stripe's lock, lets `decide` say what to do, and does
@@ -247,7 +247,7 @@ impl Writer {
             };
             if !matches!(change, Change::Put(_)) {
                 // What was staged for an earlier decision may differ.
-                staged = staged.filter(|staged| staged.header.value == value.len());
+                staged = staged.filter(|staged| staged.lengths.value == value.len());
                 if let Some(staged) = &staged {
                     staged.overwrite(value);
                 }

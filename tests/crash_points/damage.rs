@@ -2,7 +2,7 @@
 
 use crate::Extent;
 use crate::children::{Order, Survivor, passed};
-use crate::common::{Named, Segment, assert_sound, bounded, bytes, contents};
+use crate::common::{Named, SegmentBytes, assert_sound, bounded, bytes, contents};
 use crate::report::{Row, Victim};
 use crate::scenarios::scenarios;
 use crate::steps::{Model, key_of};
@@ -10,7 +10,7 @@ use crate::{FIRST, SECOND};
 
 /// Puts a dead record of one word into the first free chunk.
 pub fn fill_free_chunk(name: &str) {
-    let mut segment = Segment::read(name);
+    let mut segment = SegmentBytes::read(name);
     let chunk = segment.chunks_of_kind(0)[0];
     segment.set(segment.arena_at() + chunk * segment.chunk_words, 1);
     segment.set(segment.detail_at(chunk), 1);
@@ -31,7 +31,7 @@ fn damaged_table() -> (Named, Model, usize) {
     table.insert(&key_of(101), b"1").unwrap();
     let model = contents(&table);
     drop(table);
-    let mut segment = Segment::read(&name);
+    let mut segment = SegmentBytes::read(&name);
     // A word that means nothing, and an overflow count.
     segment.set(100, 7);
     segment.change(segment.bucket_at(0), |word| word ^ 1 << 8);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::common::{Named, Segment, assert_sound, bounded, bytes, contents};
+use crate::common::{Named, SegmentBytes, assert_sound, bounded, bytes, contents};
 use crate::scenarios::{CHUNK, Scenario};
 use crate::steps::{KEYS_EACH, Model, Part, key_of, number_of};
 
@@ -33,14 +33,14 @@ pub fn verify(case: &str, named: &Named, scenario: &Scenario, parts: Vec<Part>) 
             assert!(found.is_empty(), "keys that no process wrote: {found:?}");
         };
         matches("before any repair");
-        let before = Segment::read(&name);
+        let before = SegmentBytes::read(&name);
         if damaged {
             table.repair().unwrap();
         }
         assert_sound(&table);
         matches("after repair");
         // What the dead one unlinked may still be read: those readers must know.
-        let after = Segment::read(&name);
+        let after = SegmentBytes::read(&name);
         let locked = before.locked_stripes();
         for bucket in locked.flat_map(|stripe| before.buckets_of(stripe)) {
             assert!(

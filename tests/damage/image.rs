@@ -10,7 +10,8 @@ use crate::common::layout::{
     BUCKET_WORDS, CHECKSUM, HEAD_BYTES, HEADER_WORDS, POPULATED, SEED, SLOTS, SMALL_BYTES, WORD,
 };
 use crate::common::{
-    Name, Segment, assert_sound, bytes, fix_checksum, open_file, read_segment, set_word, write_at,
+    Name, SegmentBytes, assert_sound, bytes, fix_checksum, open_file, read_segment, set_word,
+    write_at,
 };
 
 pub const CHUNK: usize = 4096;
@@ -68,15 +69,15 @@ pub fn is_small(key: &[u8], value: &[u8]) -> bool {
 
 /// A table that was closed: its segment, what it holds, and what was removed from it.
 pub struct Image {
-    pub segment: Segment,
+    pub segment: SegmentBytes,
     pub model: Model,
     pub removed: BTreeSet<Vec<u8>>,
 }
 
 impl Deref for Image {
-    type Target = Segment;
+    type Target = SegmentBytes;
 
-    fn deref(&self) -> &Segment {
+    fn deref(&self) -> &SegmentBytes {
         &self.segment
     }
 }
@@ -147,7 +148,7 @@ impl Image {
         assert_sound(&table);
         drop(table);
         let image = Self {
-            segment: Segment::read(&name),
+            segment: SegmentBytes::read(&name),
             model,
             removed,
         };

@@ -4,7 +4,7 @@ use shmtable::Options;
 
 use crate::common::{self};
 use crate::document::Document;
-use crate::reader::{Entry, Reader};
+use crate::reader::{DocumentReader, Entry};
 use crate::table;
 
 #[test]
@@ -21,7 +21,7 @@ fn overflow_counts_are_as_documented() {
     for i in (0..8000).step_by(7) {
         table.remove(format!("{i}").as_bytes()).unwrap();
     }
-    let reader = Reader::of(&table);
+    let reader = DocumentReader::of(&table);
     let mut passed = vec![0; reader.buckets()];
     let mut passed_by = [0; 2];
     let entries = reader.all_entries();
@@ -58,7 +58,7 @@ fn an_overflow_count_stays_at_its_greatest_number() {
         .create(&name)
         .unwrap();
     let greatest = (1 << Document::read().get("OVERFLOW_BITS")) - 1;
-    let reader = Reader::of(&table);
+    let reader = DocumentReader::of(&table);
     let file = common::open_file(&name.path());
     // One below in every second bucket.
     for bucket in 0..reader.buckets() {
@@ -70,14 +70,14 @@ fn an_overflow_count_stays_at_its_greatest_number() {
     for i in 0..COUNT {
         table.insert(&key(i), b"").unwrap();
     }
-    let before = Reader::of(&table);
+    let before = DocumentReader::of(&table);
     let passes = |entry: &Entry| before.probe(&entry.key).next() != Some(entry.slot.0);
     assert!(before.all_entries().iter().any(passes), "no key passed any");
     for i in 0..COUNT {
         assert!(table.contains_key(&key(i)).unwrap());
         assert!(table.remove(&key(i)).unwrap());
     }
-    let after = Reader::of(&table);
+    let after = DocumentReader::of(&table);
     for bucket in 0..after.buckets() {
         let counts = [before.overflow(bucket), after.overflow(bucket)];
         let first = greatest - bucket as u64 % 2;
@@ -98,7 +98,7 @@ fn versions_rise_when_an_entry_is_unlinked() {
         for i in 0..50 {
             table.insert(&key(i), value).unwrap();
         }
-        let reader = Reader::of(&table);
+        let reader = DocumentReader::of(&table);
         let entries = reader.all_entries();
         assert_eq!(entries.len(), 50);
         assert!(entries.iter().all(|entry| entry.value == value));
@@ -123,13 +123,17 @@ fn versions_rise_when_an_entry_is_unlinked() {
     for i in 0..25 {
         table.remove(&key(i)).unwrap();
     }
-    assert_eq!(Reader::of(&table).versions(), 375, "small ones are removed");
+    assert_eq!(
+        DocumentReader::of(&table).versions(),
+        375,
+        "small ones are removed"
+    );
     for i in 25..50 {
         table.insert(&key(i), b"larger than a slot").unwrap();
     }
     for i in 25..50 {
         table.remove(&key(i)).unwrap();
     }
-    assert_eq!(Reader::of(&table).versions(), 425, "so are records");
+    assert_eq!(DocumentReader::of(&table).versions(), 425, "so are records");
     assert_eq!(put(b"new"), (425, 0), "an insertion disturbs no reader");
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::reader::Reader;
+use crate::reader::DocumentReader;
 use crate::{bytes, table};
 
 /// The lengths of keys and of values on both sides of what a slot can hold, and whether it
@@ -49,7 +49,7 @@ fn every_entry_is_found_by_the_document_alone() {
         expected.remove(&key);
     }
 
-    let reader = Reader::of(&table);
+    let reader = DocumentReader::of(&table);
     assert_eq!(reader.entries(), expected.len() as u64);
     for (key, value) in &expected {
         assert_eq!(reader.value(key).as_ref(), Some(value), "{key:?}");
@@ -72,7 +72,7 @@ fn keys_and_values_lie_where_the_document_says_whatever_their_lengths() {
     for (key, value, is_small) in small_and_large() {
         let (key, value) = (bytes(key, 0x81), bytes(value, 0xc1));
         table.insert(&key, &value).unwrap();
-        let found = Reader::of(&table).find(&key).unwrap();
+        let found = DocumentReader::of(&table).find(&key).unwrap();
         assert_eq!(found.value, value, "of {key:?}");
         assert_eq!(found.record.is_none(), is_small, "{key:?} {value:?}");
         assert!(table.remove(&key).unwrap());
@@ -92,7 +92,7 @@ fn the_padding_of_keys_and_values_is_zero() {
             table.insert(&key, &bytes(round % 20, 0xc1)).unwrap();
             // In place if it is short, by bytes with no bit in common.
             table.insert(&key, &bytes(round % 20, 0x02)).unwrap();
-            let reader = Reader::of(&table);
+            let reader = DocumentReader::of(&table);
             // It looks at the padding of each.
             let entries = reader.all_entries();
             assert_eq!(entries.len(), 1 + number);
@@ -104,7 +104,7 @@ fn the_padding_of_keys_and_values_is_zero() {
         }
         table.clear().unwrap();
     }
-    assert!(Reader::of(&table).header("HEADER_CLEANINGS") > 0);
+    assert!(DocumentReader::of(&table).header("HEADER_CLEANINGS") > 0);
 }
 
 #[test]
@@ -113,9 +113,9 @@ fn a_value_is_replaced_in_place_if_it_has_a_word_at_most_and_keeps_its_length() 
     for (key, value, is_small) in small_and_large() {
         let key = bytes(key, 0x81);
         table.insert(&key, &bytes(value, 0xc1)).unwrap();
-        let before = Reader::of(&table);
+        let before = DocumentReader::of(&table);
         table.insert(&key, &bytes(value, 0x11)).unwrap();
-        let after = Reader::of(&table);
+        let after = DocumentReader::of(&table);
         let in_place = value <= 8;
         let raised = after.versions() - before.versions();
         assert_eq!(raised, u64::from(!in_place), "{key:?}, {value} bytes");
@@ -147,7 +147,7 @@ fn a_small_entry_becomes_one_of_another_length_only_by_way_of_a_record() {
                 1 => drop(table.replace(&key, value).unwrap()),
                 _ => drop(table.update(&key, |_| Some(value.to_vec())).unwrap()),
             };
-            let mut last_version = Reader::of(&table).versions();
+            let mut last_version = DocumentReader::of(&table).versions();
             for (length, rises, is_small) in [
                 (from, 0, true),
                 (to, 1, false),
@@ -157,7 +157,7 @@ fn a_small_entry_becomes_one_of_another_length_only_by_way_of_a_record() {
             ] {
                 let value = bytes(length, 0xc1);
                 put(&value);
-                let reader = Reader::of(&table);
+                let reader = DocumentReader::of(&table);
                 let found = reader.find(&key).unwrap();
                 assert_eq!(found.value, value);
                 assert_eq!(found.record.is_none(), is_small, "{key:?}: {from}, {to}");
@@ -181,7 +181,7 @@ fn records_follow_one_another_in_every_chunk() {
     let large = vec![1; 9000];
     table.insert(b"large", &large).unwrap();
 
-    let reader = Reader::of(&table);
+    let reader = DocumentReader::of(&table);
     assert_eq!(reader.value(b"large").unwrap(), large);
     let head = reader.chunk_of(reader.record_of(b"large").unwrap());
     assert_eq!(reader.detail(head, "CHUNK_RUN"), 3);

@@ -4,7 +4,7 @@ use shmtable::{Error, Options, Table, TypedTable};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::common::{self};
-use crate::reader::Reader;
+use crate::reader::DocumentReader;
 
 #[test]
 fn the_header_is_as_documented() {
@@ -17,7 +17,7 @@ fn the_header_is_as_documented() {
             .max_participants(7),
     )
     .unwrap();
-    let reader = Reader::of(typed.as_table());
+    let reader = DocumentReader::of(typed.as_table());
     assert_eq!(&reader.bytes[..8], b"shmtable");
     let words = [
         ("HEADER_VERSION", 2),
@@ -71,7 +71,7 @@ fn a_segment_of_version_1_is_refused() {
             .create(&name)
             .unwrap(),
     );
-    let mut segment = common::Segment::read(&name);
+    let mut segment = common::SegmentBytes::read(&name);
     segment.set(1, 1);
     common::fix_checksum(&mut segment.bytes);
     segment.write(&name);
@@ -105,7 +105,7 @@ fn buckets_are_aligned_and_the_words_before_them_zero() {
             let large = format!("{i}, whose entry has a record");
             table.insert(large.as_bytes(), b"").unwrap();
         }
-        let reader = Reader::of(&table);
+        let reader = DocumentReader::of(&table);
         assert_eq!(reader.buckets_at % reader.get("BUCKET_WORDS"), 0);
         let end = reader.stripes_at + stripes * reader.get("STRIPE_WORDS");
         for at in end..reader.buckets_at {

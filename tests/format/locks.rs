@@ -7,7 +7,7 @@ use shmtable::Table;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::common::{self, LIMIT, eventually};
-use crate::reader::Reader;
+use crate::reader::DocumentReader;
 use crate::table;
 
 /// The locked bytes of a table, by any process.
@@ -46,7 +46,7 @@ fn participants_and_their_chunks_are_as_documented() {
     let second = Table::open(first.name()).unwrap();
     first.insert(b"by the first", b"a value").unwrap();
     second.insert(b"by the second", b"a value").unwrap();
-    let reader = Reader::of(&first);
+    let reader = DocumentReader::of(&first);
     for slot in 0..2 {
         let state = reader.participant(slot, "PARTICIPANT_STATE");
         assert_eq!(reader.document.field("PARTICIPANT_ATTACHED", state), 1);
@@ -68,14 +68,14 @@ fn participants_and_their_chunks_are_as_documented() {
     }
 
     drop(second);
-    let reader = Reader::of(&first);
+    let reader = DocumentReader::of(&first);
     let state = reader.participant(1, "PARTICIPANT_STATE");
     assert_eq!(reader.document.field("PARTICIPANT_ATTACHED", state), 0);
     assert_eq!(reader.generation(1), 1);
     let chunk = reader.chunk_of(reader.record_of(b"by the second").unwrap());
     assert!(reader.is_kind(chunk, "KIND_SEALED"));
     let third = Table::open(first.name()).unwrap();
-    assert_eq!(Reader::of(&third).generation(1), 2);
+    assert_eq!(DocumentReader::of(&third).generation(1), 2);
 }
 
 #[cfg(target_os = "linux")]
@@ -83,7 +83,7 @@ fn participants_and_their_chunks_are_as_documented() {
 fn a_living_participant_holds_its_byte() {
     let first = table(100, 10_000);
     let second = Table::open(first.name()).unwrap();
-    let (reader, locks) = (Reader::of(&first), Locks::of(&first));
+    let (reader, locks) = (DocumentReader::of(&first), Locks::of(&first));
     let byte = |slot| (reader.get("HEADER_WORDS") + slot * reader.get("PARTICIPANT_WORDS")) * 8;
     let readers = reader.get("READERS_BYTE");
     let held = [0, 1, 2].map(|slot| locks.has(byte(slot)));
@@ -101,7 +101,7 @@ fn a_living_participant_holds_its_byte() {
 #[test]
 fn a_claim_is_where_the_document_says() {
     let table = table(100, 10_000);
-    let (reader, locks) = (Reader::of(&table), Locks::of(&table));
+    let (reader, locks) = (DocumentReader::of(&table), Locks::of(&table));
     for key in [&b""[..], b"key", b"another key"] {
         let hash = xxh3_64_with_seed(key, reader.header("HEADER_HASH_SEED") as u64);
         let byte = reader.get("CLAIM_BYTES") + hash as usize / 4;
@@ -120,7 +120,7 @@ fn a_claim_is_where_the_document_says() {
 #[test]
 fn the_wait_of_a_claimant_is_where_the_document_says() {
     let table = table(100, 10_000);
-    let (reader, locks) = (Reader::of(&table), Locks::of(&table));
+    let (reader, locks) = (DocumentReader::of(&table), Locks::of(&table));
     let seed = reader.header("HEADER_HASH_SEED") as u64;
     let node = |key: &[u8]| {
         let claim = xxh3_64_with_seed(key, seed) / 4;
@@ -146,35 +146,35 @@ fn the_wait_of_a_claimant_is_where_the_document_says() {
 #[test]
 fn the_lock_word_is_as_documented() {
     let table = table(100, 10_000);
-    let stripe = Reader::of(&table).stripe_of(b"key");
-    let owner = |reader: &Reader| {
+    let stripe = DocumentReader::of(&table).stripe_of(b"key");
+    let owner = |reader: &DocumentReader| {
         ["LOCK_OWNER_SLOT", "LOCK_OWNER_GENERATION"].map(|field| reader.lock(stripe, field))
     };
-    assert_eq!(owner(&Reader::of(&table)), [0, 0]);
+    assert_eq!(owner(&DocumentReader::of(&table)), [0, 0]);
     let mut seen = [0, 0];
     table
         .update(b"key", |_| {
-            seen = owner(&Reader::of(&table));
+            seen = owner(&DocumentReader::of(&table));
             Some(Vec::new())
         })
         .unwrap();
     assert_eq!(seen, [1, 1]);
-    assert_eq!(owner(&Reader::of(&table)), [0, 0]);
+    assert_eq!(owner(&DocumentReader::of(&table)), [0, 0]);
 
     // A thread sleeps for a key until it is published.
     table.remove(b"key").unwrap();
     common::scope(|scope| {
         let waiter = scope.spawn(|| table.wait(b"key", LIMIT));
         eventually("it waits for the key", || {
-            Reader::of(&table).lock(stripe, "LOCK_SLEEPERS") == 1
+            DocumentReader::of(&table).lock(stripe, "LOCK_SLEEPERS") == 1
         });
-        let before = Reader::of(&table).stripe(stripe, "STRIPE_EVENT");
+        let before = DocumentReader::of(&table).stripe(stripe, "STRIPE_EVENT");
         table.insert(b"key", b"published").unwrap();
         assert_eq!(
             waiter.join().unwrap().unwrap().as_deref(),
             Some(&b"published"[..])
         );
-        assert!(Reader::of(&table).stripe(stripe, "STRIPE_EVENT") > before);
+        assert!(DocumentReader::of(&table).stripe(stripe, "STRIPE_EVENT") > before);
     });
 
     // A thread sleeps for the lock while it is held.
@@ -184,12 +184,15 @@ fn the_lock_word_is_as_documented() {
             .update(b"key", |value| {
                 waiter = Some(scope.spawn(|| table.remove(b"key")));
                 eventually("it waits for the lock", || {
-                    Reader::of(&table).lock(stripe, "LOCK_WAITERS") == 1
+                    DocumentReader::of(&table).lock(stripe, "LOCK_WAITERS") == 1
                 });
                 value.map(<[u8]>::to_vec)
             })
             .unwrap();
         assert!(waiter.unwrap().join().unwrap().unwrap());
     });
-    assert_eq!(Reader::of(&table).stripe(stripe, "STRIPE_CONTENDED"), 1);
+    assert_eq!(
+        DocumentReader::of(&table).stripe(stripe, "STRIPE_CONTENDED"),
+        1
+    );
 }

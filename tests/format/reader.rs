@@ -9,7 +9,7 @@ use crate::common::{self};
 use crate::document::Document;
 
 /// Reads a segment by the document.
-pub struct Reader {
+pub struct DocumentReader {
     pub document: Document,
     pub bytes: Vec<u8>,
     pub stripes_at: usize,
@@ -30,7 +30,7 @@ pub struct Entry {
     pub record: Option<usize>,
 }
 
-impl Reader {
+impl DocumentReader {
     pub fn of(table: &Table) -> Self {
         let mut reader = Self {
             document: Document::read(),

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyTuple};
 use shmtable_numbers::FloatKey;
 
-use super::messagepack::{self, Arrays, Buffer, NESTING, Reader};
+use super::messagepack::{self, Arrays, Buffer, MessagePackReader, NESTING};
 use crate::codec::{Codec, Role};
 use crate::errors;
 use crate::imports::{INTEGRAL, KEY_FORM, KEY_LOAD, REAL};
@@ -48,7 +48,7 @@ pub(crate) fn decode<'py>(
     if codec == Codec::Raw {
         return Ok(PyBytes::new(py, bytes).into_any());
     }
-    let reader = Reader {
+    let reader = MessagePackReader {
         bytes,
         arrays: Arrays::Tuples,
         pickles: pickles && codec == Codec::Pickle,
@@ -148,7 +148,7 @@ fn holds_bytes(code: i8) -> bool {
 pub(crate) fn extension<'py>(
     py: Python<'py>,
     code: i8,
-    reader: Reader<'_>,
+    reader: MessagePackReader<'_>,
     depth: usize,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     if !messagepack::KEYS.contains(&code) {

@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyAttributeError, PyRecursionError, PyTypeError, PyValueE
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
-use super::messagepack::{self, Arrays, Buffer, NESTING, Reader};
+use super::messagepack::{self, Arrays, Buffer, MessagePackReader, NESTING};
 use crate::codec::{Codec, Role};
 use crate::errors;
 use crate::imports::{DUMPS, FROM_JSON, IS_COROUTINE, LOADS, MISSING, PICKLING_ERROR, TO_JSON};
@@ -65,7 +65,7 @@ pub(crate) fn decode<'py>(
     bytes: &[u8],
 ) -> PyResult<Bound<'py, PyAny>> {
     match codec {
-        Codec::Pickle | Codec::MessagePack => Reader {
+        Codec::Pickle | Codec::MessagePack => MessagePackReader {
             bytes,
             arrays: Arrays::Lists,
             pickles: pickles && codec == Codec::Pickle,

@@ -6,7 +6,7 @@ use crate::arena::chunk::{self, State};
 use crate::damage::fault::{Fault, FaultKind, FaultPlace};
 use crate::layout::{CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, WORD};
 use crate::segment::Segment;
-use crate::segment::record::Header;
+use crate::segment::record::Lengths;
 use crate::sync::{self, Ordering, fence};
 
 /// The number of times that an anomaly must be seen before it counts, where other
@@ -182,8 +182,8 @@ fn contents_fault(
 
 /// The number of words of the record at `at`, if there is one that ends before `until`.
 pub(crate) fn record_at(segment: &Segment, at: usize, until: usize) -> Option<usize> {
-    let header = Header::unpack(load(segment, at))?;
-    let words = header.words();
+    let lengths = Lengths::unpack(load(segment, at))?;
+    let words = lengths.words();
     (words <= until - at).then_some(words)
 }
 

@@ -11,7 +11,7 @@ use crate::damage::repaired::RepairOutcome;
 use crate::layout::{CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN};
 use crate::locking::participants::Attachment;
 use crate::segment::Segment;
-use crate::segment::record::Header;
+use crate::segment::record::Lengths;
 use crate::sync::Ordering;
 use crate::sys::crash_point;
 
@@ -124,7 +124,7 @@ impl Repair<'_> {
                 at += check::record_at(segment, at, record.at).unwrap_or_else(|| {
                     // One dead record in place of whatever is there.
                     let words = record.at - at;
-                    arena::put_header(segment, at, Header::of_filler(words));
+                    arena::put_header(segment, at, Lengths::of_filler(words));
                     crash_point!("repair: word stored");
                     words
                 });

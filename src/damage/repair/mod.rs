@@ -282,10 +282,15 @@ impl Repair<'_> {
             }
         }
         for record in Census::take(segment).0 {
-            let Some(Record { header, key, value }) = record::open(segment, record.at) else {
+            let Some(Record {
+                lengths,
+                key,
+                value,
+            }) = record::open(segment, record.at)
+            else {
                 continue;
             };
-            for (words, length) in [(key, header.key), (value, header.value)] {
+            for (words, length) in [(key, lengths.key), (value, lengths.value)] {
                 let used = length % WORD;
                 if let Some(last) = words.last().filter(|_| used > 0) {
                     let value = last.load(Ordering::Relaxed) & ((1 << (8 * used)) - 1);

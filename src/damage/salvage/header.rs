@@ -19,7 +19,7 @@ use crate::segment::header::{self, known};
 
 pub(super) const WORDS: usize = HEADER_CHECKSUM + 1;
 /// The words that the checksum covers, and the checksum.
-pub(super) type Header = [u64; WORDS];
+pub(super) type HeaderWords = [u64; WORDS];
 
 /// The most candidates that are tried for one word.
 const MOST_CANDIDATES: usize = 1 << 21;
@@ -28,14 +28,14 @@ const MOST_READINGS: usize = 64;
 
 /// One way to understand a header.
 pub(super) struct Reading {
-    pub(super) header: Header,
+    pub(super) header: HeaderWords,
     pub(super) geometry: Geometry,
     /// What is wrong with the header, in sentences.
     pub(super) damage: Vec<String>,
 }
 
 impl Reading {
-    fn new(header: Header, found: &Header, remark: Option<&str>) -> Option<Self> {
+    fn new(header: HeaderWords, found: &HeaderWords, remark: Option<&str>) -> Option<Self> {
         let geometry = geometry(&header)?;
         let differs = (0..HEADER_CHECKSUM).filter(|&word| header[word] != found[word]);
         let damage = differs.map(|word| {
@@ -58,7 +58,7 @@ impl Reading {
 /// The ways to understand a header; usually there is one.
 pub(super) fn readings(
     name: &str,
-    found: &Header,
+    found: &HeaderWords,
     length: u64,
     codecs: &[u64],
 ) -> Result<Vec<Reading>> {
@@ -99,27 +99,27 @@ fn name_of(word: usize) -> &'static str {
         .map_or("unused word", |row| row.title)
 }
 
-fn checksum(header: &Header) -> u64 {
+fn checksum(header: &HeaderWords) -> u64 {
     header::checksum(|word| header[word])
 }
 
-fn geometry(header: &Header) -> Option<Geometry> {
+fn geometry(header: &HeaderWords) -> Option<Geometry> {
     Geometry::said_by(|word| header[word])
 }
 
 /// Whether a header's numbers agree with its checksum and with each other.
-fn is_sound(header: &Header) -> bool {
+fn is_sound(header: &HeaderWords) -> bool {
     header[HEADER_CHECKSUM] == checksum(header) && is_consistent(header)
 }
 
-fn is_consistent(header: &Header) -> bool {
+fn is_consistent(header: &HeaderWords) -> bool {
     geometry(header)
         .is_some_and(|geometry| (geometry.words * WORD) as u64 == header[HEADER_SEGMENT_BYTES])
 }
 
 /// The header with the known words put in. The length may be the file's, or, if the file was
 /// truncated, the header's own.
-fn bases(found: &Header, length: u64) -> [Header; 2] {
+fn bases(found: &HeaderWords, length: u64) -> [HeaderWords; 2] {
     let mut base = *found;
     for (_, word, value) in known() {
         base[word] = value;
@@ -130,7 +130,7 @@ fn bases(found: &Header, length: u64) -> [Header; 2] {
 }
 
 /// The header as it was, if the checksum confirms it.
-fn corrected(found: &Header, length: u64, codecs: &[u64]) -> Option<Header> {
+fn corrected(found: &HeaderWords, length: u64, codecs: &[u64]) -> Option<HeaderWords> {
     let [own, of_file] = bases(found, length);
     let bases = if own == of_file {
         &[own][..]
@@ -156,7 +156,7 @@ fn corrected(found: &Header, length: u64, codecs: &[u64]) -> Option<Header> {
 
 /// The values that a word may have had if all others are right.
 fn candidates<'a>(
-    base: &'a Header,
+    base: &'a HeaderWords,
     word: usize,
     codecs: &'a [u64],
 ) -> Box<dyn Iterator<Item = u64> + 'a> {
@@ -199,7 +199,7 @@ fn candidates<'a>(
 
 /// The sizes that may have led to this number of chunks: numbers that need it when
 /// multiplied by `factor`, with `rest` added.
-fn sizes(base: &Header, rest: u128, factor: u128) -> impl Iterator<Item = u64> + use<> {
+fn sizes(base: &HeaderWords, rest: u128, factor: u128) -> impl Iterator<Item = u64> + use<> {
     let chunks = u128::from(base[HEADER_CHUNKS])
         .saturating_sub(u128::from(base[HEADER_PARTICIPANTS]) + RESERVED_CHUNKS as u128);
     let half = u128::from(base[HEADER_CHUNK_BYTES]) / 2;
@@ -211,7 +211,7 @@ fn sizes(base: &Header, rest: u128, factor: u128) -> impl Iterator<Item = u64> +
 }
 
 /// The values of a word of the geometry with which a header has its length.
-fn solutions(base: &Header, word: usize) -> Vec<u64> {
+fn solutions(base: &HeaderWords, word: usize) -> Vec<u64> {
     let most = match word {
         HEADER_PARTICIPANTS => MAX_PARTICIPANTS as u64,
         HEADER_CHUNKS => MAX_CHUNKS as u64,
@@ -249,12 +249,12 @@ fn solutions(base: &Header, word: usize) -> Vec<u64> {
 
 /// The readings that the segment's length alone allows, if at most one of the geometry's
 /// words is wrong. The header's own numbers come first, if they are among them.
-fn by_length(found: &Header, length: u64) -> Vec<Reading> {
+fn by_length(found: &HeaderWords, length: u64) -> Vec<Reading> {
     const REMARK: &str = "the header's checksum is wrong, and confirms none of its numbers: its \
                           geometry is that which agrees with the segment's length, and its codec \
                           id, its capacity and its value space may be wrong";
     let [own, of_file] = bases(found, length);
-    let mut headers: Vec<Header> = [own, of_file]
+    let mut headers: Vec<HeaderWords> = [own, of_file]
         .into_iter()
         .filter(|header| is_consistent(&with_sizes(*header)))
         .collect();
@@ -282,7 +282,7 @@ fn by_length(found: &Header, length: u64) -> Vec<Reading> {
 }
 
 /// The header with a capacity and a value space that are possible.
-fn with_sizes(mut header: Header) -> Header {
+fn with_sizes(mut header: HeaderWords) -> HeaderWords {
     let slots = header[HEADER_STRIPES]
         .saturating_mul(header[HEADER_STRIPE_BUCKETS])
         .saturating_mul(BUCKET_SLOTS as u64);

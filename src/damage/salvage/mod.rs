@@ -18,8 +18,9 @@ use crate::layout::{
     BUCKET_SLOTS, BUCKET_WORDS, CHUNK_CURSOR, HEADER_CODEC, STRIPE_ENTRIES, STRIPE_WORDS, WORD,
 };
 use crate::segment::geometry::Geometry;
-use crate::segment::record::{Header, KEY_AT};
+use crate::segment::record::{KEY_AT, Lengths};
 use crate::sys::Mapping;
+use crate::table::iter::OwnedEntry;
 use crate::table::options::Options;
 use header::Reading;
 
@@ -31,8 +32,6 @@ const LOOKS: usize = 4;
 const SAMPLES: usize = 64;
 /// Bytes that are copied where a record begins; most records are not longer.
 const GLANCE: usize = 256;
-
-type Entry = (Vec<u8>, Vec<u8>);
 
 /// Opening damaged tables.
 impl Options {
@@ -109,7 +108,7 @@ pub struct Salvage {
     uncounted: bool,
     unsure: usize,
     found: u64,
-    read: VecDeque<Entry>,
+    read: VecDeque<OwnedEntry>,
     next: Next,
 }
 
@@ -365,7 +364,12 @@ impl Source {
     }
 
     /// The entries of a range of buckets, and the number of slots in use that lead to none.
-    fn block(&self, geometry: &Geometry, first: usize, end: usize) -> Result<(Vec<Entry>, usize)> {
+    fn block(
+        &self,
+        geometry: &Geometry,
+        first: usize,
+        end: usize,
+    ) -> Result<(Vec<OwnedEntry>, usize)> {
         let mut words = vec![0; (end - first) * BUCKET_WORDS];
         let mut again = words.clone();
         self.words(geometry.bucket(first), &mut words)?;
@@ -387,7 +391,7 @@ impl Source {
         &self,
         geometry: &Geometry,
         words: &[u64; BUCKET_WORDS],
-        entries: &mut Vec<Entry>,
+        entries: &mut Vec<OwnedEntry>,
         lost: &mut usize,
     ) -> Result<()> {
         let tags = words[1].to_le_bytes();
@@ -412,7 +416,7 @@ impl Source {
     }
 
     /// The record at an offset in the arena, if there can be one.
-    fn record(&self, geometry: &Geometry, offset: usize) -> Result<Option<Entry>> {
+    fn record(&self, geometry: &Geometry, offset: usize) -> Result<Option<OwnedEntry>> {
         let arena = geometry.chunks * geometry.chunk_words;
         if offset >= arena {
             return Ok(None);
@@ -420,13 +424,13 @@ impl Source {
         let at = geometry.word_of(offset) * WORD;
         let mut glance = [0; GLANCE];
         self.bytes(at, &mut glance)?;
-        let Some(header) = header_in(&glance) else {
+        let Some(lengths) = lengths_in(&glance) else {
             return Ok(None);
         };
-        if !fits(geometry, offset, header) || at + header.words() * WORD > self.length * WORD {
+        if !fits(geometry, offset, lengths) || at + lengths.words() * WORD > self.length * WORD {
             return Ok(None);
         }
-        let bytes = header.words() * WORD;
+        let bytes = lengths.words() * WORD;
         let mut copy = Vec::new();
         if bytes > self.present.saturating_add(WORD) || copy.try_reserve_exact(bytes).is_err() {
             return Ok(None);
@@ -436,16 +440,16 @@ impl Source {
         if bytes > GLANCE {
             self.bytes(at + GLANCE, &mut copy[GLANCE..])?;
         }
-        let value_at = header.value_at() * WORD;
-        let key = copy[KEY_AT * WORD..][..header.key].to_vec();
-        copy.truncate(value_at + header.value);
+        let value_at = lengths.value_at() * WORD;
+        let key = copy[KEY_AT * WORD..][..lengths.key].to_vec();
+        copy.truncate(value_at + lengths.value);
         copy.drain(..value_at);
         Ok(Some((key, copy)))
     }
 
     /// The records of a chunk, or of the run of chunks that begins with it, and the number
     /// of these chunks.
-    fn chunk(&self, geometry: &Geometry, chunk: usize) -> Result<(Vec<Entry>, usize)> {
+    fn chunk(&self, geometry: &Geometry, chunk: usize) -> Result<(Vec<OwnedEntry>, usize)> {
         let mut details = [0; CHUNK_CURSOR + 1];
         self.words(geometry.details(chunk), &mut details)?;
         let mut limit = geometry.chunk_words;
@@ -458,12 +462,13 @@ impl Source {
         while at < limit {
             let mut word = [0];
             self.words(geometry.word_of(first + at), &mut word)?;
-            let header = Header::unpack(word[0]);
-            let Some(header) = header.filter(|header| fits(geometry, first + at, *header)) else {
+            let lengths = Lengths::unpack(word[0]);
+            let Some(lengths) = lengths.filter(|lengths| fits(geometry, first + at, *lengths))
+            else {
                 break;
             };
             entries.extend(self.record(geometry, first + at)?);
-            at += header.words();
+            at += lengths.words();
         }
         Ok((entries, at.div_ceil(geometry.chunk_words).max(1)))
     }
@@ -484,17 +489,17 @@ impl Source {
 }
 
 /// The lengths of the record that begins with these bytes.
-fn header_in(bytes: &[u8; GLANCE]) -> Option<Header> {
-    Header::unpack(u64::from_le_bytes(*bytes.first_chunk()?))
+fn lengths_in(bytes: &[u8; GLANCE]) -> Option<Lengths> {
+    Lengths::unpack(u64::from_le_bytes(*bytes.first_chunk()?))
 }
 
 /// Whether a record can be at this offset: in one chunk, or at the beginning of a run.
-fn fits(geometry: &Geometry, offset: usize, header: Header) -> bool {
+fn fits(geometry: &Geometry, offset: usize, lengths: Lengths) -> bool {
     let inside = offset % geometry.chunk_words;
     let arena = geometry.chunks * geometry.chunk_words;
-    if geometry.needs_run(header) {
-        inside == 0 && header.words() <= arena - offset
+    if geometry.needs_run(lengths) {
+        inside == 0 && lengths.words() <= arena - offset
     } else {
-        inside + header.words() <= geometry.chunk_words
+        inside + lengths.words() <= geometry.chunk_words
     }
 }

@@ -35,13 +35,13 @@ pub(crate) const MAX_NAME: usize = 246;
 
 /// A segment as one process has it mapped.
 pub(crate) struct Mapping {
-    segment: Arc<Segment>,
+    segment: Arc<HeapSegment>,
     process: Process,
     /// Whether a sleep of this process has timed out before.
     timed_out: AtomicBool,
 }
 
-struct Segment {
+struct HeapSegment {
     words: Vec<AtomicU64>,
     /// The end of the words that have pages, in a model that asks for it. It orders
     /// nothing: by the kernel's promise the pages are there for any process that knows so.
@@ -85,7 +85,7 @@ impl Mapping {
     /// Makes a segment of zero words. If `pages` is given, only that many words at its
     /// beginning have pages.
     pub(crate) fn in_heap(words: usize, pages: Option<usize>) -> Mapping {
-        Self::of_a_process(Arc::new(Segment {
+        Self::of_a_process(Arc::new(HeapSegment {
             words: (0..words).map(|_| AtomicU64::new(0)).collect(),
             pages: pages.map(|end| AtomicU64::new(end as u64)),
             queues: Mutex::new(Queues::default()),
@@ -99,7 +99,7 @@ impl Mapping {
     }
 
     /// Maps a segment in a new process.
-    fn of_a_process(segment: Arc<Segment>) -> Mapping {
+    fn of_a_process(segment: Arc<HeapSegment>) -> Mapping {
         let mut locks = segment.locks.lock().unwrap();
         locks.processes += 1;
         let process = Process {
@@ -246,12 +246,12 @@ impl Mapping {
 /// The liveness bytes that a process holds, released when this is dropped or the process
 /// is killed.
 pub(crate) struct Liveness {
-    segment: Arc<Segment>,
+    segment: Arc<HeapSegment>,
     process: Process,
     number: usize,
 }
 
-impl Segment {
+impl HeapSegment {
     fn let_time_pass(&self) {
         let mut queues = self.queues.lock().unwrap();
         queues.time_passes = true;
@@ -271,7 +271,7 @@ impl Segment {
 
 /// The means to kill a process that is at work.
 pub(crate) struct Killer {
-    segment: Arc<Segment>,
+    segment: Arc<HeapSegment>,
     process: Process,
 }
 

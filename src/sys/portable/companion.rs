@@ -24,9 +24,9 @@ const IN_USE: u64 = 1 << 61;
 
 /// The id of a segment's shared-memory object; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Id(u64);
+pub(super) struct SegmentId(u64);
 
-impl Id {
+impl SegmentId {
     pub(super) fn random() -> io::Result<Self> {
         Ok(Self(random()?))
     }
@@ -39,7 +39,7 @@ impl Id {
     }
 }
 
-impl fmt::Display for Id {
+impl fmt::Display for SegmentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
     }
@@ -47,15 +47,15 @@ impl fmt::Display for Id {
 
 /// The content of a companion file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Record {
-    pub(super) id: Id,
+pub(super) struct Companion {
+    pub(super) id: SegmentId,
     /// The segment's length; its memory may be longer.
     pub(super) bytes: usize,
     pub(super) mode: u32,
     pub(super) name: String,
 }
 
-impl Record {
+impl Companion {
     fn to_text(&self) -> String {
         let Self {
             id,
@@ -74,7 +74,7 @@ impl Record {
             return None;
         }
         Some(Self {
-            id: Id::parse(next()?)?,
+            id: SegmentId::parse(next()?)?,
             bytes: next()?.parse().ok()?,
             mode: u32::from_str_radix(next()?, 8).ok()?,
             name: next()?.to_owned(),
@@ -129,45 +129,45 @@ impl Directory {
         self.0.join(format!("{TABLE}{readable}-{digest:032x}"))
     }
 
-    fn new_one(&self, id: Id) -> PathBuf {
+    fn new_one(&self, id: SegmentId) -> PathBuf {
         self.0.join(format!("{NEW}{id}"))
     }
 
-    fn gone(&self, id: Id) -> PathBuf {
+    fn gone(&self, id: SegmentId) -> PathBuf {
         self.0.join(format!("{GONE}{id}"))
     }
 
     /// The paths at which the companion of a segment may be.
-    pub(super) fn places(&self, record: &Record) -> [PathBuf; 3] {
+    pub(super) fn places(&self, companion: &Companion) -> [PathBuf; 3] {
         [
-            self.table(&record.name),
-            self.new_one(record.id),
-            self.gone(record.id),
+            self.table(&companion.name),
+            self.new_one(companion.id),
+            self.gone(companion.id),
         ]
     }
 
-    /// The record of the table `name`.
-    pub(super) fn find(&self, name: &str) -> io::Result<Record> {
-        let record = Record::at(&self.table(name))?;
+    /// The companion of the table `name`.
+    pub(super) fn find(&self, name: &str) -> io::Result<Companion> {
+        let companion = Companion::at(&self.table(name))?;
         // Another name with the same digest is another table.
-        if record.name == name {
-            Ok(record)
+        if companion.name == name {
+            Ok(companion)
         } else {
             Err(io::ErrorKind::NotFound.into())
         }
     }
 
     /// Makes the companion of a new segment, and marks the segment as used.
-    pub(super) fn begin(&self, record: &Record) -> io::Result<LockFile> {
-        let path = self.new_one(record.id);
+    pub(super) fn begin(&self, companion: &Companion) -> io::Result<LockFile> {
+        let path = self.new_one(companion.id);
         let mut file = os::create_new(&path)?;
-        file.write_all(record.to_text().as_bytes())?;
+        file.write_all(companion.to_text().as_bytes())?;
         drop(file);
         // A sweep may have found the file before it was in use.
         let enter = || -> io::Result<Option<LockFile>> {
             let file = LockFile::open(&path, Access::ReadWrite)?;
             let shared = file.share(IN_USE)?;
-            Record::at(&path)?;
+            Companion::at(&path)?;
             Ok(shared.then_some(file))
         };
         match enter() {
@@ -178,14 +178,14 @@ impl Directory {
     }
 
     /// Gives the companion its name; `AlreadyExists` if that name is taken.
-    pub(super) fn publish(&self, record: &Record) -> io::Result<()> {
-        let (from, to) = (self.new_one(record.id), self.table(&record.name));
+    pub(super) fn publish(&self, companion: &Companion) -> io::Result<()> {
+        let (from, to) = (self.new_one(companion.id), self.table(&companion.name));
         os::rename_new(&from, &to)
     }
 
     /// Gives the companion its name. If another table has the name, that one loses it.
-    pub(super) fn replace(&self, record: &Record) -> io::Result<()> {
-        let (from, to) = (self.new_one(record.id), self.table(&record.name));
+    pub(super) fn replace(&self, companion: &Companion) -> io::Result<()> {
+        let (from, to) = (self.new_one(companion.id), self.table(&companion.name));
         loop {
             match os::rename_new(&from, &to) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -194,15 +194,15 @@ impl Directory {
             match os::exchange(&from, &to) {
                 Ok(()) => {
                     process_crash_point!("replace: half done");
-                    self.put_away(record.id);
+                    self.put_away(companion.id);
                     return Ok(());
                 }
                 // The other table was unlinked in between.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                     let taken = self
-                        .find(&record.name)
-                        .and_then(|old| self.take_away(&record.name, &old));
+                        .find(&companion.name)
+                        .and_then(|old| self.take_away(&companion.name, &old));
                     match taken {
                         Ok(()) => {
                             process_crash_point!("replace: half done");
@@ -220,9 +220,9 @@ impl Directory {
     /// Puts away the companion of a table that was replaced, which is under the first name
     /// of its successor: moves it to its own name among those of tables without a name, and
     /// removes the table if no process uses it. Other processes may do the same.
-    fn put_away(&self, successor: Id) {
+    fn put_away(&self, successor: SegmentId) {
         let path = self.new_one(successor);
-        if let Ok(old) = Record::at(&path)
+        if let Ok(old) = Companion::at(&path)
             && old.id != successor
             && fs::rename(&path, self.gone(old.id)).is_ok()
         {
@@ -233,7 +233,7 @@ impl Directory {
     }
 
     /// Opens the companion of the table `name`, and marks the segment as used.
-    pub(super) fn enter(&self, name: &str, access: Access) -> io::Result<(LockFile, Record)> {
+    pub(super) fn enter(&self, name: &str, access: Access) -> io::Result<(LockFile, Companion)> {
         let path = self.table(name);
         for _ in 0..1000 {
             let file = match (LockFile::open(&path, Access::ReadWrite), access) {
@@ -242,10 +242,10 @@ impl Directory {
                 (file, _) => file?,
             };
             if file.share(IN_USE)? {
-                let record = Record::read(&file, &path)?;
+                let companion = Companion::read(&file, &path)?;
                 // The file may have been taken away before it was in use.
-                if self.find(name)? == record {
-                    return Ok((file, record));
+                if self.find(name)? == companion {
+                    return Ok((file, companion));
                 }
             }
             std::thread::sleep(std::time::Duration::from_millis(1));
@@ -263,13 +263,13 @@ impl Directory {
 
     /// Takes its name from a segment, and removes the segment if no process uses it.
     ///
-    /// If another table replaced this one after its record was read, that table loses its
+    /// If another table replaced this one after its companion was read, that table loses its
     /// name instead.
-    pub(super) fn take_away(&self, name: &str, record: &Record) -> io::Result<()> {
-        let gone = self.gone(record.id);
+    pub(super) fn take_away(&self, name: &str, companion: &Companion) -> io::Result<()> {
+        let gone = self.gone(companion.id);
         fs::rename(self.table(name), &gone)?;
-        let taken = Record::at(&gone)?;
-        if taken.id != record.id {
+        let taken = Companion::at(&gone)?;
+        if taken.id != companion.id {
             fs::rename(&gone, self.gone(taken.id))?;
         }
         // The name is gone, whatever happens to the memory: what is left of it is removed
@@ -282,13 +282,13 @@ impl Directory {
     /// Whether a name is taken. A name whose memory is gone, because the machine was
     /// restarted, is freed.
     pub(super) fn is_taken(&self, name: &str) -> io::Result<bool> {
-        match Record::at(&self.table(name)) {
-            Ok(record) if memory::exists(record.id)? => Ok(true),
-            Ok(record) => {
+        match Companion::at(&self.table(name)) {
+            Ok(companion) if memory::exists(companion.id)? => Ok(true),
+            Ok(companion) => {
                 match self.find(name) {
                     // The table was just replaced.
-                    Ok(now) if now != record => return Ok(true),
-                    Ok(_) => self.take_away(name, &record)?,
+                    Ok(now) if now != companion => return Ok(true),
+                    Ok(_) => self.take_away(name, &companion)?,
                     // The table was just unlinked.
                     Err(_) => {}
                 }
@@ -317,11 +317,11 @@ impl Directory {
         let mut names = Vec::new();
         for path in self.files(TABLE)? {
             // An entry that has vanished since is no longer a table.
-            if let Ok(record) = Record::at(&path)
-                && record.name.starts_with(beginning)
-                && self.table(&record.name) == path
+            if let Ok(companion) = Companion::at(&path)
+                && companion.name.starts_with(beginning)
+                && self.table(&companion.name) == path
             {
-                names.push(record.name);
+                names.push(companion.name);
             }
         }
         names.sort_unstable();
@@ -333,7 +333,7 @@ impl Directory {
         for prefix in [NEW, GONE] {
             for path in self.files(prefix).unwrap_or_default() {
                 let file = path.file_name().and_then(|file| file.to_str());
-                if let Some(id) = file.and_then(|file| Id::parse(&file[prefix.len()..])) {
+                if let Some(id) = file.and_then(|file| SegmentId::parse(&file[prefix.len()..])) {
                     self.collect(id);
                 }
             }
@@ -341,7 +341,7 @@ impl Directory {
     }
 
     /// Removes a segment without a name if no process uses it.
-    pub(super) fn collect(&self, id: Id) {
+    pub(super) fn collect(&self, id: SegmentId) {
         self.put_away(id);
         for path in [self.new_one(id), self.gone(id)] {
             // The byte is held alone during the removal: a process that comes to use the
@@ -350,7 +350,7 @@ impl Directory {
                 && file.hold(IN_USE).is_ok_and(|held| held)
                 && path.exists()
                 // The file may just have been exchanged for another segment's.
-                && Record::read(&file, &path).map_or(true, |record| record.id == id)
+                && Companion::read(&file, &path).map_or(true, |companion| companion.id == id)
                 && memory::remove(id).is_ok()
             {
                 let _ = fs::remove_file(&path);

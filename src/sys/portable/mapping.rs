@@ -4,7 +4,7 @@ use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
-use super::companion::{Directory, Id, Record};
+use super::companion::{Companion, Directory, SegmentId};
 use super::memory::{self, Memory};
 use super::os::{self, LockFile};
 use super::{Liveness, check_name};
@@ -27,19 +27,19 @@ pub(crate) struct Mapping {
     bells: os::Bells,
     access: Access,
     in_use: LockFile,
-    place: Place,
+    guard: CompanionGuard,
 }
 
 /// The location of a segment's companion. Dropped last, it removes a segment that no longer
 /// has a name or users.
-struct Place {
+struct CompanionGuard {
     directory: Directory,
-    record: Record,
+    companion: Companion,
 }
 
-impl Drop for Place {
+impl Drop for CompanionGuard {
     fn drop(&mut self) {
-        self.directory.collect(self.record.id);
+        self.directory.collect(self.companion.id);
     }
 }
 
@@ -86,9 +86,9 @@ impl Mapping {
         mapping.in_use.set_mode(mode & 0o777)?;
         process_crash_point!("create: complete, without a name");
         if replaces {
-            directory.replace(&mapping.place.record)?;
+            directory.replace(&mapping.guard.companion)?;
         } else {
-            directory.publish(&mapping.place.record)?;
+            directory.publish(&mapping.guard.companion)?;
         }
         process_crash_point!("create: named");
         mapping.memory.keep();
@@ -98,22 +98,22 @@ impl Mapping {
     /// Makes a new segment without a name, which is removed when it is dropped.
     fn begin(directory: &Directory, name: &str, bytes: usize, mode: u32) -> io::Result<Self> {
         for _ in 0..100 {
-            let place = Place {
+            let guard = CompanionGuard {
                 directory: directory.clone(),
-                record: Record {
-                    id: Id::random()?,
+                companion: Companion {
+                    id: SegmentId::random()?,
                     bytes,
                     mode,
                     name: name.to_owned(),
                 },
             };
             // The companion first: memory without one would never be removed.
-            let in_use = match directory.begin(&place.record) {
+            let in_use = match directory.begin(&guard.companion) {
                 Err(error) if is_lost_race(&error) => continue,
                 in_use => in_use?,
             };
-            // On failure `in_use` is dropped before `place`, which then removes the file.
-            let mut memory = match Memory::create(place.record.id, bytes) {
+            // On failure `in_use` is dropped before `guard`, which then removes the file.
+            let mut memory = match Memory::create(guard.companion.id, bytes) {
                 Err(error) if is_lost_race(&error) => continue,
                 memory => memory?,
             };
@@ -124,7 +124,7 @@ impl Mapping {
                 bells,
                 access: Access::ReadWrite,
                 in_use,
-                place,
+                guard,
             });
         }
         Err(io::ErrorKind::WouldBlock.into())
@@ -138,12 +138,12 @@ impl Mapping {
     ) -> Result<Mapping, E> {
         check_name(name)?;
         let directory = Directory::open()?;
-        let (in_use, record, mut memory) = loop {
-            let (in_use, record) = directory.enter(name, access)?;
-            admit(in_use.owner(record.mode)?)?;
-            match Memory::open(record.id, record.bytes) {
+        let (in_use, companion, mut memory) = loop {
+            let (in_use, companion) = directory.enter(name, access)?;
+            admit(in_use.owner(companion.mode)?)?;
+            match Memory::open(companion.id, companion.bytes) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    if memory::exists(record.id)? {
+                    if memory::exists(companion.id)? {
                         // On Windows `shared_memory` says so of everything that it can't open.
                         let what = "the memory of the table cannot be opened for writing";
                         return Err(io::Error::other(what).into());
@@ -151,8 +151,8 @@ impl Mapping {
                     drop(in_use);
                     match directory.find(name) {
                         // The machine has been restarted since.
-                        Ok(now) if now == record => {
-                            let _ = directory.take_away(name, &record);
+                        Ok(now) if now == companion => {
+                            let _ = directory.take_away(name, &companion);
                         }
                         // It was just replaced.
                         Ok(_) => continue,
@@ -165,11 +165,11 @@ impl Mapping {
                 Err(error) if os::is_of_no_length(&error) => {
                     return Err(io::Error::from(TooShort(0)).into());
                 }
-                memory => break (in_use, record, memory?),
+                memory => break (in_use, companion, memory?),
             }
         };
-        let bells = os::Bells::of(&memory, record.bytes);
-        memory.shorten(record.bytes / size_of::<u64>());
+        let bells = os::Bells::of(&memory, companion.bytes);
+        memory.shorten(companion.bytes / size_of::<u64>());
         let bytes = size_of_val(memory.words());
         if bytes < MIN_BYTES {
             return Err(io::Error::from(TooShort(bytes as u64)).into());
@@ -182,13 +182,16 @@ impl Mapping {
             bells,
             access,
             in_use,
-            place: Place { directory, record },
+            guard: CompanionGuard {
+                directory,
+                companion,
+            },
         })
     }
 
     #[cfg(test)]
-    pub(super) fn record(&self) -> &Record {
-        &self.place.record
+    pub(super) fn companion(&self) -> &Companion {
+        &self.guard.companion
     }
 
     /// The segment.
@@ -268,16 +271,19 @@ impl Mapping {
 
     /// The segment's owner now.
     pub(crate) fn owner(&self) -> io::Result<Owner> {
-        self.in_use.owner(self.place.record.mode)
+        self.in_use.owner(self.guard.companion.mode)
     }
 
     /// A new `Liveness` of this segment.
     pub(crate) fn liveness(&self) -> io::Result<Liveness> {
-        let Place { directory, record } = &self.place;
+        let CompanionGuard {
+            directory,
+            companion,
+        } = &self.guard;
         // More than once: the companion may be moved during the search.
         for _ in 0..10 {
-            for path in directory.places(record) {
-                match Liveness::open(&path, self.access, &self.in_use, record) {
+            for path in directory.places(companion) {
+                match Liveness::open(&path, self.access, &self.in_use, companion) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     liveness => return liveness,
                 }
@@ -299,8 +305,8 @@ impl Mapping {
     /// Whether the name names this segment now.
     pub(crate) fn has_name(&self, name: &str) -> io::Result<bool> {
         check_name(name)?;
-        match self.place.directory.find(name) {
-            Ok(found) => Ok(found == self.place.record),
+        match self.guard.directory.find(name) {
+            Ok(found) => Ok(found == self.guard.companion),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
@@ -314,8 +320,11 @@ impl Mapping {
         if !self.has_name(name)? {
             return Ok(false);
         }
-        let Place { directory, record } = &self.place;
-        match directory.take_away(name, record) {
+        let CompanionGuard {
+            directory,
+            companion,
+        } = &self.guard;
+        match directory.take_away(name, companion) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),

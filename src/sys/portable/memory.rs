@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
-use super::companion::Id;
+use super::companion::SegmentId;
 use super::os;
 use crate::sync::AtomicU64;
 use crate::sys::NoAddressSpace;
@@ -33,14 +33,14 @@ unsafe impl Sync for Memory {}
 impl Memory {
     /// Makes an object for a segment of `bytes` zero bytes. Unless [`keep`](Self::keep) is
     /// called, the object is removed when this is dropped.
-    pub(super) fn create(id: Id, bytes: usize) -> io::Result<Self> {
+    pub(super) fn create(id: SegmentId, bytes: usize) -> io::Result<Self> {
         let length = os::Bells::length(bytes)?;
         os::check_length(length)?;
         Self::of(os::with_streams(|| conf(id).size(length).create())?, bytes)
     }
 
     /// Maps the object of a segment of `bytes` bytes.
-    pub(super) fn open(id: Id, bytes: usize) -> io::Result<Self> {
+    pub(super) fn open(id: SegmentId, bytes: usize) -> io::Result<Self> {
         let mut memory = Self::of(os::with_streams(|| conf(id).open())?, bytes)?;
         let length = os::object_length(id, memory.shmem.len())?;
         memory.shorten(length / size_of::<u64>());
@@ -109,16 +109,16 @@ impl Memory {
     }
 }
 
-fn conf(id: Id) -> ShmemConf {
+fn conf(id: SegmentId) -> ShmemConf {
     ShmemConf::new().os_id(os::object_name(id))
 }
 
 /// Removes an object, if there is one; processes that have it mapped keep it.
-pub(super) fn remove(id: Id) -> io::Result<()> {
+pub(super) fn remove(id: SegmentId) -> io::Result<()> {
     os::remove_object(id)
 }
 
-pub(super) fn exists(id: Id) -> io::Result<bool> {
+pub(super) fn exists(id: SegmentId) -> io::Result<bool> {
     os::object_exists(id)
 }
 

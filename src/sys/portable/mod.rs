@@ -100,8 +100,8 @@ pub(crate) fn unlink(name: &OsStr) -> io::Result<()> {
     check_name(name)?;
     let directory = Directory::open()?;
     directory.sweep();
-    let record = directory.find(name)?;
-    directory.take_away(name, &record)
+    let companion = directory.find(name)?;
+    directory.take_away(name, &companion)
 }
 
 /// Fails: segments can't be renamed here. The companion file has the name inside, and its

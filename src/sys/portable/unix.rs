@@ -16,7 +16,7 @@ use rustix::mm::{MprotectFlags, mprotect};
 use rustix::process::{Resource, getrlimit};
 use rustix::shm;
 
-use super::companion::{Id, MAX_BYTES, Record};
+use super::companion::{Companion, MAX_BYTES, SegmentId};
 use super::memory::Memory;
 use crate::sync::AtomicU64;
 use crate::sys::fork::descriptors::Descriptor;
@@ -133,7 +133,7 @@ impl LockFile {
         Ok(Some(result))
     }
 
-    /// The owner and mode of the file, not those in the record.
+    /// The owner and mode of the file, not those in the companion.
     pub(super) fn owner(&self, _mode: u32) -> io::Result<Owner> {
         Ok(owner_of(&fstat(self.descriptor.fd()?)?))
     }
@@ -156,7 +156,7 @@ impl Locks {
         path: &Path,
         access: Access,
         same: &LockFile,
-        _record: &Record,
+        _record: &Companion,
     ) -> io::Result<Self> {
         let descriptor = Descriptor::not_inherited(|| Ok(open_plain(path, access)?.0))?;
         if descriptor.id() == same.descriptor.id() {
@@ -173,18 +173,18 @@ pub(super) fn address_space_limit() -> Option<u64> {
 }
 
 /// The name of an object for `shm_open`; macOS allows 31 bytes.
-pub(super) fn object_name(id: Id) -> String {
+pub(super) fn object_name(id: SegmentId) -> String {
     format!("/shmtable-{id}")
 }
 
-pub(super) fn remove_object(id: Id) -> io::Result<()> {
+pub(super) fn remove_object(id: SegmentId) -> io::Result<()> {
     match shm::unlink(object_name(id)) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
-pub(super) fn object_exists(id: Id) -> io::Result<bool> {
+pub(super) fn object_exists(id: SegmentId) -> io::Result<bool> {
     match shm::open(object_name(id), shm::OFlags::RDONLY, Mode::empty()) {
         Ok(_) => Ok(true),
         Err(Errno::NOENT) => Ok(false),
@@ -194,7 +194,7 @@ pub(super) fn object_exists(id: Id) -> io::Result<bool> {
 
 /// The length of an object of which `mapped` bytes were mapped.
 #[allow(clippy::unnecessary_wraps)]
-pub(super) fn object_length(_id: Id, mapped: usize) -> io::Result<usize> {
+pub(super) fn object_length(_id: SegmentId, mapped: usize) -> io::Result<usize> {
     Ok(mapped)
 }
 

@@ -24,6 +24,6 @@ pub use damage::{is_by_damage, refuses_damage};
 pub use limits::{LIMIT, bounded, eventually};
 pub use names::{Name, Named};
 pub use place::*;
-pub use segment::{Segment, fix_checksum, layout, set_word, word};
+pub use segment::{SegmentBytes, fix_checksum, layout, set_word, word};
 pub use this_test::path_of_test;
 pub use values::{Dice, bytes, version_of, whole};

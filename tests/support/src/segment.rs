@@ -84,7 +84,7 @@ pub fn fix_checksum(bytes: &mut [u8]) {
 
 /// The bytes of a segment, and where in them everything is. Places are words.
 #[derive(Debug, Clone)]
-pub struct Segment {
+pub struct SegmentBytes {
     /// All of its bytes.
     pub bytes: Vec<u8>,
     /// How many participants there may be.
@@ -99,7 +99,7 @@ pub struct Segment {
     pub chunk_words: usize,
 }
 
-impl Segment {
+impl SegmentBytes {
     /// The segment of this name.
     pub fn read(name: &str) -> Self {
         Self::of(read_segment(name))

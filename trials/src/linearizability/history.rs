@@ -30,14 +30,14 @@ pub(crate) enum Answer {
 
 /// One operation of a process, by the clock of all processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Record {
+pub(crate) struct HistoryRecord {
     pub(crate) begin: u64,
     pub(crate) end: u64,
     pub(crate) key: usize,
     pub(crate) answer: Answer,
 }
 
-impl fmt::Display for Record {
+impl fmt::Display for HistoryRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} to {}: {:?}", self.begin, self.end, self.answer)
     }
@@ -45,7 +45,7 @@ impl fmt::Display for Record {
 
 const WORDS: usize = 6;
 
-impl Record {
+impl HistoryRecord {
     fn words(&self) -> [u64; WORDS] {
         let (code, first, second) = match self.answer {
             Answer::Get { found } => (0, found, 0),
@@ -131,8 +131,8 @@ impl Record {
 /// others have ended; the others have no closing reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Part {
-    pub(crate) records: Vec<Record>,
-    pub(crate) closing: Vec<Record>,
+    pub(crate) records: Vec<HistoryRecord>,
+    pub(crate) closing: Vec<HistoryRecord>,
     /// Operations that were refused for want of room, and changed nothing.
     pub(crate) refused: u64,
 }
@@ -153,9 +153,9 @@ impl Part {
 
     pub(crate) fn read(from: &mut impl Read) -> io::Result<Self> {
         let [records, closing, refused] = read_words(from)?;
-        let mut read = |count| -> io::Result<Vec<Record>> {
+        let mut read = |count| -> io::Result<Vec<HistoryRecord>> {
             (0..count)
-                .map(|_| Record::from_words(read_words(from)?))
+                .map(|_| HistoryRecord::from_words(read_words(from)?))
                 .collect()
         };
         Ok(Self {
@@ -206,9 +206,9 @@ mod tests {
                 found: 2,
             },
         ];
-        let records: Vec<Record> = (0..)
+        let records: Vec<HistoryRecord> = (0..)
             .zip(answers)
-            .map(|(time, answer)| Record {
+            .map(|(time, answer)| HistoryRecord {
                 begin: time,
                 end: time + 5,
                 key: 3,

@@ -11,7 +11,7 @@ use todc_utils::linearizability::WGLChecker;
 use todc_utils::linearizability::history::{Action, History};
 use todc_utils::specifications::Specification;
 
-use super::history::{ABSENT, Answer, Content, Part, Record};
+use super::history::{ABSENT, Answer, Content, HistoryRecord, Part};
 
 /// A key: what it answers, and what becomes of it.
 struct Key;
@@ -90,7 +90,7 @@ pub(crate) fn check_round(
     quiet_since: &mut u64,
     figures: &mut Figures,
 ) -> Result<(), String> {
-    let closing: Vec<&Record> = parts.iter().flat_map(|part| &part.closing).collect();
+    let closing: Vec<&HistoryRecord> = parts.iter().flat_map(|part| &part.closing).collect();
     let all = || parts.iter().flat_map(|part| &part.records);
     let last = all().map(|record| record.end).max().unwrap_or(*quiet_since);
     if all().any(|record| record.begin < *quiet_since)
@@ -100,8 +100,8 @@ pub(crate) fn check_round(
         return Err("the trial itself failed: two rounds overlap".to_owned());
     }
     for (key, content) in contents.iter_mut().enumerate() {
-        let own = |record: &&Record| record.key == key;
-        let mut window: Vec<(usize, Record)> = Vec::new();
+        let own = |record: &&HistoryRecord| record.key == key;
+        let mut window: Vec<(usize, HistoryRecord)> = Vec::new();
         for (process, part) in parts.iter().enumerate() {
             let records = part.records.iter().chain(&part.closing).filter(own);
             window.extend(records.map(|&record| (process, record)));
@@ -136,7 +136,7 @@ pub(crate) fn check_round(
 }
 
 /// Whether the operations of a window can have happened one after the other.
-fn is_linearizable(content: Content, window: &[(usize, Record)]) -> bool {
+fn is_linearizable(content: Content, window: &[(usize, HistoryRecord)]) -> bool {
     // Of what happens at the same moment the beginnings come first: then they may have
     // overlapped, and no order is demanded that there was not.
     let mut events: Vec<(u64, bool, usize, Step)> = Vec::with_capacity(2 * window.len());
@@ -165,7 +165,7 @@ fn is_linearizable(content: Content, window: &[(usize, Record)]) -> bool {
 }
 
 /// Sorts a window, and counts the operations that overlap another process's.
-fn overlapping(window: &mut [(usize, Record)]) -> u64 {
+fn overlapping(window: &mut [(usize, HistoryRecord)]) -> u64 {
     window.sort_by_key(|(_, record)| record.begin);
     let mut overlaps = vec![false; window.len()];
     for (one, (process, record)) in window.iter().enumerate() {
@@ -191,14 +191,14 @@ mod tests {
     fn check(operations: &[(usize, u64, u64, Answer)], last: Content) -> Result<(), String> {
         let mut parts = vec![Part::default(); 4];
         for &(process, begin, end, answer) in operations {
-            parts[process].records.push(Record {
+            parts[process].records.push(HistoryRecord {
                 begin: 10 + begin,
                 end: 10 + end,
                 key: 0,
                 answer,
             });
         }
-        parts[0].closing.push(Record {
+        parts[0].closing.push(HistoryRecord {
             begin: 1000,
             end: 1001,
             key: 0,
@@ -419,13 +419,13 @@ mod tests {
     #[test]
     fn rounds_that_overlap_are_no_answer() {
         let parts = [Part {
-            records: vec![Record {
+            records: vec![HistoryRecord {
                 begin: 4,
                 end: 6,
                 key: 0,
                 answer: get(1),
             }],
-            closing: vec![Record {
+            closing: vec![HistoryRecord {
                 begin: 7,
                 end: 8,
                 key: 0,
@@ -440,7 +440,7 @@ mod tests {
 
     #[test]
     fn overlaps_are_counted() {
-        let record = |begin, end| Record {
+        let record = |begin, end| HistoryRecord {
             begin,
             end,
             key: 0,

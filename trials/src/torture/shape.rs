@@ -76,25 +76,25 @@ impl Shape {
     }
 
     /// Where each key belongs.
-    pub(crate) fn places(self) -> HashMap<Vec<u8>, Place> {
+    pub(crate) fn tracked_keys(self) -> HashMap<Vec<u8>, TrackedKey> {
         let own = (0..self.workers())
-            .flat_map(|worker| (0..SUMS.start).map(move |cell| Place::new(worker, cell)));
-        let shared = (SUMS.start..CELLS).map(|cell| Place::new(0, cell));
+            .flat_map(|worker| (0..SUMS.start).map(move |cell| TrackedKey::new(worker, cell)));
+        let shared = (SUMS.start..CELLS).map(|cell| TrackedKey::new(0, cell));
         own.chain(shared)
-            .map(|place| (place.key(), place))
+            .map(|tracked| (tracked.key(), tracked))
             .collect()
     }
 }
 
 /// A key, and the cell that tells of it in the diaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct TrackedKey {
     /// The only worker that writes it; `None`: all do.
     pub(crate) owner: Option<usize>,
     pub(crate) cell: usize,
 }
 
-impl Place {
+impl TrackedKey {
     /// The key of a cell in the diary of a worker.
     pub(crate) fn new(worker: usize, cell: usize) -> Self {
         Self {
@@ -128,15 +128,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_is_of_one_place() {
+    fn every_key_is_tracked_once() {
         let shape = Shape {
             workers: 200,
             value_max: 1000,
         };
-        let places = shape.places();
-        assert_eq!(places.len(), 200 * SUMS.start + CELLS - SUMS.start);
-        for (key, place) in places {
-            assert_eq!(place.key(), key);
+        let tracked_keys = shape.tracked_keys();
+        assert_eq!(tracked_keys.len(), 200 * SUMS.start + CELLS - SUMS.start);
+        for (key, tracked) in tracked_keys {
+            assert_eq!(tracked.key(), key);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The orderings that no model notices when they are weakened, and why they stay: the
 //! only list of them. `loom-tests/orderings.md` quotes it.
 
-use super::sites::{Place, Site};
+use super::sites::{Site, SiteId};
 
 /// Changes that no model notices, for one reason.
 pub(crate) struct Exception {
@@ -54,15 +54,9 @@ pub(crate) const OUTSIDE: &[(&str, &str)] = &[
 ];
 
 /// The number, from 1, of the exception that covers a change.
-pub(crate) fn of(place: &Place, to: &str) -> Option<usize> {
+pub(crate) fn of(id: &SiteId, to: &str) -> Option<usize> {
     let is = |&(file, function, number, weaker): &(&str, &str, usize, &str)| {
-        (file, function, number, weaker)
-            == (
-                place.file.as_str(),
-                place.function.as_str(),
-                place.number,
-                to,
-            )
+        (file, function, number, weaker) == (id.file.as_str(), id.function.as_str(), id.number, to)
     };
     EXCEPTIONS
         .iter()
@@ -76,9 +70,9 @@ pub(crate) fn without_a_site(sites: &[Site]) -> Vec<String> {
         let &&(file, function, number, to) = change;
         sites.iter().any(|site| {
             (
-                site.place.file.as_str(),
-                site.place.function.as_str(),
-                site.place.number,
+                site.id.file.as_str(),
+                site.id.function.as_str(),
+                site.id.number,
             ) == (file, function, number)
                 && site.weaker().contains(&to)
         })

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use self::report::{Noticed, Row, Rows};
 use self::scratch::{End, Scratch, sources};
-use self::sites::{Place, Site};
+use self::sites::{Site, SiteId};
 use crate::lanes::loom::{self, Model};
 use crate::result::Result;
 
@@ -130,7 +130,7 @@ impl Models<'_> {
         let mut noticed = Vec::new();
         let mut timed_out = Vec::new();
         let mut tried = 0;
-        for model in self.in_order(&site.place.file, before) {
+        for model in self.in_order(&site.id.file, before) {
             let name = model.to_string();
             if options.quick && !before.contains(&name) {
                 continue;
@@ -144,7 +144,7 @@ impl Models<'_> {
                 End::Passed => {}
                 End::TimedOut => timed_out.push(name),
                 End::Failed(how) => {
-                    self.credit(&site.place.file, &name);
+                    self.credit(&site.id.file, &name);
                     noticed.push((name, how));
                     if !options.all {
                         break;
@@ -174,7 +174,7 @@ impl Outcome {
     /// is a failure.
     fn take(&mut self, site: &Site, to: &str, finding: Finding) -> (String, Option<Row>) {
         self.changes += 1;
-        let exception = exceptions::of(&site.place, to);
+        let exception = exceptions::of(&site.id, to);
         let row = |noticed, said| {
             let ordering = site.described();
             Some(Row {
@@ -198,12 +198,12 @@ impl Outcome {
                     "noticed by {}: no exception any more ({number})",
                     found[0].0
                 );
-                self.wrong.push(format!("{} -> {to}: {told}", site.place));
+                self.wrong.push(format!("{} -> {to}: {told}", site.id));
                 (told, None)
             }
             (Finding::Unnoticed(_, slow), _) if !slow.is_empty() => {
                 let told = format!("timed out: {}", slow.join(", "));
-                self.wrong.push(format!("{} -> {to}: {told}", site.place));
+                self.wrong.push(format!("{} -> {to}: {told}", site.id));
                 (told, None)
             }
             (Finding::Unnoticed(tried, _), Some(number)) => {
@@ -216,7 +216,7 @@ impl Outcome {
                     0 => "no model reaches it".to_owned(),
                     tried => format!("NOTICED BY NONE of {tried}"),
                 };
-                self.wrong.push(format!("{} -> {to}: {told}", site.place));
+                self.wrong.push(format!("{} -> {to}: {told}", site.id));
                 (told, None)
             }
         }
@@ -261,10 +261,10 @@ pub(crate) fn run(arguments: &[&str]) -> Result {
         reached: BTreeMap::new(),
         noticed: BTreeMap::new(),
     };
-    for ((place, _), row) in &rows {
+    for ((id, _), row) in &rows {
         if let Noticed::By(by) = &row.noticed {
             for model in by {
-                models.credit(&place.file, model);
+                models.credit(&id.file, model);
             }
         }
     }
@@ -272,14 +272,14 @@ pub(crate) fn run(arguments: &[&str]) -> Result {
     for (number, site) in sites.modelled.iter().enumerate() {
         if options
             .filter
-            .is_some_and(|filter| !is_meant(&site.place, filter))
+            .is_some_and(|filter| !is_meant(&site.id, filter))
         {
             continue;
         }
         // The weakest first: if no model notices that one, none notices those in between.
         let mut harmless = None;
         for &to in site.weaker().iter().rev() {
-            let change = (site.place.clone(), to.to_owned());
+            let change = (site.id.clone(), to.to_owned());
             let before = match rows.get(&change).map(|row| &row.noticed) {
                 Some(Noticed::By(models)) => models.clone(),
                 _ => Vec::new(),
@@ -301,9 +301,9 @@ pub(crate) fn run(arguments: &[&str]) -> Result {
             let (told, row) = outcome.take(site, to, finding);
             println!(
                 "{}:{} {}: {} -> {to}: {told}; {:.1} s",
-                site.place.file,
+                site.id.file,
                 site.line,
-                site.place.function,
+                site.id.function,
                 site.described(),
                 begin.elapsed().as_secs_f64()
             );
@@ -316,15 +316,15 @@ pub(crate) fn run(arguments: &[&str]) -> Result {
     outcome.end(begin)
 }
 
-fn keep(rows: &mut Rows, change: (Place, String), row: Option<Row>) {
+fn keep(rows: &mut Rows, change: (SiteId, String), row: Option<Row>) {
     match row {
         Some(row) => drop(rows.insert(change, row)),
         None => drop(rows.remove(&change)),
     }
 }
 
-fn is_meant(place: &Place, filter: &str) -> bool {
-    place.to_string().contains(filter)
+fn is_meant(id: &SiteId, filter: &str) -> bool {
+    id.to_string().contains(filter)
 }
 
 fn options<'a>(arguments: &[&'a str]) -> Result<Options<'a>> {
@@ -356,7 +356,7 @@ mod tests {
         let mut to = "Relaxed";
         if excepted {
             let (file, function, number, weaker) = exceptions::EXCEPTIONS[0].changes[0];
-            (site.place, to) = (Place::new(file, function, number), weaker);
+            (site.id, to) = (SiteId::new(file, function, number), weaker);
         }
         let mut outcome = Outcome::default();
         let (_, row) = outcome.take(&site, to, finding);

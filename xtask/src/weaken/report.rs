@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use super::exceptions::{EXCEPTIONS, OUTSIDE};
-use super::sites::{Place, Site};
+use super::sites::{Site, SiteId};
 use crate::process::root;
 use crate::result::Result;
 
@@ -42,8 +42,8 @@ pub(crate) enum Noticed {
     Exception(usize),
 }
 
-/// Rows by place and by what the site is weakened to.
-pub(crate) type Rows = BTreeMap<(Place, String), Row>;
+/// Rows by the id of the site and by what the site is weakened to.
+pub(crate) type Rows = BTreeMap<(SiteId, String), Row>;
 
 /// The rows that the report has.
 pub(crate) fn read() -> Result<Rows> {
@@ -57,7 +57,7 @@ pub(crate) fn read() -> Result<Rows> {
         .collect()
 }
 
-fn row(line: &str) -> Option<((Place, String), Row)> {
+fn row(line: &str) -> Option<((SiteId, String), Row)> {
     let cells: Vec<&str> = line
         .strip_prefix("| ")?
         .strip_suffix(" |")?
@@ -67,7 +67,7 @@ fn row(line: &str) -> Option<((Place, String), Row)> {
         return None;
     };
     let [file, function] = [file, function].map(|name| name.trim_matches('`'));
-    let place = Place::new(file, function, number.parse().ok()?);
+    let id = SiteId::new(file, function, number.parse().ok()?);
     let noticed = match noticed.strip_prefix("none: see ") {
         Some(exception) => Noticed::Exception(exception.parse().ok()?),
         None => Noticed::By(noticed.split(", ").map(str::to_owned).collect()),
@@ -77,7 +77,7 @@ fn row(line: &str) -> Option<((Place, String), Row)> {
         noticed,
         said: said.to_owned(),
     };
-    Some(((place, to.to_owned()), row))
+    Some(((id, to.to_owned()), row))
 }
 
 /// Writes the rows that belong to a site.
@@ -91,14 +91,14 @@ fn render(rows: &Rows, sites: &[Site], outside: &BTreeMap<String, usize>) -> Str
     let mut text = HEAD.to_owned();
     for site in sites {
         for to in site.weaker() {
-            let Some(row) = rows.get(&(site.place.clone(), (*to).to_owned())) else {
+            let Some(row) = rows.get(&(site.id.clone(), (*to).to_owned())) else {
                 continue;
             };
-            let Place {
+            let SiteId {
                 file,
                 function,
                 number,
-            } = &site.place;
+            } = &site.id;
             let noticed = match &row.noticed {
                 Noticed::By(models) => models.join(", "),
                 Noticed::Exception(number) => format!("none: see {number}"),
@@ -140,7 +140,7 @@ mod tests {
             .iter()
             .flat_map(|site| {
                 let ordering = site.described();
-                let row = |to: &&str| ((site.place.clone(), (*to).to_owned()), ordering.clone());
+                let row = |to: &&str| ((site.id.clone(), (*to).to_owned()), ordering.clone());
                 site.weaker().iter().map(row).collect::<Vec<_>>()
             })
             .collect();
@@ -158,18 +158,18 @@ mod tests {
 
     #[test]
     fn the_models_of_the_report_are_there() {
-        for ((place, to), row) in read().unwrap() {
+        for ((id, to), row) in read().unwrap() {
             match row.noticed {
                 Noticed::By(models) => {
                     for model in models {
                         let known = loom::models(loom::Selection::All)
                             .any(|known| known.to_string() == model);
-                        assert!(known, "{place}: there is no model {model}: {AGAIN}");
+                        assert!(known, "{id}: there is no model {model}: {AGAIN}");
                     }
                 }
                 Noticed::Exception(number) => {
-                    let now = super::super::exceptions::of(&place, &to);
-                    assert_eq!(now, Some(number), "{place}: {AGAIN}");
+                    let now = super::super::exceptions::of(&id, &to);
+                    assert_eq!(now, Some(number), "{id}: {AGAIN}");
                 }
             }
         }

@@ -220,7 +220,7 @@ fn relative(path: &Path) -> Result<String> {
 fn instrumented(file: &str, mut text: String, sites: &[Site]) -> String {
     // From the end, so that what is to come keeps its place.
     for (number, site) in sites.iter().enumerate().rev() {
-        if site.place.file != file {
+        if site.id.file != file {
             continue;
         }
         let path = text[site.path.clone()].to_owned();

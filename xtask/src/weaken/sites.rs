@@ -13,7 +13,7 @@ use crate::tokens::{end_of_item, is_name, is_test_only, tokens};
 /// One use of an ordering stronger than relaxed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Site {
-    pub(crate) place: Place,
+    pub(crate) id: SiteId,
     pub(crate) line: usize,
     /// What is called with it: `load`, `fence` and so on.
     pub(crate) callee: String,
@@ -28,14 +28,14 @@ pub(crate) struct Site {
 
 /// Identifies a site, whatever lines are added above it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct SiteId {
     pub(crate) file: String,
     pub(crate) function: String,
     /// From 1, among those in functions of this name in this file.
     pub(crate) number: usize,
 }
 
-impl Place {
+impl SiteId {
     pub(crate) fn new(file: &str, function: &str, number: usize) -> Self {
         Self {
             file: file.to_owned(),
@@ -45,7 +45,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SiteId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} {} {}", self.file, self.function, self.number)
     }
@@ -131,7 +131,7 @@ pub(crate) fn of_file(file: &str, text: &str) -> Result<Vec<Site>> {
                 let number = numbers.entry(function).or_insert(0);
                 *number += 1;
                 sites.push(Site {
-                    place: Place::new(file, function, *number),
+                    id: SiteId::new(file, function, *number),
                     line,
                     callee: word(*callee).to_owned(),
                     ordering: ordering.to_owned(),
@@ -158,8 +158,8 @@ mod tests {
             .map(|site| {
                 format!(
                     "{} {} {} {} {} {:?}",
-                    site.place.function,
-                    site.place.number,
+                    site.id.function,
+                    site.id.number,
                     site.line,
                     site.callee,
                     &text[site.path.clone()],

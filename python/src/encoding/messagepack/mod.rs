@@ -16,7 +16,7 @@ mod write;
 
 use smallvec::SmallVec;
 
-pub(crate) use read::{Arrays, Reader};
+pub(crate) use read::{Arrays, MessagePackReader};
 pub(crate) use write::{
     append, array, boolean, bytes, extension, float, integer, is_pickle, map, nil, signed, string,
     unsigned,

@@ -22,7 +22,7 @@ pub(crate) enum Arrays {
 }
 
 /// Reads one value; what is not consumed stays in `bytes`.
-pub(crate) struct Reader<'a> {
+pub(crate) struct MessagePackReader<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) arrays: Arrays,
     /// Whether a pickle may be loaded.
@@ -31,7 +31,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) what: Role,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> MessagePackReader<'a> {
     /// The one value that all bytes make up.
     #[inline]
     pub(crate) fn whole(mut self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
@@ -264,7 +264,7 @@ impl<'a> Reader<'a> {
             }
             _ => {
                 if self.what == Role::Key {
-                    let reader = Reader {
+                    let reader = MessagePackReader {
                         bytes: content,
                         ..*self
                     };

@@ -2,9 +2,9 @@
 
 use super::*;
 
-fn record(name: &Name) -> Record {
-    Record {
-        id: Id::random().unwrap(),
+fn companion(name: &Name) -> Companion {
+    Companion {
+        id: SegmentId::random().unwrap(),
         bytes: WORDS * 8,
         mode: 0o600,
         name: name.0.clone(),
@@ -12,44 +12,44 @@ fn record(name: &Name) -> Record {
 }
 
 /// Makes what a creator leaves that is killed before its segment has a name.
-fn half_made(directory: &Directory, name: &Name) -> Record {
+fn half_made(directory: &Directory, name: &Name) -> Companion {
     // A sweep of another test may be quicker than this one.
-    let (in_use, record) = std::iter::repeat_with(|| record(name))
+    let (in_use, companion) = std::iter::repeat_with(|| companion(name))
         .take(1000)
-        .find_map(|record| Some((directory.begin(&record).ok()?, record)))
+        .find_map(|companion| Some((directory.begin(&companion).ok()?, companion)))
         .unwrap();
-    let mut memory = Memory::create(record.id, record.bytes).unwrap();
+    let mut memory = Memory::create(companion.id, companion.bytes).unwrap();
     memory.keep();
     drop(in_use);
-    record
+    companion
 }
 
-fn exists(directory: &Directory, record: &Record) -> bool {
-    let files = directory.places(record);
-    files.iter().any(|path| path.exists()) || memory::exists(record.id).unwrap()
+fn exists(directory: &Directory, companion: &Companion) -> bool {
+    let files = directory.places(companion);
+    files.iter().any(|path| path.exists()) || memory::exists(companion.id).unwrap()
 }
 
 #[test]
 fn a_failed_or_panicking_fill_leaves_nothing() {
     let name = Name::new();
     let directory = Directory::open().unwrap();
-    let mut record = None;
+    let mut companion = None;
     let failed = Mapping::create(&name.0, WORDS, 0o600, |mapping| {
-        record = Some(mapping.record().clone());
-        assert!(exists(&directory, mapping.record()));
+        companion = Some(mapping.companion().clone());
+        assert!(exists(&directory, mapping.companion()));
         Err(io::Error::from(io::ErrorKind::Other))
     });
     assert_eq!(kind(failed), Some(io::ErrorKind::Other));
-    let left = record.take().unwrap();
+    let left = companion.take().unwrap();
     eventually(|| !exists(&directory, &left));
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         Mapping::create(&name.0, WORDS, 0o600, |mapping| -> io::Result<()> {
-            record = Some(mapping.record().clone());
+            companion = Some(mapping.companion().clone());
             std::panic::resume_unwind(Box::new(()))
         })
     }));
     assert!(panicked.is_err());
-    let left = record.unwrap();
+    let left = companion.unwrap();
     eventually(|| !exists(&directory, &left));
 }
 
@@ -74,16 +74,16 @@ fn what_is_in_use_is_not_collected() {
     let directory = Directory::open().unwrap();
     let name = Name::new();
     let segment = name.create();
-    let record = name.record();
+    let companion = name.companion();
     let reader = name.open(Access::ReadOnly).unwrap();
     unlink(name.0.as_ref()).unwrap();
     drop(segment);
     list().unwrap();
-    assert!(exists(&directory, &record), "its companion is there");
+    assert!(exists(&directory, &companion), "its companion is there");
     assert!(reader.liveness().is_ok());
     drop(reader);
     // The last one removes it.
-    eventually(|| !exists(&directory, &record));
+    eventually(|| !exists(&directory, &companion));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_companion_without_memory_gives_its_name_free() {
     // As after a restart of the machine.
     let lose_memory = || {
         drop(name.create());
-        memory::remove(name.record().id).unwrap();
+        memory::remove(name.companion().id).unwrap();
     };
     lose_memory();
     assert_eq!(

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::sync::atomic::Ordering;
 
-use super::companion::{Id, Record};
+use super::companion::{Companion, SegmentId};
 use super::memory::{self, Memory};
 use super::*;
 use crate::sys::Access;
@@ -14,7 +14,7 @@ use crate::sys::tests::{Name, WORDS, eventually, kind};
 mod leftovers;
 
 impl Name {
-    fn record(&self) -> Record {
+    fn companion(&self) -> Companion {
         Directory::open().unwrap().find(&self.0).unwrap()
     }
 }
@@ -25,7 +25,7 @@ fn what_loses_the_race_for_a_name_leaves_nothing() {
     let mut winner = None;
     let mut id = None;
     let loser = Mapping::create(&name.0, WORDS, 0o600, |mapping| {
-        id = Some(mapping.record().id);
+        id = Some(mapping.companion().id);
         winner = Some(name.create());
         Ok::<_, io::Error>(())
     });
@@ -67,16 +67,16 @@ fn names_that_file_systems_confuse_are_tables_of_their_own() {
 
 #[test]
 fn an_object_has_a_name_that_every_system_takes() {
-    let id = Id::random().unwrap();
+    let id = SegmentId::random().unwrap();
     assert!(os::object_name(id).len() <= 31);
-    assert_eq!(Id::parse(&id.to_string()), Some(id));
+    assert_eq!(SegmentId::parse(&id.to_string()), Some(id));
     for text in [
         "",
         "+123456789abcdef",
         "123456789abcdef",
         "123456789abcdefg",
     ] {
-        assert_eq!(Id::parse(text), None);
+        assert_eq!(SegmentId::parse(text), None);
     }
 }
 
@@ -107,7 +107,7 @@ fn the_companion_can_be_read_whatever_is_locked() {
     assert!(a.try_hold(1 << 62).unwrap());
     assert!(a.try_share(0).unwrap());
     assert!(b.try_share(0).unwrap());
-    assert_eq!(name.record().name, name.0);
+    assert_eq!(name.companion().name, name.0);
 }
 
 /// No machine has room for this segment, on its disk or in its memory. The error tells the

@@ -20,7 +20,7 @@ use windows_sys::Win32::Foundation::{
 use windows_sys::Win32::Storage::FileSystem::MoveFileExW;
 use windows_sys::Win32::System::Memory::{PAGE_READONLY, VirtualProtect};
 
-use super::companion::{Id, MAX_BYTES, Record};
+use super::companion::{Companion, MAX_BYTES, SegmentId};
 use crate::sync::AtomicU64;
 use crate::sys::{Access, Owner, TooManyFiles};
 
@@ -144,7 +144,7 @@ impl LockFile {
         })
     }
 
-    /// Does nothing: the record has the mode, and Windows has no such bits.
+    /// Does nothing: the companion has the mode, and Windows has no such bits.
     #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
     pub(super) fn set_mode(&self, _mode: u32) -> io::Result<()> {
         Ok(())
@@ -162,9 +162,9 @@ impl Liveness {
         path: &Path,
         access: Access,
         _same: &LockFile,
-        record: &Record,
+        companion: &Companion,
     ) -> io::Result<Self> {
-        if Record::at(path)? == *record {
+        if Companion::at(path)? == *companion {
             Ok(Self::new(open(path, access)?))
         } else {
             Err(io::ErrorKind::NotFound.into())
@@ -184,19 +184,19 @@ pub(super) fn address_space_limit() -> Option<u64> {
 }
 
 /// The name of the object and of its file for `shared_memory`.
-pub(super) fn object_name(id: Id) -> String {
+pub(super) fn object_name(id: SegmentId) -> String {
     format!("shmtable-{id}")
 }
 
 /// The path of the file in which `shared_memory` keeps an object.
-fn object_path(id: Id) -> PathBuf {
+fn object_path(id: SegmentId) -> PathBuf {
     std::env::temp_dir()
         .join("shared_memory-rs")
         .join(object_name(id))
 }
 
 /// Removes an object as `shared_memory` removes one in use: by dropping a last owner of it.
-pub(super) fn remove_object(id: Id) -> io::Result<()> {
+pub(super) fn remove_object(id: SegmentId) -> io::Result<()> {
     match ShmemConf::new().os_id(object_name(id)).open() {
         Ok(mut last) => {
             last.set_owner(true);
@@ -219,13 +219,13 @@ fn remove_file(path: &Path) -> io::Result<()> {
     }
 }
 
-pub(super) fn object_exists(id: Id) -> io::Result<bool> {
+pub(super) fn object_exists(id: SegmentId) -> io::Result<bool> {
     object_path(id).try_exists()
 }
 
 /// The length of an object of which `mapped` bytes were mapped. The last page is mapped as a
 /// whole, even if the file ends within it.
-pub(super) fn object_length(id: Id, mapped: usize) -> io::Result<usize> {
+pub(super) fn object_length(id: SegmentId, mapped: usize) -> io::Result<usize> {
     let length = std::fs::metadata(object_path(id))?.len();
     Ok(usize::try_from(length).map_or(mapped, |length| length.min(mapped)))
 }

@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use shmtable::{Claimed, Error, Options, Table};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::history::{ABSENT, Answer, Content, Part, Record};
+use super::history::{ABSENT, Answer, Content, HistoryRecord, Part};
 use crate::result::Result;
 use crate::{child, clock};
 
@@ -159,7 +159,7 @@ impl Player {
     }
 
     /// Reads every key. No other process is at work.
-    pub(crate) fn close(&mut self) -> Result<Vec<Record>> {
+    pub(crate) fn close(&mut self) -> Result<Vec<HistoryRecord>> {
         let mut records = Vec::with_capacity(KEYS);
         for key in 0..KEYS {
             match self.get(key) {
@@ -171,14 +171,14 @@ impl Player {
         Ok(records)
     }
 
-    fn get(&mut self, key: usize) -> Result<Record, Trouble> {
+    fn get(&mut self, key: usize) -> Result<HistoryRecord, Trouble> {
         self.record(key, |table, name| {
             let found = content(key, table.get(name)?.as_deref())?;
             Ok(Answer::Get { found })
         })
     }
 
-    fn operation(&mut self, key: usize) -> Result<Record, Trouble> {
+    fn operation(&mut self, key: usize) -> Result<HistoryRecord, Trouble> {
         let choice = self.dice.random_range(0..100);
         if key >= VALUES {
             return self.count(key, choice);
@@ -242,7 +242,7 @@ impl Player {
         }
     }
 
-    fn count(&mut self, key: usize, choice: usize) -> Result<Record, Trouble> {
+    fn count(&mut self, key: usize, choice: usize) -> Result<HistoryRecord, Trouble> {
         let add = self.dice.random_range(1..10);
         let yields = self.dice.random_range(0..3);
         match choice {
@@ -281,7 +281,7 @@ impl Player {
         new: Content,
         value: Vec<u8>,
         yields: usize,
-    ) -> Result<Record, Trouble> {
+    ) -> Result<HistoryRecord, Trouble> {
         self.record(key, |table, name| {
             let found = table.get_or_try_insert_with(name, PATIENCE, || {
                 // Other processes store at the same time.
@@ -293,7 +293,7 @@ impl Player {
         })
     }
 
-    fn remove_if(&mut self, key: usize, yields: usize) -> Result<Record, Trouble> {
+    fn remove_if(&mut self, key: usize, yields: usize) -> Result<HistoryRecord, Trouble> {
         self.record(key, |table, name| {
             let mut found = Ok(ABSENT);
             let removed = table.remove_if(name, |value| {
@@ -315,7 +315,7 @@ impl Player {
         &mut self,
         key: usize,
         operation: impl FnOnce(&Table, &[u8]) -> Result<Answer, Trouble>,
-    ) -> Result<Record, Trouble> {
+    ) -> Result<HistoryRecord, Trouble> {
         let name = format!("hot {key}");
         let begin = clock::begin(&self.mark);
         let answer = operation(&self.table, name.as_bytes());
@@ -340,7 +340,7 @@ impl Player {
             | Answer::FetchMax { .. }
             | Answer::FetchMin { .. } => self.seen[key],
         };
-        Ok(Record {
+        Ok(HistoryRecord {
             begin,
             end,
             key,

@@ -11,7 +11,7 @@ use shmtable::Table;
 
 use super::diary::{Cell, Diary, State};
 use super::finding::Finding;
-use super::shape::{COUNTERS, Place, SHARED, SUMS, Shape, VALUES};
+use super::shape::{COUNTERS, SHARED, SUMS, Shape, TrackedKey, VALUES};
 use super::value::{self, Origin};
 use crate::result::Result;
 
@@ -22,15 +22,15 @@ use crate::result::Result;
 /// None of them is.
 pub(crate) fn judge(
     writer: usize,
-    place: Place,
+    tracked: TrackedKey,
     found: Option<&[u8]>,
     states: &[State],
 ) -> Result<State, Finding> {
-    if COUNTERS.contains(&place.cell) {
-        return judge_counter(place, found, states);
+    if COUNTERS.contains(&tracked.cell) {
+        return judge_counter(tracked, found, states);
     }
     let acknowledged = states[0];
-    let number = place.number();
+    let number = tracked.number();
     let Some(found) = found else {
         let absent = states.iter().find(|state| state.origin == 0);
         return absent.copied().ok_or_else(|| {
@@ -62,8 +62,12 @@ pub(crate) fn judge(
     )
 }
 
-fn judge_counter(place: Place, found: Option<&[u8]>, states: &[State]) -> Result<State, Finding> {
-    let number = place.number();
+fn judge_counter(
+    tracked: TrackedKey,
+    found: Option<&[u8]>,
+    states: &[State],
+) -> Result<State, Finding> {
+    let number = tracked.number();
     let absent = states.iter().find(|state| state.origin == 0);
     let sums: Vec<i64> = states.iter().map(|state| state.measure as i64).collect();
     let Some(found) = found else {
@@ -90,13 +94,13 @@ fn judge_counter(place: Place, found: Option<&[u8]>, states: &[State]) -> Result
 ///
 /// # Errors
 /// The value is not whole.
-pub(crate) fn sum(place: Place, found: Option<&[u8]>) -> Result<u64, Finding> {
+pub(crate) fn sum(tracked: TrackedKey, found: Option<&[u8]>) -> Result<u64, Finding> {
     let Some(found) = found else { return Ok(0) };
-    if place.is_record_sum() {
-        return Ok(value::read(place.number(), found)?.step);
+    if tracked.is_record_sum() {
+        return Ok(value::read(tracked.number(), found)?.step);
     }
     let word = <[u8; 8]>::try_from(found).map_err(|_| {
-        let (number, length) = (place.number(), found.len());
+        let (number, length) = (tracked.number(), found.len());
         Finding::torn(format!("sum {number} has {length} bytes"))
     })?;
     Ok(u64::from_le_bytes(word))
@@ -146,14 +150,19 @@ impl Ledger {
         let intent = diary.intent()?;
         let mut died_inside = false;
         for index in VALUES.start..SHARED.end {
-            let place = Place::new(worker, index);
+            let tracked = TrackedKey::new(worker, index);
             let cell = diary.cell(index)?;
             let pending = cell.pending(index, &intent);
             died_inside |= pending.is_some();
             let mut settled = cell.state;
-            if place.owner.is_some() {
+            if tracked.owner.is_some() {
                 let states: Vec<State> = [cell.state].into_iter().chain(pending).collect();
-                match judge(worker, place, table.get(&place.key())?.as_deref(), &states) {
+                match judge(
+                    worker,
+                    tracked,
+                    table.get(&tracked.key())?.as_deref(),
+                    &states,
+                ) {
                     Ok(state) => settled = state,
                     Err(finding) => findings.push(finding),
                 }
@@ -198,11 +207,11 @@ impl Ledger {
     /// A diary or the table cannot be read.
     pub(crate) fn audit(&mut self, table: &Table, diaries: &[&Diary]) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
-        let places = self.shape.places();
+        let tracked_keys = self.shape.tracked_keys();
         let mut contents = HashMap::new();
         for entry in table {
             let (key, value) = entry?;
-            if !places.contains_key(&key) {
+            if !tracked_keys.contains_key(&key) {
                 let key = String::from_utf8_lossy(&key);
                 findings.push(Finding::wrong(format!("nobody wrote the key '{key}'")));
             }
@@ -217,21 +226,21 @@ impl Ledger {
                 contents.len()
             )));
         }
-        for (key, &place) in &places {
+        for (key, &tracked) in &tracked_keys {
             let found = contents.get(key).map(Vec::as_slice);
             if table.get(key)?.as_deref() != found {
-                let number = place.number();
+                let number = tracked.number();
                 findings.push(Finding::wrong(format!(
                     "get and iteration differ about key {number}"
                 )));
             }
-            let result = if let Some(owner) = place.owner {
-                let state = diaries[owner].cell(place.cell)?.state;
-                judge(owner, place, found, &[state]).map(drop)
-            } else if SUMS.contains(&place.cell) {
-                self.audit_sum(place, found, diaries)?
+            let result = if let Some(owner) = tracked.owner {
+                let state = diaries[owner].cell(tracked.cell)?.state;
+                judge(owner, tracked, found, &[state]).map(drop)
+            } else if SUMS.contains(&tracked.cell) {
+                self.audit_sum(tracked, found, diaries)?
             } else {
-                self.audit_shared(place, found, diaries)?
+                self.audit_shared(tracked, found, diaries)?
             };
             findings.extend(result.err());
         }
@@ -242,22 +251,22 @@ impl Ledger {
 
     fn audit_sum(
         &mut self,
-        place: Place,
+        tracked: TrackedKey,
         found: Option<&[u8]>,
         diaries: &[&Diary],
     ) -> Result<Result<(), Finding>> {
-        let index = place.cell - SUMS.start;
+        let index = tracked.cell - SUMS.start;
         let mut least = self.resolved[index];
         for diary in diaries {
-            least += diary.cell(place.cell)?.state.measure;
+            least += diary.cell(tracked.cell)?.state.measure;
         }
         let most = least + self.open[index];
-        let sum = match sum(place, found) {
+        let sum = match sum(tracked, found) {
             Ok(sum) => sum,
             Err(finding) => return Ok(Err(finding)),
         };
         let text = || {
-            let number = place.number();
+            let number = tracked.number();
             format!("sum {number} is {sum}; it must be from {least} to {most}")
         };
         if sum < least {
@@ -273,17 +282,17 @@ impl Ledger {
 
     fn audit_shared(
         &self,
-        place: Place,
+        tracked: TrackedKey,
         found: Option<&[u8]>,
         diaries: &[&Diary],
     ) -> Result<Result<(), Finding>> {
-        let number = place.number();
+        let number = tracked.number();
         let Some(found) = found else {
             let mut written = false;
             for diary in diaries {
-                written |= diary.cell(place.cell)?.state.origin != 0;
+                written |= diary.cell(tracked.cell)?.state.origin != 0;
             }
-            return Ok(if written && !self.removed[place.cell - SHARED.start] {
+            return Ok(if written && !self.removed[tracked.cell - SHARED.start] {
                 let text = format!("shared key {number} is not there, and nobody removed it");
                 Err(Finding::lost(text))
             } else {
@@ -298,8 +307,8 @@ impl Ledger {
             let text = format!("shared key {number} holds {origin:?}: no such writer");
             return Ok(Err(Finding::wrong(text)));
         };
-        let cell = diary.cell(place.cell)?;
-        let maybe = self.maybe.get(&(origin.writer, place.cell));
+        let cell = diary.cell(tracked.cell)?;
+        let maybe = self.maybe.get(&(origin.writer, tracked.cell));
         let last = cell.state.origin == origin.step;
         if last || maybe.is_some_and(|all| all.iter().any(|&(step, _)| step == origin.step)) {
             return Ok(Ok(()));

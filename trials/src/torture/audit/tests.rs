@@ -65,7 +65,7 @@ impl Scene {
             step: self.step,
             length: LENGTH,
         };
-        value::make(Place::new(worker, cell).number(), origin)
+        value::make(TrackedKey::new(worker, cell).number(), origin)
     }
 
     fn put(&mut self, worker: usize, cell: usize) -> Vec<u8> {
@@ -78,7 +78,7 @@ impl Scene {
             },
         });
         let value = self.value(worker, cell);
-        let key = Place::new(worker, cell).key();
+        let key = TrackedKey::new(worker, cell).key();
         self.table.insert(&key, &value).unwrap();
         self.acknowledge(worker, cell);
         value
@@ -90,13 +90,13 @@ impl Scene {
             origin: 1,
             measure: before + 1,
         });
-        let key = Place::new(worker, cell).key();
+        let key = TrackedKey::new(worker, cell).key();
         self.table.fetch_add(&key, 1).unwrap();
         self.acknowledge(worker, cell);
     }
 
     fn plant(&self, worker: usize, cell: usize, value: &[u8]) {
-        let key = Place::new(worker, cell).key();
+        let key = TrackedKey::new(worker, cell).key();
         self.table.insert(&key, value).unwrap();
     }
 
@@ -176,7 +176,7 @@ fn an_addition_a_worker_died_in_happened_once_or_not() {
             origin: 1,
             measure: before + 1,
         });
-        let key = Place::new(0, SUM).key();
+        let key = TrackedKey::new(0, SUM).key();
         scene.table.fetch_add(&key, times).unwrap();
         assert_eq!(scene.findings().is_empty(), ok, "{times}");
         if ok {
@@ -210,14 +210,14 @@ fn a_planted_lost_write_is_reported() {
 
     for cell in [OWN, ALL, COUNTER] {
         let mut scene = busy();
-        scene.table.remove(&Place::new(0, cell).key()).unwrap();
+        scene.table.remove(&TrackedKey::new(0, cell).key()).unwrap();
         scene.assert_found(Kind::Lost);
     }
 
     let mut scene = busy();
     scene
         .table
-        .fetch_add(&Place::new(0, SUM).key(), -1)
+        .fetch_add(&TrackedKey::new(0, SUM).key(), -1)
         .unwrap();
     scene.assert_found(Kind::Lost);
 
@@ -278,7 +278,7 @@ fn a_planted_double_addition_is_reported() {
         let mut scene = busy();
         scene
             .table
-            .fetch_add(&Place::new(0, cell).key(), 1)
+            .fetch_add(&TrackedKey::new(0, cell).key(), 1)
             .unwrap();
         scene.assert_found(Kind::Wrong);
     }

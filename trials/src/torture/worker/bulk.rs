@@ -7,7 +7,7 @@ use crate::clock;
 use crate::torture::audit;
 use crate::torture::diary::{Cell, Effect, Intent};
 use crate::torture::finding::Finding;
-use crate::torture::shape::{Place, SHARED, VALUES};
+use crate::torture::shape::{SHARED, TrackedKey, VALUES};
 use crate::torture::value;
 
 impl Worker {
@@ -41,11 +41,11 @@ impl Worker {
         for index in intent.cells.clone() {
             let mut state = intent.after(index);
             if refused {
-                let place = Place::new(self.me, index);
-                let key = place.key();
+                let tracked = TrackedKey::new(self.me, index);
+                let key = tracked.key();
                 let found = self.run(|table| table.get(&key))?;
                 let states = [self.cells[index].state, state];
-                state = audit::judge(self.me, place, found.as_deref(), &states)?;
+                state = audit::judge(self.me, tracked, found.as_deref(), &states)?;
             }
             let step = self.step;
             self.cells[index] = Cell { step, state };
@@ -60,10 +60,10 @@ impl Worker {
                 .cells
                 .clone()
                 .map(|index| {
-                    let place = Place::new(this.me, index);
+                    let tracked = TrackedKey::new(this.me, index);
                     let length = intent.after(index).measure as usize;
-                    let value = Self::value_of(this.me, place, intent.step, length);
-                    (place.key(), value)
+                    let value = Self::value_of(this.me, tracked, intent.step, length);
+                    (tracked.key(), value)
                 })
                 .collect();
             let absent = |&index: &usize| this.cells[index].state.origin == 0;
@@ -78,22 +78,24 @@ impl Worker {
             let there = |&index: &usize| this.cells[index].state.origin != 0;
             let expected = intent.cells.clone().filter(there).count();
             let me = this.me;
-            let places = std::mem::take(&mut this.places);
+            let tracked_keys = std::mem::take(&mut this.tracked_keys);
             let mut finding = None;
             let removed = this.run(|table| {
                 table.retain(|key, found| {
-                    let Some(place) = places.get(key) else {
+                    let Some(tracked) = tracked_keys.get(key) else {
                         let key = String::from_utf8_lossy(key);
                         finding = Some(Finding::wrong(format!("retain met the key '{key}'")));
                         return true;
                     };
-                    if VALUES.contains(&place.cell) || SHARED.contains(&place.cell) {
-                        finding = value::read(place.number(), found).err().or(finding.take());
+                    if VALUES.contains(&tracked.cell) || SHARED.contains(&tracked.cell) {
+                        finding = value::read(tracked.number(), found)
+                            .err()
+                            .or(finding.take());
                     }
-                    place.owner != Some(me) || !intent.cells.contains(&place.cell)
+                    tracked.owner != Some(me) || !intent.cells.contains(&tracked.cell)
                 })
             });
-            this.places = places;
+            this.tracked_keys = tracked_keys;
             if let Some(finding) = finding {
                 return Err(finding.into());
             }

@@ -5,7 +5,7 @@ use rand::Rng;
 use super::{Trouble, Worker, told};
 use crate::torture::diary::Intent;
 use crate::torture::finding::Finding;
-use crate::torture::shape::{CELLS, COUNTERS, Place, SHARED, VALUES};
+use crate::torture::shape::{CELLS, COUNTERS, SHARED, TrackedKey, VALUES};
 use crate::torture::value::{self, Origin};
 
 impl Worker {
@@ -20,49 +20,53 @@ impl Worker {
     /// replaced it.
     pub(super) fn look_at_shared(
         &mut self,
-        place: Place,
+        tracked: TrackedKey,
         found: Option<&[u8]>,
         gone: bool,
     ) -> Result<(), Trouble> {
         let Some(found) = found else { return Ok(()) };
-        let origin = value::read(place.number(), found)?;
-        self.announced(place, origin)?;
+        let origin = value::read(tracked.number(), found)?;
+        self.announced(tracked, origin)?;
         let writer = origin.writer;
-        let least = self.least.get(&(place.cell, writer)).copied().unwrap_or(0);
+        let least = self
+            .least
+            .get(&(tracked.cell, writer))
+            .copied()
+            .unwrap_or(0);
         if origin.step < least {
-            let number = place.number();
+            let number = tracked.number();
             return Err(Finding::lost(format!(
                 "shared key {number} shows {origin:?}, and step {least} of that writer is past"
             ))
             .into());
         }
-        self.raise(place.cell, writer, origin.step + u64::from(gone));
+        self.raise(tracked.cell, writer, origin.step + u64::from(gone));
         Ok(())
     }
 
     /// Its writer must have announced the step that wrote it.
-    pub(super) fn announced(&self, place: Place, origin: Origin) -> Result<Intent, Trouble> {
-        let number = place.number();
+    pub(super) fn announced(&self, tracked: TrackedKey, origin: Origin) -> Result<Intent, Trouble> {
+        let number = tracked.number();
         let wrong = |why| Finding::wrong(format!("key {number} shows {origin:?}: {why}"));
         let diary = self
             .diaries
             .get(origin.writer)
             .ok_or_else(|| wrong("no such writer"))?;
-        if place.owner.is_some_and(|owner| owner != origin.writer) {
+        if tracked.owner.is_some_and(|owner| owner != origin.writer) {
             return Err(wrong("it is not this writer's").into());
         }
         let intent = diary.intent()?;
         if origin.step > intent.step {
             return Err(wrong("its writer is not there yet").into());
         }
-        if origin.step == intent.step && !intent.cells.contains(&place.cell) {
+        if origin.step == intent.step && !intent.cells.contains(&tracked.cell) {
             return Err(wrong("its writer wrote another key in this step").into());
         }
         Ok(intent)
     }
 
     pub(super) fn look_at_own(&mut self) -> Result<(), Trouble> {
-        let (_, place, key) = self.pick(VALUES.start..COUNTERS.end);
+        let (_, tracked, key) = self.pick(VALUES.start..COUNTERS.end);
         self.reads += 1;
         let found = self.run(|table| {
             let there = table.contains_key(&key)?;
@@ -70,37 +74,37 @@ impl Worker {
             Ok((there == found.is_some()).then_some(found))
         })?;
         let found = found.ok_or_else(|| told("contains_key", &false, &true).unwrap_err())?;
-        Ok(self.expect(place, found.as_deref())?)
+        Ok(self.expect(tracked, found.as_deref())?)
     }
 
     /// Another worker's key: what was acknowledged before the look, or what was
     /// announced before its end.
     pub(super) fn look_at_others(&mut self) -> Result<(), Trouble> {
         let owner = self.dice.random_range(0..self.shape.workers());
-        let place = Place::new(owner, self.dice.random_range(VALUES));
-        let key = place.key();
-        let before = self.diaries[owner].cell(place.cell)?;
+        let tracked = TrackedKey::new(owner, self.dice.random_range(VALUES));
+        let key = tracked.key();
+        let before = self.diaries[owner].cell(tracked.cell)?;
         self.reads += 1;
         let found = self.run(|table| table.get(&key))?;
         let origin = match &found {
             Some(found) => {
-                let origin = value::read(place.number(), found)?;
-                self.announced(place, origin)?;
+                let origin = value::read(tracked.number(), found)?;
+                self.announced(tracked, origin)?;
                 origin.step
             }
             None => 0,
         };
         let intent = self.diaries[owner].intent()?;
-        let after = self.diaries[owner].cell(place.cell)?;
+        let after = self.diaries[owner].cell(tracked.cell)?;
         // In this order: a step that was begun before the look is announced still, or
         // acknowledged by now.
-        let moved = after.step != before.step || before.pending(place.cell, &intent).is_some();
+        let moved = after.step != before.step || before.pending(tracked.cell, &intent).is_some();
         let acknowledged = origin == before.state.origin;
         let newer = moved && (origin == 0 || origin > before.step);
         if acknowledged || newer {
             return Ok(());
         }
-        let number = place.number();
+        let number = tracked.number();
         let text = format!(
             "key {number} of another shows step {origin}; before was acknowledged {before:?}, \
              after {after:?}, and announced is {intent:?}"
@@ -114,17 +118,17 @@ impl Worker {
     }
 
     pub(super) fn look_at_many(&mut self) -> Result<(), Trouble> {
-        let mut places: Vec<Place> = (0..12).map(|_| self.pick(VALUES).1).collect();
-        places.extend((0..4).map(|_| Place::new(0, self.dice.random_range(SHARED))));
-        let keys: Vec<Vec<u8>> = places.iter().map(|place| place.key()).collect();
+        let mut tracked_keys: Vec<TrackedKey> = (0..12).map(|_| self.pick(VALUES).1).collect();
+        tracked_keys.extend((0..4).map(|_| TrackedKey::new(0, self.dice.random_range(SHARED))));
+        let keys: Vec<Vec<u8>> = tracked_keys.iter().map(|tracked| tracked.key()).collect();
         self.reads += keys.len() as u64;
         let values = self.run(|table| table.get_many(&keys))?;
         told("get_many", &values.len(), &keys.len())?;
-        for (place, found) in places.into_iter().zip(values) {
-            if place.owner.is_some() {
-                self.expect(place, found.as_deref())?;
+        for (tracked, found) in tracked_keys.into_iter().zip(values) {
+            if tracked.owner.is_some() {
+                self.expect(tracked, found.as_deref())?;
             } else {
-                self.look_at_shared(place, found.as_deref(), false)?;
+                self.look_at_shared(tracked, found.as_deref(), false)?;
             }
         }
         Ok(())
@@ -137,21 +141,21 @@ impl Worker {
         self.reads += 1;
         let entries: Vec<_> = self.run(|table| table.iter().collect())?;
         for (key, found) in entries {
-            let Some(&place) = self.places.get(&key) else {
+            let Some(&tracked) = self.tracked_keys.get(&key) else {
                 let key = String::from_utf8_lossy(&key);
                 return Err(Finding::wrong(format!("iteration met the key '{key}'")).into());
             };
-            if place.owner == Some(self.me) {
-                self.expect(place, Some(&found))?;
-                told("iteration's 'again'", &met[place.cell], &false)?;
-                met[place.cell] = true;
-            } else if VALUES.contains(&place.cell) || SHARED.contains(&place.cell) {
-                let origin = value::read(place.number(), &found)?;
-                self.announced(place, origin)?;
+            if tracked.owner == Some(self.me) {
+                self.expect(tracked, Some(&found))?;
+                told("iteration's 'again'", &met[tracked.cell], &false)?;
+                met[tracked.cell] = true;
+            } else if VALUES.contains(&tracked.cell) || SHARED.contains(&tracked.cell) {
+                let origin = value::read(tracked.number(), &found)?;
+                self.announced(tracked, origin)?;
             }
         }
         for index in (VALUES.start..COUNTERS.end).filter(|&index| !met[index]) {
-            self.expect(Place::new(self.me, index), None)?;
+            self.expect(TrackedKey::new(self.me, index), None)?;
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ use shmtable::{Error, Options, Table};
 use super::audit;
 use super::diary::{Cell, Diary, Effect, Intent, State};
 use super::finding::Finding;
-use super::shape::{CELLS, DEADLINE, LOCK_TIMEOUT, Place, SUMS, Shape};
+use super::shape::{CELLS, DEADLINE, LOCK_TIMEOUT, SUMS, Shape, TrackedKey};
 use super::value::{self, Origin};
 use crate::result::Result;
 use crate::{child, clock};
@@ -146,7 +146,7 @@ struct Worker {
     me: usize,
     /// All workers', mine too.
     diaries: Vec<Diary>,
-    places: HashMap<Vec<u8>, Place>,
+    tracked_keys: HashMap<Vec<u8>, TrackedKey>,
     dice: SmallRng,
     step: u64,
     reads: u64,
@@ -177,7 +177,7 @@ impl Worker {
             table,
             shape,
             me,
-            places: shape.places(),
+            tracked_keys: shape.tracked_keys(),
             dice: SmallRng::seed_from_u64(arguments.seed),
             step: diaries[me].intent()?.step,
             diaries,
@@ -267,25 +267,25 @@ impl Worker {
     }
 
     /// The value that a step of mine puts under a key.
-    fn value_of(me: usize, place: Place, step: u64, length: usize) -> Vec<u8> {
+    fn value_of(me: usize, tracked: TrackedKey, step: u64, length: usize) -> Vec<u8> {
         let origin = Origin {
             writer: me,
             step,
             length,
         };
-        value::make(place.number(), origin)
+        value::make(tracked.number(), origin)
     }
 
-    fn pick(&mut self, cells: Range<usize>) -> (usize, Place, Vec<u8>) {
+    fn pick(&mut self, cells: Range<usize>) -> (usize, TrackedKey, Vec<u8>) {
         let index = self.dice.random_range(cells);
-        let place = Place::new(self.me, index);
-        (index, place, place.key())
+        let tracked = TrackedKey::new(self.me, index);
+        (index, tracked, tracked.key())
     }
 
     /// What was found under an own key must be what the diary says.
-    fn expect(&self, place: Place, found: Option<&[u8]>) -> Result<(), Finding> {
-        let state = self.cells[place.cell].state;
-        audit::judge(self.me, place, found, &[state])
+    fn expect(&self, tracked: TrackedKey, found: Option<&[u8]>) -> Result<(), Finding> {
+        let state = self.cells[tracked.cell].state;
+        audit::judge(self.me, tracked, found, &[state])
             .map(drop)
             .map_err(|finding| Finding {
                 text: format!("an owner is told: {}", finding.text),

@@ -8,17 +8,17 @@ use super::{Trouble, Worker, told};
 use crate::torture::audit;
 use crate::torture::diary::State;
 use crate::torture::finding::Finding;
-use crate::torture::shape::{COUNTERS, Place, SHARED, SUMS, VALUES};
+use crate::torture::shape::{COUNTERS, SHARED, SUMS, TrackedKey, VALUES};
 use crate::torture::value;
 
 impl Worker {
     pub(super) fn own_value(&mut self) -> Result<(), Trouble> {
-        let (index, place, key) = self.pick(VALUES);
+        let (index, tracked, key) = self.pick(VALUES);
         let me = self.me;
         let now = self.cells[index].state;
         let there = now.origin != 0;
         let length = self.shape.length(&mut self.dice);
-        let new = |step| Self::value_of(me, place, step, length);
+        let new = |step| Self::value_of(me, tracked, step, length);
         let put = |step, _| State {
             origin: step,
             measure: length as u64,
@@ -44,7 +44,7 @@ impl Worker {
             45..60 => self.take_step(index, put, |this, step| {
                 let value = new(step);
                 let old = this.run(|table| table.replace(&key, &value))?;
-                this.expect(place, old.as_deref())?;
+                this.expect(tracked, old.as_deref())?;
                 Ok((true, ()))
             }),
             60..67 => self.take_step(index, gone, |this, _| {
@@ -54,7 +54,7 @@ impl Worker {
             }),
             67..74 => self.take_step(index, gone, |this, _| {
                 let taken = this.run(|table| table.take(&key))?;
-                this.expect(place, taken.as_deref())?;
+                this.expect(tracked, taken.as_deref())?;
                 Ok((true, ()))
             }),
             74..86 => {
@@ -79,18 +79,22 @@ impl Worker {
                             (!remove).then(|| new(step))
                         })
                     })?;
-                    this.expect(place, seen.flatten().as_deref())?;
+                    this.expect(tracked, seen.flatten().as_deref())?;
                     Ok((true, ()))
                 })
             }
-            _ => return self.exchange_own(place, length),
+            _ => return self.exchange_own(tracked, length),
         }?;
         Ok(())
     }
 
     /// Exchanges an own value for another, or tries to by a wrong expectation.
-    pub(super) fn exchange_own(&mut self, place: Place, length: usize) -> Result<(), Trouble> {
-        let (index, key) = (place.cell, place.key());
+    pub(super) fn exchange_own(
+        &mut self,
+        tracked: TrackedKey,
+        length: usize,
+    ) -> Result<(), Trouble> {
+        let (index, key) = (tracked.cell, tracked.key());
         let there = self.cells[index].state.origin != 0;
         let right = self.dice.random_range(0..4) != 0;
         let after = |step, now| {
@@ -102,9 +106,9 @@ impl Worker {
             if right { put } else { now }
         };
         self.take_step(index, after, |this, step| {
-            let new = Self::value_of(this.me, place, step, length);
+            let new = Self::value_of(this.me, tracked, step, length);
             let old = if right {
-                there.then(|| this.written(place))
+                there.then(|| this.written(tracked))
             } else {
                 Some(new.clone())
             };
@@ -112,7 +116,7 @@ impl Worker {
                 this.run(|table| table.compare_exchange(&key, old.as_deref(), Some(&new)))?;
             told("compare_exchange", &outcome.is_ok(), &right)?;
             if let Err(found) = outcome {
-                this.expect(place, found.as_deref())?;
+                this.expect(tracked, found.as_deref())?;
             }
             Ok((right, ()))
         })?;
@@ -120,13 +124,13 @@ impl Worker {
     }
 
     /// What an own key holds now; it is there.
-    pub(super) fn written(&self, place: Place) -> Vec<u8> {
-        let state = self.cells[place.cell].state;
-        Self::value_of(self.me, place, state.origin, state.measure as usize)
+    pub(super) fn written(&self, tracked: TrackedKey) -> Vec<u8> {
+        let state = self.cells[tracked.cell].state;
+        Self::value_of(self.me, tracked, state.origin, state.measure as usize)
     }
 
     pub(super) fn own_counter(&mut self) -> Result<(), Trouble> {
-        let (index, place, key) = self.pick(COUNTERS);
+        let (index, tracked, key) = self.pick(COUNTERS);
         let add = self.dice.random_range(-1000..=1000);
         let after = |step, now: State| State {
             origin: step,
@@ -138,26 +142,26 @@ impl Worker {
             let found = before.to_le_bytes();
             // An absent counter counts as 0.
             let found = (state.origin != 0 || before != 0).then_some(&found[..]);
-            this.expect(place, found)?;
+            this.expect(tracked, found)?;
             Ok((true, ()))
         })?;
         Ok(())
     }
 
     pub(super) fn sum(&mut self) -> Result<(), Trouble> {
-        let (index, place, key) = self.pick(SUMS);
+        let (index, tracked, key) = self.pick(SUMS);
         let length = self.dice.random_range(value::LEAST..400);
         let me = self.me;
         let next = |old: Option<&[u8]>| {
-            let step = audit::sum(place, old)? + 1;
-            Ok::<_, Finding>((step - 1, Self::value_of(me, place, step, length)))
+            let step = audit::sum(tracked, old)? + 1;
+            Ok::<_, Finding>((step - 1, Self::value_of(me, tracked, step, length)))
         };
         let after = |step, now: State| State {
             origin: step,
             measure: now.measure + 1,
         };
         let before = self.take_step(index, after, |this, _| {
-            let before = if !place.is_record_sum() {
+            let before = if !tracked.is_record_sum() {
                 this.run(|table| table.fetch_add(&key, 1))? as u64
             } else if index % 2 == 0 {
                 let mut result = Ok(0);
@@ -192,7 +196,7 @@ impl Worker {
         let last = self.sums[index - SUMS.start].replace(before);
         let own = self.cells[index].state.measure - 1;
         if last.is_some_and(|last| before <= last) || before < own {
-            let number = place.number();
+            let number = tracked.number();
             return Err(Finding::lost(format!(
                 "sum {number} was {before} before an addition, and {last:?} before an earlier \
                  one; this writer alone has added {own}"
@@ -203,10 +207,10 @@ impl Worker {
     }
 
     pub(super) fn shared(&mut self) -> Result<(), Trouble> {
-        let (index, place, key) = self.pick(SHARED);
+        let (index, tracked, key) = self.pick(SHARED);
         let me = self.me;
         let length = self.shape.length(&mut self.dice);
-        let new = |step| Self::value_of(me, place, step, length);
+        let new = |step| Self::value_of(me, tracked, step, length);
         let put = |step, now: State| State {
             origin: step,
             measure: now.measure,
@@ -225,7 +229,7 @@ impl Worker {
             30..45 => self.take_step(index, put, |this, step| {
                 let value = new(step);
                 let old = this.run(|table| table.replace(&key, &value))?;
-                this.look_at_shared(place, old.as_deref(), true)?;
+                this.look_at_shared(tracked, old.as_deref(), true)?;
                 this.raise(index, me, step);
                 Ok((true, ()))
             })?,
@@ -244,29 +248,29 @@ impl Worker {
             })?,
             60..65 => self.take_step(index, gone, |this, step| {
                 let taken = this.run(|table| table.take(&key))?;
-                this.look_at_shared(place, taken.as_deref(), true)?;
+                this.look_at_shared(tracked, taken.as_deref(), true)?;
                 this.raise(index, me, step);
                 Ok((true, ()))
             })?,
             65..80 => self.take_step(index, put, |this, step| {
                 let old = this.run(|table| table.get(&key))?;
-                this.look_at_shared(place, old.as_deref(), false)?;
+                this.look_at_shared(tracked, old.as_deref(), false)?;
                 let value = new(step);
                 let outcome =
                     this.run(|table| table.compare_exchange(&key, old.as_deref(), Some(&value)))?;
                 match &outcome {
                     Ok(()) => {
-                        this.look_at_shared(place, old.as_deref(), true)?;
+                        this.look_at_shared(tracked, old.as_deref(), true)?;
                         this.raise(index, me, step);
                     }
-                    Err(found) => this.look_at_shared(place, found.as_deref(), false)?,
+                    Err(found) => this.look_at_shared(tracked, found.as_deref(), false)?,
                 }
                 Ok((outcome.is_ok(), ()))
             })?,
             _ => {
                 self.reads += 1;
                 let found = self.run(|table| table.get(&key))?;
-                self.look_at_shared(place, found.as_deref(), false)?;
+                self.look_at_shared(tracked, found.as_deref(), false)?;
                 None
             }
         };
