@@ -194,7 +194,7 @@ fn a_table_filled_to_the_end_of_memory_keeps_everything_and_goes_on() {
         assert_there(&reader, 0..count);
         let second = named.open();
 
-        // With a fifth removed, cleaning makes room at the end of memory, for ever.
+        // With a fifth removed, cleaning makes room at the end of memory, forever.
         for number in (0..count).step_by(5) {
             assert!(named.remove(&key(number)).unwrap());
         }

@@ -1,4 +1,4 @@
-//! What one load of a cache line takes, as a look-up makes it, where the processor can
+//! What one load of a cache line takes, as a lookup makes it, where the processor can
 //! foresee what the program does with the answer, or cannot.
 
 use rand::rngs::SmallRng;

@@ -2,7 +2,7 @@
 //!
 //! # Planted, and seen to fail
 //! - a generation that does not rise; one that is not looked at (`is_alive`): who waits
-//!   for a dead owner's lock waits for the newcomer in its slot, for ever;
+//!   for a dead owner's lock waits for the newcomer in its slot, forever;
 //! - the state stored without release at attaching or detaching, loaded without acquire:
 //!   what the dead one published is not seen;
 //! - the lock taken without release, by any of the three exchanges, or looked at without

@@ -120,7 +120,7 @@ fn one_of_two_removes() {
     });
 }
 
-/// Both look for two neighbouring chunks, and find the same two.
+/// Both look for two neighboring chunks, and find the same two.
 #[test]
 fn large_values_do_not_overlap() {
     loom::model(|| {

@@ -60,7 +60,7 @@ def _lines(stats: Stats) -> list[tuple[str, str]]:
             f"{_share(stats, 'contended', 'acquired')} after a wait, {count('take_overs')} "
             "recovered from dead processes",
         ),
-        ("look-ups", f"at most {count('longest_probe')} {'bucket' if stats['longest_probe'] == 1 else 'buckets'}"),
+        ("lookups", f"at most {count('longest_probe')} {'bucket' if stats['longest_probe'] == 1 else 'buckets'}"),
         ("created", f"{created:%Y-%m-%d %H:%M:%S} UTC"),
     ]
 

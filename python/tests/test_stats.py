@@ -72,14 +72,14 @@ memory        30.0 MiB for the index, 3.0 MiB for values, of 2.0 TiB of address 
 chunks        of 1.0 MiB: 60 free, 1 open, 2 sealed, 0 being cleaned, 1,234 in runs; 12 cleaned so far
 participants  3 of 1,024
 locks         2,048, taken 40,000 times: 100 (0.2 %) after a wait, 7 recovered from dead processes
-look-ups      at most 2 buckets
+lookups       at most 2 buckets
 created       2024-02-29 12:30:00 UTC"""
 
 
 def test_figures_are_printed_with_their_units() -> None:
     assert str(FIGURES) == PRINTED
     assert str(Stats({**FIGURES, "acquired": 0, "contended": 0})).count("(0.0 %)") == 1
-    assert "look-ups      at most 1 bucket\n" in str(Stats({**FIGURES, "longest_probe": 1}))
+    assert "lookups       at most 1 bucket\n" in str(Stats({**FIGURES, "longest_probe": 1}))
 
 
 def test_the_documented_figures_are_those_that_there_are(new: NEW) -> None:

@@ -437,7 +437,7 @@ pub(crate) fn seal_dead(segment: &Segment, me: &Attachment) -> OfTheDead {
     chunks
 }
 
-/// Takes `length` neighbouring free chunks as one.
+/// Takes `length` neighboring free chunks as one.
 fn claim_run(
     segment: &Segment,
     me: &Attachment,

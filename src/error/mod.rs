@@ -55,11 +55,11 @@ pub enum Error {
          {live} of the {room} bytes of all chunks, and what is left {} (value_space, which counts \
          keys and values alone, is {limit}); remove entries, or create a table with a larger \
          value_space",
-        match neighbours {
+        match neighbors {
             0 | 1 => String::new(),
             chunks => format!(", which takes {chunks} neighboring chunks"),
         },
-        match neighbours {
+        match neighbors {
             0 | 1 => "is too small, being filled by others, or kept for cleaning",
             _ => "has no such row of chunks",
         }
@@ -76,7 +76,7 @@ pub enum Error {
         /// each chunk to its end and no participant keeps one to itself.
         room: usize,
         /// The number of neighboring chunks that the record takes.
-        neighbours: usize,
+        neighbors: usize,
     },
 
     /// The machine has no memory, or the shared-memory file system no room, for more pages.

@@ -1,4 +1,4 @@
-//! A bucket: seven slots in two neighbouring cache lines.
+//! A bucket: seven slots in two neighboring cache lines.
 //!
 //! | word            | bits         | meaning                                              |
 //! |-----------------|--------------|------------------------------------------------------|

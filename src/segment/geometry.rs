@@ -255,7 +255,7 @@ impl Geometry {
     /// Index of a participant slot's first word.
     #[expect(
         clippy::unused_self,
-        reason = "asked like its neighbours, which need it"
+        reason = "asked like its neighbors, which need it"
     )]
     pub(crate) fn participant(&self, slot: usize) -> usize {
         HEADER_WORDS + slot * PARTICIPANT_WORDS

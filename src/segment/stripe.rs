@@ -12,7 +12,7 @@ impl<'a> Stripe<'a> {
         Self(header)
     }
 
-    /// A word of the header: `STRIPE_LOCK` or one of its neighbours in `layout`.
+    /// A word of the header: `STRIPE_LOCK` or one of its neighbors in `layout`.
     #[inline]
     pub(crate) fn word(self, at: usize) -> &'a AtomicU64 {
         &self.0[at]

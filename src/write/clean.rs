@@ -163,7 +163,7 @@ impl Writer {
         Err(self.no_room(words, effort))
     }
 
-    /// Empties neighbouring chunks.
+    /// Empties neighboring chunks.
     fn make_room_for_run(&self, words: usize, effort: &mut Effort) -> Result<()> {
         let segment = &*self.segment;
         let length = words.div_ceil(segment.geometry.chunk_words);
@@ -401,7 +401,7 @@ impl Writer {
             limit: segment.geometry.value_space,
             live: stripe_ops::bytes(live),
             room: stripe_ops::bytes(segment.geometry.chunks * segment.geometry.chunk_words),
-            neighbours: words.div_ceil(segment.geometry.chunk_words),
+            neighbors: words.div_ceil(segment.geometry.chunk_words),
         }
     }
 }

@@ -28,7 +28,7 @@ fn get(table: &Table, key: &[u8]) -> Option<Vec<u8>> {
     table.get(key).expect("get works")
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "to be compared with a look-up")]
+#[expect(clippy::unnecessary_wraps, reason = "to be compared with a lookup")]
 fn some(value: &[u8]) -> Option<Vec<u8>> {
     Some(value.to_vec())
 }

@@ -119,7 +119,7 @@ fn value_space_full() {
             error,
             Error::ValueSpaceFull {
                 limit: 100_000,
-                neighbours: 13,
+                neighbors: 13,
                 ..
             }
         ),

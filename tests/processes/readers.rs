@@ -207,7 +207,7 @@ fn readers_never_see_a_torn_value() {
                     }
                     _ => {
                         match table.insert(&key(number), &whole(number as u64, version, length)) {
-                            // A run of chunks finds no neighbours at times.
+                            // A run of chunks finds no neighbors at times.
                             Ok(_) | Err(shmtable::Error::ValueSpaceFull { .. }) => {}
                             Err(error) => panic!("{error:?}"),
                         }

@@ -5,7 +5,7 @@
 //! latter without a lock. So the first is more than the lock's time, and the difference
 //! of the two is near it.
 //!
-//! And what the memory allows a look-up of keys half of which are missing.
+//! And what the memory allows a lookup of keys half of which are missing.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_that_carry_or_borrow_do_not_confuse_it() {
+    fn neighbors_that_carry_or_borrow_do_not_confuse_it() {
         // All words over bytes that differ from the wanted one by the values where
         // inexact zero-byte tests fail.
         let differences = [0_u8, 1, 0x7f, 0x80, 0xff];

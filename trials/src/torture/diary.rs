@@ -145,7 +145,7 @@ impl Diary {
         self.acknowledge_all(cell, &[now])
     }
 
-    /// Neighbouring cells. A death in between leaves the rest unacknowledged.
+    /// Neighboring cells. A death in between leaves the rest unacknowledged.
     pub(crate) fn acknowledge_all(&self, first: usize, cells: &[Cell]) -> io::Result<()> {
         let record = |cell: &Cell| {
             let mut words = [0; WORDS];

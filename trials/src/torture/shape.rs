@@ -48,7 +48,7 @@ impl Shape {
 
     /// A table that is too small: buckets overflow, a new key finds no slot now and then,
     /// and there is so little room that writers clean all the time and large values find
-    /// no neighbours now and then.
+    /// no neighbors now and then.
     pub(crate) fn options(self) -> Options {
         let keys = self.workers() * SUMS.start + SUMS.len() + SHARED.len();
         let chunk = (self.value_max() / 8).next_power_of_two().max(4096);
