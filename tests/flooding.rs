@@ -4,7 +4,7 @@
 //! hashes fall into one stripe or one bucket. Every table has a seed of its own, which only
 //! its readers can see.
 //!
-//! These tests compute the place of a key from `docs/format.md`, and don't ask the crate.
+//! These tests compute the place of a key from `docs/format/buckets.md`, and don't ask the crate.
 
 #![cfg(any(target_os = "linux", windows))]
 
@@ -23,7 +23,7 @@ const CAPACITY: usize = 20_000;
 const KEYS: usize = 10_000;
 /// Nine standard deviations more: the chance that a stripe has this many is below 10^-14.
 const MOST_IN_A_STRIPE: usize = 625 + 9 * 25;
-/// Then a bucket of seven slots has less than three keys; the chance that twenty neighbours
+/// Then a bucket of seven slots has less than three keys; the chance that twenty neighbors
 /// are full is below 10^-30.
 const LONGEST_PROBE: usize = 20;
 /// Keys for one bucket.

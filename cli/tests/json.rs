@@ -1,9 +1,12 @@
-//! Does the JSON of each command have the fields that `docs/json.md` says?
+//! Does the JSON of each command have the fields that `docs/json.md` and the pages in
+//! `docs/json/` say?
 
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 
 use common::{Name, Running, json, ok, open_table, run, shmtable, table, text, user_of};
 use serde_json::Value as Json;
@@ -18,14 +21,25 @@ struct Field {
     any: bool,
 }
 
-/// The fields of each section of the page.
+/// The text of all pages: a page that is added is read, too.
+fn pages() -> String {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let mut text = fs::read_to_string(docs.join("json.md")).unwrap();
+    for page in fs::read_dir(docs.join("json")).unwrap() {
+        text += &fs::read_to_string(page.unwrap().path()).unwrap();
+    }
+    text
+}
+
+/// The fields of each section of the pages.
 fn documented() -> BTreeMap<String, Vec<Field>> {
     let mut sections: BTreeMap<String, Vec<Field>> = BTreeMap::new();
     let mut section = String::new();
-    for line in include_str!("../../docs/json.md").lines() {
+    for line in pages().lines() {
         if let Some(name) = line.strip_prefix("## ") {
             name.clone_into(&mut section);
-            sections.insert(name.to_owned(), Vec::new());
+            let before = sections.insert(name.to_owned(), Vec::new());
+            assert!(before.is_none(), "two sections of {name}");
         } else if let Some(row) = line.strip_prefix("| `") {
             let (path, rest) = row.split_once('`').expect("a name ends");
             let kind = rest.split('|').nth(1).expect("a second column").trim();
@@ -76,7 +90,7 @@ fn compare(section: &str, fields: &[Field], objects: &[Json]) {
                 || fields
                     .iter()
                     .any(|field| field.path.starts_with(&format!("{path}.")));
-            assert!(known, "{section}: {path} is not in docs/json.md: {object}");
+            assert!(known, "{section}: {path} is not in docs/json/: {object}");
         }
         let missing = fields
             .iter()
@@ -246,7 +260,7 @@ fn every_command_prints_the_fields_of_its_section() {
     }
     for (section, objects) in &printed {
         let fields = sections.get(*section);
-        let fields = fields.unwrap_or_else(|| panic!("{section} is not in docs/json.md"));
+        let fields = fields.unwrap_or_else(|| panic!("{section} is not in docs/json/"));
         compare(section, fields, objects);
     }
 }
@@ -315,6 +329,6 @@ fn every_command_has_a_section() {
         (!name.is_empty() && name != "help").then_some(name)
     });
     for name in names {
-        assert!(sections.contains_key(name), "{name} is not in docs/json.md");
+        assert!(sections.contains_key(name), "{name} is not in docs/json/");
     }
 }

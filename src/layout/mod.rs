@@ -1,8 +1,8 @@
 //! The format: where everything is in a segment, as named constants.
 //!
 //! A segment is an array of little-endian 64-bit words. All offsets here are
-//! word indices from its start. `docs/format.md` is the same in prose; a test
-//! holds the two together.
+//! word indices from its start. `docs/format.md` and the pages in `docs/format/` are
+//! the same in prose; a test holds the two together.
 //!
 //! ```text
 //! header | participant slots | stripe headers | buckets | chunk states | chunk details | arena
@@ -40,7 +40,7 @@ pub(crate) const FORMAT_VERSION: u64 = 2;
 /// A word of the format, in a row of [`words!`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Word {
-    /// The constant's name, as in `docs/format.md`.
+    /// The constant's name, as in `docs/format/`.
     #[cfg_attr(not(test), allow(dead_code))]
     pub(crate) name: &'static str,
     /// Where it is in its group.
@@ -65,7 +65,7 @@ macro_rules! words {
 
 // The words that segments have, each in its group. From these rows follow the fingerprint,
 // the words that `Table::check` wants to be zero, what salvage calls a word, and the test
-// that compares `docs/format.md`.
+// that compares `docs/format/`.
 words! {
     /// The header. Words 0 to 15 never change after creation; 16 is their checksum.
     HEADER {
@@ -223,7 +223,7 @@ pub(crate) fn fingerprint() -> u64 {
 mod tests {
     use super::*;
 
-    /// `docs/format.md` and the constants are the same, in both directions.
+    /// The pages of the format and the constants are the same, in both directions.
     #[test]
     fn the_document_has_the_same_numbers() {
         macro_rules! named {
@@ -242,7 +242,14 @@ mod tests {
         here.push(("OVERFLOW_BITS", OVERFLOW_BITS.into()));
         here.push(("KEY_SHIFT", KEY_SHIFT.into()));
         here.push(("VALUE_SHIFT", VALUE_SHIFT.into()));
-        let mut there: Vec<(&str, u64)> = include_str!("../../docs/format.md")
+        let pages = concat!(
+            include_str!("../../docs/format.md"),
+            include_str!("../../docs/format/header.md"),
+            include_str!("../../docs/format/participants.md"),
+            include_str!("../../docs/format/buckets.md"),
+            include_str!("../../docs/format/arena.md"),
+        );
+        let mut there: Vec<(&str, u64)> = pages
             .lines()
             .filter_map(|line| {
                 let mut cells = line.strip_prefix("| `")?.split('|').map(str::trim);

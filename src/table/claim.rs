@@ -221,7 +221,7 @@ impl OtherClaim {
     /// waits for one of them, directly or through others, the waits could never end: one of these
     /// waiters gets `Deadlock`, after at least 50 ms, and the others go on waiting. For that, all
     /// of them must say which claims they hold, and on Windows they must be threads that share a
-    /// handle: see `docs/platforms.md`. The claims may be of any tables.
+    /// handle: see `docs/platforms/windows.md`. The claims may be of any tables.
     ///
     /// ```
     /// use shmtable::{Claimed, Error};

@@ -1,10 +1,32 @@
-//! The tables of `docs/format.md`.
+//! The tables of `docs/format.md` and of the pages in `docs/format/`.
 
 use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-pub const DOCUMENT: &str = include_str!("../../docs/format.md");
+pub const DOCUMENT: &str = concat!(
+    include_str!("../../docs/format.md"),
+    include_str!("../../docs/format/header.md"),
+    include_str!("../../docs/format/participants.md"),
+    include_str!("../../docs/format/buckets.md"),
+    include_str!("../../docs/format/arena.md"),
+);
+
+/// A constant in a page that no test reads could be wrong.
+#[test]
+fn every_page_is_part_of_the_document() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/format");
+    let mut pages = 0;
+    for page in fs::read_dir(folder).unwrap() {
+        let path = page.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(DOCUMENT.contains(&text), "{} isn't", path.display());
+        pages += 1;
+    }
+    assert!(pages > 1);
+}
 
 /// The tables of the document.
 pub struct Document {

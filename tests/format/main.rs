@@ -1,4 +1,4 @@
-//! Is a segment what `docs/format.md` says?
+//! Is a segment what `docs/format.md` and the pages in `docs/format/` say?
 //!
 //! The reader in `reader.rs` knows nothing of the crate. It takes every number from the
 //! document's tables and follows its prose, on the bytes of the segment's file. Only Linux

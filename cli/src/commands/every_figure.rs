@@ -63,7 +63,7 @@ fn changed() -> Vec<(Figure, Sample, Sample)> {
 
 #[test]
 fn every_figure_is_in_json_and_in_its_documentation() {
-    let page = include_str!("../../../docs/json.md").replace('?', "");
+    let page = include_str!("../../../docs/json/tables.md").replace('?', "");
     for (figure, before, after) in changed() {
         let paths = differences(&before.to_json(), &after.to_json(), "");
         assert_eq!(paths.len(), 1, "{figure:?}: {paths:?}");
