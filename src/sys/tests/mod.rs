@@ -135,7 +135,7 @@ fn bytes_are_held_alone_or_shared() {
     let name = Name::new();
     let segment = name.create();
     let (a, b) = (segment.liveness().unwrap(), segment.liveness().unwrap());
-    // A low byte, one of a participant, and one of a claim.
+    // A low byte, a participant's byte, and a claim's byte.
     for byte in [5, 4096 + 64, 1 << 62] {
         assert!(a.try_hold(byte).unwrap());
         assert!(a.try_hold(byte).unwrap(), "holding again changes nothing");
@@ -214,11 +214,11 @@ fn sleepers_are_woken_or_wake_by_themselves() {
     let other = name.open(Access::ReadWrite).unwrap();
     let reader = name.open(Access::ReadOnly).unwrap();
     let long = Duration::from_mins(1);
-    // Nothing to wait for.
+    // The word differs already, or there is no such word.
     segment.sleep(1, 1, long);
     reader.sleep(1, 1, long);
     segment.sleep(WORDS, 0, long);
-    // No time.
+    // The time is over at once.
     segment.sleep(1, 0, Duration::ZERO);
     segment.sleep(1, 0, Duration::from_micros(10));
     std::thread::scope(|scope| {
@@ -250,7 +250,7 @@ fn bytes_are_let_go_of_one_by_one() {
     let name = Name::new();
     let segment = name.create();
     let (a, b) = (segment.liveness().unwrap(), segment.liveness().unwrap());
-    // Side by side, so that the system may make one lock of them.
+    // Adjacent bytes, which the system may merge into one lock.
     for byte in [100, 101, 102, 1 << 62] {
         assert!(a.try_hold(byte).unwrap());
     }
@@ -280,7 +280,7 @@ fn a_held_byte_of_a_range_is_found_where_the_system_tells() {
     assert_eq!(a.first_held_by_others(range()), None);
     a.release(range().start + 77);
     assert_eq!(b.first_held_by_others(range()), None);
-    // From before the range into it.
+    // A lock that begins before the range and ends in it.
     assert!(a.try_hold(range().start).unwrap());
     let found = cfg!(unix).then_some(range().start);
     assert_eq!(b.first_held_by_others(range()), found);

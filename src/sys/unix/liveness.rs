@@ -43,7 +43,7 @@ impl Liveness {
     /// Whether another `Liveness` holds the byte, alone or shared.
     /// `true` if that can't be found out.
     pub(crate) fn is_held_by_others(&self, byte: u64) -> bool {
-        self.look(byte).unwrap_or(true)
+        self.query(byte).unwrap_or(true)
     }
 
     /// Releases a byte.
@@ -71,7 +71,7 @@ impl Liveness {
         self.descriptor.fd().is_ok()
     }
 
-    fn look(&self, byte: u64) -> io::Result<bool> {
+    fn query(&self, byte: u64) -> io::Result<bool> {
         is_held(&self.descriptor, lock_of(WRITE, byte)?)
     }
 }

@@ -1,5 +1,5 @@
 //! Tests of what this back end does beyond the contract, on the running kernel, with processes
-//! that are stopped and killed. A forked child does one small task and leaves by `_exit`.
+//! that are stopped and killed. A forked child does one small task and ends by `_exit`.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -23,12 +23,14 @@ impl Name {
 struct Child(libc::pid_t);
 
 impl Child {
-    /// Forks a child that leaves with 0 if `work` says `true`, with 1 if it says
+    /// Forks a child that exits with 0 if `work` returns `true`, with 1 if it returns
     /// `false` and with 2 if it panics.
     fn fork(work: impl FnOnce() -> bool) -> Self {
-        // SAFETY: the child has one thread; it runs `work`, which does only
-        // small things (glibc's allocator works in such a child), and then
-        // leaves without unwinding into the test harness.
+        // SAFETY: the child has only this thread, so no other thread uses its memory. What
+        // threads of the parent left unfinished is behind locks: glibc makes those of its
+        // allocator free in the child, and any other lock would block the child, not let it
+        // in. The child never returns from here: `catch_unwind` stops a panic, and `_exit`
+        // ends it.
         let id = unsafe { libc::fork() };
         assert!(id >= 0);
         if id == 0 {
@@ -38,13 +40,14 @@ impl Child {
                 Ok(false) => 1,
                 Err(_) => 2,
             };
-            // SAFETY: ends the process, nothing else.
+            // SAFETY: it takes no pointer and never returns, so no code runs on this stack
+            // afterwards. It runs no destructors and no exit handlers.
             unsafe { libc::_exit(code) };
         }
         Self(id)
     }
 
-    /// Forks a child that does `work`, tells so, and then waits to be killed.
+    /// Forks a child that does `work`, reports that, and then waits to be killed.
     fn fork_and_stay(work: impl FnOnce() -> bool) -> Self {
         let name = Name::new();
         let flag = name.create();
@@ -60,19 +63,20 @@ impl Child {
     }
 
     fn signal(&self, signal: libc::c_int) {
-        // SAFETY: a signal to our own child, which was not reaped yet.
+        // SAFETY: it takes no pointer. The id is that of our child, which hasn't been
+        // reaped, so no other process can have it.
         assert_eq!(unsafe { libc::kill(self.0, signal) }, 0);
     }
 
     fn wait(&self, options: libc::c_int) -> libc::c_int {
         let mut status = 0;
-        // SAFETY: `status` is writable for the time of the call.
+        // SAFETY: `status` is a live `c_int` that only this call uses until it returns.
         let id = unsafe { libc::waitpid(self.0, &raw mut status, options) };
         assert_eq!(id, self.0);
         status
     }
 
-    /// The status with which it ended by itself.
+    /// Waits for its end, and returns its status.
     fn ends(self) -> libc::c_int {
         let status = self.wait(0);
         std::mem::forget(self);
@@ -93,7 +97,8 @@ impl Drop for Child {
     }
 }
 
-/// The number of one of our descriptors, as an outsider could guess it.
+/// Closes the mapping's descriptor, as other code that guesses its number could, and returns
+/// the number.
 fn close_behind_its_back(mapping: &Mapping) -> i32 {
     let wanted = std::fs::metadata(&mapping.paths[0]).unwrap();
     for raw in 3..1024 {
@@ -101,8 +106,10 @@ fn close_behind_its_back(mapping: &Mapping) -> i32 {
             continue;
         };
         if (found.dev(), found.ino()) == (wanted.dev(), wanted.ino()) {
-            // SAFETY: plays other code that closes a number that isn't its own; our
-            // code is to find out.
+            // SAFETY: the descriptor leads to the segment's file, so its owner is a
+            // `Descriptor` of this test's mapping. That type expects that other code closes
+            // its number: it compares the file before each use and before it closes it.
+            // Nothing else owns the number.
             assert_eq!(unsafe { libc::close(raw) }, 0);
             return raw;
         }
@@ -110,7 +117,7 @@ fn close_behind_its_back(mapping: &Mapping) -> i32 {
     panic!("not found");
 }
 
-/// How many descriptors of the segment's file this process has.
+/// The number of descriptors of the segment's file that this process has.
 fn open_descriptors_of(name: &Name) -> usize {
     let wanted = std::fs::metadata(name.path()).unwrap();
     (3..1024)

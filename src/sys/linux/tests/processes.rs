@@ -45,11 +45,12 @@ fn a_child_does_not_keep_its_parent_alive() {
     let holder = segment.liveness().unwrap();
     assert!(holder.try_hold(1).unwrap());
     let child = Child::fork_and_stay(|| {
-        // What was inherited is no good any more, and dropping it does no harm.
+        // The inherited `Liveness` no longer works, and dropping it does no harm.
         let ours = open_descriptors_of(&name);
         let useless = holder.try_hold(2).is_err() && holder.is_held_by_others(7);
-        // SAFETY: `holder` is never dropped in this process but here: the
-        // child leaves by a signal.
+        // SAFETY: `holder` is initialized, and the child drops only this copy: it captured
+        // `holder` by reference, uses it no more, and never returns to the frame that owns
+        // it, because a signal ends it. The parent's `holder` is in memory of its own.
         drop(unsafe { std::ptr::read(&raw const holder) });
         let own = segment.liveness().unwrap();
         let fresh = own.is_held_by_others(1) && own.try_hold(3).unwrap();
@@ -109,7 +110,7 @@ fn a_process_that_forked_at_any_moment_dies_wholly() {
                 let mut children = 0;
                 while !done.load(Ordering::Relaxed) && children < 300 {
                     let child = Child::fork(|| {
-                        // Bounded, should the test fail before it says so.
+                        // Bounded, in case the test fails before it stores the word.
                         for _ in 0..3000 {
                             if stop.load(Ordering::Relaxed) != 0 {
                                 break;
@@ -118,7 +119,7 @@ fn a_process_that_forked_at_any_moment_dies_wholly() {
                         }
                         true
                     });
-                    // They outlive this process.
+                    // The children outlive this process.
                     std::mem::forget(child);
                     children += 1;
                 }
@@ -136,8 +137,8 @@ fn a_process_that_forked_at_any_moment_dies_wholly() {
     });
     assert!((0..HOLDERS).all(|byte| watcher.is_held_by_others(byte)));
     drop(process);
-    // A child that was made but did not run yet when its parent died closes
-    // its copies when it does.
+    // A child that had not yet run when its parent died closes its copies when it
+    // runs.
     eventually(|| (0..HOLDERS).all(|byte| !watcher.is_held_by_others(byte)));
     stop.store(1, Ordering::Relaxed);
 }
@@ -146,7 +147,7 @@ fn a_process_that_forked_at_any_moment_dies_wholly() {
 fn closed_descriptors_declare_nobody_dead() {
     let name = Name::new();
     let segment = name.create();
-    // In a child of its own: the test closes numbers that are not its own.
+    // In a child of its own, because the test closes descriptors that other code owns.
     Child::fork(|| {
         let holder = segment.liveness().unwrap();
         assert!(holder.try_hold(1).unwrap());
@@ -155,7 +156,7 @@ fn closed_descriptors_declare_nobody_dead() {
         assert_eq!(open_descriptors_of(&name), 0);
         assert!(holder.is_held_by_others(2));
         assert!(holder.try_hold(2).is_err());
-        // The next files get the very numbers.
+        // The next files get the same numbers.
         let others = [
             std::fs::File::open("/").unwrap(),
             std::fs::File::open("/").unwrap(),
@@ -197,7 +198,9 @@ fn a_child_gets_a_fresh_cell_even_if_a_sibling_held_the_lock() {
             cell.get().is_none() && *cell.get_or_try_init(value(3)).unwrap().0.lock() == 3
         });
         grandchild.succeeds();
-        // SAFETY: the cell is never used or dropped again in this process.
+        // SAFETY: `cell` is initialized, and the child drops only this copy: it captured
+        // `cell` by reference, uses neither it nor `own` any more, and ends by `_exit`
+        // without returning to the frame that owns it. No thread but this one is in the child.
         drop(unsafe { std::ptr::read(&raw const cell) });
         older && absent && fresh && DROPPED.load(Ordering::Relaxed) == 1
     });

@@ -44,7 +44,8 @@ fn a_store_through_a_read_only_mapping_is_a_deadly_signal() {
     let writer = name.open(Access::ReadWrite).unwrap();
     let store = |mapping: &Mapping, value: u64| {
         // Sanitizers and the standard library have handlers of their own.
-        // SAFETY: the child's other threads are gone, and no handler is called.
+        // SAFETY: it installs no handler, but the default action, which ends the child. The
+        // child has only this thread, so no other one depends on the handler that was there.
         unsafe { libc::signal(libc::SIGSEGV, libc::SIG_DFL) };
         mapping.words()[5].store(value, Ordering::Relaxed);
         true
@@ -54,14 +55,15 @@ fn a_store_through_a_read_only_mapping_is_a_deadly_signal() {
     let status = Child::fork(|| store(&reader, 8)).ends();
     assert!(libc::WIFSIGNALED(status));
     assert_eq!(libc::WTERMSIG(status), libc::SIGSEGV);
-    // And the kernel does not make the pages writable: the file was not opened so.
+    // The kernel refuses to make the pages writable, because the file was opened read-only.
     let make_writable = |mapping: &Mapping| {
         let (at, protection) = (
             mapping.words().as_ptr().cast_mut(),
             libc::PROT_READ | libc::PROT_WRITE,
         );
-        // SAFETY: the pages are this mapping's, which is read as before, and no other
-        // code writes to the table of this test.
+        // SAFETY: the range is the first page of a mapping that is alive. Only its
+        // permission to write changes: loads through `words()` stay valid, and no code of
+        // this child stores through the read-only mapping.
         let status = unsafe { libc::mprotect(at.cast(), 4096, protection) };
         (status == -1).then(|| io::Error::last_os_error().raw_os_error())
     };
@@ -163,7 +165,7 @@ fn only_plain_files_of_a_length_are_opened() {
 
     let pipe = Name::new();
     let path = std::ffi::CString::new(pipe.path()).unwrap();
-    // SAFETY: the path is a C string for the time of the call.
+    // SAFETY: `path` is a C string that lives until the call returns. The call only reads it.
     assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
     for access in [Access::ReadOnly, Access::ReadWrite] {
         assert_eq!(
@@ -197,7 +199,8 @@ fn a_file_size_limit_is_an_error_and_no_signal() {
             rlim_cur: 4096,
             rlim_max: 4096,
         };
-        // SAFETY: `limit` is readable for the time of the call.
+        // SAFETY: `limit` is initialized and lives until the call returns, which only reads
+        // it.
         let status = unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) };
         let create = Mapping::create(&name.0, WORDS, 0o600, |_| Ok::<_, io::Error>(()));
         status == 0 && kind(create) == Some(io::ErrorKind::FileTooLarge)
@@ -248,8 +251,8 @@ fn pages_are_made_present() {
     );
 }
 
-/// In a mount namespace with a small `/dev/shm` of its own, if this user may
-/// make one.
+/// Runs in a mount namespace with a small `/dev/shm` of its own, if this user may
+/// create one.
 #[test]
 fn a_full_file_system_is_an_error_and_loses_nothing() {
     let page = crate::sys::unix::pages::page_size();
@@ -257,13 +260,15 @@ fn a_full_file_system_is_an_error_and_loses_nothing() {
         let text = |text: &str| std::ffi::CString::new(text).unwrap();
         let (none, tmpfs, root) = (text("none"), text("tmpfs"), text("/"));
         let (directory, options) = (text(DIRECTORY), text(&format!("size={}", 32 * page)));
-        // SAFETY: gives this child a mount table of its own.
+        // SAFETY: it takes no pointer and changes no memory: the child, which has one thread,
+        // gets a mount table of its own.
         let namespace = unsafe { libc::unshare(libc::CLONE_NEWNS) };
         if namespace != 0 {
             eprintln!("not tried: no mount namespace for this user");
             return true;
         }
-        // SAFETY: the strings live for the time of the call.
+        // SAFETY: the three strings are C strings that live until the call returns; there is
+        // no data, for which null is allowed. The mounts that it changes are the child's own.
         let private = unsafe {
             libc::mount(
                 none.as_ptr(),
@@ -273,7 +278,8 @@ fn a_full_file_system_is_an_error_and_loses_nothing() {
                 std::ptr::null(),
             )
         };
-        // SAFETY: the strings live for the time of the call.
+        // SAFETY: the strings are C strings that live until the call returns, and so are the
+        // options, as tmpfs expects them. The mount is in the child's own mount table.
         let mounted = unsafe {
             libc::mount(
                 tmpfs.as_ptr(),

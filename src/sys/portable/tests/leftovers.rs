@@ -11,9 +11,9 @@ fn companion(name: &Name) -> Companion {
     }
 }
 
-/// Makes what a creator leaves that is killed before its segment has a name.
+/// Creates what a creator leaves if it is killed before its segment has a name.
 fn half_made(directory: &Directory, name: &Name) -> Companion {
-    // A sweep of another test may be quicker than this one.
+    // Another test's sweep may remove the file before it is locked.
     let (in_use, companion) = std::iter::repeat_with(|| companion(name))
         .take(1000)
         .find_map(|companion| Some((directory.begin(&companion).ok()?, companion)))
@@ -82,14 +82,14 @@ fn what_is_in_use_is_not_collected() {
     assert!(exists(&directory, &companion), "its companion is there");
     assert!(reader.liveness().is_ok());
     drop(reader);
-    // The last one removes it.
+    // The last user removes it.
     eventually(|| !exists(&directory, &companion));
 }
 
 #[test]
 fn a_companion_without_memory_gives_its_name_free() {
     let name = Name::new();
-    // As after a restart of the machine.
+    // What a restart of the machine leaves.
     let lose_memory = || {
         drop(name.create());
         memory::remove(name.companion().id).unwrap();
@@ -125,7 +125,7 @@ fn what_is_no_companion_is_refused() {
         assert_eq!(kind(create), Some(io::ErrorKind::AlreadyExists));
         assert!(!list().unwrap().iter().any(|listed| *listed == *name.0));
     }
-    // Another table's file under this one's digest.
+    // The file of another table, under the digest of this one.
     fs::write(&path, good.replace(&name.0, "other")).unwrap();
     let opened = name.open(Access::ReadWrite);
     assert_eq!(kind(opened), Some(io::ErrorKind::NotFound));

@@ -94,7 +94,7 @@ fn who_is_alone_is_told_so() {
     let removed = segment.while_alone(|| segment.unlink_if_same(&name.0).unwrap());
     assert_eq!(removed.unwrap(), Some(true));
     assert!(name.open(Access::ReadOnly).is_err());
-    // It is in use again, by this one.
+    // This `Liveness` uses it again.
     assert!(segment.liveness().is_ok());
 }
 
