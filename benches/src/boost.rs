@@ -10,8 +10,8 @@ use shmtable_bench::contender::{About, Sharing};
 pub(crate) const ABOUT: About = About {
     name: "Boost",
     setup: "Boost.Interprocess: a `managed_shared_memory` with 64 `unordered_map`s of its \
-            strings, each behind an `interprocess_mutex`, chosen by the hash; found without \
-            making a key; `g++ -O3 -march=native`",
+            strings, each behind an `interprocess_mutex`, chosen by the hash; lookups create no \
+            key; `g++ -O3 -march=native`",
     hasher: "`std::hash` of the C++ library",
     sharing: Sharing::Processes,
     slow: false,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The middle one of some numbers, or the mean of the two in the middle.
+/// The middle one of these numbers, or the mean of the two in the middle.
 ///
 /// # Panics
 /// If there is none.
@@ -17,8 +17,7 @@ pub fn median(numbers: &[f64]) -> f64 {
     }
 }
 
-/// How far the numbers lie apart: the difference of the largest and the smallest, in
-/// parts of the median.
+/// The difference of the largest and the smallest number, as a share of the median.
 ///
 /// # Panics
 /// If there is none.
@@ -28,18 +27,18 @@ pub fn spread(numbers: &[f64]) -> f64 {
     (most - least) / median(numbers)
 }
 
-/// What one contender took for one thing, in all rounds.
+/// What one contender took for one operation, in all rounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// The part of the benchmark.
+    /// The section of the benchmark.
     pub section: String,
-    /// What it was done to: the number of entries, for instance.
+    /// The row in its table: the number of entries, for instance.
     pub row: String,
-    /// What was done.
+    /// The operation.
     pub operation: String,
-    /// By whom.
+    /// The contender.
     pub contender: String,
-    /// A number for each round.
+    /// A number for each round and turn.
     pub samples: Vec<f64>,
 }
 
@@ -48,7 +47,7 @@ pub struct Figure {
 pub struct Figures(pub Vec<Figure>);
 
 impl Figures {
-    /// One more number.
+    /// Adds a sample.
     pub fn add(&mut self, at: [&str; 4], sample: f64) {
         if let Some(figure) = self.0.iter_mut().find(|figure| figure.is(at)) {
             return figure.samples.push(sample);
@@ -69,14 +68,13 @@ impl Figures {
         Some(median(&figure.samples))
     }
 
-    /// One median in terms of another.
+    /// The ratio of two medians.
     pub fn ratio(&self, at: [&str; 4], to: [&str; 4]) -> Option<f64> {
         Some(self.median(at)? / self.median(to)?)
     }
 
-    /// The median of the ratios of the samples that were taken in the same round and turn:
-    /// for figures of one contender, which a minute in which the machine is busy changes as
-    /// much as it changes each other.
+    /// The median of the ratios of samples from the same round and turn: for two figures of
+    /// one contender, which are measured shortly after each other and so disturbed alike.
     pub fn ratio_by_turns(&self, at: [&str; 4], to: [&str; 4]) -> Option<f64> {
         let [at, to] = [at, to].map(|at| self.0.iter().find(|figure| figure.is(at)));
         let ratios = (at?.samples.iter().zip(&to?.samples)).map(|(at, to)| at / to);

@@ -1,4 +1,4 @@
-//! The ratios to reach.
+//! The goals: ratios to reach.
 
 use std::fmt;
 
@@ -7,20 +7,21 @@ use shmtable_bench::figure::Figures;
 use shmtable_bench::work::Kind;
 
 use crate::section::fullness::UNCLEANED;
+use crate::section::sizes::ABOVE;
 
-/// The size that ratios at one size are about.
+/// The number of entries of goals about one size.
 pub(crate) const MILLION: &str = "1000000";
 
 const US: &str = "shmtable";
 
-/// Value sizes from which a get must come near the limit's copy.
+/// Value sizes at which a get must be nearly as fast as the limit's copy.
 const COPIES: [&str; 3] = ["4096", "65536", "1048576"];
 
-/// A ratio to reach.
+/// A goal.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Goal {
     pub(crate) what: String,
-    /// Nothing if it was not measured.
+    /// `None` if it was not measured.
     pub(crate) found: Option<f64>,
     pub(crate) limit: Limit,
 }
@@ -32,7 +33,7 @@ pub(crate) enum Limit {
 }
 
 impl Goal {
-    /// What was not measured is not missed.
+    /// Whether it is reached; a goal that was not measured counts as reached.
     pub(crate) fn reached(&self) -> bool {
         let Some(found) = self.found else { return true };
         match self.limit {
@@ -74,7 +75,7 @@ impl fmt::Display for Goal {
     }
 }
 
-/// All goals, with what the figures say.
+/// All goals, with what was found.
 pub(crate) fn judge(figures: &Figures) -> Vec<Goal> {
     let mut goals = Goals {
         figures,
@@ -107,13 +108,13 @@ impl Goals<'_> {
         self.goals.push(Goal { what, found, limit });
     }
 
-    /// How many times as fast we are: the ratio of times.
+    /// How many times as fast shmtable is: the ratio of times.
     fn faster(&self, section: &str, row: &str, operation: &str, rival: &str) -> Option<f64> {
         let ours = self.figures.median([section, row, operation, US])?;
         Some(self.rival([section, row, operation, rival], f64::min)? / ours)
     }
 
-    /// How many times as fast we are: the ratio of rates.
+    /// How many times as fast shmtable is: the ratio of rates.
     fn rate(&self, row: &str, operation: &str, rival: &str) -> Option<f64> {
         let ours = self.figures.median(["shared", row, operation, US])?;
         Some(ours / self.rival(["shared", row, operation, rival], f64::max)?)
@@ -234,7 +235,7 @@ impl Goals<'_> {
             });
         let found = times.reduce(f64::max).map(|nanoseconds| nanoseconds / 1e3);
         self.at_most(100.0, "the slowest attachment of any size, in µs", found);
-        let at = ["memory", MILLION, "above key and value", US];
+        let at = ["memory", MILLION, ABOVE, US];
         let found = self.figures.median(at);
         self.at_most(
             30.0,

@@ -1,9 +1,10 @@
-//! What is measured, and who is measured: shared by the harness (`cargo xtask bench`)
-//! and criterion's benches.
+//! The contenders and what they are asked, shared by the harness (`cargo xtask bench`) and
+//! criterion's benches.
 //!
 //! - `work`: keys and values, from fixed seeds, made before anything is timed.
 //! - `contender`: shmtable and its rivals behind one trait.
-//! - `limit`: what the memory alone would take; `one_load`: one load of it, half of which find nothing.
+//! - `limit`: what the memory alone would take; `one_load`: a single load, which finds a key or
+//!   doesn't.
 //! - `figure`: medians, spreads and ratios.
 
 #[cfg(not(target_os = "linux"))]

@@ -1,5 +1,5 @@
-//! What the memory alone would take for a get: two loads, the second where the
-//! first one says, and the copy of the value. No hash, no comparison, no check.
+//! What the memory alone would take for a get: two loads, of which the second depends on the
+//! first, and the copy of the value. No hash, no comparison, no check.
 
 use std::hint::black_box;
 
@@ -19,11 +19,11 @@ pub struct Limit {
     records: Vec<u8>,
     record: usize,
     value: usize,
-    /// All entries, in the order in which they are asked for.
+    /// All entries, in the order in which independent gets ask for them.
     order: Vec<usize>,
-    /// The entry that the chained question asks for next.
+    /// The next entry of the chained gets.
     entry: usize,
-    /// The place in the order of the independent ones.
+    /// The place in the order of the independent gets.
     next: usize,
     buffer: Vec<u8>,
 }
@@ -44,9 +44,9 @@ impl Limit {
         let record =
             WORD + work.keys[0].len().next_multiple_of(WORD) + value.next_multiple_of(WORD);
         let index: Vec<usize> = places.iter().map(|place| place * record).collect();
-        // Written, for pages that never were are all one page of zeros, which is cached.
+        // Pages that were never written would all be one page of zeros, which is cached.
         let mut records = vec![1; entries * record];
-        // A record begins with the entry to be asked for next: one circle.
+        // A record begins with the number of the next entry. All entries form one circle.
         for (i, entry) in order.iter().enumerate() {
             let next = order[(i + 1) % entries];
             let at = index[*entry];
@@ -64,14 +64,13 @@ impl Limit {
         }
     }
 
-    /// Waits for each answer before it asks the next question, as a program does
-    /// that needs the value.
+    /// A get that begins when the one before has its value, as in a program that needs it.
     pub fn chained(&mut self) {
         self.entry = self.get(self.entry);
         black_box(self.buffer.as_ptr());
     }
 
-    /// Does not wait, as `get_many`.
+    /// A get that doesn't wait for the one before, as in `get_many`.
     pub fn independent(&mut self) {
         let entry = self.turn();
         black_box(self.get(entry));

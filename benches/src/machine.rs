@@ -12,13 +12,13 @@ pub(crate) struct Machine {
     cores: usize,
     memory_gib: u64,
     linux: String,
-    /// Programs that wanted to run, on the average of a minute: before, and at the end,
-    /// with the benchmark's own. Above the number of cores, figures are not to be trusted.
+    /// The load average of a minute: before the run, and at its end, when it includes the
+    /// benchmark itself. Above the number of cores, don't trust the figures.
     load: [f64; 2],
 }
 
 impl Machine {
-    /// With its load before the run, if that is not the load now.
+    /// This machine, with its load before the run; the current load if `None`.
     pub(crate) fn this(load_before: Option<f64>) -> Result<Self> {
         let memory = field("/proc/meminfo", "MemTotal")?;
         let kibibytes: u64 = memory.trim_end_matches(" kB").parse()?;
@@ -33,12 +33,12 @@ impl Machine {
         })
     }
 
-    pub(crate) fn looked_at_again(&mut self) -> Result {
+    pub(crate) fn measure_load(&mut self) -> Result {
         self.load[1] = load()?;
         Ok(())
     }
 
-    /// Takes up figures of the same machine.
+    /// Continues a run of the same machine.
     pub(crate) fn go_on_from(&mut self, earlier: &Self) -> Result {
         if (&self.processor, self.cores) != (&earlier.processor, earlier.cores) {
             return Err("the last run was on another machine: do not resume it".into());
@@ -47,7 +47,7 @@ impl Machine {
         Ok(())
     }
 
-    /// In a line.
+    /// A description in one line.
     pub(crate) fn named(&self) -> String {
         let [before, after] = self.load;
         format!(
@@ -56,7 +56,7 @@ impl Machine {
         )
     }
 
-    /// Whether others were at work.
+    /// Whether other programs were running before the run began.
     pub(crate) fn was_busy(&self) -> bool {
         self.load[0] > 0.5
     }

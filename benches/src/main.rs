@@ -1,9 +1,9 @@
 //! The benchmark of processes: `cargo xtask bench` builds and runs it.
 //!
 //! The conductor (this file, `section/`) makes keys, starts a process for each contender
-//! (`process.rs`, `worker.rs`), and tells them in turn what to do (`order.rs`). What they
-//! take is kept as figures (`results.rs`), from which `goals.rs` judges and `report/`
-//! writes documents and plots.
+//! (`process.rs`, `worker.rs`), and sends each in turn its orders (`order.rs`). The times
+//! become figures (`results.rs`), from which `goals.rs` judges the goals and `report/` writes
+//! documents and plots.
 
 mod boost;
 mod goals;
@@ -41,37 +41,38 @@ use section::Run;
 struct Arguments {
     #[command(subcommand)]
     part: Option<Part>,
-    /// Fewer rounds and smaller tables: below two minutes.
+    /// Fewer rounds and smaller tables: less than two minutes.
     #[arg(long)]
     quick: bool,
-    /// A few seconds: only whether everybody answers, and right. Writes nothing.
+    /// Only checks that every contender answers right, in a few seconds. Writes nothing.
     #[arg(long, conflicts_with_all = ["quick", "huge"])]
     smoke: bool,
-    /// Tables of 100 000 000 entries too.
+    /// Tables of 100,000,000 entries too.
     #[arg(long)]
     huge: bool,
-    /// Runs these sections alone. Writes nothing unless `--merge` is given.
+    /// Runs only these sections. Writes nothing unless `--merge` is given.
     #[arg(long, value_delimiter = ',', value_parser = SECTIONS.map(|(name, _)| name))]
     only: Vec<String>,
-    /// Replaces the figures and the text of the sections of `--only`, and keeps the others.
+    /// Replaces the figures of the sections of `--only`, and keeps the others.
     #[arg(long, requires = "only", conflicts_with = "smoke")]
     merge: bool,
-    /// Goes on with a run that was broken off, behind the last section that it ended.
+    /// Continues an interrupted run after the last section that it completed.
     #[arg(long, conflicts_with_all = ["smoke", "only"])]
     resume: bool,
-    /// Fails if a ratio to reach is missed.
+    /// Fails if a goal is missed.
     #[arg(long)]
     strict: bool,
-    /// Writes documents and plots again, from the last run's figures.
+    /// Writes documents and plots again, from the last run's figures. Without a run, writes
+    /// only the text of the documents again and keeps their figures.
     #[arg(long, conflicts_with_all = ["quick", "smoke", "huge", "only", "resume"])]
     report_only: bool,
-    /// The machine's load before all this, if not that of now.
+    /// The machine's load before the build; the current load if absent.
     #[arg(long)]
     load_before: Option<f64>,
     /// The project's folder.
     #[arg(long, default_value = ".")]
     root: PathBuf,
-    /// Where figures are kept.
+    /// The folder of the figures.
     #[arg(long, default_value = "target/bench")]
     target: PathBuf,
 }
@@ -81,7 +82,7 @@ enum Part {
     /// Plays a contender.
     #[command(hide = true)]
     Worker(worker::Arguments),
-    /// Repeats one operation, to be counted.
+    /// Repeats one operation, so that its instructions can be counted.
     #[command(hide = true)]
     Repeat(repeat::Arguments),
     /// Holds a lock.
@@ -90,7 +91,7 @@ enum Part {
 }
 
 impl Arguments {
-    /// Whether figures are to be kept.
+    /// Whether the run writes figures and documents.
     fn writes(&self) -> bool {
         !self.smoke && (self.only.is_empty() || self.merge)
     }
@@ -107,7 +108,7 @@ impl Arguments {
         scale
     }
 
-    /// Whether a section is to be run.
+    /// Whether the run includes a section.
     fn wants(&self, section: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == section)
     }
@@ -143,8 +144,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether it is a success: a ratio that is missed is none if that was asked for.
+/// Returns whether it is a success: with `--strict` a missed goal is a failure.
 fn bench(arguments: &Arguments) -> Result<bool> {
+    if arguments.report_only && !Results::are_in(&arguments.target) {
+        report::write_text(&arguments.root)?;
+        println!("no run to write from: the documents keep their figures");
+        return Ok(true);
+    }
     let results = if arguments.report_only {
         Results::load(&arguments.target)?
     } else {
@@ -168,7 +174,7 @@ fn bench(arguments: &Arguments) -> Result<bool> {
     Ok(!(arguments.strict && missed))
 }
 
-/// Runs what is asked for. After each section the figures are kept.
+/// Runs the sections, and saves the figures after each one.
 fn measure(arguments: &Arguments) -> Result<Results> {
     let scale = arguments.scale();
     let machine = Machine::this(arguments.load_before)?;
@@ -225,7 +231,7 @@ fn measure(arguments: &Arguments) -> Result<Results> {
         eprintln!("{name}: {took:.1} s");
         results.sections.push((name, took));
         results.figures.clone_from(&run.figures);
-        results.machine.looked_at_again()?;
+        results.machine.measure_load()?;
         if arguments.writes() {
             results.save(&arguments.target)?;
         }
@@ -233,7 +239,7 @@ fn measure(arguments: &Arguments) -> Result<Results> {
     Ok(results)
 }
 
-/// Who takes part, and why others do not.
+/// The contenders that take part, and why others don't.
 fn players(target: &std::path::Path) -> (Vec<Player>, Vec<String>) {
     let mut notes = Vec::new();
     let mut players: Vec<Player> = [

@@ -1,5 +1,5 @@
-//! What one load of a cache line takes, as a lookup makes it, where the processor can
-//! foresee what the program does with the answer, or cannot.
+//! What one load of a cache line takes, as in a lookup: where the processor can predict what
+//! the program does with the answer, and where it can't.
 
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
@@ -13,16 +13,16 @@ const ENTRIES_IN_A_LINE: usize = 3;
 #[repr(align(64))]
 struct Line(u8);
 
-/// What a load is asked for.
+/// Which of the entries are there.
 #[derive(Debug, Clone, Copy)]
 pub enum Presence {
     /// All are there.
     All = 1,
-    /// Every second one is, at random.
+    /// Every second one is there, at random.
     Half = 2,
 }
 
-/// Lines for so many entries, asked for in random order, round and round.
+/// The lines of some entries, loaded in random order, round and round.
 #[derive(Debug)]
 pub struct OneLoad {
     /// A line for each few entries, as a bucket has: bit 0 is set, bit 1 at random.
@@ -34,7 +34,7 @@ pub struct OneLoad {
 }
 
 impl OneLoad {
-    /// For so many entries, one at least.
+    /// Lines for this many entries, at least one.
     pub fn new(entries: usize) -> Self {
         let mut random = SmallRng::seed_from_u64(7);
         let mut order: Vec<usize> = (0..entries).collect();
@@ -50,8 +50,8 @@ impl OneLoad {
         }
     }
 
-    /// Loads the next line and does one thing or another by what it says, as every caller
-    /// does with a key that is there or not.
+    /// Loads the next line and branches on what it says, as every caller does on whether a
+    /// key is there.
     pub fn ask(&mut self, presence: Presence) {
         let entry = self.order[self.next];
         self.next = (self.next + 1) % self.order.len();
@@ -63,7 +63,7 @@ impl OneLoad {
         }
     }
 
-    // Two functions, for the compiler would do without a branch otherwise.
+    // Two functions: otherwise the compiler would replace the branch.
 
     #[inline(never)]
     fn present(&mut self) {

@@ -1,5 +1,5 @@
-//! What a contender's process is told, and what it answers: one line each, in words that
-//! a program in any language can take apart.
+//! The orders for a contender's process, and its answers: one line each, in words that a
+//! program in any language can parse.
 
 use std::fmt;
 use std::str::{FromStr, SplitWhitespace};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use shmtable_bench::Result;
 
-/// What is done to a key, again and again.
+/// What is done to key after key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     Insert,
@@ -52,7 +52,7 @@ impl fmt::Display for Operation {
 }
 
 /// An operation on the keys of a file, from the `first` on, until `count` are done or the
-/// time is over.
+/// time is up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pass {
     pub(crate) operation: Operation,
@@ -80,16 +80,16 @@ const KEYS: [(Keys, &str); 3] = [
 impl fmt::Display for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = KEYS.iter().find(|(keys, _)| keys == self);
-        f.write_str(named.expect("all have names").1)
+        f.write_str(named.expect("every variant has a name").1)
     }
 }
 
-/// What several do at the same time, each in an order of its own.
+/// What several processes or threads do at the same time, each in an order of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mix {
     pub(crate) kind: MixKind,
     pub(crate) time: Duration,
-    /// The first of this process's threads among all that there are.
+    /// The index of this process's first thread among all threads.
     pub(crate) index: usize,
     pub(crate) of: usize,
     pub(crate) threads: usize,
@@ -99,11 +99,11 @@ pub(crate) struct Mix {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MixKind {
-    /// So many replacing operations in a hundred; the others get.
+    /// This many operations of 100 replace; the others get.
     Writes(u32),
-    /// Adding to one counter.
+    /// Additions to one counter.
     AddHot,
-    /// Adding to all counters in turn.
+    /// Additions to one counter after the other.
     AddMany,
 }
 
@@ -127,7 +127,7 @@ pub(crate) enum Order {
     Mix(Mix),
     /// How much memory the table takes.
     Bytes,
-    /// What the hot counter says.
+    /// The value of the hot counter.
     Counter,
 }
 
@@ -236,13 +236,13 @@ impl FromStr for Passed {
     }
 }
 
-/// What several did at the same time.
+/// What several processes or threads did at the same time.
 #[derive(Debug, Clone)]
 pub(crate) struct Mixed {
-    /// Operations a second, of all together.
+    /// Operations per second of all together.
     pub(crate) rate: f64,
     pub(crate) operations: u64,
-    /// Nanoseconds of reads, and of writes.
+    /// Latencies of gets and of writes, in nanoseconds.
     pub(crate) reads: Histogram<u64>,
     pub(crate) writes: Histogram<u64>,
 }
@@ -258,7 +258,7 @@ impl Mixed {
         }
     }
 
-    /// What others did beside.
+    /// Adds what another process or thread did.
     pub(crate) fn join(&mut self, other: &Self) -> Result {
         self.rate += other.rate;
         self.operations += other.operations;

@@ -11,35 +11,36 @@ use shmtable_bench::contender::{About, Room, Sharing};
 
 use crate::order::{Mix, Mixed, Order, Pass, Passed};
 
-/// This program, not by its path, under which a new build may lie by now.
+/// This program. Its path may lead to a newer build by now.
 pub(crate) const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// A contender, and the program that plays it.
 #[derive(Debug, Clone)]
 pub(crate) struct Player {
     pub(crate) about: About,
-    /// A program in another language; else this one.
+    /// A program in another language; this program if `None`.
     pub(crate) program: Option<PathBuf>,
 }
 
-/// A process that takes orders. It ends when its input does, also if this process is
-/// killed, and then cleans up what it made.
+/// A process that takes orders. It ends when its input does, even if this process is
+/// killed, and then removes what it created.
 #[derive(Debug)]
 pub(crate) struct Process {
     name: &'static str,
     child: Child,
     orders: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
-    /// Where others find its table.
+    /// The address at which other processes find its table.
     address: String,
-    /// Nanoseconds that making or opening it took.
+    /// Nanoseconds that creating or opening it took.
     ready: u64,
 }
 
 impl Process {
     pub(crate) fn start(name: &'static str, command: &mut Command) -> Result<Self> {
         let mut child = command
-            // An interrupt is for the conductor: these hear of it by their input's end.
+            // Only the conductor gets an interrupt; its processes then find their input
+            // ended.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -55,7 +56,7 @@ impl Process {
             address: String::new(),
             ready: 0,
         };
-        // Its table is made or opened.
+        // Its table is now created or opened.
         let line = process.answer()?;
         if let Some((address, nanoseconds)) = line.split_once(' ') {
             address.clone_into(&mut process.address);
@@ -64,7 +65,7 @@ impl Process {
         Ok(process)
     }
 
-    /// Ends it as no signal handler can notice.
+    /// Kills it with a signal that it can't handle.
     pub(crate) fn kill(&mut self) -> Result {
         self.child.kill()?;
         Ok(())
@@ -111,7 +112,7 @@ pub(crate) struct Team {
 }
 
 impl Team {
-    /// Makes a table for the work, with this value space or enough.
+    /// Creates a table for the work, with this value space or enough.
     pub(crate) fn start(player: &Player, work: &Path, value_space: Option<usize>) -> Result<Self> {
         let mut arguments = Vec::new();
         if let Some(value_space) = value_space {
@@ -120,14 +121,14 @@ impl Team {
         Self::with(player, work, arguments)
     }
 
-    /// Makes a table with room for something else than the work.
+    /// Creates a table with room for something else than the work.
     pub(crate) fn start_with_room(player: &Player, work: &Path, room: Room) -> Result<Self> {
         let entries = format!("--entries={}", room.entries);
         let value_space = format!("--value-space={}", room.value_space);
         Self::with(player, work, vec![entries, value_space])
     }
 
-    /// Makes a table of counters.
+    /// Creates a table of counters.
     pub(crate) fn start_counters(player: &Player, work: &Path) -> Result<Self> {
         Self::with(player, work, vec!["--counters".to_owned()])
     }
@@ -144,17 +145,17 @@ impl Team {
         })
     }
 
-    /// Where others find the table.
+    /// The address at which other processes find the table.
     pub(crate) fn address(&self) -> &str {
         &self.processes[0].address
     }
 
-    /// Nanoseconds that making the table took.
+    /// Nanoseconds that creating the table took.
     pub(crate) fn creation(&self) -> u64 {
         self.processes[0].ready
     }
 
-    /// Nanoseconds that opening it takes another process.
+    /// Nanoseconds that another process takes to open it.
     pub(crate) fn attach(&mut self) -> Result<u64> {
         Ok(self.another()?.ready)
     }
@@ -180,7 +181,7 @@ impl Team {
         self.processes[0].ask(&Order::Counter)
     }
 
-    /// So many processes, or threads, at the same time.
+    /// Runs a mix in this many processes or threads at the same time.
     pub(crate) fn mix(&mut self, mut mix: Mix, parties: usize) -> Result<Mixed> {
         mix.of = parties;
         if self.about.sharing != Sharing::Processes {
@@ -204,7 +205,7 @@ impl Team {
 
 impl Drop for Team {
     fn drop(&mut self) {
-        // Who made the table goes last.
+        // The process that created the table ends last.
         while self.processes.pop().is_some() {}
     }
 }

@@ -11,7 +11,7 @@ use shmtable_bench::Result;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     operation: Operation,
-    /// Few enough for the first caches.
+    /// Few enough for the first-level caches.
     keys: usize,
     passes: usize,
 }

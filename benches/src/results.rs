@@ -1,4 +1,4 @@
-//! What a run leaves: a file from which documents and plots are made.
+//! What a run leaves: a file from which documents and plots are written.
 
 use std::fs;
 use std::path::Path;
@@ -15,17 +15,17 @@ const FILE: &str = "results.json";
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Results {
     pub(crate) machine: Machine,
-    /// How much was done.
+    /// The name of the scale.
     pub(crate) scale: String,
     /// Entries of the tables of different sizes.
     pub(crate) sizes: Vec<usize>,
     pub(crate) rounds: usize,
     pub(crate) turns: usize,
-    /// Names, set-ups and hashers.
+    /// Names, setups and hashers.
     pub(crate) contenders: Vec<[String; 3]>,
-    /// Who is left out, and why.
+    /// The contenders that are left out, and why.
     pub(crate) notes: Vec<String>,
-    /// What was measured, to its end, and the seconds it took.
+    /// The sections that were completed, and the seconds they took.
     pub(crate) sections: Vec<(String, f64)>,
     pub(crate) figures: Figures,
 }
@@ -55,7 +55,7 @@ impl Results {
         self.figures.0.retain(keeps);
     }
 
-    /// Takes up what a run that was broken off had come to.
+    /// Continues an interrupted run.
     pub(crate) fn go_on_from(&mut self, earlier: Self) -> Result {
         if (&self.scale, &self.sizes) != (&earlier.scale, &earlier.sizes) {
             let (now, then) = (&self.scale, earlier.scale);
@@ -70,6 +70,11 @@ impl Results {
         Ok(())
     }
 
+    /// Whether a run left its figures in this folder.
+    pub(crate) fn are_in(folder: &Path) -> bool {
+        folder.join(FILE).is_file()
+    }
+
     pub(crate) fn load(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
         let text = fs::read_to_string(&path)
@@ -78,8 +83,26 @@ impl Results {
     }
 }
 
-/// The section of the benchmark that measures a figure: some have figures under several
-/// names.
+#[cfg(test)]
+impl Results {
+    /// A run that measured nothing so far.
+    pub(crate) fn of_nothing(scale: &str) -> Self {
+        Self {
+            machine: Machine::this(None).expect("a machine"),
+            scale: scale.to_owned(),
+            sizes: vec![1000],
+            rounds: 1,
+            turns: 1,
+            contenders: Vec::new(),
+            notes: Vec::new(),
+            sections: Vec::new(),
+            figures: Figures::default(),
+        }
+    }
+}
+
+/// The section of the benchmark that measures a figure. Some sections store figures under
+/// several names.
 fn measured_in(figure: &Figure) -> &str {
     match figure.section.as_str() {
         "memory" => "sizes",
@@ -93,43 +116,29 @@ fn measured_in(figure: &Figure) -> &str {
 mod tests {
     use super::*;
 
-    fn run(scale: &str) -> Results {
-        Results {
-            machine: Machine::this(None).expect("a machine"),
-            scale: scale.to_owned(),
-            sizes: vec![1000],
-            rounds: 1,
-            turns: 1,
-            contenders: Vec::new(),
-            notes: Vec::new(),
-            sections: Vec::new(),
-            figures: Figures::default(),
-        }
-    }
-
     #[test]
     fn a_run_goes_on_where_one_of_its_kind_was_broken_off() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut broken_off = run("full");
+        let mut broken_off = Results::of_nothing("full");
         broken_off.sections.push(("sizes".to_owned(), 7.0));
         broken_off.figures.add(["sizes", "1000", "get", "us"], 12.0);
         broken_off.save(folder.path()).expect("saved");
         let earlier = || Results::load(folder.path()).expect("loaded");
 
-        let mut resumed = run("full");
+        let mut resumed = Results::of_nothing("full");
         resumed.go_on_from(earlier()).expect("of the same kind");
         assert_eq!(resumed.sections, broken_off.sections);
         assert_eq!(resumed.figures, broken_off.figures);
         let took = resumed.seconds().total_cmp(&7.0);
         assert!(took.is_eq());
 
-        let mut other = run("quick");
+        let mut other = Results::of_nothing("quick");
         let refused = other.go_on_from(earlier()).expect_err("of another scale");
         assert!(refused.to_string().contains("full"), "{refused}");
-        let mut other = run("full");
+        let mut other = Results::of_nothing("full");
         other.sizes.push(100_000_000);
         other.go_on_from(earlier()).expect_err("of other sizes");
-        let mut other = run("full");
+        let mut other = Results::of_nothing("full");
         other.contenders.push(["Redis", "", ""].map(str::to_owned));
         other.go_on_from(earlier()).expect_err("among others");
         assert_eq!(other.figures, Figures::default());
@@ -137,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_section_that_is_measured_again_leaves_the_figures_of_others() {
-        let mut results = run("full");
+        let mut results = Results::of_nothing("full");
         for (name, seconds) in [("sizes", 3.0), ("shared", 2.0), ("attach", 1.0)] {
             results.sections.push((name.to_owned(), seconds));
         }

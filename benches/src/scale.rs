@@ -6,27 +6,27 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub(crate) struct Scale {
     pub(crate) name: &'static str,
-    /// How often tables are created anew; contenders take turns.
+    /// How often tables are created anew.
     pub(crate) rounds: usize,
-    /// How often each is asked in a round, again by turns.
+    /// How often each contender has its turn in a round.
     pub(crate) turns: usize,
-    /// Entries.
+    /// The numbers of entries.
     pub(crate) sizes: Vec<usize>,
     /// The longest pass of one operation.
     pub(crate) pass: Duration,
-    /// The same, for each size of values.
+    /// The longest pass of one operation, for each size of values.
     pub(crate) value_pass: Duration,
     /// Bytes of a value, and entries.
     pub(crate) values: Vec<(usize, usize)>,
-    /// Entries of the tables that several share.
+    /// Entries of the tables that several processes share.
     pub(crate) shared: usize,
-    /// Processes, or threads.
+    /// The numbers of processes, or of threads.
     pub(crate) parties: Vec<usize>,
-    /// How long several work at the same time.
+    /// How long several processes work at the same time.
     pub(crate) mix: Duration,
     /// Entries of the tables that are kept full.
     pub(crate) full: usize,
-    /// Deaths of lock holders.
+    /// Deaths of lock owners.
     pub(crate) deaths: usize,
 }
 
@@ -53,7 +53,7 @@ impl Scale {
         }
     }
 
-    /// Below two minutes.
+    /// A run of less than two minutes.
     pub(crate) fn quick() -> Self {
         let value = |bytes: usize| (bytes, (HUNDRED_MIB / bytes).min(500_000));
         Self {
@@ -74,7 +74,7 @@ impl Scale {
         }
     }
 
-    /// Seconds: whether everybody answers, and right.
+    /// A run of a few seconds, to check that every contender answers right.
     pub(crate) fn smoke() -> Self {
         Self {
             name: "smoke",

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Runs since it was made.
+/// Runs from its start.
 ///
-/// What is told of one thread's pass is the processor's time, so that programs that
-/// push it aside cost it little; page faults and system calls count. Who waits for a
-/// server uses no processor meanwhile: there it is the clock's time.
+/// It measures the thread's processor time, which other programs disturb little; page faults
+/// and system calls count. A thread that waits for a server uses no processor while it waits,
+/// so there it measures wall-clock time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stopwatch {
     begin: Instant,
@@ -23,12 +23,12 @@ impl Stopwatch {
         }
     }
 
-    /// By the clock: cheap enough to be asked now and then.
+    /// The wall-clock time, which is cheap to read.
     pub(crate) fn elapsed(&self) -> Duration {
         self.begin.elapsed()
     }
 
-    /// What the pass took.
+    /// The nanoseconds that the pass took.
     pub(crate) fn stop(&self) -> u64 {
         let took = match self.processor {
             Some(before) => processor().saturating_sub(before),

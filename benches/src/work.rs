@@ -13,8 +13,8 @@ use crate::Result;
 /// Bytes of a key in a file: those of the key, its length, and whether it is present.
 const STORED: usize = 18;
 
-/// A key of up to 16 bytes, stored in place: keys lie in memory in the order in
-/// which they are used, so that fetching the question costs no cache miss.
+/// A key of up to 16 bytes, stored in place: keys are in memory in the order in which they
+/// are used, so that reading the next one costs no cache miss.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
     bytes: [u8; 16],
@@ -55,14 +55,14 @@ impl AsRef<[u8]> for Key {
 pub enum Kind {
     /// Decimal numbers -> `1`.
     Decimal,
-    /// 16 random bytes -> so many bytes.
+    /// 16 random bytes -> this many bytes.
     Random(usize),
     /// Decimal numbers -> counters.
     Counters,
 }
 
 impl Kind {
-    /// As tables and plots call it.
+    /// The name in tables and plots.
     pub fn name(self) -> String {
         match self {
             Self::Decimal => "decimal -> 1 B".to_owned(),
@@ -81,7 +81,7 @@ impl Kind {
     }
 }
 
-/// Bytes in a unit that fits.
+/// A number of bytes, in the unit that fits.
 pub fn size(bytes: usize) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
@@ -90,7 +90,7 @@ pub fn size(bytes: usize) -> String {
     }
 }
 
-/// What a table is filled with and asked for.
+/// The keys and values of a table, in the orders in which they are used.
 #[derive(Debug, Clone)]
 pub struct Work {
     /// The keys of the table, in the order of insertion: a random one.
@@ -150,8 +150,7 @@ impl Work {
         keys + self.keys.len() * self.value().len()
     }
 
-    /// Writes it to files, from which processes take it, also those that are not
-    /// written in Rust.
+    /// Writes it to files, from which the contenders' processes read it, in any language.
     ///
     /// # Errors
     /// If a file cannot be written.

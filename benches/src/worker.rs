@@ -1,4 +1,4 @@
-//! A contender's process: it makes or opens the table, and does as it is told, line by
+//! A contender's process: it creates or opens the table, and carries out one order for each
 //! line, until its input ends.
 
 use std::fs;
@@ -19,7 +19,7 @@ use shmtable_bench::work::{Key, Work};
 use crate::order::{Keys, Mix, MixKind, Mixed, Operation, Order, Pass, Passed};
 use crate::stopwatch::Stopwatch;
 
-/// Operations between two looks at the clock.
+/// Operations between two readings of the clock.
 const STRIDE: usize = 64;
 
 /// Keys in one call of `get_many`.
@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     /// The values will be counters.
     #[arg(long)]
     counters: bool,
-    /// Opens the table that is there instead of making one.
+    /// Opens the table at this address instead of creating one.
     #[arg(long)]
     attach: Option<String>,
 }
@@ -106,7 +106,7 @@ fn answer(line: &str) -> Result {
     Ok(output.flush()?)
 }
 
-/// Bytes of memory that this process has to itself.
+/// Bytes of memory that only this process has.
 fn resident() -> Result<u64> {
     let fields = fs::read_to_string("/proc/self/statm")?;
     let mut pages = fields
@@ -119,8 +119,8 @@ fn resident() -> Result<u64> {
     Ok((all? - shared?) * 4096)
 }
 
-/// Keys, round and round, in slices: what stands between two operations is time that is
-/// not the contender's.
+/// Keys, round and round, in slices: little code runs between two operations, because its
+/// time counts as the contender's.
 struct Round<'w> {
     keys: &'w [Key],
     left: &'w [Key],
@@ -143,7 +143,7 @@ impl<'w> Round<'w> {
         Self::from(keys, asked.first)
     }
 
-    /// The next keys, so many at most, and one at least.
+    /// The next keys: at most `most`, and at least one.
     fn next(&mut self, most: usize) -> &'w [Key] {
         if self.left.is_empty() {
             self.left = self.keys;
@@ -153,17 +153,17 @@ impl<'w> Round<'w> {
         next
     }
 
-    /// So many keys, one by one, where that is not timed.
+    /// This many keys, one by one, where that is not timed.
     fn take(self, count: usize) -> impl Iterator<Item = &'w Key> {
         let round = self.left.iter().chain(self.keys.iter().cycle());
         round.take(count)
     }
 }
 
-/// Runs `act` for one key after the other, counts the wrong answers, and looks at the
-/// clock now and then.
+/// Runs `act` for one key after the other, counts the wrong answers, and reads the clock
+/// after each slice of keys.
 ///
-/// A function of its own for each operation, so that its loop has the registers.
+/// Each operation gets an instance of its own, so that its loop has all registers.
 #[inline(never)]
 fn timed<S: Session>(
     session: &mut S,
@@ -192,7 +192,7 @@ fn timed<S: Session>(
     })
 }
 
-/// What everybody must answer for a key that is there, as far as it is checked.
+/// What every contender must answer for a key that is there, as far as it is checked.
 #[derive(Clone, Copy)]
 struct Expected {
     length: usize,
@@ -213,7 +213,7 @@ impl Expected {
         })
     }
 
-    /// Whether that is what was found, if the key was.
+    /// Whether the answer is right: the value, or that the key is absent.
     #[inline]
     fn is(self, key: &Key, found: bool, value: &[u8]) -> bool {
         if !found {
@@ -274,7 +274,7 @@ fn pass<S: Session>(session: &mut S, work: &Work, asked: &Pass, waits: bool) -> 
             true
         }),
         Operation::Chained | Operation::Independent | Operation::Copy => {
-            Err("only the limit does that".into())
+            Err("only the limit performs that".into())
         }
     }
 }
@@ -333,7 +333,7 @@ fn mix<C: Contender>(contender: &C, work: &Work, asked: &Mix) -> Result<Mixed> {
     Ok(mixed)
 }
 
-/// What one thread does.
+/// One thread's part of a mix.
 fn side<S: Session>(session: &mut S, work: &Work, asked: &Mix, index: usize) -> Result<Mixed> {
     let first = work.hits.len() * index / asked.of;
     let mut keys = Round::from(&work.hits, first);
@@ -341,7 +341,7 @@ fn side<S: Session>(session: &mut S, work: &Work, asked: &Mix, index: usize) -> 
     let mut mixed = Mixed::new();
     let mut buffer = Vec::new();
     let mut wrong = 0_u64;
-    // Steps of the golden section: evenly spread, and without a period.
+    // Steps of the golden section: evenly distributed, and without a short period.
     let mut draw = (index as u32).wrapping_mul(0x5bd1_e995);
     let begin = Instant::now();
     while begin.elapsed() < asked.time {
@@ -387,13 +387,13 @@ fn side<S: Session>(session: &mut S, work: &Work, asked: &Mix, index: usize) -> 
     Ok(mixed)
 }
 
-/// The limits answer passes as a contender does.
+/// Answers passes with the memory's limits, as a contender does.
 fn limits(work: &Work) -> Result {
     let mut limit = Limit::new(work);
     answer("- 0")?;
     orders(|order| {
         let Order::Pass(asked) = order else {
-            return Err("a limit is only passed".into());
+            return Err("a limit performs only passes".into());
         };
         let mut done = 0;
         let watch = Stopwatch::start(false);

@@ -58,9 +58,9 @@ Single checks:
 
 Programs and documents:
   bench            the benchmark against rivals, in several processes; writes
-                   docs/benchmarks.md, its plots and the README's table (--quick: below
-                   two minutes, --huge, --smoke, --only SECTIONS, --resume, --report-only,
-                   --strict: fails if a ratio to reach is missed; --help)
+                   docs/benchmarks.md, docs/benchmarks/ and the README's table (--quick:
+                   less than two minutes, --huge, --smoke, --only SECTIONS, --resume,
+                   --report-only, --strict: fails if a goal is missed; --help)
   bench-python     the benchmark of the Python package against its rivals; writes
                    docs/benchmarks-python.md (--quick: a tenth of the size, writes nothing)
   demo [FOLDER]    counts the words of a folder (this project's own tree) with four

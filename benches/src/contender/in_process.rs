@@ -1,4 +1,4 @@
-//! Rivals that cannot leave their process. Each takes a hasher as a parameter: the fastest
+//! Rivals that can't leave their process. Each takes a hasher as a parameter: the fastest
 //! one unless another is named.
 
 use std::collections::HashMap;
@@ -333,14 +333,14 @@ impl Session for &Locked {
     }
 }
 
-/// The standard library's map, which one thread has for itself.
+/// The standard library's map, private to one thread.
 #[derive(Debug)]
 pub struct Std<H: Hasher = Fastest>(Mutex<Maps<H>>);
 
-/// Of values and of counters.
+/// The maps of values and of counters.
 type Maps<H> = (HashMap<Bytes, Bytes, H>, HashMap<Bytes, i64, H>);
 
-/// A thread that has it.
+/// The access of the thread that has the maps.
 type Private<'a, H> = std::sync::MutexGuard<'a, Maps<H>>;
 
 impl<H: Hasher> Contender for Std<H> {
@@ -349,7 +349,7 @@ impl<H: Hasher> Contender for Std<H> {
         setup: "`std::collections::HashMap<Vec<u8>, Vec<u8>>` with capacity, private to one \
                 thread, without any lock: a reference, not a rival",
         hasher: H::NAME,
-        sharing: Sharing::Nobody,
+        sharing: Sharing::Unshared,
         slow: false,
     };
 

@@ -16,7 +16,7 @@ pub struct Lmdb {
     env: Env<WithoutTls>,
     database: Database<Bytes, Bytes>,
     path: PathBuf,
-    /// Removed with the table, by who made it.
+    /// Removed with the table, by the process that created it.
     _folder: Option<TempDir>,
 }
 
@@ -25,8 +25,8 @@ impl Contender for Lmdb {
         name: "LMDB",
         setup: "heed; on tmpfs, with `NO_SYNC`, `NO_META_SYNC`, `WRITE_MAP`, `NO_READ_AHEAD`, \
                 `NO_MEM_INIT`, `NO_TLS`. One transaction for a whole pass of one process, which is \
-                its best; one for each operation where several share it, for they must see each \
-                other's",
+                its best; one for each operation where several processes share it, because they must \
+                see each other's writes",
         hasher: "",
         sharing: Sharing::Processes,
         slow: false,
@@ -93,14 +93,17 @@ fn with_best_settings(
         | EnvFlags::WRITE_MAP
         | EnvFlags::NO_READ_AHEAD
         | EnvFlags::NO_MEM_INIT;
-    // SAFETY: what these flags give up is durability, and protection from wild writes
-    // through the map and from uninitialized bytes in the file. Nobody needs the file
-    // after a crash, this crate is otherwise safe Rust, and nobody reads the file's bytes
-    // but as LMDB gives them. None of them turns locks off.
+    // SAFETY: none of these flags turns LMDB's locks off, so it still orders all accesses.
+    // `NO_SYNC` and `NO_META_SYNC` may damage the file in a crash of the machine, which a
+    // file in tmpfs doesn't outlive. `WRITE_MAP` exposes the map to stray writes; the rest
+    // of this crate is safe Rust and makes none. `NO_MEM_INIT` leaves old bytes in unused
+    // parts of pages, and this crate reads only the values that LMDB returns.
+    // `NO_READ_AHEAD` is a hint to the system.
     let options = unsafe { options.flags(flags) };
-    // SAFETY: the file lies in a fresh folder that its owner alone may enter (mode 0700).
-    // Only the processes of this benchmark open it, each once, and nobody changes it but
-    // through LMDB, whose locks are in force.
+    // SAFETY: the file must change only through LMDB, with its locks in force. It is in a
+    // fresh folder that only its owner may enter (mode 0700), and only the processes of this
+    // benchmark open it, each once and through this function. The folder is in tmpfs, not on
+    // a remote file system, and stays until the process that created it drops the table.
     Ok(unsafe { options.open(path) }?)
 }
 
@@ -110,8 +113,8 @@ enum Open<'a> {
     Write(RwTxn<'a>),
 }
 
-/// Access by transactions: one as long as nobody else is there, else one for each
-/// operation.
+/// Access by transactions: one for a whole pass if no other process has the table, else one
+/// for each operation.
 pub struct Transactions<'a> {
     lmdb: &'a Lmdb,
     alone: bool,

@@ -33,11 +33,11 @@ pub enum Sharing {
     Processes,
     /// Threads of one process.
     Threads,
-    /// Nobody: it is a reference.
-    Nobody,
+    /// One thread alone: it is a reference.
+    Unshared,
 }
 
-/// What there is to say of a contender.
+/// A contender's description.
 #[derive(Debug, Clone, Copy)]
 pub struct About {
     /// Its name in tables and plots.
@@ -48,8 +48,8 @@ pub struct About {
     pub hasher: &'static str,
     /// Among whom it can be shared.
     pub sharing: Sharing,
-    /// Whether every operation waits for a server: it is then asked less often, and
-    /// timed by the clock.
+    /// Whether every operation waits for a server. Such a contender performs fewer
+    /// operations, and is timed by the wall clock.
     pub slow: bool,
 }
 
@@ -65,19 +65,19 @@ impl About {
     }
 }
 
-/// What a table is made for.
+/// What a table must have room for.
 #[derive(Debug, Clone, Copy)]
 pub struct Room {
-    /// Entries at a time.
+    /// The most entries at a time.
     pub entries: usize,
-    /// Bytes of their keys and values, with room to replace them.
+    /// Bytes of keys and values, including room to replace them.
     pub value_space: usize,
-    /// Whether the values are counters, for those who keep these in a table of their own.
+    /// Whether the values are counters, which some contenders keep in a table of their own.
     pub counters: bool,
 }
 
 impl Room {
-    /// Room for this work, twice over.
+    /// Room for twice this work.
     pub fn for_work(work: &Work) -> Self {
         let entries = work.keys.len();
         Self {
@@ -88,7 +88,7 @@ impl Room {
         }
     }
 
-    /// The same for counters.
+    /// Room for twice this work, with counters as values.
     pub fn for_counters(work: &Work) -> Self {
         Self {
             counters: true,
@@ -96,7 +96,7 @@ impl Room {
         }
     }
 
-    /// Entries of a table of values, and of one of counters.
+    /// The most entries of the table of values, and of that of counters.
     fn values_and_counters(&self) -> (usize, usize) {
         if self.counters {
             (0, self.entries)
@@ -108,21 +108,21 @@ impl Room {
 
 /// A table of bytes and of counters.
 pub trait Contender: Sized + Sync {
-    /// What there is to say of it.
+    /// Its description.
     const ABOUT: About;
 
-    /// What asks it: a thread has one of its own.
+    /// One thread's access.
     type Session<'a>: Session
     where
         Self: 'a;
 
-    /// An empty table.
+    /// Creates an empty table.
     ///
     /// # Errors
-    /// If it cannot be made.
+    /// If it can't be created.
     fn create(room: &Room) -> Result<Self>;
 
-    /// Where other processes find it.
+    /// The address at which other processes find it.
     fn address(&self) -> Option<String> {
         None
     }
@@ -130,7 +130,7 @@ pub trait Contender: Sized + Sync {
     /// Opens another process's table.
     ///
     /// # Errors
-    /// If it is not there, or cannot leave its process.
+    /// If it isn't there, or can't leave its process.
     fn attach(_address: &str, _room: &Room) -> Result<Self> {
         Err(format!("{} cannot leave its process", Self::ABOUT.name).into())
     }
@@ -138,22 +138,22 @@ pub trait Contender: Sized + Sync {
     /// One thread's access; `alone` if no other thread or process uses the table at that time.
     fn session(&self, alone: bool) -> Self::Session<'_>;
 
-    /// Bytes of memory that it takes, if it knows better than the process.
+    /// Bytes of memory that it takes; `None` if they are those by which the process grew.
     ///
     /// # Errors
-    /// If it cannot be asked.
+    /// If they can't be determined.
     fn bytes(&self) -> Result<Option<u64>> {
         Ok(None)
     }
 }
 
-/// One thread's access. What fails ends the process: a benchmark has no use for a
-/// contender that does not answer.
+/// One thread's access. An operation that fails ends the process: a benchmark has no use for
+/// a contender that doesn't answer.
 pub trait Session {
-    /// Copies a key's value.
+    /// Copies a key's value, and returns whether the key was there.
     fn get(&mut self, key: &[u8], value: &mut Vec<u8>) -> bool;
 
-    /// Shows the values of many keys.
+    /// Passes the values of many keys to `visit`, in the order of the keys.
     fn get_many(&mut self, keys: &[Key], visit: &mut impl FnMut(Option<&[u8]>)) {
         let mut value = Vec::new();
         for key in keys {
@@ -170,20 +170,20 @@ pub trait Session {
         self.insert(key, value);
     }
 
-    /// Removes a key; whether it was there.
+    /// Removes a key, and returns whether it was there.
     fn remove(&mut self, key: &[u8]) -> bool;
 
-    /// Adds to a counter, which begins at 0; its value before.
+    /// Adds to a counter, which begins at 0, and returns its value before.
     fn add(&mut self, key: &[u8], add: i64) -> i64;
 
-    /// Stores many values in the way that is fastest; not timed.
+    /// Stores many values in the fastest way; not timed.
     fn fill<'k>(&mut self, keys: impl Iterator<Item = &'k Key>, value: &[u8]) {
         for key in keys {
             self.insert(key, value);
         }
     }
 
-    /// Ends what is under way.
+    /// Ends the transaction that is under way, if there is one.
     fn finish(&mut self) {}
 }
 

@@ -24,12 +24,12 @@ pub fn server() -> Option<PathBuf> {
     places.find(|program| program.is_file())
 }
 
-/// A server, or the way to one.
+/// A server, or a connection to that of another process.
 #[derive(Debug)]
 pub struct Redis {
     client: Client,
     socket: String,
-    /// Who made it ends it, and removes its folder.
+    /// The process that started the server ends it, and removes its folder.
     server: Option<(Child, TempDir)>,
 }
 
@@ -146,7 +146,7 @@ impl Session for Connection {
     }
 
     fn fill<'k>(&mut self, keys: impl Iterator<Item = &'k Key>, value: &[u8]) {
-        // Not so many that the answers wait in a full socket.
+        // Few enough that their answers don't fill the socket.
         let at_once = (0x40_0000 / (value.len() + 64)).clamp(1, PIPELINE);
         let mut pipeline = pipe();
         let mut pending = 0;

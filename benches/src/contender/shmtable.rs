@@ -1,4 +1,4 @@
-//! Ours.
+//! shmtable.
 
 use shmtable::{Options, Table};
 

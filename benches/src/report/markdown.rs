@@ -4,41 +4,63 @@ use std::fmt::Write;
 
 use shmtable_bench::contender::DEFAULT_HASHER;
 use shmtable_bench::figure::{Figure, Figures, median, spread};
-use shmtable_bench::work::{Kind, size};
+use shmtable_bench::work::Kind;
 
+use super::cells::{bytes, entries, long, plain, rate, time};
+use super::losses::losses;
 use crate::goals::{Goal, MILLION};
 use crate::results::Results;
 use crate::section::fullness::UNCLEANED;
 use crate::section::locks::ONE_LOAD;
 
-const US: &str = "shmtable";
+pub(super) const US: &str = "shmtable";
+pub(super) const LIMIT: &str = crate::section::LIMIT.name;
 
-/// What stands in the document's places.
+/// What stands in the places of the pages.
 pub(crate) fn parts(results: &Results, goals: &[Goal]) -> Vec<(&'static str, String)> {
     let figures = &results.figures;
+    let is_insert = |operation: &str| operation == "insert";
+    let is_get = |operation: &str| operation == "get";
+    let is_addition = |operation: &str| operation.starts_with("add to");
+    let sizes = Tables::of(figures, "sizes", &time, &entries);
+    let values = Tables::of(figures, "values", &time, &bytes);
+    let shared = Tables::of(figures, "shared", &rate, &str::to_owned);
     vec![
         ("run", run(results)),
         ("notes", notes(results)),
-        ("contenders", contenders(results)),
         ("goals", judged(goals)),
+        ("losses", losses(figures)),
+        ("contenders", contenders(results)),
+        ("spread", spreads(figures)),
+        ("gets", sizes.by_operation(&|name| !is_insert(name))),
+        ("get-limits", sizes.limits()),
         ("bounds", bounds(figures)),
-        ("sizes", by_operation(figures, "sizes", &time, &entries)),
-        ("values", by_operation(figures, "values", &time, &bytes)),
+        ("value-gets", values.by_operation(&is_get)),
+        ("value-limits", values.limits()),
+        ("inserts", sizes.by_operation(&is_insert)),
+        ("value-writes", values.by_operation(&|name| !is_get(name))),
+        ("fullness", fullness(figures)),
         (
             "counters",
-            by_operation(figures, "counters", &time, &entries),
+            Tables::of(figures, "counters", &time, &entries).by_operation(&|_| true),
+        ),
+        ("shared-counters", shared.by_operation(&is_addition)),
+        ("counter-latency", latency(figures, &is_addition)),
+        (
+            "shared-values",
+            shared.by_operation(&|name| !is_addition(name)),
+        ),
+        ("latency", latency(figures, &|name| !is_addition(name))),
+        (
+            "attach",
+            Tables::of(figures, "attach", &long, &entries).by_operation(&|_| true),
         ),
         (
-            "shared",
-            by_operation(figures, "shared", &rate, &str::to_owned),
+            "memory",
+            Tables::of(figures, "memory", &plain, &entries).by_operation(&|_| true),
         ),
-        ("latency", latency(figures)),
-        ("fullness", fullness(figures)),
-        ("attach", by_operation(figures, "attach", &long, &entries)),
-        ("memory", by_operation(figures, "memory", &plain, &entries)),
         ("take-over", list(figures, "take-over", &long)),
         ("locks", list(figures, "locks", &time)),
-        ("spread", spreads(figures)),
     ]
 }
 
@@ -48,7 +70,7 @@ pub(crate) fn readme(results: &Results) -> String {
     let columns = ["insert", "get", "half misses", "get_many"];
     let mut text = heading("", columns.iter().copied().chain(["bytes an entry"]));
     for name in names(figures, "sizes") {
-        if name == "limit" || name.ends_with(DEFAULT_HASHER) {
+        if name == LIMIT || name.ends_with(DEFAULT_HASHER) {
             continue;
         }
         let _ = write!(text, "| {name} |");
@@ -60,7 +82,7 @@ pub(crate) fn readme(results: &Results) -> String {
         let _ = writeln!(text, " {} |", bytes.map_or("-".to_owned(), plain));
     }
     let limit = |operation| {
-        let found = figures.median(["sizes", MILLION, operation, "limit"]);
+        let found = figures.median(["sizes", MILLION, operation, LIMIT]);
         found.map_or("-".to_owned(), time)
     };
     let _ = writeln!(
@@ -79,10 +101,10 @@ pub(crate) fn readme(results: &Results) -> String {
 fn run(results: &Results) -> String {
     let quick = match results.scale.as_str() {
         "full" => String::new(),
-        scale => format!("**A {scale} run, to be taken again in full.** "),
+        scale => format!("**A {scale} run: measure again in full.** "),
     };
     let busy = if results.machine.was_busy() {
-        "**Others were at work on this machine: the figures are to be taken again.** "
+        "**Other programs were running on this machine: measure again.** "
     } else {
         ""
     };
@@ -106,7 +128,7 @@ fn notes(results: &Results) -> String {
 }
 
 fn contenders(results: &Results) -> String {
-    let mut text = heading("contender", ["set-up", "hasher"].into_iter());
+    let mut text = heading("contender", ["setup", "hasher"].into_iter());
     for [name, setup, hasher] in &results.contenders {
         let _ = writeln!(text, "| {name} | {setup} | {hasher} |");
     }
@@ -133,9 +155,9 @@ fn bounds(figures: &Figures) -> String {
         return String::new();
     };
     format!(
-        "Half misses: the machine itself, asked for one cache line for each of 1,000,000 keys by a program \
-         that branches by what it finds there, takes {} if all keys are there and {} if every second one \
-         is, as the processor cannot foresee which. That is {:.2} times the rate of hits, without a table.\n",
+        "The machine itself has this bound: a program that loads one cache line for each of \
+         1,000,000 keys, and branches on what it finds there, takes {} a key if all keys are there \
+         and {} if every second one is. That is {:.2} times the rate of hits, without a table.\n",
         time(hits),
         time(half),
         hits / half
@@ -144,39 +166,99 @@ fn bounds(figures: &Figures) -> String {
 
 type Shown<'s> = &'s dyn Fn(f64) -> String;
 
-/// A table for each operation of a section: contenders beside each other, and a row for
-/// each size.
-fn by_operation(
-    figures: &Figures,
-    section: &str,
-    shown: Shown<'_>,
-    row_name: &dyn Fn(&str) -> String,
-) -> String {
-    let mut text = String::new();
-    for operation in figures.names(section, |figure| &figure.operation) {
-        let rows = figures.names(section, |figure| &figure.row);
-        let names = names(figures, section).into_iter().filter(|name| {
-            let at = |row| [section, row, operation.as_str(), name.as_str()];
-            let measured = rows.iter().any(|row| figures.median(at(row)).is_some());
-            measured && tells_something(figures, rows.iter().map(|row| at(row)))
-        });
-        let names: Vec<String> = names.collect();
-        let _ = writeln!(text, "**{operation}**\n");
-        text += &heading("", names.iter().map(String::as_str));
-        for row in &rows {
-            let at = |name| [section, row.as_str(), operation.as_str(), name];
-            if names.iter().all(|name| figures.median(at(name)).is_none()) {
+/// Says which operations are shown.
+type Chosen<'s> = &'s dyn Fn(&str) -> bool;
+
+/// The tables of a section, with how figures and rows are shown.
+struct Tables<'s> {
+    figures: &'s Figures,
+    section: &'s str,
+    shown: Shown<'s>,
+    row_name: &'s dyn Fn(&str) -> String,
+    rows: Vec<String>,
+}
+
+impl<'s> Tables<'s> {
+    fn of(
+        figures: &'s Figures,
+        section: &'s str,
+        shown: Shown<'s>,
+        row_name: &'s dyn Fn(&str) -> String,
+    ) -> Self {
+        Self {
+            figures,
+            section,
+            shown,
+            row_name,
+            rows: figures.names(section, |figure| &figure.row),
+        }
+    }
+
+    /// Where in the figures a table's cell is.
+    fn at<'a>(&'a self, row: &'a str, operation: &'a str, name: &'a str) -> [&'a str; 4] {
+        [self.section, row, operation, name]
+    }
+
+    /// Whether this was measured in any row.
+    fn has(&self, operation: &str, name: &str) -> bool {
+        let mut rows = self.rows.iter();
+        rows.any(|row| self.figures.median(self.at(row, operation, name)).is_some())
+    }
+
+    fn operations(&self) -> Vec<String> {
+        self.figures.names(self.section, |figure| &figure.operation)
+    }
+
+    /// A table for each of these operations: contenders beside each other, and a row for
+    /// each size.
+    fn by_operation(&self, chosen: Chosen<'_>) -> String {
+        let mut text = String::new();
+        for operation in self.operations() {
+            let mut names = names(self.figures, self.section);
+            names.retain(|name| {
+                let cells = self.rows.iter().map(|row| self.at(row, &operation, name));
+                name != LIMIT && self.has(&operation, name) && tells_something(self.figures, cells)
+            });
+            if names.is_empty() || !chosen(&operation) {
                 continue;
             }
-            let _ = write!(text, "| {} |", row_name(row));
-            for name in &names {
-                let _ = write!(text, " {} |", beside(figures, at(name), shown));
+            let _ = writeln!(text, "**{operation}**\n");
+            text += &heading("", names.iter().map(String::as_str));
+            for row in &self.rows {
+                let at = |name| self.at(row, &operation, name);
+                if names
+                    .iter()
+                    .all(|name| self.figures.median(at(name)).is_none())
+                {
+                    continue;
+                }
+                let _ = write!(text, "| {} |", (self.row_name)(row));
+                for name in &names {
+                    let _ = write!(text, " {} |", beside(self.figures, at(name), self.shown));
+                }
+                text += "\n";
             }
             text += "\n";
         }
-        text += "\n";
+        text
     }
-    text
+
+    /// What the memory allows: a column for each way to ask it.
+    fn limits(&self) -> String {
+        let mut operations = self.operations();
+        operations.retain(|operation| self.has(operation, LIMIT));
+        let mut text = heading("", operations.iter().map(String::as_str));
+        for row in &self.rows {
+            let _ = write!(text, "| {} |", (self.row_name)(row));
+            for operation in &operations {
+                let found = self.figures.median(self.at(row, operation, LIMIT));
+                let cell = found.map_or("-".to_owned(), self.shown);
+                let _ = write!(text, " {cell} |");
+            }
+            text += "\n";
+        }
+        text
+    }
 }
 
 /// Whether a column is worth its place. One of a rival with its default hasher is if it
@@ -207,28 +289,47 @@ fn beside(figures: &Figures, at: [&str; 4], shown: Shown<'_>) -> String {
     }
 }
 
-fn latency(figures: &Figures) -> String {
+/// What is timed, from its name in figures.
+fn operations_of(operation: &str) -> String {
+    match operation.split_once(", ") {
+        Some((mix, "read")) => format!("{mix}: gets"),
+        Some((mix, "write")) if !mix.starts_with("add to") => format!("{mix}: replacements"),
+        Some((mix, _)) => mix.to_owned(),
+        None => operation.to_owned(),
+    }
+}
+
+/// A table for each of these operations, which a reader opens: contenders beside each
+/// other, and a row for each quantile.
+fn latency(figures: &Figures, chosen: Chosen<'_>) -> String {
     let mut text = String::new();
-    let quantiles = ["p50", "p99", "p99.9", "max"];
-    for operation in figures.names("latency", |figure| &figure.operation) {
-        let Some(operation) = operation.strip_suffix(" p50") else {
+    let tables = Tables::of(figures, "latency", &long, &str::to_owned);
+    for first in tables.operations() {
+        let Some(operation) = first.strip_suffix(" p50").filter(|name| chosen(name)) else {
             continue;
         };
-        let rows = figures.names("latency", |figure| &figure.row);
-        let _ = writeln!(text, "<details><summary>{operation}</summary>\n");
-        text += &heading("", ["contender"].into_iter().chain(quantiles));
-        for row in rows {
-            for name in names(figures, "latency") {
-                let quantile = |quantile| {
-                    figures.median(["latency", &row, &format!("{operation} {quantile}"), &name])
-                };
-                if quantile("p50").is_none() {
-                    continue;
-                }
-                let _ = write!(text, "| {row} | {name} |");
-                for called in quantiles {
-                    let cell = quantile(called).map_or("-".to_owned(), long);
-                    let _ = write!(text, " {cell} |");
+        let mut names = names(figures, "latency");
+        names.retain(|name| tables.has(&first, name));
+        let _ = writeln!(
+            text,
+            "<details markdown=\"1\">\n<summary>{}</summary>\n",
+            operations_of(operation)
+        );
+        let columns = names.iter().map(String::as_str);
+        text += &heading("", ["quantile"].into_iter().chain(columns));
+        for row in &tables.rows {
+            let cell = |operation: &str, name: &str| {
+                let found = figures.median(tables.at(row, operation, name));
+                found.map(long)
+            };
+            if names.iter().all(|name| cell(&first, name).is_none()) {
+                continue;
+            }
+            for quantile in ["p50", "p99", "p99.9", "max"] {
+                let _ = write!(text, "| {row} | {quantile} |");
+                for name in &names {
+                    let cell = cell(&format!("{operation} {quantile}"), name);
+                    let _ = write!(text, " {} |", cell.as_deref().unwrap_or("-"));
                 }
                 text += "\n";
             }
@@ -293,59 +394,14 @@ fn spreads(figures: &Figures) -> String {
     text
 }
 
-fn names(figures: &Figures, section: &str) -> Vec<String> {
+pub(super) fn names(figures: &Figures, section: &str) -> Vec<String> {
     figures.names(section, |figure| &figure.contender)
 }
 
-fn heading<'c>(first: &str, columns: impl Iterator<Item = &'c str>) -> String {
+pub(super) fn heading<'c>(first: &str, columns: impl Iterator<Item = &'c str>) -> String {
     let columns: Vec<&str> = columns.collect();
     let line = "---|".repeat(columns.len() + 1);
     format!("| {first} | {} |\n|{line}\n", columns.join(" | "))
-}
-
-fn entries(row: &str) -> String {
-    let digits = row.chars().rev().enumerate();
-    let grouped = digits.flat_map(|(i, digit)| {
-        let comma = (i > 0 && i % 3 == 0).then_some(',');
-        comma.into_iter().chain([digit])
-    });
-    grouped.collect::<Vec<_>>().into_iter().rev().collect()
-}
-
-fn bytes(row: &str) -> String {
-    row.parse().map_or(row.to_owned(), size)
-}
-
-fn time(nanoseconds: f64) -> String {
-    format!("{} ns", digits(nanoseconds))
-}
-
-fn long(nanoseconds: f64) -> String {
-    match nanoseconds {
-        0.0..1e4 => time(nanoseconds),
-        1e4..1e7 => format!("{} µs", digits(nanoseconds / 1e3)),
-        _ => format!("{} ms", digits(nanoseconds / 1e6)),
-    }
-}
-
-fn rate(operations: f64) -> String {
-    match operations {
-        0.0..1e5 => format!("{:.1} k/s", operations / 1e3),
-        1e5..1e6 => format!("{:.0} k/s", operations / 1e3),
-        _ => format!("{:.1} M/s", operations / 1e6),
-    }
-}
-
-fn plain(number: f64) -> String {
-    format!("{number:.1}")
-}
-
-fn digits(number: f64) -> String {
-    match number {
-        0.0..10.0 => format!("{number:.1}"),
-        10.0..1000.0 => format!("{number:.0}"),
-        _ => entries(&format!("{number:.0}")),
-    }
 }
 
 /// The works that several share, as rows begin.
@@ -371,7 +427,7 @@ mod tests {
                 }
             }
         }
-        let text = by_operation(&figures, "sizes", &time, &entries);
+        let text = Tables::of(&figures, "sizes", &time, &entries).by_operation(&|_| true);
         let (get, insert) = text.split_once("**insert**").expect("both operations");
         assert!(get.contains("| shmtable | scc | scc, SipHash |"), "{get}");
         assert!(
@@ -379,15 +435,5 @@ mod tests {
             "{get}"
         );
         assert!(insert.contains("| shmtable | scc |\n"), "{insert}");
-    }
-
-    #[test]
-    fn numbers_are_readable() {
-        assert_eq!(entries("1000000"), "1,000,000");
-        assert_eq!(entries("100"), "100");
-        assert_eq!(time(5.678), "5.7 ns");
-        assert_eq!(long(2_345_000.0), "2,345 µs");
-        assert_eq!(rate(12_340_000.0), "12.3 M/s");
-        assert_eq!(bytes("65536"), "64 KiB");
     }
 }

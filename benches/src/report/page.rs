@@ -1,4 +1,4 @@
-//! The page: a template whose places are filled with what a run measured. A run that did
+//! A page: a template whose places are filled with what a run measured. A run that did
 //! not measure all sections keeps the rest of the page that is there.
 //!
 //! In the page each part is between two comments, by which the next run finds it again.
@@ -20,46 +20,76 @@ enum Part {
     Beside,
 }
 
-const PARTS: [(&str, Part); 16] = [
+const PARTS: [(&str, Part); 23] = [
     ("run", Part::Beside),
     ("notes", Part::Beside),
     ("goals", Part::Verdicts),
-    ("bounds", Part::Of(&["locks"])),
-    ("spread", Part::Rows),
+    ("losses", Part::Of(&["sizes", "values", "shared", "attach"])),
     ("contenders", Part::Beside),
-    ("sizes", Part::Of(&["sizes"])),
-    ("values", Part::Of(&["values"])),
-    ("counters", Part::Of(&["shared"])),
-    ("shared", Part::Of(&["shared"])),
-    ("latency", Part::Of(&["shared"])),
+    ("spread", Part::Rows),
+    ("gets", Part::Of(&["sizes"])),
+    ("get-limits", Part::Of(&["sizes"])),
+    ("bounds", Part::Of(&["locks"])),
+    ("value-gets", Part::Of(&["values"])),
+    ("value-limits", Part::Of(&["values"])),
+    ("inserts", Part::Of(&["sizes"])),
+    ("value-writes", Part::Of(&["values"])),
     ("fullness", Part::Of(&["fullness"])),
+    ("counters", Part::Of(&["shared"])),
+    ("shared-counters", Part::Of(&["shared"])),
+    ("counter-latency", Part::Of(&["shared"])),
+    ("shared-values", Part::Of(&["shared"])),
+    ("latency", Part::Of(&["shared"])),
     ("attach", Part::Of(&["sizes", "attach"])),
     ("memory", Part::Of(&["sizes"])),
     ("take-over", Part::Of(&["take-over"])),
     ("locks", Part::Of(&["locks"])),
 ];
 
-/// The template with its places filled.
+/// The template with its places filled by the parts of these names.
 pub(super) fn filled(
     template: &str,
-    parts: Vec<(&'static str, String)>,
+    parts: &[(&str, String)],
     measured: &[&str],
     earlier: &str,
 ) -> Result<String> {
     let complete = SECTIONS.iter().all(|(name, _)| measured.contains(name));
     let mut page = template.to_owned();
-    for (name, new) in parts {
-        let place = format!("{{{{{name}}}}}");
+    for name in places(template) {
+        let new = parts.iter().find(|(known, _)| *known == name);
         let part = PARTS.iter().find(|(known, _)| *known == name);
-        let Some((_, part)) = part.filter(|_| page.contains(&place)) else {
-            return Err(format!("the template has no {place}").into());
+        let (Some((_, new)), Some((_, part))) = (new, part) else {
+            return Err(format!("no part fills the place {name}").into());
         };
         let old = between(earlier, name).filter(|_| !complete);
-        let text = old.map_or(new.clone(), |old| part.merged(&new, old, measured));
-        let (begin, end) = comments(name);
-        page = page.replace(&place, &format!("{begin}\n{}\n{end}", text.trim()));
+        let text = old.map_or(new.clone(), |old| part.merged(new, old, measured));
+        page = with_part(&page, name, &text);
     }
     Ok(page)
+}
+
+/// The template with its places filled by the parts of the page that is there.
+pub(super) fn renewed(template: &str, earlier: &str) -> Result<String> {
+    let mut page = template.to_owned();
+    for name in places(template) {
+        let old = between(earlier, name);
+        let old = old.ok_or_else(|| format!("no figures for {name}: run the benchmark"))?;
+        page = with_part(&page, name, old);
+    }
+    Ok(page)
+}
+
+/// The names of a template's places, which are between double braces.
+fn places(template: &str) -> impl Iterator<Item = &str> {
+    let rests = template.split("{{").skip(1);
+    rests.filter_map(|rest| Some(rest.split_once("}}")?.0))
+}
+
+/// The page with a part in its place.
+fn with_part(page: &str, name: &str, text: &str) -> String {
+    let (begin, end) = comments(name);
+    let part = format!("{begin}\n{}\n{end}", text.trim());
+    page.replace(&format!("{{{{{name}}}}}"), &part)
 }
 
 fn comments(name: &str) -> (String, String) {
@@ -160,7 +190,7 @@ mod tests {
         let parts = parts.iter().map(|(name, text)| (*name, (*text).to_owned()));
         filled(
             &places.collect::<String>(),
-            parts.collect(),
+            &parts.collect::<Vec<_>>(),
             measured,
             earlier,
         )
@@ -168,19 +198,33 @@ mod tests {
     }
 
     #[test]
+    fn every_part_has_one_place() {
+        let mut placed: Vec<&str> = crate::report::PAGES
+            .iter()
+            .flat_map(|(_, template)| places(template))
+            .collect();
+        let mut known = PARTS.map(|(name, _)| name);
+        placed.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(placed, known);
+    }
+
+    #[test]
     fn a_whole_run_replaces_all_and_one_section_its_own_part() {
         let whole = page(
-            &[("sizes", "old"), ("values", "old")],
+            &[("gets", "old"), ("value-gets", "old")],
             &ALL,
-            "<!-- sizes -->",
+            "<!-- gets -->",
         );
         assert!(!whole.contains("Sections"), "{whole}");
-        let one = page(&[("sizes", ""), ("values", "new")], &["values"], &whole);
-        assert_eq!(between(&one, "sizes"), Some("old"));
-        assert_eq!(between(&one, "values"), Some("new"));
-        let parts = [("attach", "new"), ("sizes", "new")];
+        let parts = [("gets", ""), ("value-gets", "new")];
+        let one = page(&parts, &["values"], &whole);
+        assert_eq!(between(&one, "gets"), Some("old"));
+        assert_eq!(between(&one, "value-gets"), Some("new"));
+        // What the earlier page lacks is filled with what there is.
+        let parts = [("attach", "new"), ("gets", "new")];
         let one = page(&parts, &["sizes"], &page(&parts[..1], &ALL, ""));
-        assert_eq!(between(&one, "sizes"), Some("new"));
+        assert_eq!(between(&one, "gets"), Some("new"));
     }
 
     #[test]

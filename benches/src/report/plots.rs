@@ -14,8 +14,8 @@ use super::markdown::shared_works;
 const WIDTH: u32 = 800;
 const HEIGHT: u32 = 480;
 
-/// One colour for each name, in all plots.
-const COLOURS: [(&str, RGBColor); 11] = [
+/// The color of each contender, in all plots.
+const COLORS: [(&str, RGBColor); 11] = [
     ("shmtable", RGBColor(200, 20, 30)),
     ("dashmap", RGBColor(31, 119, 180)),
     ("papaya", RGBColor(255, 127, 14)),
@@ -61,7 +61,7 @@ pub(super) fn write(figures: &Figures, folder: &Path) -> Result {
         y: "ns",
         logarithmic_x: true,
     };
-    // A call to a server is of another order of magnitude.
+    // A call to a server takes a thousand times as long.
     lines.retain(|line| line.name != "Redis");
     draw(&at("get"), &sizes, &lines)?;
 
@@ -84,7 +84,7 @@ pub(super) fn write(figures: &Figures, folder: &Path) -> Result {
     ] {
         let plot = Plot {
             title: &format!("{operation}, {work}, by several processes or threads"),
-            x: "processes (threads where they cannot leave one)",
+            x: "processes, or threads of one process",
             y: "million operations a second",
             logarithmic_x: false,
         };
@@ -154,7 +154,7 @@ fn draw(path: &Path, plot: &Plot<'_>, lines: &[Line]) -> Result {
         .set_label_area_size(LabelAreaPosition::Left, 60)
         .set_label_area_size(LabelAreaPosition::Bottom, 45);
     if plot.logarithmic_x {
-        // Times over so many sizes differ as much as these.
+        // Times differ as much as the sizes do.
         let y = (low * 0.8..high * 1.3).log_scale();
         let chart = chart.build_cartesian_2d((least..most).log_scale(), y)?;
         fill(chart, plot, lines)?;
@@ -186,10 +186,10 @@ where
         .light_line_style(WHITE)
         .draw()?;
     for line in lines {
-        let known = COLOURS.iter().find(|(name, _)| *name == line.name);
-        let colour = known.map_or(BLACK, |(_, colour)| *colour);
+        let known = COLORS.iter().find(|(name, _)| *name == line.name);
+        let color = known.map_or(BLACK, |(_, color)| *color);
         let width = if line.name == "shmtable" { 3 } else { 2 };
-        let style = colour.stroke_width(width);
+        let style = color.stroke_width(width);
         chart
             .draw_series(LineSeries::new(line.points.iter().copied(), style).point_size(3))?
             .label(line.name.clone())

@@ -1,4 +1,4 @@
-//! What it takes to make an empty table, and to open it, by its size.
+//! The time to create an empty table, and to open it, by its size.
 
 use shmtable_bench::Result;
 use shmtable_bench::contender::{Room, Sharing};
@@ -10,7 +10,7 @@ use crate::process::Team;
 const TIMES: usize = 3;
 
 pub(crate) fn run(run: &mut Run<'_>) -> Result {
-    // The keys do not matter.
+    // The keys don't matter.
     let (_, folder) = run.work(Kind::Decimal, 1000)?;
     let files = |about: &shmtable_bench::contender::About| {
         about.sharing == Sharing::Processes && !about.slow

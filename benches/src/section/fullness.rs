@@ -12,15 +12,15 @@ use super::{LONG, Run, fill};
 use crate::order::{Keys, Operation, Pass};
 use crate::process::Team;
 
-/// The reference: what is replaced before there is as much garbage as data. Nothing is
-/// cleaned until then, but memory is taken for the first time.
+/// The reference: replacements before there is as much garbage as data. Nothing is cleaned
+/// until then, but memory is used for the first time.
 pub(crate) const UNCLEANED: &str = "none cleaned yet";
 
 /// Percent of the value space.
 const PERCENT: [usize; 5] = [25, 50, 80, 90, 95];
 
-/// The values that are replaced before anything is timed, for each entry: cleaning has
-/// then begun everywhere.
+/// How often each entry is replaced before anything is timed: cleaning has then begun
+/// everywhere.
 const REPLACED_BEFORE: usize = 6;
 
 pub(crate) fn run(run: &mut Run<'_>) -> Result {

@@ -1,11 +1,11 @@
-//! `raw_sync`'s mutex against the stripe lock, both free, of one thread.
+//! `raw_sync`'s mutex against the stripe lock, both uncontended, in one thread.
 //!
-//! The stripe lock is not public. Adding to one counter takes and frees it, and hashes
-//! the key, finds it and stores the sum besides; reading the same counter does the
-//! latter without a lock. So the first is more than the lock's time, and the difference
-//! of the two is near it.
+//! The stripe lock is not public. An addition to one counter takes and releases it, and also
+//! hashes the key, finds it and stores the sum; a get of the same counter does the latter
+//! without a lock. So the addition takes longer than the lock alone, and the difference of
+//! the two is about the lock's time.
 //!
-//! And what the memory allows a lookup of keys half of which are missing.
+//! The section also measures what the memory allows lookups of keys of which half are absent.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +21,7 @@ use crate::stopwatch::Stopwatch;
 const TIMES: usize = 200_000;
 const TURNS: usize = 7;
 const ENTRIES: usize = 1_000_000;
-/// What one load is asked, by its name in tables.
+/// What is asked of one load, by its name in tables.
 pub(crate) const ONE_LOAD: [(&str, Presence); 2] = [
     ("one load, all keys are there", Presence::All),
     ("one load, every second key is there", Presence::Half),
@@ -62,8 +62,8 @@ pub(crate) fn run(run: &mut Run<'_>) -> Result {
     Ok(())
 }
 
-/// What no lock with sleepers does without: an exchange that takes it, and one that lets
-/// go and tells whether anybody sleeps.
+/// The least that a lock with sleeping waiters does: an exchange that takes it, and one that
+/// releases it and tells whether a waiter sleeps.
 fn locked_addition(lock: &AtomicU64, sum: &AtomicU64) {
     let taken = lock.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed);
     sum.store(sum.load(Ordering::Relaxed) + 1, Ordering::Release);
@@ -86,10 +86,11 @@ fn each(mut act: impl FnMut()) -> f64 {
 fn mutex_in(memory: &mut [u64]) -> Result<Box<dyn LockImpl + '_>> {
     assert!(size_of_val(memory) >= Mutex::size_of(None));
     let at = memory.as_mut_ptr().cast::<u8>();
-    // SAFETY: the mutex is written to `at`, which has as many bytes as it says it needs,
-    // aligned to eight as every platform's is at most. They are borrowed as long as the
-    // returned box lives, so nobody else touches or frees them. The guard gives `at` out
-    // as a pointer to the data, which nobody reads.
+    // SAFETY: `at` must be valid for a mutex as long as the box is used. `memory` has at
+    // least the bytes that `size_of` asks for (asserted above), and its words are aligned to
+    // eight bytes, which is what a `pthread_mutex_t` needs. The box borrows `memory`
+    // mutably, so that no other code uses, moves or frees it meanwhile. The second pointer
+    // is only handed out by guards, and no caller dereferences it.
     let (mutex, _) = unsafe { Mutex::new(at, at) }?;
     Ok(mutex)
 }

@@ -1,5 +1,5 @@
-//! The parts of the benchmark. Each puts figures, in nanoseconds for one operation unless
-//! it says otherwise, under its own name.
+//! The sections of the benchmark. Each stores its figures under its own name, in nanoseconds
+//! for one operation unless it says otherwise.
 
 pub(crate) mod attach;
 pub(crate) mod fullness;
@@ -22,31 +22,31 @@ use crate::order::{Keys, Operation, Pass, Passed};
 use crate::process::{Player, Team};
 use crate::scale::Scale;
 
-/// What the memory allows, as a contender.
+/// The memory's limit, as a contender.
 pub(crate) const LIMIT: About = About {
     name: "limit",
     setup: "two dependent loads over a table's footprint and the copy of the value, nothing \
             else: each waiting for the one before (`chained`), or not (`independent`); or one \
             load alone (`one load`), or the copy of a value alone",
     hasher: "",
-    sharing: Sharing::Nobody,
+    sharing: Sharing::Unshared,
     slow: false,
 };
 
-/// Longer than anything takes.
+/// Longer than any pass takes.
 const LONG: Duration = Duration::from_mins(10);
 
-/// A run: who takes part, how much is done, and what came out so far.
+/// A run: the contenders, how much is done, and the figures so far.
 pub(crate) struct Run<'s> {
     pub(crate) players: Vec<Player>,
     pub(crate) scale: &'s Scale,
     pub(crate) figures: Figures,
-    /// Where works lie.
+    /// Where the keys and values are.
     pub(crate) folder: TempDir,
 }
 
 impl Run<'_> {
-    /// Players that take part in something, and the limit if it does.
+    /// The players that `take_part` selects, and the limit if it does.
     fn players(&self, take_part: impl Fn(&About) -> bool) -> Vec<Player> {
         let limit = Player {
             about: LIMIT,
@@ -56,7 +56,7 @@ impl Run<'_> {
         players.filter(|player| take_part(&player.about)).collect()
     }
 
-    /// The work in files.
+    /// Work of this kind, also written to files.
     fn work(&self, kind: Kind, entries: usize) -> Result<(Work, PathBuf)> {
         let work = Work::new(kind, entries);
         let folder = self.folder.path().to_owned();
@@ -64,7 +64,7 @@ impl Run<'_> {
         Ok((work, folder))
     }
 
-    /// One number of a pass: nanoseconds for an operation.
+    /// Adds a sample: the nanoseconds that one operation of the pass took.
     fn passed(&mut self, section: &str, row: &str, operation: &str, about: &About, passed: Passed) {
         let each = passed.nanoseconds as f64 / passed.operations.max(1) as f64;
         self.figures
@@ -72,8 +72,8 @@ impl Run<'_> {
     }
 }
 
-/// A table with all entries, and what each insertion took. Who is slow inserts a part of
-/// them one by one.
+/// A table with all entries, and the time that insertions took. Slow contenders are timed
+/// for a part of the entries.
 fn filled(player: &Player, folder: &Path, entries: usize) -> Result<(Team, Passed)> {
     let mut team = Team::start(player, folder, None)?;
     let most = if player.about.slow {
@@ -95,7 +95,7 @@ fn filled(player: &Player, folder: &Path, entries: usize) -> Result<(Team, Passe
     Ok((team, inserted))
 }
 
-/// Gives keys their value again.
+/// Stores the value of these keys again, untimed.
 fn fill(team: &mut Team, keys: Keys, first: usize, count: usize) -> Result {
     team.pass(Pass {
         operation: Operation::Fill,

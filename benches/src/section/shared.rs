@@ -1,6 +1,6 @@
-//! Several at the same time: processes, or threads of those who cannot leave theirs.
-//! Figures of `shared` are operations a second, of all together; those of `latency`
-//! nanoseconds.
+//! Several processes at the same time, or several threads for contenders that can't leave
+//! their process. Figures of `shared` are operations per second of all together; those of
+//! `latency` are nanoseconds.
 
 use shmtable_bench::Result;
 use shmtable_bench::contender::Sharing;
@@ -19,7 +19,7 @@ const VALUES: [MixKind; 4] = [
 
 const COUNTERS: [MixKind; 2] = [MixKind::AddHot, MixKind::AddMany];
 
-/// Parts of operations, and what their latency is called.
+/// Quantiles of latencies, and their names in tables.
 const QUANTILES: [(f64, &str); 4] = [(0.5, "p50"), (0.99, "p99"), (0.999, "p99.9"), (1.0, "max")];
 
 pub(crate) fn run(run: &mut Run<'_>) -> Result {
@@ -34,11 +34,12 @@ fn values(run: &mut Run<'_>, kind: Kind) -> Result {
     let (_, folder) = run.work(kind, entries)?;
     eprintln!("shared: {}", kind.name());
     let mut teams = Vec::new();
-    for player in run.players(|about| about.sharing != Sharing::Nobody) {
+    for player in run.players(|about| about.sharing != Sharing::Unshared) {
         teams.push(filled(&player, &folder, entries)?.0);
     }
     for _ in 0..run.scale.rounds * run.scale.turns {
-        // What one does and what several do is compared: soon after each other.
+        // What one process does is compared with what several do: they run shortly after
+        // each other.
         for mix in VALUES {
             for parties in run.scale.parties.clone() {
                 for team in &mut teams {
@@ -55,7 +56,7 @@ fn counters(run: &mut Run<'_>) -> Result {
     let (_, folder) = run.work(kind, entries)?;
     eprintln!("shared: {}", kind.name());
     let mut teams = Vec::new();
-    for player in run.players(|about| about.sharing != Sharing::Nobody) {
+    for player in run.players(|about| about.sharing != Sharing::Unshared) {
         let mut team = Team::start_counters(&player, &folder)?;
         team.pass(Pass {
             operation: Operation::Add,
@@ -91,7 +92,7 @@ fn counters(run: &mut Run<'_>) -> Result {
     Ok(())
 }
 
-/// Adding by one process, to counters that are there.
+/// Additions by one process, to counters that exist.
 fn one_process(run: &mut Run<'_>, team: &mut Team, turn: usize) -> Result {
     let entries = run.scale.shared;
     for (name, operation) in [
@@ -111,8 +112,8 @@ fn one_process(run: &mut Run<'_>, team: &mut Team, turn: usize) -> Result {
     Ok(())
 }
 
-/// Without a look at the clock for each operation, and with one. How many operations
-/// there were.
+/// Measures rates without reading the clock for each operation, and then latencies with it.
+/// Returns the number of operations.
 fn all_at_once(
     run: &mut Run<'_>,
     team: &mut Team,
@@ -134,7 +135,7 @@ fn all_at_once(
     let at = ["shared", &row, &operation, name];
     run.figures.add(at, untimed.rate);
     if team.about.has_default_hasher() {
-        // The rates tell enough.
+        // Its rates are enough.
         return Ok(untimed.operations);
     }
     let timed = team.mix(

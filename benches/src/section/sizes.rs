@@ -1,4 +1,4 @@
-//! Decimal keys -> `1`, in tables from small to large: insertion, reads, and bytes.
+//! Decimal keys -> `1`, in tables from small to large: insertions, gets, and bytes.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use super::{LIMIT, Run, filled};
 use crate::order::{Keys, Operation, Pass};
 use crate::process::{Player, Team};
 
-/// What is asked, by its name in tables.
+/// The operations, by their names in tables.
 const QUESTIONS: [(&str, Operation, Keys); 4] = [
     ("get", Operation::Get, Keys::Hits),
     ("get in order", Operation::Get, Keys::Inserted),
@@ -24,10 +24,13 @@ const LIMITS: [(&str, Operation, Keys); 2] = [
     ("independent", Operation::Independent, Keys::Hits),
 ];
 
+/// The bytes of an entry that are neither its key's nor its value's, by their name in tables.
+pub(crate) const ABOVE: &str = "above key and value";
+
 /// Entries up to which fast contenders take part.
 const FAST_TAKE_PART: usize = 10_000_000;
-/// Entries up to which slow ones do, and rivals with their default hashers: together with
-/// the others they would need more memory than most machines have.
+/// Entries up to which slow contenders take part, and rivals with their default hashers:
+/// together with the others they would need more memory than most machines have.
 const ALL_TAKE_PART: usize = 1_000_000;
 
 pub(crate) fn run(run: &mut Run<'_>) -> Result {
@@ -76,17 +79,15 @@ fn start(
     let payload = work.payload() as f64 / entries as f64;
     let name = player.about.name;
     run.figures.add(["memory", &row, "bytes", name], bytes);
-    run.figures.add(
-        ["memory", &row, "above key and value", name],
-        bytes - payload,
-    );
+    run.figures
+        .add(["memory", &row, ABOVE, name], bytes - payload);
     if name == Table::ABOUT.name {
         open(run, team.address(), work)?;
     }
     Ok(team)
 }
 
-/// Opening a full table, and reading a value of it.
+/// Opens a full table, and gets a value from it.
 fn open(run: &mut Run<'_>, address: &str, work: &Work) -> Result {
     let row = work.keys.len().to_string();
     for key in work.hits.iter().cycle().take(11) {
@@ -96,7 +97,7 @@ fn open(run: &mut Run<'_>, address: &str, work: &Work) -> Result {
         let found = table.get(key)?;
         let read = begin.elapsed().as_nanos() as f64;
         if found.as_deref() != Some(work.value()) {
-            return Err("the opened table has not what was inserted".into());
+            return Err("the opened table lacks what was inserted".into());
         }
         for (operation, time) in [("attach, full", attached), ("attach, full, and get", read)] {
             run.figures
@@ -116,14 +117,14 @@ fn ask(run: &mut Run<'_>, team: &mut Team, entries: usize, turn: usize) -> Resul
             keys: *keys,
             first: entries * turn / run.scale.turns,
             count: entries.clamp(100_000, 10_000_000),
-            // A small table needs no second to show what it does.
+            // A small table needs less time for as many operations.
             most: if entries < 1_000_000 {
                 run.scale.pass / 4
             } else {
                 run.scale.pass
             },
         };
-        // The others emptied the caches.
+        // The other contenders emptied the caches.
         team.pass(Pass {
             count: pass.count / 8,
             most: pass.most / 4,

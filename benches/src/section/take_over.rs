@@ -1,7 +1,7 @@
-//! How long a killed holder of a lock keeps others waiting.
+//! How long a killed lock owner keeps others waiting.
 //!
-//! A process is killed inside the closure of `update`, which runs under the stripe's
-//! lock. Somebody else writes the same key.
+//! A process is killed inside the closure of `update`, which runs under the stripe's lock.
+//! Another process writes the same key.
 
 use std::io::{self, Write};
 use std::process::Command;
@@ -21,13 +21,13 @@ pub(crate) struct Arguments {
     table: String,
 }
 
-/// The holder: it dies by a signal, or, if its parent died, by itself.
+/// The lock owner: a signal kills it, or it ends by itself when its parent has died.
 pub(crate) fn hold(arguments: &Arguments) -> Result {
     let table = Table::open(&arguments.table)?;
     table.update(KEY, |_| {
         let mut output = io::stdout().lock();
         let told = writeln!(output, "held").and_then(|()| output.flush());
-        // Until the input ends.
+        // Wait until the input ends.
         let _ = told.and_then(|()| io::stdin().read_line(&mut String::new()));
         None
     })?;
@@ -61,7 +61,7 @@ fn holder(table: &Table) -> Result<Process> {
 }
 
 fn killed_before(table: &Table) -> Result<Duration> {
-    // Dropping it waits for its end.
+    // Dropping it waits until the process has ended.
     let mut holder = holder(table)?;
     holder.kill()?;
     drop(holder);
@@ -70,7 +70,7 @@ fn killed_before(table: &Table) -> Result<Duration> {
     Ok(begin.elapsed())
 }
 
-/// From the kill to the return of a write that waited already.
+/// The time from the kill to the return of a write that was already waiting.
 fn killed_while_waited_for(table: &Table) -> Result<Duration> {
     let mut holder = holder(table)?;
     let waiter = {

@@ -7,7 +7,7 @@ use super::{LIMIT, Run, fill, filled};
 use crate::order::{Keys, Operation, Pass};
 use crate::process::Team;
 
-/// What is done, in this order: replacing by other lengths, and removing, are made up for.
+/// The steps, in this order. What replacing by other lengths and removing change is undone.
 const STEPS: [(&str, Operation); 4] = [
     ("get", Operation::Get),
     ("replace", Operation::Replace),
@@ -49,8 +49,8 @@ pub(crate) fn run(run: &mut Run<'_>) -> Result {
     Ok(())
 }
 
-/// Replaces in a table where nothing was replaced before. Who writes beside the old value
-/// takes new memory for that, until old one comes back; later turns find it as it stays.
+/// Replaces in a table where nothing was replaced before. A contender that writes beside the
+/// old value takes new memory until old memory is free again; later turns measure that state.
 fn replace_first(run: &mut Run<'_>, team: &mut Team, row: &str, entries: usize) -> Result {
     let passed = team.pass(Pass {
         operation: Operation::Replace,
@@ -69,7 +69,7 @@ fn turns(run: &mut Run<'_>, team: &mut Team, row: &str, entries: usize, turn: us
     let steps: &[_] = if limit { &LIMITS } else { &STEPS };
     for (name, operation) in steps {
         let most_keys = match operation {
-            // Each key but once; a part, so that the table stays large.
+            // Each key only once, and a part of them, so that the table stays large.
             Operation::Remove => entries.div_ceil(4),
             _ => entries.max(1000),
         };

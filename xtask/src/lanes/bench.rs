@@ -5,7 +5,7 @@ use std::fs;
 use crate::process::{cargo, root, run as run_command, target_dir};
 use crate::result::Result;
 
-/// Runs the benchmark's own tests, and asks whether every contender answers right.
+/// Runs the benchmark's own tests, and checks that every contender answers right.
 pub(crate) fn check() -> Result {
     run_command(&mut cargo("test --package shmtable-bench"))?;
     run(&["--smoke"])
@@ -13,7 +13,7 @@ pub(crate) fn check() -> Result {
 
 /// Runs the harness with these options.
 pub(crate) fn run(options: &[&str]) -> Result {
-    // Read before the build, whose load would look like that of other programs.
+    // Read before the build, whose load would count as that of other programs.
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().filter(|load| !load.is_empty());
     let load = load.map(|load| format!("--load-before={load}"));

@@ -171,6 +171,30 @@ mod tests {
         assert_eq!(parse("Ir                  file:function"), None);
     }
 
+    /// The last cells of the rows that begin with code.
+    fn last_cells(table: &str) -> Vec<u64> {
+        let rows = table.lines().filter(|row| row.starts_with("| `"));
+        rows.map(|row| {
+            let cell = row.trim_end_matches(" |").rsplit("| ").next();
+            cell.and_then(|cell| cell.parse().ok()).expect(row)
+        })
+        .collect()
+    }
+
+    #[test]
+    fn the_documents_have_the_counts() {
+        let measured = OPERATIONS.map(|(_, _, measured)| measured);
+        let read = |page: &str| fs::read_to_string(root().join(page)).expect(page);
+        let template = read("benches/src/report/pages/benchmarks/instructions.md");
+        assert_eq!(last_cells(&template), measured, "change the template");
+        let page = read("docs/tuning.md");
+        let (_, table) = page.split_once("## All in all").expect("a section");
+        let (table, _) = table.split_once("##").expect("another section");
+        let compared = last_cells(table);
+        let missing = compared.iter().find(|count| !measured.contains(count));
+        assert_eq!(missing, None, "docs/tuning.md has another count");
+    }
+
     #[test]
     fn files_belong_to_layers() {
         let own = root().join("src/index/lookup.rs");
