@@ -46,7 +46,7 @@ class KeyTypeError(Error, TypeError):
 
 
 class ValueTypeError(Error, TypeError):
-    """A value is of a type that the table's codec can't store."""
+    """A value is of a type that the table's codec can't store, or `edit` can't change."""
 
 
 class NotANumberError(Error, TypeError):
@@ -111,6 +111,10 @@ class CorruptedError(Error, ValueError):
 
 class ClosedError(Error, ValueError):
     """The handle is closed."""
+
+
+class ConflictError(Error, RuntimeError):
+    """A value that `edit` loaded was replaced or removed by another caller."""
 
 
 class LockTimeoutError(Error, TimeoutError):

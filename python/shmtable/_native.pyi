@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Generic, Literal, SupportsIndex, TypeVar, overload
 
 from typing_extensions import Self, disjoint_base
@@ -142,6 +143,9 @@ class SharedDictBase(Generic[_K, _V]):
         function: Callable[[_V], _V | Literal[Missing.MISSING]],
         default: _V | Literal[Missing.MISSING] = ...,
     ) -> _V | Literal[Missing.MISSING]: ...
+    def edit(
+        self, key: _K, default: _V | Literal[Missing.MISSING] = ...
+    ) -> AbstractContextManager[_V, None]: ...
     def get_or_compute(
         self, key: _K, function: Callable[[], _V], timeout: float | None = None
     ) -> _V: ...

@@ -272,6 +272,29 @@ pub(crate) fn compute_timeout(key: &Bound<'_, PyAny>, seconds: f64) -> PyErr {
     exception(key.py(), "ComputeTimeoutError", (message,))
 }
 
+/// The value of a key is no longer the one that `edit` loaded.
+#[cold]
+pub(crate) fn conflict(key: &Bound<'_, PyAny>) -> PyErr {
+    let message = format!(
+        "the value of the key {} was replaced or removed while edit() had it, and nothing was stored; \
+         read it again by another edit(), or use update_value(), which calls its function again",
+        shown(key)
+    );
+    exception(key.py(), "ConflictError", (message,))
+}
+
+/// `edit` of a value that can't be changed in place.
+#[cold]
+pub(crate) fn no_edit(key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyErr {
+    let kind = type_of(value).unwrap_or_else(|_| "immutable".to_owned());
+    let message = format!(
+        "edit() changes values in place, and the value of the key {} is {kind}, which can't be \
+         changed; use update_value(), whose function returns the new value",
+        shown(key)
+    );
+    bad_value(key.py(), message)
+}
+
 /// A computation asks for the value that it computes.
 #[cold]
 pub(crate) fn own_computation(key: &Bound<'_, PyAny>) -> PyErr {

@@ -117,6 +117,14 @@ def compute_timeout(d: ANYTHING, name: str) -> None:
             assert isinstance(computed.exception(), ZeroDivisionError)
 
 
+def conflict(d: ANYTHING, name: str) -> None:
+    try:
+        with d.edit("c", []):
+            d["c"] = "another one's"
+    finally:
+        del d["c"]
+
+
 def corrupted(d: ANYTHING, name: str) -> None:
     with overwritten(name, d.stats()["index_bytes"], b"\xff" * 4096):
         d["too long"]

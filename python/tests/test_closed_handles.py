@@ -66,6 +66,7 @@ CALLS: dict[str, Callable[[ANYTHING], object]] = {
     "compare_exchange": lambda d: d.compare_exchange("a", 1, 2),
     "update_value": lambda d: d.update_value("a", str),
     "get_or_compute": lambda d: d.get_or_compute("a", int),
+    "edit": lambda d: d.edit("a"),
     "unlink": lambda d: d.unlink(),
     "keys": lambda d: list(d.keys()),
     "values": lambda d: list(d.values()),
@@ -163,6 +164,7 @@ EVERYTHING: dict[str, Callable[[ANYTHING], object]] = {
     "codec": lambda d: d.codec,
     "compare_exchange": lambda d: d.compare_exchange("a", 1, 2),
     "copy": lambda d: d.copy(),
+    "edit": lambda d: d.edit("b"),
     "get": lambda d: d.get("a"),
     "get_many": lambda d: d.get_many(["a"]),
     "get_or_compute": lambda d: d.get_or_compute("new", lambda: 1),
@@ -194,7 +196,7 @@ EVERYTHING: dict[str, Callable[[ANYTHING], object]] = {
 }
 NEED_NO_TABLE = {"close", "closed", "create", "fromkeys", "open", "__repr__", "__enter__", "__exit__"}
 WRITING = {"__setitem__", "__delitem__", "__ior__", "add", "clear", "compare_exchange", "pop"}
-WRITING |= {"max", "min"}
+WRITING |= {"edit", "max", "min"}
 WRITING |= {"get_or_compute", "popitem", "set_many", "setdefault", "update", "update_value"}
 WRITING |= {"pop_many", "remove_many", "remove_prefix", "replace", "retain", "unlink"}
 # They take locks, and who may not write cannot.

@@ -36,6 +36,7 @@ ERRORS: dict[str, tuple[type[Exception], str]] = {
     "CodecError": (ValueError, 'cannot decode a value: .*; .* codec="raw" opens the table'),
     "CodecMismatchError": (ValueError, 'has codec="pickle", and codec="json" was asked for; open it'),
     "ComputeTimeoutError": (TimeoutError, "waited 0 s for the value of the key 'new', .*: try again"),
+    "ConflictError": (RuntimeError, "key 'c' was replaced or removed .* nothing was stored; read it"),
     "CorruptedError": (ValueError, r"the segment is damaged: .* at byte \d+; repair it with SharedDict.rep"),
     "DeadlockError": (RuntimeError, "for the key 'new' from inside its own computation, .*; compute"),
     "DescriptorClosedError": (OSError, "closed this handle's descriptor .*; open the table again"),

@@ -139,6 +139,7 @@ USES: dict[str, Callable[[ANYTHING], object]] = {
     "wait": lambda d: d.wait("a", 0),
     "add": lambda d: d.add("a"),
     "get_or_compute": lambda d: d.get_or_compute("a", int),
+    "edit": lambda d: d.edit("a"),
     "codec": lambda d: d.codec,
     "capacity": lambda d: d.capacity,
     "allow_pickle": lambda d: d.allow_pickle,

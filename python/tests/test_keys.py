@@ -205,6 +205,7 @@ OPERATIONS: dict[str, Callable[[ANYTHING, Any], object]] = {
     "compare_exchange": lambda d, k: d.compare_exchange(k, 0, 1),
     "update_value": lambda d, k: d.update_value(k, lambda old: old, 0),
     "get_or_compute": lambda d, k: d.get_or_compute(k, lambda: 1),
+    "edit": lambda d, k: d.edit(k, []),
     "wait": lambda d, k: d.wait(k, 0),
     "SharedDict": lambda d, k: SharedDict([(k, 1)], capacity=10, value_space=4 << 20),
     "fromkeys": lambda d, k: SharedDict.fromkeys([k], capacity=10, value_space=4 << 20),

@@ -42,6 +42,17 @@ def outcome(call: Callable[[], Any]) -> Any:
         return KeyError if isinstance(error, KeyError) else TypeError
 
 
+def change_in_place(now: Any, value: Any) -> Any:
+    """Changes what can be changed, and returns what is there then."""
+    if isinstance(now, list):
+        now.append(value)
+    elif isinstance(now, dict):
+        now["changed"] = value
+    elif isinstance(now, set):
+        now.add(4)
+    return now
+
+
 class Model(RuleBasedStateMachine):
     """The same operations on both; what they return is compared, and what is there."""
 
@@ -208,6 +219,21 @@ class Model(RuleBasedStateMachine):
 
         self.against(lambda: self.d.update_value(key, function, default), expected)
         assert given[: len(given) // 2] == given[len(given) // 2 :]
+
+    @rule(key=keys, value=numbers, default=values | st.just(MISSING))
+    def edit(self, key: Any, value: Any, default: Any) -> None:
+        def found() -> Any:
+            with self.d.edit(key, default) as now:
+                return change_in_place(now, value)
+
+        def expected() -> Any:
+            now = self.dict[key] if default is MISSING else self.dict.get(key, default)
+            if not isinstance(now, list | dict | set | tuple):
+                raise TypeError
+            self.dict[key] = now = copy.deepcopy(now)
+            return change_in_place(now, value)
+
+        self.against(found, expected)
 
     @rule(key=keys, value=values)
     def get_or_compute(self, key: Any, value: Any) -> None:

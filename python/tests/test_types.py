@@ -102,6 +102,10 @@ if gone is not MISSING:
 d.update_value("a", lambda old: old + 1)
 d.update_value("a", lambda old: old + 1, 0)
 d.update_value("a", lambda old: MISSING)
+lists = SharedDict[str, list[int]]()
+with lists.edit("a") as numbers, lists.edit("b", default=[]) as more:
+    assert_type(numbers, list[int])
+    assert_type(more, list[int])
 assert_type(d.get_or_compute("a", lambda: 1), int)
 assert_type(d.get_or_compute("a", lambda: 1, timeout=0.5), int)
 assert_type(d.wait("a"), int)
@@ -176,6 +180,7 @@ d.set_many({"a": "text"})
 d.compare_exchange("a", "text", 1)
 d.update_value("a", lambda old: "text")
 d.get_or_compute("a", lambda: "text")
+d.edit("a", "text")
 d.get_many([1])
 d.pop_many([1])
 d.remove_many([1])
@@ -235,6 +240,7 @@ def test_what_is_wrong_is_refused_line_by_line(tmp_path: Path, cache: str) -> No
 
 # Their defaults stand for "not given", and are shown by a name that has no type.
 SHOWN_BY_NAME = """
+shmtable._native.SharedDictBase.edit
 shmtable._native.SharedDictBase.pop
 shmtable._native.SharedDictBase.update_value
 """

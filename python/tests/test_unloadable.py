@@ -54,6 +54,7 @@ READS: dict[str, Callable[[ANYTHING], object]] = {
     "get_or_compute": lambda d: d.get_or_compute(BAD, lambda: 0),
     "compare_exchange": lambda d: d.compare_exchange(BAD, 0, 1),
     "add": lambda d: d.add(BAD),
+    "edit": lambda d: d.edit(BAD).__enter__(),
 }
 
 

@@ -2,6 +2,7 @@
 
 mod atomic;
 mod computing;
+mod editing;
 mod iterators;
 mod maintenance;
 mod many;
