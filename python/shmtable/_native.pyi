@@ -105,6 +105,9 @@ class SharedDictBase(Generic[_K, _V]):
         seen: _V | Literal[Missing.MISSING],
         timeout: float | None = None,
     ) -> _V | Literal[Missing.MISSING]: ...
+    def watch(
+        self, key: _K, timeout: float | None = None
+    ) -> Iterator[_V | Literal[Missing.MISSING]]: ...
     @overload
     def add(self: SharedDictBase[_K, int], key: _K, n: SupportsIndex = ...) -> int: ...
     @overload

@@ -9,7 +9,9 @@ use std::ffi::CString;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyMemoryError, PyRuntimeError};
+use pyo3::exceptions::{
+    PyException, PyKeyboardInterrupt, PyMemoryError, PyRuntimeError, PyStopIteration,
+};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyType};
@@ -214,9 +216,13 @@ pub(crate) fn missing(key: &Bound<'_, PyAny>) -> PyErr {
     exception(key.py(), "MissingKeyError", (key.clone().unbind(),))
 }
 
-/// A `StopIteration` from loading a key or a value, as a `RuntimeError`, as in a generator.
+/// An error of an iterator. A `StopIteration` from loading a key or a value, which a loop would
+/// take for the end, becomes a `RuntimeError`, as in a generator.
 #[cold]
-pub(crate) fn stopped_while_loading(py: Python<'_>, error: PyErr) -> PyErr {
+pub(crate) fn not_the_end(py: Python<'_>, error: PyErr) -> PyErr {
+    if !error.is_instance_of::<PyStopIteration>(py) {
+        return error;
+    }
     let raised = PyRuntimeError::new_err("loading a key or a value raised StopIteration");
     raised.set_cause(py, Some(error));
     raised

@@ -60,6 +60,7 @@ CALLS: dict[str, Callable[[ANYTHING], object]] = {
     "repair": lambda d: d.repair(),
     "wait_change": lambda d: d.wait_change("a", 1, 0),
     "wait": lambda d: d.wait("a", 0),
+    "watch": lambda d: d.watch("a"),
     "add": lambda d: d.add("a"),
     "max": lambda d: d.max("a", 1),
     "min": lambda d: d.min("a", 1),
@@ -193,6 +194,7 @@ EVERYTHING: dict[str, Callable[[ANYTHING], object]] = {
     "values": lambda d: list(d.values()),
     "wait": lambda d: d.wait("a", 0),
     "wait_change": lambda d: d.wait_change("a", MISSING, 0),
+    "watch": lambda d: next(d.watch("a")),
 }
 NEED_NO_TABLE = {"close", "closed", "create", "fromkeys", "open", "__repr__", "__enter__", "__exit__"}
 WRITING = {"__setitem__", "__delitem__", "__ior__", "add", "clear", "compare_exchange", "pop"}

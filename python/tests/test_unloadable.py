@@ -48,6 +48,7 @@ READS: dict[str, Callable[[ANYTHING], object]] = {
     "==": lambda d: d == {},
     "|": lambda d: d | {},
     "wait": lambda d: d.wait(BAD, 0),
+    "watch": lambda d: next(d.watch(BAD)),
     "setdefault": lambda d: d.setdefault(BAD, 0),
     "pop": lambda d: d.pop(BAD, 0),
     "update_value": lambda d: d.update_value(BAD, lambda old: old),
@@ -108,6 +109,7 @@ ITERATIONS: dict[str, Callable[[ANYTHING], object]] = {
     "values": lambda d: list(d.values()),
     "items": lambda d: list(d.items()),
     "scan": lambda d: list(d.scan("")),
+    "watch": lambda d: list(d.watch("stops", 0)),
     "for": lambda d: [value for value in d.values()],  # noqa: C416
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
-use pyo3::exceptions::{PyStopIteration, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::{PyTraverseError, PyVisit};
@@ -108,14 +108,9 @@ impl SharedDictIterator {
                 Read::Value(key, value) => open.to_value(py, &key, &value),
                 Read::Item(key, value) => item(py, &open, &key, &value),
             };
-            // A loop would take it for the end of the iterator.
-            return found.map(Some).map_err(|error| {
-                if error.is_instance_of::<PyStopIteration>(py) {
-                    errors::stopped_while_loading(py, error)
-                } else {
-                    error
-                }
-            });
+            return found
+                .map(Some)
+                .map_err(|error| errors::not_the_end(py, error));
         }
     }
 

@@ -10,4 +10,5 @@ mod prefix;
 mod reading;
 mod removing;
 mod waiting;
+mod watching;
 mod writing;
