@@ -122,7 +122,8 @@
 //! # Waiting
 //!
 //! [`Table::wait`] sleeps until a key has a value, [`Table::wait_change`] until the value
-//! differs from the one you saw. The process that publishes the key wakes the waiters.
+//! differs from the one you saw, and [`wait_until`] until a condition on any number of keys
+//! holds. The process that publishes the key wakes the waiters.
 //!
 //! ```
 //! use std::time::Duration;
@@ -290,6 +291,8 @@ pub use table::{
     Participant, Snapshot, SnapshotIntoIter, SnapshotIter, Stats, StripeStats, Table, Trust,
     Values,
 };
+#[cfg(not(loom))]
+pub use table::{Waker, wait_until};
 #[cfg(feature = "serde")]
 pub use typed::MessagePack;
 pub use typed::{

@@ -1,7 +1,8 @@
 //! Waiting for a key.
 //!
 //! A waiter sets SLEEPERS in the stripe's lock word, reads the key once more,
-//! and sleeps on the stripe's event word. The exchange that releases the lock
+//! and sleeps on the stripe's event word; a waiter for several keys does so with each of their
+//! stripes, and sleeps on all the words. The exchange that releases the lock
 //! sees the flag, raises the event and wakes all waiters.
 //!
 //! # Why no wake-up is lost
@@ -23,15 +24,32 @@ use crate::error::Result;
 use crate::layout::{STRIPE_EVENT, STRIPE_LOCK};
 use crate::locking::lock::SLEEPERS;
 use crate::segment::Segment;
+#[cfg(not(loom))]
+use crate::segment::hooks::Hooks;
 use crate::segment::stripe::Stripe;
 use crate::sync::{self, Ordering};
 use crate::sys::process_crash_point;
+#[cfg(not(loom))]
+use crate::sys::{self, Doorbell, Mapping};
 
 /// The longest sleep before a waiter reads the key again.
 const SLICE: Duration = Duration::from_millis(50);
 /// The first and the longest sleep of a read-only handle, which can't ask to be woken; each is
 /// twice the one before.
 const POLL: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(5));
+
+/// Asks to be woken at the next change in a stripe, and returns the event to sleep on. The reads
+/// that decide whether to sleep come after this.
+fn listen(stripe: Stripe<'_>, read_only: bool) -> u32 {
+    let event = stripe.word(STRIPE_EVENT).load(Ordering::Relaxed);
+    if !read_only {
+        stripe
+            .word(STRIPE_LOCK)
+            .fetch_or(SLEEPERS, Ordering::AcqRel);
+        process_crash_point!("wait: sleepers flagged");
+    }
+    event as u32
+}
 
 /// Calls `look` until it returns something or the time is over.
 pub(crate) fn until<T>(
@@ -45,13 +63,7 @@ pub(crate) fn until<T>(
     let deadline = Instant::now().checked_add(timeout);
     let mut poll = POLL.0;
     loop {
-        let event = stripe.word(STRIPE_EVENT).load(Ordering::Relaxed);
-        if !read_only {
-            stripe
-                .word(STRIPE_LOCK)
-                .fetch_or(SLEEPERS, Ordering::AcqRel);
-            process_crash_point!("wait: sleepers flagged");
-        }
+        let event = listen(stripe, read_only);
         if let Some(found) = look()? {
             return Ok(Some(found));
         }
@@ -66,8 +78,60 @@ pub(crate) fn until<T>(
             segment.hooks.sleep(|| {
                 segment
                     .map
-                    .sleep(header + STRIPE_EVENT, event as u32, SLICE.min(left));
+                    .sleep(header + STRIPE_EVENT, event, SLICE.min(left));
             })?;
+        }
+    }
+}
+
+/// A stripe of any segment, to sleep on.
+#[cfg(not(loom))]
+#[derive(Clone, Copy)]
+pub(crate) struct Listened<'a> {
+    pub(crate) segment: &'a Segment,
+    pub(crate) stripe: Stripe<'a>,
+    pub(crate) read_only: bool,
+}
+
+/// Calls `look` until it returns something or the time is over: again after each change in one of
+/// the stripes, and when the bell is rung.
+#[cfg(not(loom))]
+pub(crate) fn until_any<T>(
+    stripes: &[Listened<'_>],
+    hooks: Option<&Hooks>,
+    bell: &Doorbell,
+    timeout: Duration,
+    mut look: impl FnMut() -> Result<Option<T>>,
+) -> Result<Option<T>> {
+    let deadline = Instant::now().checked_add(timeout);
+    let polls = stripes.iter().any(|listened| listened.read_only);
+    let mut poll = POLL.0;
+    let mut events = Vec::with_capacity(stripes.len());
+    loop {
+        let rings = bell.rings();
+        events.clear();
+        for listened in stripes {
+            let header = listened.segment.index_of(listened.stripe);
+            let event = listen(listened.stripe, listened.read_only);
+            let mapping: &Mapping = &listened.segment.map;
+            events.push((mapping, header + STRIPE_EVENT, event));
+        }
+        if let Some(found) = look()? {
+            return Ok(Some(found));
+        }
+        let left = deadline.map_or(SLICE, |end| end.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            return Ok(None);
+        }
+        let mut slice = SLICE.min(left);
+        if polls {
+            slice = slice.min(poll);
+            poll = (poll * 2).min(POLL.1);
+        }
+        let sleep = || sys::sleep_on_any(&events, bell, rings, slice);
+        match hooks {
+            Some(hooks) => hooks.sleep(sleep)?,
+            None => sleep(),
         }
     }
 }

@@ -75,6 +75,10 @@
 //! - dropping it releases all its bytes.
 //!
 //! Functions and a constant:
+//! - `sleep_on_any(words, bell, rings, timeout)`: sleeps as `Mapping::sleep` does, on several
+//!   words of any segments, until any of them is woken, or the [`Doorbell`] was rung more than
+//!   `rings` times. Many words, and some systems, make it a sleep of a few milliseconds at most.
+//! - `wake_here(word)`: wakes the sleepers of this process on a word of its own memory.
 //! - `unlink(name)`: removes the name.
 //! - `rename(from, to, replace)`: renames in one step;
 //!   [`std::io::ErrorKind::Unsupported`] where that can't be done.
@@ -96,6 +100,8 @@
 #![allow(unsafe_code)]
 
 mod crash;
+#[cfg(not(loom))]
+mod doorbell;
 pub(crate) mod fork;
 mod kept;
 pub(crate) mod memory;
@@ -103,6 +109,8 @@ pub(crate) mod memory;
 #[cfg(all(shmtable_crash_points, not(loom)))]
 pub(crate) use crash::reach_crash_point;
 pub(crate) use crash::{crash_point, process_crash_point};
+#[cfg(not(loom))]
+pub(crate) use doorbell::Doorbell;
 pub(crate) use kept::KeptWord;
 pub(crate) use memory::indexed::IndexedMapping;
 

@@ -7,7 +7,7 @@
 //! | `insert`, `try_insert`, `replace`, `remove`, `remove_if`, `take`, `update`, `try_update`, `compare_exchange` | `writing` |
 //! | `fetch_add`, `fetch_max`, `fetch_min` | `counters` |
 //! | `insert_many`, `remove_many`, `remove_prefix`, `retain`, `clear`, `iter`, `scan_prefix`, `keys`, `values`, `for_each`, `len`, `is_empty`, `snapshot` | `many` |
-//! | `wait`, `wait_change` | `waiting` |
+//! | `wait`, `wait_change`, and the function `wait_until` | `waiting` |
 //! | `claim`, `get_or_claim`, `get_or_insert_with`, `get_or_try_insert_with` | `compute_once` |
 //! | `stats`, `quick_stats` | `stats` |
 //! | `participants`, `has_readers`, `stripe_stats`, `owner`, `is_unlinked`, `is_orphan`, `unlink_orphan` | `inspect` |
@@ -49,6 +49,8 @@ pub use options::{Options, Trust};
 pub use orphans::Orphan;
 pub use snapshot::{Snapshot, SnapshotIntoIter, SnapshotIter};
 pub use stats::{Figure, FigureKind, FigureUnit, Stats};
+#[cfg(not(loom))]
+pub use waiting::{Waker, wait_until};
 
 /// A hash table in a named shared-memory segment.
 ///

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use shmtable::{Options, Table};
+use shmtable::{Options, Result, Table, Waker, wait_until};
 
 use crate::common::{self, LIMIT, Named, assert_sound, bytes, contents, eventually};
 use crate::{get, on_each_shape, some};
@@ -226,4 +226,100 @@ fn other_threads_use_the_handle_while_one_of_them_sleeps() {
     assert_eq!(get(table, &key), some(b"2"));
     assert_eq!(get(table, THEIRS), Some(bytes(1, 1000)));
     assert_sound(table);
+}
+
+/// The first of some keys that has a value.
+fn first_of(table: &Table, keys: &[&[u8]]) -> Result<Option<Vec<u8>>> {
+    for key in keys {
+        if table.contains_key(key)? {
+            return Ok(Some(key.to_vec()));
+        }
+    }
+    Ok(None)
+}
+
+#[test]
+fn wait_until_ends_with_any_of_the_keys_or_with_the_time() {
+    on_each_shape(500, 1 << 16, |table| {
+        for count in [1, 2, 100, 300] {
+            let keys: Vec<_> = (0..count).map(|n: u32| n.to_le_bytes()).collect();
+            let keys: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
+            let wanted: Vec<_> = keys.iter().map(|key| (table, *key)).collect();
+            let waker = Waker::new();
+            let begin = Instant::now();
+            let brief = Duration::from_millis(60);
+            let look = || first_of(table, &keys);
+            assert_eq!(wait_until(&wanted, &waker, brief, look).unwrap(), None);
+            assert!(begin.elapsed() >= brief);
+            for last in [keys[0], keys[keys.len() - 1]] {
+                let found = common::scope(|scope| {
+                    let waiter = scope.spawn(|| wait_until(&wanted, &waker, LIMIT, look));
+                    std::thread::sleep(Duration::from_millis(10));
+                    table.insert(b"another key", b"1").unwrap();
+                    table.insert(last, b"1").unwrap();
+                    waiter.join().unwrap().unwrap()
+                });
+                assert_eq!(found.as_deref(), Some(last));
+                assert_eq!(
+                    wait_until(&wanted, &waker, Duration::ZERO, look).unwrap(),
+                    some(last)
+                );
+                table.remove(last).unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn wait_until_takes_keys_of_several_tables_and_read_only_handles() {
+    let named = Named::create(&Options::new().capacity(100));
+    let reader = Table::open_read_only(&named.name).unwrap();
+    let other = Options::new().capacity(100).create_anonymous().unwrap();
+    let wanted = [(&reader, b"k"), (&other, b"k")];
+    let look = || Ok(reader.get(b"k")?.or(other.get(b"k")?));
+    for writer in [&named.table, &other] {
+        let found = common::scope(|scope| {
+            let waiter = scope.spawn(|| wait_until(&wanted, &Waker::new(), LIMIT, look));
+            std::thread::sleep(Duration::from_millis(10));
+            writer.insert(b"k", b"1").unwrap();
+            waiter.join().unwrap().unwrap()
+        });
+        assert_eq!(found, some(b"1"));
+        writer.remove(b"k").unwrap();
+    }
+}
+
+#[test]
+fn a_waker_makes_the_wait_look_again_without_any_change() {
+    on_each_shape(100, 1 << 16, |table| {
+        for keys in [&[][..], &[(table, b"k")][..]] {
+            let (waker, seen) = (Waker::new(), AtomicUsize::new(0));
+            let told = AtomicUsize::new(0);
+            let look = || {
+                let now = told.load(Ordering::Relaxed);
+                seen.store(now, Ordering::Relaxed);
+                Ok((now == 1000).then_some(()))
+            };
+            common::scope(|scope| {
+                let waiter = scope.spawn(|| wait_until(keys, &waker, LIMIT, look));
+                for number in 1..=1000 {
+                    told.store(number, Ordering::Relaxed);
+                    waker.clone().wake();
+                    if number % 100 == 0 {
+                        eventually("it looks", || seen.load(Ordering::Relaxed) == number);
+                    }
+                }
+                assert_eq!(waiter.join().unwrap().unwrap(), Some(()));
+            });
+        }
+    });
+}
+
+#[test]
+fn wait_until_passes_on_an_error_of_its_closure() {
+    let table = Options::new().capacity(100).create_anonymous().unwrap();
+    let failed: Result<Option<()>> = wait_until(&[(&table, b"k")], &Waker::new(), LIMIT, || {
+        Err(shmtable::Error::Interrupted)
+    });
+    assert!(matches!(failed, Err(shmtable::Error::Interrupted)));
 }

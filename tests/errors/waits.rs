@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use shmtable::{Error, Options, Result};
+use shmtable::{Error, Options, Result, Waker, wait_until};
 
 use crate::common::{self, LIMIT, Named, assert_sound, bytes};
 use crate::{all, refused, stores};
@@ -173,7 +173,10 @@ fn a_wait_for_a_key_is_interrupted() {
         interrupted("wait", table.wait(b"never", LIMIT));
         interrupted("wait_change", table.wait_change(b"k", Some(b"v"), LIMIT));
         interrupted("wait_change", table.wait_change(b"never", None, LIMIT));
-        assert_eq!(sleeps.load(Ordering::Relaxed), begin + 3);
+        let keys = [(&table, b"never")];
+        let look = || table.get(b"never");
+        interrupted("wait_until", wait_until(&keys, &Waker::new(), LIMIT, look));
+        assert_eq!(sleeps.load(Ordering::Relaxed), begin + 4);
         // What is there already, and what may not sleep, is not.
         assert!(table.wait(b"k", LIMIT).unwrap().is_some());
         assert!(table.wait_change(b"k", None, LIMIT).unwrap().is_some());

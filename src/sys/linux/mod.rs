@@ -30,6 +30,7 @@ mod tests;
 use super::NotASegment;
 pub(crate) use super::unix::liveness::Liveness;
 pub(crate) use super::unix::{process_exists, too_many_files};
+pub(crate) use futex::{sleep_on_any, wake_here};
 pub(crate) use mapping::Mapping;
 
 #[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]

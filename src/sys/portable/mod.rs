@@ -61,9 +61,11 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use crate::sync::{AtomicU64, Ordering};
+use crate::sys::Doorbell;
 
 mod companion;
 mod mapping;
@@ -152,14 +154,38 @@ fn check_name(name: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// Sleeps while the low half of each word is what is said with it, and the bell was rung `rings`
+/// times, by polling as [`poll`] does.
+pub(crate) fn sleep_on_any(
+    words: &[(&Mapping, usize, u32)],
+    bell: &Doorbell,
+    rings: u32,
+    timeout: Duration,
+) {
+    poll_while(timeout, || {
+        let same = |&(mapping, word, low_half): &(&Mapping, usize, u32)| {
+            let word = mapping.words().get(word);
+            word.is_none_or(|word| word.load(Ordering::Relaxed) as u32 == low_half)
+        };
+        bell.rings() == rings && words.iter().all(same)
+    });
+}
+
+/// Nothing: sleepers poll.
+pub(crate) fn wake_here(_: &AtomicU32) {}
+
 /// Sleeps while the low half of a word equals `low_half`, by polling. The load is relaxed: it
 /// is a hint, and the caller reads the word again itself.
 fn poll(word: &AtomicU64, low_half: u32, timeout: Duration) {
+    poll_while(timeout, || word.load(Ordering::Relaxed) as u32 == low_half);
+}
+
+fn poll_while(timeout: Duration, same: impl Fn() -> bool) {
     const FIRST: Duration = Duration::from_micros(20);
     const LONGEST: Duration = Duration::from_millis(1);
     let begin = Instant::now();
     let mut nap = FIRST;
-    while word.load(Ordering::Relaxed) as u32 == low_half {
+    while same() {
         let left = timeout.saturating_sub(begin.elapsed());
         if left.is_zero() {
             return;
