@@ -53,6 +53,7 @@ def reads(d: ANYTHING, key: Any) -> dict[str, Callable[[], object]]:
         "get_many": lambda: d.get_many([key]),
         "setdefault": lambda: d.setdefault(key, 1),
         "wait": lambda: d.wait(key, 0),
+        "wait_any": lambda: d.wait_any([key], 0),
         "watch": lambda: next(d.watch(key)),
         "copy": lambda: d.copy(),
         "snapshot": lambda: d.snapshot(),

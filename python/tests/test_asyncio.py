@@ -24,6 +24,7 @@ ANYTHING = SharedDict[Any, Any]
 WAITS = {
     "wait": "d.wait('never')",
     "wait with a long timeout": "d.wait('never', 1e6)",
+    "wait_any": "d.wait_any(['never', 'nor this'])",
     "wait_change": "d.wait_change('never', shmtable.MISSING)",
     "get_or_compute": "d.get_or_compute('computed', int)",
 }

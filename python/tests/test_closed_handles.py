@@ -60,6 +60,7 @@ CALLS: dict[str, Callable[[ANYTHING], object]] = {
     "repair": lambda d: d.repair(),
     "wait_change": lambda d: d.wait_change("a", 1, 0),
     "wait": lambda d: d.wait("a", 0),
+    "wait_any": lambda d: d.wait_any(["a"], 0),
     "watch": lambda d: d.watch("a"),
     "add": lambda d: d.add("a"),
     "max": lambda d: d.max("a", 1),
@@ -193,6 +194,7 @@ EVERYTHING: dict[str, Callable[[ANYTHING], object]] = {
     "update_value": lambda d: d.update_value("a", lambda _: 2),
     "values": lambda d: list(d.values()),
     "wait": lambda d: d.wait("a", 0),
+    "wait_any": lambda d: d.wait_any(["missing", "a"], 0),
     "wait_change": lambda d: d.wait_change("a", MISSING, 0),
     "watch": lambda d: next(d.watch("a")),
 }

@@ -137,6 +137,7 @@ USES: dict[str, Callable[[ANYTHING], object]] = {
     "copy": lambda d: d.copy(),
     "get_many": lambda d: d.get_many(["a"]),
     "wait": lambda d: d.wait("a", 0),
+    "wait_any": lambda d: d.wait_any(["a"], 0),
     "watch": lambda d: d.watch("a"),
     "add": lambda d: d.add("a"),
     "get_or_compute": lambda d: d.get_or_compute("a", int),

@@ -207,6 +207,7 @@ OPERATIONS: dict[str, Callable[[ANYTHING, Any], object]] = {
     "get_or_compute": lambda d, k: d.get_or_compute(k, lambda: 1),
     "edit": lambda d, k: d.edit(k, []),
     "wait": lambda d, k: d.wait(k, 0),
+    "wait_any": lambda d, k: d.wait_any([k], 0),
     "watch": lambda d, k: d.watch(k),
     "SharedDict": lambda d, k: SharedDict([(k, 1)], capacity=10, value_space=4 << 20),
     "fromkeys": lambda d, k: SharedDict.fromkeys([k], capacity=10, value_space=4 << 20),

@@ -48,6 +48,7 @@ READS: dict[str, Callable[[ANYTHING], object]] = {
     "==": lambda d: d == {},
     "|": lambda d: d | {},
     "wait": lambda d: d.wait(BAD, 0),
+    "wait_any": lambda d: d.wait_any([BAD, "good"], 0),
     "watch": lambda d: next(d.watch(BAD)),
     "setdefault": lambda d: d.setdefault(BAD, 0),
     "pop": lambda d: d.pop(BAD, 0),

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
+use shmtable::{Table, Waker, wait_until};
 
+use crate::encoding::messagepack::Buffer;
 use crate::errors::{self, OrRaise};
 use crate::handle::SharedDictBase;
 use crate::handle::settings::seconds_of;
@@ -98,6 +100,68 @@ impl SharedDictBase {
                     key,
                     deadline.seconds,
                     "and it has no value yet",
+                ));
+            }
+        }
+    }
+
+    /// Waits until any of several keys has a value, and returns the key and the value.
+    ///
+    /// Of several that have a value, it is the first in the order of `keys`. Waits as `wait`
+    /// does, with the same `timeout`. If the keys are in more than 127 parts of the table (one
+    /// for about five hundred entries of its capacity, 16 at least), the table is read every 2
+    /// ms.
+    ///
+    /// >>> import threading
+    /// >>> d = SharedDict()
+    /// >>> threading.Timer(0.01, d.update, [{'right': 42}]).start()
+    /// >>> d.wait_any(['left', 'right'], timeout=10)
+    /// ('right', 42)
+    #[pyo3(signature = (keys, timeout=None))]
+    fn wait_any<'py>(
+        &self,
+        py: Python<'py>,
+        keys: &Bound<'py, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let deadline = Deadline::after(py, timeout)?;
+        let open = self.open_long(py)?;
+        let keys: Vec<Bound<'py, PyAny>> = keys.try_iter()?.collect::<PyResult<_>>()?;
+        let encoded: Vec<Buffer> = keys
+            .iter()
+            .map(|key| open.key(key))
+            .collect::<PyResult<_>>()?;
+        if encoded.is_empty() {
+            let message = "wait_any() was given no keys, and would wait forever";
+            return Err(errors::bad_option(py, message.to_owned()));
+        }
+        drop(open);
+        let waker = Waker::new();
+        loop {
+            let open = self.open_long(py)?;
+            check_wanted(py)?;
+            let (slice, last) = deadline.slice(LOOK);
+            let waited: Vec<(&Table, &[u8])> =
+                encoded.iter().map(|key| (&open.table, &key[..])).collect();
+            let found = letting_greenlets_run(py, || {
+                wait_until(&waited, &waker, slice, || {
+                    for (at, key) in encoded.iter().enumerate() {
+                        if let Some(value) = open.table.get(key)? {
+                            return Ok(Some((at, value)));
+                        }
+                    }
+                    Ok(None)
+                })
+            })?;
+            if let Some((at, value)) = found.or_raise(py)? {
+                let value = open.to_value(py, &encoded[at], &value)?;
+                return Ok((keys[at].clone(), value));
+            }
+            if last {
+                return Err(errors::wait_timeout(
+                    &keys[0],
+                    deadline.seconds,
+                    &format!("and {} more, and none has a value yet", keys.len() - 1),
                 ));
             }
         }
