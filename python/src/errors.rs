@@ -327,8 +327,8 @@ pub(crate) fn coroutine(returned: &Bound<'_, PyAny>) -> PyErr {
         return error;
     }
     let message = "cannot store a coroutine: get_or_compute() takes a plain function, and this one \
-                   is async; await asyncio.to_thread(d.get_or_compute, key, function) with a plain \
-                   function, or compute the value first and store it by setdefault()";
+                   is async; await shmtable.aio.get_or_compute(d, key, function), or compute the value \
+                   first and store it by setdefault()";
     bad_value(returned.py(), message.to_owned())
 }
 

@@ -8,6 +8,7 @@
 //! | `codec` | the encodings that a table can be created with |
 //! | `tables` | functions about tables by their names, and about orphans |
 //! | `sleep` | runs other threads, greenlets and signal handlers while the crate sleeps |
+//! | `waits` | the waits of an event loop's tasks, in one thread |
 //! | `turns` | runs other threads and signal handlers during long calls |
 //! | `errors` | the crate's errors as Python exceptions |
 //! | `imports` | Python objects that are looked up once |
@@ -31,6 +32,7 @@ mod methods;
 mod sleep;
 mod tables;
 mod turns;
+mod waits;
 
 use pyo3::prelude::*;
 
@@ -42,6 +44,8 @@ mod _native {
     use super::handle::SharedDictBase;
     #[pymodule_export]
     use super::tables::{list_names, list_orphans, remove_orphans, unlink_name};
+    #[pymodule_export]
+    use super::waits::Waits;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

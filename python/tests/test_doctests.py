@@ -9,14 +9,14 @@ from collections.abc import Iterator
 import pytest
 
 import shmtable
-from shmtable import SharedDict
+from shmtable import SharedDict, aio
 from shmtable._native import SharedDictBase
 
 # `gc` is no part of `import *`.
 PUBLIC = [*shmtable.__all__, "gc"]
 # Of what has examples, so many at least: a docstring that was lost would not be missed.
-LEAST_OBJECTS = 27
-LEAST_EXAMPLES = 63
+LEAST_OBJECTS = 31
+LEAST_EXAMPLES = 77
 
 
 def documented() -> Iterator[tuple[str, str]]:
@@ -26,6 +26,8 @@ def documented() -> Iterator[tuple[str, str]]:
         # What an instance has from its class is its class's.
         if isinstance(found, type) or inspect.isroutine(found) or inspect.ismodule(found):
             yield name or "shmtable", inspect.getdoc(found) or ""
+    for name in ("", *aio.__all__):
+        yield f"aio.{name}", inspect.getdoc(getattr(aio, name) if name else aio) or ""
     for kind in (SharedDict, SharedDictBase):
         for name in vars(kind):
             if not name.startswith("_"):

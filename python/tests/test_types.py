@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy
 import shmtable
 import shmtable._missing
-from shmtable import MISSING, Error, SharedDict
+from shmtable import MISSING, Error, SharedDict, aio
 from typing_extensions import assert_type
 
 d = SharedDict[str, int]()
@@ -107,6 +107,20 @@ with lists.edit("a") as numbers, lists.edit("b", default=[]) as more:
     assert_type(numbers, list[int])
     assert_type(more, list[int])
 assert_type(d.get_or_compute("a", lambda: 1), int)
+
+
+async def one() -> int:
+    return 1
+
+
+async def coroutine() -> None:
+    assert_type(await aio.wait(d, "a", timeout=0.5), int)
+    async for value in aio.watch(d, "a"):
+        if value is not MISSING:
+            assert_type(value, int)
+    assert_type(await aio.get_or_compute(d, "a", one, timeout=0.5), int)
+
+
 assert_type(d.get_or_compute("a", lambda: 1, timeout=0.5), int)
 assert_type(d.wait("a"), int)
 assert_type(d.wait("a", timeout=0.5), int)
@@ -184,6 +198,7 @@ d.update_value("a", lambda old: "text")
 d.get_or_compute("a", lambda: "text")
 d.edit("a", "text")
 d.get_many([1])
+aio.wait(d, 1)
 d.pop_many([1])
 d.remove_many([1])
 d.replace("a", "text")
@@ -230,7 +245,7 @@ def test_a_users_program_has_the_types_it_should(tmp_path: Path, cache: str) -> 
 
 
 def test_what_is_wrong_is_refused_line_by_line(tmp_path: Path, cache: str) -> None:
-    head = "from shmtable import SharedDict\nd = SharedDict[str, int]()\n"
+    head = "from shmtable import SharedDict, aio\nd = SharedDict[str, int]()\n"
     lines = BAD.strip().splitlines()
     (tmp_path / "bad.py").write_text(head + "\n".join(lines) + "\n")
     checked = mypy(cache, "bad.py", cwd=tmp_path)

@@ -5,14 +5,16 @@
 //! too. A waiter passes the claims to the crate, which finds computations that wait for each
 //! other.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use shmtable::{Claim, Claimed, Error};
+use shmtable::{Claim, Claimed, Error, OtherClaim};
 
 use crate::errors::{self, OrRaise};
+use crate::handle::settings::seconds_of;
 use crate::handle::{Open, SharedDictBase};
 use crate::imports::{COMPUTING, IS_COROUTINE};
 use crate::methods::waiting::{Deadline, LOOK, check_wanted};
@@ -28,7 +30,25 @@ struct Computation {
     claim: Mutex<Option<Arc<Claim>>>,
 }
 
+#[pymethods]
 impl Computation {
+    /// Gives the claim back: another caller may compute.
+    #[pyo3(name = "end")]
+    fn end_from_python(&self) {
+        self.end();
+    }
+}
+
+impl Computation {
+    fn new<'py>(py: Python<'py>, open: &Open, claim: Claim) -> PyResult<Bound<'py, Self>> {
+        let computation = Self {
+            table: open.table.name().to_owned(),
+            key: claim.key().to_vec(),
+            claim: Mutex::new(Some(Arc::new(claim))),
+        };
+        Bound::new(py, computation)
+    }
+
     fn claim(&self) -> Option<Arc<Claim>> {
         let claim = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
         claim.clone()
@@ -41,6 +61,42 @@ impl Computation {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         drop(claim);
+    }
+}
+
+/// A claim of another caller, for a task that computes a value itself: such waits may be a
+/// circle.
+#[pyclass(frozen, module = "shmtable._native")]
+struct OtherComputation {
+    key: Py<PyAny>,
+    encoded: Vec<u8>,
+    other: Mutex<Option<OtherClaim>>,
+}
+
+#[pymethods]
+impl OtherComputation {
+    /// Waits until the claim is free or the key has a value, but so many seconds at most.
+    fn wait(&self, py: Python<'_>, dict: &Bound<'_, SharedDictBase>, seconds: f64) -> PyResult<()> {
+        let slice = seconds_of(py, "seconds", seconds)?;
+        let other = self.other().take();
+        let Some(other) = other else {
+            return Ok(());
+        };
+        let context = Context::now(py)?;
+        let open = dict.get().open_long(py)?;
+        // A claim or a value that is found is found again by the next step.
+        if let Claimed::Others(other) =
+            context.wait(py, &open, self.key.bind(py), &self.encoded, other, slice)?
+        {
+            *self.other() = Some(other);
+        }
+        Ok(())
+    }
+}
+
+impl OtherComputation {
+    fn other(&self) -> MutexGuard<'_, Option<OtherClaim>> {
+        self.other.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -66,6 +122,26 @@ impl<'py> Context<'py> {
             let of = of.get();
             of.key == key && of.table == open.table.name()
         })
+    }
+
+    /// Waits for another caller's claim, as the holder of the claims of this context.
+    fn wait(
+        &self,
+        py: Python<'_>,
+        open: &Open,
+        key: &Bound<'_, PyAny>,
+        encoded: &[u8],
+        other: OtherClaim,
+        slice: Duration,
+    ) -> PyResult<Claimed> {
+        let held = self.claims();
+        let held: Vec<&Claim> = held.iter().map(|claim| &**claim).collect();
+        match letting_greenlets_run(py, || other.wait_holding(slice, &held))? {
+            Err(Error::Deadlock { .. }) if self.computes(open, encoded) => {
+                Err(errors::own_computation(key))
+            }
+            waited => waited.or_raise(py),
+        }
     }
 
     /// Calls a function as part of one more computation.
@@ -150,19 +226,70 @@ impl SharedDictBase {
             };
             check_wanted(py)?;
             let (slice, last) = deadline.slice(LOOK);
-            let held = context.claims();
-            let held: Vec<&Claim> = held.iter().map(|claim| &**claim).collect();
-            let waited = letting_greenlets_run(py, || other.wait_holding(slice, &held))?;
-            claimed = match waited {
-                Err(Error::Deadlock { .. }) if context.computes(&open, &encoded) => {
-                    return Err(errors::own_computation(key));
-                }
-                Ok(Claimed::Others(_)) if last => {
+            claimed = match context.wait(py, &open, key, &encoded, other, slice)? {
+                Claimed::Others(_) if last => {
                     return Err(errors::compute_timeout(key, deadline.seconds));
                 }
-                waited => waited.or_raise(py)?,
+                claimed => claimed,
             };
         }
+    }
+}
+
+/// What an attempt to get a value found, and the value, the computation, or who else computes.
+type Attempt<'py> = (&'static str, Option<Bound<'py, PyAny>>);
+
+// For `shmtable.aio`, whose computations are coroutines.
+#[pymethods]
+impl SharedDictBase {
+    /// Returns "value" and a key's value; or "mine" and the computation, if this caller is to
+    /// compute it; or "others", with an `OtherComputation` if this context computes a value.
+    #[pyo3(name = "_claim")]
+    fn claim_from_python<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+    ) -> PyResult<Attempt<'py>> {
+        let open = self.open_long(py)?;
+        let encoded = open.key(key)?;
+        if let Some(value) = open.read(py, &encoded)? {
+            return Ok(("value", Some(value)));
+        }
+        match open.table.get_or_claim(&encoded).or_raise(py)? {
+            Claimed::Present(value) => Ok(("value", Some(open.to_value(py, &encoded, &value)?))),
+            Claimed::Mine(claim) => {
+                let computation = Computation::new(py, &open, claim)?;
+                Ok(("mine", Some(computation.into_any())))
+            }
+            Claimed::Others(_) if Context::now(py)?.0.is_empty() => Ok(("others", None)),
+            Claimed::Others(other) => {
+                let other = OtherComputation {
+                    key: key.clone().unbind(),
+                    encoded: encoded.to_vec(),
+                    other: Mutex::new(Some(other)),
+                };
+                Ok(("others", Some(Bound::new(py, other)?.into_any())))
+            }
+            other => {
+                let message = format!("get_or_compute() met {other:?}");
+                Err(PyRuntimeError::new_err(message))
+            }
+        }
+    }
+
+    /// Stores the value of a computation that this caller began, ends the computation, and
+    /// returns the value as stored.
+    #[pyo3(name = "_finish")]
+    fn finish_from_python<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        computation: &Bound<'py, Computation>,
+        value: Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let ending = Ending(computation);
+        let open = self.open_long(py)?;
+        finish(py, &open, key, &ending, value)
     }
 }
 
@@ -175,15 +302,21 @@ fn compute<'py>(
     context: &Context<'py>,
     function: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let encoded = claim.key().to_vec();
-    let computation = Computation {
-        table: open.table.name().to_owned(),
-        key: encoded.clone(),
-        claim: Mutex::new(Some(Arc::new(claim))),
-    };
-    let computation = Bound::new(py, computation)?;
+    let computation = Computation::new(py, open, claim)?;
     let ending = Ending(&computation);
     let value = context.call(&computation, function)?;
+    finish(py, open, key, &ending, value)
+}
+
+/// Stores a computed value unless there is one by then, and ends its claim.
+fn finish<'py>(
+    py: Python<'py>,
+    open: &Open,
+    key: &Bound<'py, PyAny>,
+    ending: &Ending<'_, 'py>,
+    value: Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let encoded = &ending.0.get().key;
     let new = open.value(&value).map_err(|error| {
         match IS_COROUTINE
             .get(py)
@@ -195,15 +328,15 @@ fn compute<'py>(
         }
     })?;
     let stored = open.write(py, new.len(), |table| {
-        table.compare_exchange(&encoded, None, Some(&new))
+        table.compare_exchange(encoded, None, Some(&new))
     });
-    drop(ending);
+    ending.0.get().end();
     match stored {
-        Ok(Err(Some(winner))) => open.to_value(py, &encoded, &winner),
-        Ok(_) => open.as_stored(py, &encoded, value, &new),
+        Ok(Err(Some(winner))) => open.to_value(py, encoded, &winner),
+        Ok(_) => open.as_stored(py, encoded, value, &new),
         Err(error) if is_for_room(py, &error) => {
             errors::warn_not_stored(key, &error)?;
-            open.as_stored(py, &encoded, value, &new)
+            open.as_stored(py, encoded, value, &new)
         }
         Err(error) => Err(error),
     }

@@ -9,6 +9,7 @@ mod many;
 mod prefix;
 mod reading;
 mod removing;
+mod steps;
 mod waiting;
 mod watching;
 mod writing;

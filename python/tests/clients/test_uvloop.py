@@ -1,4 +1,4 @@
-"""Does a program with uvloop end, whatever its threads wait for?"""
+"""Does a program with uvloop end, whatever its threads and tasks wait for?"""
 
 from __future__ import annotations
 
@@ -80,3 +80,46 @@ uvloop.new_event_loop().run_until_complete(main())
 def test_a_program_ends_though_a_thread_of_its_loop_waits(program: str) -> None:
     printed = workers.output("-c", HEAD + PROGRAMS[program], cwd="/", patience=60)
     assert printed == "given up\nabandoned\n"
+
+
+AIO = """
+import asyncio, threading
+import uvloop
+from shmtable import SharedDict, aio
+
+async def compute():
+    d.add("calls")
+    await asyncio.sleep(0.01)
+    return "computed"
+
+async def follow():
+    async for value in aio.watch(d, "watched"):
+        if value == 3:
+            return value
+
+async def main():
+    assert type(asyncio.get_running_loop()).__module__.startswith("uvloop")
+    waits = [asyncio.create_task(aio.wait(d, number)) for number in range(1000)]
+    watching = asyncio.create_task(follow())
+    asked = [aio.get_or_compute(d, "k", compute) for _ in range(100)]
+    assert await asyncio.gather(*asked) == ["computed"] * 100
+    for number in range(1000):
+        d[number] = -number
+    assert await asyncio.gather(*waits) == [-number for number in range(1000)]
+    d["watched"] = 3
+    assert await watching == 3
+    given_up = [asyncio.create_task(aio.wait(d, ("never", n))) for n in range(1000)]
+    await asyncio.sleep(0.01)
+    for task in given_up[:500]:
+        task.cancel()
+    print(d["calls"], threading.active_count() - before)
+
+before = threading.active_count()
+with SharedDict(capacity=10_000) as d:
+    uvloop.run(main())
+print(threading.active_count() - before)
+"""
+
+
+def test_waits_of_coroutines_share_a_thread_which_ends_with_the_loop() -> None:
+    assert workers.output("-c", AIO, cwd="/", patience=60) == "1 1\n0\n"
