@@ -1,4 +1,18 @@
-//! An entry as a lookup finds it: in a slot, or in a record that a slot leads to.
+//! An entry as an operation sees it: in a slot, or in a record that a slot leads to.
+//!
+//! # What makes an entry visible
+//! An operation sees an entry only as an [`Entry`], and only [`Entry::small`] and
+//! [`Entry::record`] make one: its fields are private. So a rule by which an entry is or isn't
+//! seen belongs in these two. They have three callers:
+//!
+//! - [`open`], for the entry of a slot whatever its key is: iteration, `check`, `repair`, cleaning,
+//!   and operations that have found the slot;
+//! - [`compare_small`](super::fast_path::compare_small) and
+//!   [`compare_record`](super::fast_path::compare_record), for the entry of a key: all lookups, with
+//!   and without the stripe's lock.
+//!
+//! Two things don't look at entries: the stripes' counts, which count slots in use, and `salvage`,
+//! which copies bytes that it can't trust.
 
 use crate::error::{Error, Result};
 use crate::index::bucket::Bucket;
@@ -10,10 +24,9 @@ use crate::sync::{AtomicU64, Ordering};
 /// An entry that a lookup found.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry<'a> {
-    pub(crate) lengths: Lengths,
-    /// The words that begin with its value: a record's, or the tail of its slot.
-    pub(crate) value: &'a [AtomicU64],
-    pub(crate) location: Location<'a>,
+    lengths: Lengths,
+    value: &'a [AtomicU64],
+    location: Location<'a>,
 }
 
 /// Where an entry is.
@@ -26,6 +39,7 @@ pub(crate) enum Location<'a> {
 }
 
 impl<'a> Entry<'a> {
+    /// The small entry of a slot with this head and tail.
     #[inline]
     pub(super) fn small(lengths: Lengths, head: u64, tail: &'a AtomicU64) -> Self {
         Self {
@@ -35,6 +49,7 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// The entry of the record at `at`.
     #[inline]
     pub(super) fn record(at: usize, record: Record<'a>) -> Self {
         let Record {
@@ -47,6 +62,24 @@ impl<'a> Entry<'a> {
             value,
             location: Location::InRecord { at, key },
         }
+    }
+
+    /// The lengths of its key and value.
+    #[inline]
+    pub(crate) fn lengths(&self) -> Lengths {
+        self.lengths
+    }
+
+    /// The words that begin with its value: a record's, or the tail of its slot.
+    #[inline]
+    pub(crate) fn value_words(&self) -> &'a [AtomicU64] {
+        self.value
+    }
+
+    /// Where it is.
+    #[inline]
+    pub(crate) fn location(&self) -> Location<'a> {
+        self.location
     }
 
     /// The position of its record's first word; `None` if its slot holds the entry.

@@ -203,8 +203,8 @@ pub(super) fn take<R>(
     copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
 ) -> Result<Found<R>> {
     // A length that may be wrong must not lead to a long copy.
-    if matches!(entry.value, [_]) || validate(bucket, tags) {
-        let result = copy(entry.value, entry.lengths.value)?;
+    if matches!(entry.value_words(), [_]) || validate(bucket, tags) {
+        let result = copy(entry.value_words(), entry.lengths().value)?;
         if validate(bucket, tags) {
             return Ok(Found::Present(result));
         }
@@ -250,9 +250,9 @@ impl Locked<'_> {
     #[inline]
     pub(crate) fn store_in_place(&self, entry: &Entry<'_>, value: u64) {
         // None if a record has a value of no bytes.
-        if let Some(word) = entry.value.first() {
-            let length = entry.lengths.value;
-            let value = match entry.location {
+        if let Some(word) = entry.value_words().first() {
+            let length = entry.lengths().value;
+            let value = match entry.location() {
                 // The rest is the key's.
                 Location::InSlot { .. } if length < WORD => {
                     slot::with_value(word.load(Ordering::Relaxed), length, value)
@@ -270,8 +270,8 @@ impl Locked<'_> {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn add(&self, entry: Entry<'_>, add: i64) -> Option<i64> {
-        let word = entry.value.first()?;
-        if entry.lengths.value != WORD {
+        let word = entry.value_words().first()?;
+        if entry.lengths().value != WORD {
             return None;
         }
         let value = word.load(Ordering::Relaxed).cast_signed();

@@ -146,7 +146,7 @@ mod tests {
     use crate::sync::AtomicU64;
 
     fn length_of_value(key: &[u8], head: u64, tail: &AtomicU64) -> Option<usize> {
-        compare_small(head, tail, key).map(|entry| entry.lengths.value)
+        compare_small(head, tail, key).map(|entry| entry.lengths().value)
     }
 
     fn bytes(length: usize, first: u8) -> Vec<u8> {

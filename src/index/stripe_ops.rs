@@ -228,7 +228,7 @@ impl<'a> Locked<'a> {
     /// Takes a record that is about to be unlinked out of its chunk's live count.
     fn forget(&self, place: Place<'_>) {
         if let Some(at) = place.entry.at() {
-            chunk::sub_live(self.segment(), at, place.entry.lengths.words());
+            chunk::sub_live(self.segment(), at, place.entry.lengths().words());
         }
     }
 

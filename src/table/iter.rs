@@ -133,7 +133,7 @@ pub(crate) struct ScanFilter {
 impl ScanFilter {
     /// Copies an entry if it is wanted.
     pub(crate) fn copy(&self, entry: &entry::Entry<'_>) -> Result<Option<OwnedEntry>> {
-        if entry.lengths.key < self.prefix.len() {
+        if entry.lengths().key < self.prefix.len() {
             return Ok(None);
         }
         let key = entry.key()?;

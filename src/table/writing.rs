@@ -59,7 +59,7 @@ impl Table {
                 return writer.insert_slow(key, value, None);
             }
         };
-        if entry.lengths.replaceable_in_place(value.len()) {
+        if entry.lengths().replaceable_in_place(value.len()) {
             locked.store_in_place(&entry, record::word_from(value));
             return Ok(false);
         }

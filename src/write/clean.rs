@@ -323,7 +323,7 @@ impl Writer {
         let Some(place) = locked.find_record(hash, at)? else {
             return Ok(true);
         };
-        if place.entry.lengths != lengths {
+        if place.entry.lengths() != lengths {
             return Err(Segment::damaged("a record changed its lengths", at));
         }
         let Some(space) = self.arena.allocate(segment, &self.me, lengths, purpose)? else {

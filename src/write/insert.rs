@@ -34,7 +34,7 @@ impl Writer {
         content: Content,
     ) -> Result<bool> {
         if place.entry.at().is_some() {
-            if self.segment.geometry.needs_run(place.entry.lengths) {
+            if self.segment.geometry.needs_run(place.entry.lengths()) {
                 // Its chunks are given back when it is unlinked: not here.
                 drop(locked);
                 return self.insert_slow(key, value, None);
@@ -92,12 +92,12 @@ impl Writer {
             }
         };
         if let Some(place) = found {
-            if place.entry.lengths.replaceable_in_place(value.len()) {
+            if place.entry.lengths().replaceable_in_place(value.len()) {
                 locked.store_in_place(&place.entry, record::word_from(value));
                 self.streak.ends();
                 return Ok(false);
             }
-            if self.segment.geometry.needs_run(place.entry.lengths) {
+            if self.segment.geometry.needs_run(place.entry.lengths()) {
                 // Its chunks are given back when it is unlinked: not here.
                 drop(locked);
                 return self.insert_slow(key, value, record);

@@ -103,13 +103,13 @@ impl Current<'_> {
         let Some(place) = &self.0 else {
             return Ok(0);
         };
-        if place.entry.lengths.value != WORD {
+        if place.entry.lengths().value != WORD {
             return Err(Error::NotACounter {
-                length: place.entry.lengths.value,
+                length: place.entry.lengths().value,
                 size: WORD,
             });
         }
-        let word = place.entry.value.first();
+        let word = place.entry.value_words().first();
         Ok(word.map_or(0, |word| word.load(Ordering::Relaxed)) as i64)
     }
 
@@ -227,7 +227,7 @@ impl Writer {
                 return Err(Error::Reentrant);
             }
             if let Some(place) = found
-                && let Some(word) = change.in_place(place.entry.lengths)
+                && let Some(word) = change.in_place(place.entry.lengths())
             {
                 locked.store_in_place(&place.entry, word);
                 return Ok((result, change));
@@ -306,7 +306,7 @@ impl Writer {
     fn reclaim(&self, place: Place<'_>) {
         let geometry = &self.segment.geometry;
         if let Some(at) = place.entry.at()
-            && geometry.needs_run(place.entry.lengths)
+            && geometry.needs_run(place.entry.lengths())
         {
             let chunk = geometry.chunk_of(at);
             let _ = self.clean(chunk, &Purpose::Move { away_from: 0..0 });

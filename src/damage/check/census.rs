@@ -36,7 +36,7 @@ impl Census {
             {
                 records.push(Live {
                     at,
-                    words: entry.lengths.words(),
+                    words: entry.lengths().words(),
                     bucket,
                     slot,
                 });

@@ -350,12 +350,8 @@ pub(crate) fn right_content(entry: &Entry<'_>) -> Option<Content> {
 
 /// Whether an entry has zeros behind its value.
 pub(crate) fn is_padded(entry: &Entry<'_>) -> bool {
-    let Entry {
-        lengths,
-        value,
-        location,
-    } = *entry;
-    if let Location::InSlot { head } = location {
+    let (lengths, value) = (entry.lengths(), entry.value_words());
+    if let Location::InSlot { head } = entry.location() {
         let tail = value.first().map(|tail| tail.load(Ordering::Relaxed));
         return right_content(entry) == Some(Content { head, tail });
     }

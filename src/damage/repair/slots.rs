@@ -128,7 +128,7 @@ impl<'a> Repair<'a> {
         let (key, hash) = locked.hash_of(&place)?;
         let record = match place.entry.at() {
             Some(at) => {
-                let (chunk, words) = (geometry.chunk_of(at), place.entry.lengths.words());
+                let (chunk, words) = (geometry.chunk_of(at), place.entry.lengths().words());
                 let begin = geometry.chunk(chunk);
                 let fits = if words > geometry.chunk_words {
                     at == begin
