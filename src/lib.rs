@@ -282,7 +282,7 @@ mod typed;
 mod write;
 
 #[cfg(not(loom))]
-pub use damage::Salvage;
+pub use damage::{Salvage, SalvageFault};
 pub use damage::{Fault, FaultKind, FaultPlace, RepairOutcome, Repaired};
 pub use error::{BoxedError, Error, Result};
 pub use layout::{codec_id, codec_names};

@@ -6,14 +6,16 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::layout::{CHECKSUM, WORD};
+use common::layout::{BUCKET_WORDS, CHECKSUM, WORD};
 use common::{Dice, Name, SegmentBytes, bytes, fix_checksum, open_file, write_at};
-use shmtable::{Error, Options, Salvage, Table, codec_id};
+use shmtable::{Error, Options, Salvage, SalvageFault, Table, codec_id};
 
 /// The words that tell a segment of this format from others.
 const OF_THE_FORMAT: [usize; 3] = [0, 1, 2];
 /// The words from which the places of all entries follow.
 const OF_THE_GEOMETRY: [usize; 6] = [3, 6, 7, 8, 9, 10];
+/// The words that may have had any value: the hash seed, the time of creation, the checksum.
+const OF_ANY_VALUE: [usize; 3] = [12, 14, CHECKSUM];
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -153,6 +155,68 @@ fn every_entry_is_had_whichever_word_of_the_header_is_wrong() {
 }
 
 #[test]
+fn the_wrong_word_of_the_header_is_named() {
+    for whole in Whole::shapes() {
+        for at in 0..=CHECKSUM {
+            for found in whole.wrong(at) {
+                let salvage = whole.with(&[(at, found)]).unwrap();
+                let fault = SalvageFault::HeaderWord {
+                    offset: at * WORD,
+                    found,
+                    expected: whole.segment.get(at),
+                };
+                match salvage.damage() {
+                    [only] if *only == fault => {}
+                    [SalvageFault::Unconfirmed] if OF_ANY_VALUE.contains(&at) => {}
+                    others => panic!("{at}, {found:#x}: {others:?}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn damage_is_told_in_sentences() {
+    let whole = &Whole::shapes()[0];
+    let sentences = |salvage: &Salvage| -> Vec<String> {
+        salvage.damage().iter().map(ToString::to_string).collect()
+    };
+    let chunks = whole.segment.chunks;
+    assert_eq!(
+        sentences(&whole.with(&[(9, 0)]).unwrap()),
+        [format!(
+            "the header's number of chunks is 0x0, and was {chunks:#x}"
+        )]
+    );
+    assert_eq!(
+        sentences(&whole.with(&[(11, 5)]).unwrap()),
+        ["the header's unused word is 0x5, and was 0x0"]
+    );
+    assert_eq!(
+        sentences(&whole.with(&[(CHECKSUM, 1)]).unwrap()),
+        [
+            "the header's checksum is wrong, and confirms none of its numbers: its geometry is \
+             that which agrees with the segment's length, and its codec id, its capacity and its \
+             value space may be wrong"
+        ]
+    );
+    whole.with(&[]).unwrap();
+    let length = whole.segment.bytes.len();
+    let cut = (whole.segment.buckets_at() + BUCKET_WORDS) * WORD;
+    open_file(&whole.name.path()).set_len(cut as u64).unwrap();
+    let buckets = (whole.segment.states_at() - whole.segment.buckets_at()) / BUCKET_WORDS;
+    assert_eq!(
+        sentences(&Options::new().open_damaged(&whole.name).unwrap()),
+        [
+            format!("the segment has {cut} bytes, and had {length}"),
+            format!(
+                "part of the index is gone: the segment has 1 of its {buckets} buckets"
+            ),
+        ]
+    );
+}
+
+#[test]
 fn the_capacity_the_value_space_and_the_codec_are_found_again() {
     for whole in Whole::shapes() {
         for at in [4, 5, 13] {
@@ -225,7 +289,10 @@ fn the_entries_that_a_cut_file_still_has_are_salvaged() {
     for cut in [length - 4096, length / 2, 8192, 4096] {
         open_file(&whole.name.path()).set_len(cut).unwrap();
         let salvage = Options::new().open_damaged(&whole.name).unwrap();
-        assert!(salvage.damage().iter().any(|what| what.contains("bytes")));
+        let expected = length as usize;
+        let found = cut as usize;
+        let fault = SalvageFault::Truncated { found, expected };
+        assert!(salvage.damage().contains(&fault), "{:?}", salvage.damage());
         for (key, value) in entries(salvage) {
             assert_eq!(whole.model.get(&key), Some(&value), "{cut}");
         }
@@ -256,8 +323,13 @@ fn entries_that_went_with_a_part_of_the_index_are_lost() {
         if counted {
             assert_eq!(found + salvage.lost(), whole.model.len(), "{cut}");
         }
-        let damage = salvage.damage().join("\n");
-        assert!(damage.contains("part of the index is gone"), "{damage}");
+        let had = segment.states_at() - segment.buckets_at();
+        let left = (cut as usize / WORD).saturating_sub(segment.buckets_at());
+        let fault = SalvageFault::IndexTruncated {
+            found: left / BUCKET_WORDS,
+            expected: had / BUCKET_WORDS,
+        };
+        assert!(salvage.damage().contains(&fault), "{:?}", salvage.damage());
         let file = open_file(&whole.name.path());
         file.set_len(whole.segment.bytes.len() as u64).unwrap();
         write_at(&file, &whole.segment.bytes, 0);

@@ -17,4 +17,4 @@ mod salvage;
 pub use fault::{Fault, FaultKind, FaultPlace};
 pub use repaired::{RepairOutcome, Repaired};
 #[cfg(not(loom))]
-pub use salvage::Salvage;
+pub use salvage::{Salvage, SalvageFault};

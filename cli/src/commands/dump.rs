@@ -96,7 +96,7 @@ fn salvage(context: Context, args: &args::Dump) -> Result {
         entries,
     };
     let salvaged = Salvaged {
-        damage: salvage.damage().to_vec(),
+        damage: salvage.damage().iter().map(ToString::to_string).collect(),
         lost: salvage.lost(),
         lost_more: salvage.may_have_lost_more(),
         unsure: salvage.unsure(),

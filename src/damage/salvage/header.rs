@@ -8,11 +8,12 @@
 
 use crate::error::{Error, Result};
 use crate::layout::{
-    self, BUCKET_SLOTS, FLAG_ANONYMOUS, HEADER_CAPACITY, HEADER_CHECKSUM, HEADER_CHUNK_BYTES,
+    BUCKET_SLOTS, FLAG_ANONYMOUS, HEADER_CAPACITY, HEADER_CHECKSUM, HEADER_CHUNK_BYTES,
     HEADER_CHUNKS, HEADER_CODEC, HEADER_FLAGS, HEADER_PARTICIPANTS, HEADER_SEGMENT_BYTES,
     HEADER_STRIPE_BUCKETS, HEADER_STRIPES, HEADER_VALUE_SPACE, MAX_PARTICIPANTS, RECORD_OVERHEAD,
     RESERVED_CHUNKS, WORD,
 };
+use super::fault::SalvageFault;
 use crate::layout::{CODEC_NAMES, codec_id};
 use crate::segment::geometry::{Geometry, MAX_CHUNKS, default_space};
 use crate::segment::header::{self, known};
@@ -30,23 +31,21 @@ const MOST_READINGS: usize = 64;
 pub(super) struct Reading {
     pub(super) header: HeaderWords,
     pub(super) geometry: Geometry,
-    /// What is wrong with the header, in sentences.
-    pub(super) damage: Vec<String>,
+    /// What is wrong with the header.
+    pub(super) damage: Vec<SalvageFault>,
 }
 
 impl Reading {
-    fn new(header: HeaderWords, found: &HeaderWords, remark: Option<&str>) -> Option<Self> {
+    fn new(header: HeaderWords, found: &HeaderWords, is_confirmed: bool) -> Option<Self> {
         let geometry = geometry(&header)?;
         let differs = (0..HEADER_CHECKSUM).filter(|&word| header[word] != found[word]);
-        let damage = differs.map(|word| {
-            format!(
-                "the header's {} is {:#x}, and was {:#x}",
-                name_of(word),
-                found[word],
-                header[word]
-            )
+        let damage = differs.map(|word| SalvageFault::HeaderWord {
+            offset: word * WORD,
+            found: found[word],
+            expected: header[word],
         });
-        let damage = damage.chain(remark.map(str::to_owned)).collect();
+        let damage = damage.chain((!is_confirmed).then_some(SalvageFault::Unconfirmed));
+        let damage = damage.collect();
         Some(Self {
             header,
             geometry,
@@ -75,11 +74,11 @@ pub(super) fn readings(
             }
         }
         if is_sound(found) {
-            return Ok(Reading::new(*found, found, None).into_iter().collect());
+            return Ok(Reading::new(*found, found, true).into_iter().collect());
         }
     }
     if let Some(header) = corrected(found, length, codecs) {
-        return Ok(Reading::new(header, found, None).into_iter().collect());
+        return Ok(Reading::new(header, found, true).into_iter().collect());
     }
     let readings = by_length(found, length);
     if readings.is_empty() {
@@ -90,13 +89,6 @@ pub(super) fn readings(
         });
     }
     Ok(readings)
-}
-
-fn name_of(word: usize) -> &'static str {
-    layout::HEADER
-        .iter()
-        .find(|row| row.at == word)
-        .map_or("unused word", |row| row.title)
 }
 
 fn checksum(header: &HeaderWords) -> u64 {
@@ -250,9 +242,6 @@ fn solutions(base: &HeaderWords, word: usize) -> Vec<u64> {
 /// The readings that the segment's length alone allows, if at most one of the geometry's
 /// words is wrong. The header's own numbers come first, if they are among them.
 fn by_length(found: &HeaderWords, length: u64) -> Vec<Reading> {
-    const REMARK: &str = "the header's checksum is wrong, and confirms none of its numbers: its \
-                          geometry is that which agrees with the segment's length, and its codec \
-                          id, its capacity and its value space may be wrong";
     let [own, of_file] = bases(found, length);
     let mut headers: Vec<HeaderWords> = [own, of_file]
         .into_iter()
@@ -277,7 +266,7 @@ fn by_length(found: &HeaderWords, length: u64) -> Vec<Reading> {
     }
     let readings = headers.into_iter();
     readings
-        .filter_map(|header| Reading::new(with_sizes(header), found, Some(REMARK)))
+        .filter_map(|header| Reading::new(with_sizes(header), found, false))
         .collect()
 }
 

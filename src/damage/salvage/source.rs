@@ -1,0 +1,242 @@
+//! The bytes of a damaged segment, of which none is believed.
+
+use crate::arena::chunk;
+use crate::error::{Error, Result};
+use crate::index::slot::{self, SlotContent};
+use crate::layout::{
+    BUCKET_SLOTS, BUCKET_WORDS, CHUNK_CURSOR, STRIPE_ENTRIES, STRIPE_WORDS, WORD,
+};
+use crate::segment::geometry::Geometry;
+use crate::segment::record::{KEY_AT, Lengths};
+use crate::sys::Mapping;
+use crate::table::iter::OwnedEntry;
+
+/// The number of buckets that are copied at a time.
+pub(super) const BLOCK: usize = 64;
+/// Attempts to copy a bucket that others change at the same time.
+const LOOKS: usize = 4;
+/// The number of blocks by which geometries are compared.
+const SAMPLES: usize = 64;
+/// Bytes that are copied where a record begins; most records are not longer.
+const GLANCE: usize = 256;
+
+/// How many entries the stripes count.
+pub(super) struct Said {
+    /// Those of the stripes whose counts can be right.
+    pub(super) credible: u64,
+    /// Whether these are all stripes.
+    pub(super) is_complete: bool,
+}
+
+/// The segment's bytes.
+pub(super) struct Source {
+    map: Mapping,
+    /// The segment's length in words.
+    pub(super) length: usize,
+    /// An upper bound, in bytes, of the length of any value that was stored.
+    present: usize,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source")
+            .field("words", &self.length)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The error for a copy of bytes that failed.
+fn cannot_read(source: std::io::Error) -> Error {
+    Error::system("read the segment", source)
+}
+
+impl Source {
+    pub(super) fn new(map: Mapping) -> Result<Self> {
+        let present = map.bytes_present().map_err(cannot_read)?;
+        Ok(Self {
+            length: map.words().len(),
+            present: usize::try_from(present).unwrap_or(usize::MAX),
+            map,
+        })
+    }
+
+    fn bytes(&self, at: usize, out: &mut [u8]) -> Result<()> {
+        self.map.copy_bytes(at, out).map_err(cannot_read)
+    }
+
+    /// Copies words from `at` on; beyond the end they are zero.
+    pub(super) fn words(&self, at: usize, out: &mut [u64]) -> Result<()> {
+        let mut bytes = vec![0; out.len() * WORD];
+        self.bytes(at * WORD, &mut bytes)?;
+        for (to, from) in out.iter_mut().zip(bytes.as_chunks().0) {
+            *to = u64::from_le_bytes(*from);
+        }
+        Ok(())
+    }
+
+    /// The number of buckets in the segment, which may be shorter than it should be.
+    pub(super) fn buckets(&self, geometry: &Geometry) -> usize {
+        let words = self.length.saturating_sub(geometry.bucket(0));
+        geometry.buckets.min(words / BUCKET_WORDS)
+    }
+
+    /// The first bucket from this one on that has memory: a header may say that there are
+    /// more buckets than could be read in any reasonable time.
+    pub(super) fn next_bucket(&self, geometry: &Geometry, bucket: usize) -> Result<usize> {
+        let at = geometry.bucket(bucket) * WORD;
+        let present = self.map.next_present(at).map_err(cannot_read)?;
+        Ok(present.map_or(geometry.buckets, |present| {
+            let words = (present / WORD).saturating_sub(geometry.bucket(0));
+            bucket.max(words / BUCKET_WORDS)
+        }))
+    }
+
+    /// The number of entries, as the stripes count them.
+    pub(super) fn entries_said(&self, geometry: &Geometry) -> Result<Said> {
+        let mut words = vec![0; geometry.stripes * STRIPE_WORDS];
+        self.words(geometry.stripe(0), &mut words)?;
+        let counts = words.iter().skip(STRIPE_ENTRIES).step_by(STRIPE_WORDS);
+        // No stripe has more entries than slots: a higher count is damaged.
+        let most = (geometry.stripe_buckets * BUCKET_SLOTS) as u64;
+        let credible = counts.clone().filter(|count| **count <= most);
+        Ok(Said {
+            credible: credible.clone().sum(),
+            is_complete: geometry.stripe(0) + words.len() <= self.length
+                && credible.count() == geometry.stripes,
+        })
+    }
+
+    /// The entries of a range of buckets, and the number of slots in use that lead to none.
+    pub(super) fn block(&self, geometry: &Geometry, first: usize, end: usize) -> Result<(Vec<OwnedEntry>, usize)> {
+        let mut words = vec![0; (end - first) * BUCKET_WORDS];
+        let mut again = words.clone();
+        self.words(geometry.bucket(first), &mut words)?;
+        for look in 0.. {
+            let (mut entries, mut lost) = (Vec::new(), 0);
+            for bucket in words.as_chunks().0 {
+                self.bucket(geometry, bucket, &mut entries, &mut lost)?;
+            }
+            self.words(geometry.bucket(first), &mut again)?;
+            if again == words || look == LOOKS {
+                return Ok((entries, lost));
+            }
+            words.copy_from_slice(&again);
+        }
+        Ok((Vec::new(), 0))
+    }
+
+    fn bucket(
+        &self,
+        geometry: &Geometry,
+        words: &[u64; BUCKET_WORDS],
+        entries: &mut Vec<OwnedEntry>,
+        lost: &mut usize,
+    ) -> Result<()> {
+        let tags = words[1].to_le_bytes();
+        for slot in (1..=BUCKET_SLOTS).filter(|slot| tags[*slot] != 0) {
+            let (head, tail) = (words[2 * slot], words[2 * slot + 1]);
+            let entry = match slot::holds(head) {
+                SlotContent::Small(lengths) => {
+                    let mut key = Vec::new();
+                    slot::key_into(head, tail, lengths.key, &mut key);
+                    let value = slot::value_in(tail, lengths.value).to_le_bytes();
+                    Some((key, value[..lengths.value].to_vec()))
+                }
+                SlotContent::Record(offset) => self.record(geometry, offset)?,
+                SlotContent::Nothing => None,
+            };
+            match entry {
+                Some(entry) => entries.push(entry),
+                None => *lost += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// The record at an offset in the arena, if there can be one.
+    fn record(&self, geometry: &Geometry, offset: usize) -> Result<Option<OwnedEntry>> {
+        let arena = geometry.chunks * geometry.chunk_words;
+        if offset >= arena {
+            return Ok(None);
+        }
+        let at = geometry.word_of(offset) * WORD;
+        let mut glance = [0; GLANCE];
+        self.bytes(at, &mut glance)?;
+        let Some(lengths) = lengths_in(&glance) else {
+            return Ok(None);
+        };
+        if !fits(geometry, offset, lengths) || at + lengths.words() * WORD > self.length * WORD {
+            return Ok(None);
+        }
+        let bytes = lengths.words() * WORD;
+        let mut copy = Vec::new();
+        if bytes > self.present.saturating_add(WORD) || copy.try_reserve_exact(bytes).is_err() {
+            return Ok(None);
+        }
+        copy.extend_from_slice(&glance[..bytes.min(GLANCE)]);
+        copy.resize(bytes, 0);
+        if bytes > GLANCE {
+            self.bytes(at + GLANCE, &mut copy[GLANCE..])?;
+        }
+        let value_at = lengths.value_at() * WORD;
+        let key = copy[KEY_AT * WORD..][..lengths.key].to_vec();
+        copy.truncate(value_at + lengths.value);
+        copy.drain(..value_at);
+        Ok(Some((key, copy)))
+    }
+
+    /// The records of a chunk, or of the run of chunks that begins with it, and the number
+    /// of these chunks.
+    pub(super) fn chunk(&self, geometry: &Geometry, chunk: usize) -> Result<(Vec<OwnedEntry>, usize)> {
+        let mut details = [0; CHUNK_CURSOR + 1];
+        self.words(geometry.details(chunk), &mut details)?;
+        let mut limit = geometry.chunk_words;
+        if let (cursor, true) = chunk::cursor_of(details[CHUNK_CURSOR]) {
+            limit = limit.min(cursor);
+        }
+        let first = chunk * geometry.chunk_words;
+        let mut entries = Vec::new();
+        let mut at = 0;
+        while at < limit {
+            let mut word = [0];
+            self.words(geometry.word_of(first + at), &mut word)?;
+            let lengths = Lengths::unpack(word[0]);
+            let Some(lengths) = lengths.filter(|lengths| fits(geometry, first + at, *lengths)) else {
+                break;
+            };
+            entries.extend(self.record(geometry, first + at)?);
+            at += lengths.words();
+        }
+        Ok((entries, at.div_ceil(geometry.chunk_words).max(1)))
+    }
+
+    /// A score for how well a geometry explains the index.
+    pub(super) fn score(&self, geometry: &Geometry) -> Result<i64> {
+        let mut score = 0;
+        let buckets = self.buckets(geometry);
+        // Only parts of a large index: a wrong geometry is wrong everywhere.
+        let step = (buckets / SAMPLES).max(1).next_multiple_of(BLOCK);
+        for first in (0..buckets).step_by(step) {
+            let end = (first + BLOCK).min(buckets);
+            let (entries, lost) = self.block(geometry, first, end)?;
+            score += entries.len() as i64 - 10 * lost as i64;
+        }
+        Ok(score)
+    }
+}
+
+/// The lengths of the record that begins with these bytes.
+fn lengths_in(bytes: &[u8; GLANCE]) -> Option<Lengths> {
+    Lengths::unpack(u64::from_le_bytes(*bytes.first_chunk()?))
+}
+
+/// Whether a record can be at this offset: in one chunk, or at the beginning of a run.
+fn fits(geometry: &Geometry, offset: usize, lengths: Lengths) -> bool {
+    let inside = offset % geometry.chunk_words;
+    let arena = geometry.chunks * geometry.chunk_words;
+    if geometry.needs_run(lengths) {
+        inside == 0 && lengths.words() <= arena - offset
+    } else {
+        inside + lengths.words() <= geometry.chunk_words
+    }
+}
