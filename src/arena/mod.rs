@@ -3,7 +3,8 @@
 //! A participant fills a chunk of its own, shared by the threads of its process
 //! behind a mutex. A record's space is taken, the record is written, and only
 //! then is it published under a stripe's lock. Nothing is freed in place;
-//! `write::clean` frees whole chunks.
+//! `write::clean` frees whole chunks. This file fills a chunk; `take` takes the next one, and
+//! `chunk` has the words of each.
 //!
 //! # Pending records
 //! A chunk stays open as long as a thread has taken space in it and has neither
@@ -22,17 +23,18 @@
 //! `index::fast_path` needs.
 
 pub(crate) mod chunk;
-
-use std::ops::Range;
+mod take;
 
 use crate::error::Result;
-use crate::layout::{CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, RESERVED_CHUNKS};
+use crate::layout::CHUNK_CURSOR;
 use crate::locking::participants::Attachment;
 use crate::segment::Segment;
 use crate::segment::record::Lengths;
 use crate::sync::{Mutex, Ordering, fence};
-use crate::sys::{crash_point, process_crash_point};
+use crate::sys::crash_point;
 use chunk::State;
+pub(crate) use take::{Purpose, seal_dead};
+use take::{claim_run, reopen, take_free};
 
 /// Space for one record.
 #[derive(Debug, Clone, Copy)]
@@ -43,15 +45,6 @@ pub(crate) struct Space {
     pub(crate) words: usize,
     /// The chunk, or the head of the run, in which it is pending.
     pub(crate) chunk: usize,
-}
-
-/// The purpose for which space is taken.
-#[derive(Debug, Clone)]
-pub(crate) enum Purpose {
-    /// For a new record, which may not take the chunks that are kept back.
-    Write,
-    /// For a record that a cleaner moves away from these chunks.
-    Move { away_from: Range<usize> },
 }
 
 /// A process's own part of the arena.
@@ -176,10 +169,10 @@ impl Arena {
     /// Takes a sealed chunk with at least `words` words left as the one to fill.
     pub(crate) fn reopen(&self, segment: &Segment, me: &Attachment, words: usize) -> bool {
         let mut bump = self.bump.lock();
-        let Some(open) = reopen(segment, me, words, &(0..0)) else {
+        let Some((chunk, cursor)) = reopen(segment, me, words, &(0..0)) else {
             return false;
         };
-        if let Some(last) = bump.current.replace(open) {
+        if let Some(last) = bump.current.replace(Open::new(chunk, cursor)) {
             bump.leave(segment, me, last);
         }
         true
@@ -187,6 +180,15 @@ impl Arena {
 }
 
 impl Open {
+    /// A chunk that was just taken.
+    fn new(chunk: usize, cursor: usize) -> Self {
+        Self {
+            chunk,
+            cursor,
+            pending: 0,
+        }
+    }
+
     #[inline]
     fn fits(&self, segment: &Segment, words: usize) -> bool {
         self.cursor + words <= segment.geometry.chunk_words
@@ -228,33 +230,25 @@ impl Bump {
             // Otherwise each short-lived process would leave a chunk behind.
             self.looked_around = true;
             seal_dead(segment, me);
-            if let Some(open) = reopen(segment, me, words.max(half), &(0..0)) {
-                return Ok(Some(open));
+            if let Some((chunk, cursor)) = reopen(segment, me, words.max(half), &(0..0)) {
+                return Ok(Some(Open::new(chunk, cursor)));
             }
         }
         if let Some(chunk) = take_free(segment, me, purpose) {
-            return Ok(Some(Open {
-                chunk,
-                cursor: 0,
-                pending: 0,
-            }));
+            return Ok(Some(Open::new(chunk, 0)));
         }
         let Purpose::Move { away_from } = purpose else {
             return Ok(None);
         };
         // A cleaner that is killed leaves the chunk that it filled. The next one goes on
         // with it: otherwise kills would use up the chunks that are kept back.
-        if let Some(open) = reopen(segment, me, words, away_from) {
-            return Ok(Some(open));
+        if let Some((chunk, cursor)) = reopen(segment, me, words, away_from) {
+            return Ok(Some(Open::new(chunk, cursor)));
         }
         let populated = segment.populated();
         if populated < segment.geometry.chunks {
             segment.populate(populated + 1)?;
-            return Ok(take_free(segment, me, purpose).map(|chunk| Open {
-                chunk,
-                cursor: 0,
-                pending: 0,
-            }));
+            return Ok(take_free(segment, me, purpose).map(|chunk| Open::new(chunk, 0)));
         }
         Ok(None)
     }
@@ -309,190 +303,4 @@ fn close(segment: &Segment, me: &Attachment, open: &Open) {
         chunk::transit(segment, open.chunk, mine, State::Sealed);
     }
     crash_point!("close: chunk left");
-}
-
-/// Takes the lowest free chunk, if enough are left.
-fn take_free(segment: &Segment, me: &Attachment, purpose: &Purpose) -> Option<usize> {
-    let avoid = match purpose {
-        Purpose::Write => 0..0,
-        Purpose::Move { away_from } => away_from.clone(),
-    };
-    let mine = State::Open(me.id());
-    if !enough_free(segment, purpose, 1) {
-        return None;
-    }
-    process_crash_point!("take: enough are free");
-    let taken = (0..segment.populated()).find(|chunk| {
-        !avoid.contains(chunk)
-            && chunk::state(segment, *chunk) == State::Free
-            && chunk::transit(segment, *chunk, State::Free, mine)
-            && is_blank(segment, *chunk, mine)
-    })?;
-    crash_point!("take: chunk taken");
-    // Other participants may have taken chunks because they saw the same free ones.
-    if enough_free(segment, purpose, 0) {
-        return Some(taken);
-    }
-    chunk::transit(segment, taken, mine, State::Free);
-    process_crash_point!("take: chunk given back");
-    None
-}
-
-/// Whether a chunk that was just taken is empty, as a free one must be. If it isn't,
-/// its state was damaged, and records may be in it: then this seals it.
-fn is_blank(segment: &Segment, chunk: usize, taken: State) -> bool {
-    let blank = [CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN]
-        .iter()
-        .all(|word| chunk::detail(segment, chunk, *word).load(Ordering::Relaxed) == 0);
-    if !blank {
-        process_crash_point!("take: chunk not blank");
-        chunk::transit(segment, chunk, taken, State::Sealed);
-        process_crash_point!("take: damaged chunk sealed");
-    }
-    blank
-}
-
-/// Whether enough chunks for a cleaner are left after `take` more have been taken.
-fn enough_free(segment: &Segment, purpose: &Purpose, take: usize) -> bool {
-    let (present, all) = match purpose {
-        // A chunk with pages must stay: there may be no memory for more.
-        Purpose::Write => (take + 1, take + RESERVED_CHUNKS),
-        Purpose::Move { .. } => (take, take),
-    };
-    let populated = segment.populated();
-    let unpopulated = segment.geometry.chunks - populated;
-    let wanted = present.max(all.saturating_sub(unpopulated));
-    (0..populated)
-        .filter(|&chunk| chunk::state(segment, chunk) == State::Free)
-        .take(wanted)
-        .count()
-        == wanted
-}
-
-/// Takes a sealed chunk that has `words` words left.
-fn reopen(segment: &Segment, me: &Attachment, words: usize, avoid: &Range<usize>) -> Option<Open> {
-    let mine = State::Open(me.id());
-    let room = |chunk| {
-        let word = chunk::detail(segment, chunk, CHUNK_CURSOR).load(Ordering::Relaxed);
-        // Words after a damaged cursor, or after one below the live records, may be in use.
-        let (cursor, sound) = chunk::cursor_of(word);
-        (sound
-            && chunk::run(segment, chunk) == 1
-            && cursor + words <= segment.geometry.chunk_words
-            && chunk::live(segment, chunk) <= cursor)
-            .then_some(cursor)
-    };
-    for chunk in (0..segment.populated()).filter(|chunk| !avoid.contains(chunk)) {
-        if chunk::state(segment, chunk) != State::Sealed || room(chunk).is_none() {
-            continue;
-        }
-        process_crash_point!("reopen: room seen");
-        if !chunk::transit(segment, chunk, State::Sealed, mine) {
-            continue;
-        }
-        crash_point!("reopen: chunk taken");
-        // It may have been filled between the check and the exchange.
-        if let Some(cursor) = room(chunk) {
-            return Some(Open {
-                chunk,
-                cursor,
-                pending: 0,
-            });
-        }
-        chunk::transit(segment, chunk, mine, State::Sealed);
-        process_crash_point!("reopen: chunk given back");
-    }
-    None
-}
-
-/// The numbers of chunks of dead participants.
-#[derive(Default)]
-pub(crate) struct OfTheDead {
-    /// Chunks that were sealed.
-    pub(crate) sealed: usize,
-    /// Chunks whose owners have another moment to show that they live.
-    pub(crate) spared: usize,
-}
-
-/// Seals the chunks that dead participants filled or cleaned.
-pub(crate) fn seal_dead(segment: &Segment, me: &Attachment) -> OfTheDead {
-    let (words, geometry) = (segment.words(), &segment.geometry);
-    let mut chunks = OfTheDead::default();
-    for chunk in 0..segment.populated() {
-        let seen = chunk::state(segment, chunk);
-        let (State::Open(owner) | State::Cleaning(owner)) = seen else {
-            continue;
-        };
-        if me.is_alive(words, geometry, owner) {
-            continue;
-        }
-        if !me.may_take_over(words, geometry, owner) {
-            chunks.spared += 1;
-        } else if chunk::transit(segment, chunk, seen, State::Sealed) {
-            crash_point!("take over: chunk sealed");
-            Attachment::count_take_over(words);
-            chunks.sealed += 1;
-        }
-    }
-    chunks
-}
-
-/// Takes `length` neighboring free chunks as one.
-fn claim_run(
-    segment: &Segment,
-    me: &Attachment,
-    length: usize,
-    purpose: &Purpose,
-) -> Result<Option<usize>> {
-    let chunks = segment.geometry.chunks;
-    let free: Vec<bool> = (0..chunks)
-        .map(|chunk| chunk::state(segment, chunk) == State::Free)
-        .collect();
-    let left = free.iter().filter(|free| **free).count();
-    let keep = if matches!(purpose, Purpose::Write) {
-        RESERVED_CHUNKS
-    } else {
-        0
-    };
-    if left < length + keep {
-        return Ok(None);
-    }
-    let mut head = 0;
-    while head + length <= chunks {
-        if let Some(taken) = free[head..head + length].iter().rposition(|free| !free) {
-            head += taken + 1;
-        } else if claim_window(segment, me, head, length)? {
-            return Ok(Some(head));
-        } else {
-            head += 1;
-        }
-    }
-    Ok(None)
-}
-
-/// Takes the free chunks `head..head + length` as a run.
-pub(crate) fn claim_window(
-    segment: &Segment,
-    me: &Attachment,
-    head: usize,
-    length: usize,
-) -> Result<bool> {
-    segment.populate(head + length)?;
-    let mine = State::Open(me.id());
-    if !chunk::transit(segment, head, State::Free, mine) || !is_blank(segment, head, mine) {
-        return Ok(false);
-    }
-    crash_point!("run: head taken");
-    // Before the first tail is taken, so that a participant that takes over knows which are ours.
-    chunk::detail(segment, head, CHUNK_RUN).store(length as u64, Ordering::Relaxed);
-    crash_point!("run: length written");
-    for distance in 1..length {
-        let (tail, taken) = (head + distance, State::Tail(distance));
-        if !chunk::transit(segment, tail, State::Free, taken) || !is_blank(segment, tail, taken) {
-            chunk::free(segment, head, mine);
-            return Ok(false);
-        }
-        crash_point!("run: tail taken");
-    }
-    Ok(true)
 }

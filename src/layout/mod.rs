@@ -45,27 +45,29 @@ pub(crate) struct Word {
     pub(crate) name: &'static str,
     /// Where it is in its group.
     pub(crate) at: usize,
-    /// What messages call it.
+    /// What messages call it, if it is a word that the checksum covers.
     #[cfg_attr(loom, allow(dead_code))]
-    pub(crate) title: &'static str,
+    pub(crate) title: Option<&'static str>,
 }
 
 /// Makes a constant of each row, and a list of each group.
 macro_rules! words {
+    (@title) => { None };
+    (@title $title:literal) => { Some($title) };
     ($($(#[$group_doc:meta])* $group:ident {
-        $($(#[$doc:meta])* $name:ident = $at:literal, $title:literal;)*
+        $($(#[$doc:meta])* $name:ident = $at:literal $(, $title:literal)?;)*
     })*) => {
         $($($(#[$doc])* pub(crate) const $name: usize = $at;)*
         $(#[$group_doc])*
         pub(crate) const $group: &[Word] = &[
-            $(Word { name: stringify!($name), at: $at, title: $title }),*
+            $(Word { name: stringify!($name), at: $at, title: words!(@title $($title)?) }),*
         ];)*
     };
 }
 
 // The words that segments have, each in its group. From these rows follow the fingerprint,
-// the words that `Table::check` wants to be zero, what salvage calls a word, and the test
-// that compares `docs/format/`.
+// the words that `Table::check` wants to be zero, what salvage calls a word that the checksum
+// covers, and the test that compares `docs/format/`.
 words! {
     /// The header. Words 0 to 15 never change after creation; 16 is their checksum.
     HEADER {
@@ -84,44 +86,44 @@ words! {
         HEADER_CODEC = 13, "codec id";
         HEADER_CREATED = 14, "time of creation";
         HEADER_FLAGS = 15, "flags";
-        HEADER_CHECKSUM = 16, "checksum";
+        HEADER_CHECKSUM = 16;
         /// Chunks below this index have pages; only ever grows.
-        HEADER_POPULATED = 24, "populated mark";
+        HEADER_POPULATED = 24;
         /// Times a dead owner's lock or chunk was taken over.
-        HEADER_TAKE_OVERS = 32, "count of take-overs";
+        HEADER_TAKE_OVERS = 32;
         /// Chunks cleaned.
-        HEADER_CLEANINGS = 33, "count of cleanings";
+        HEADER_CLEANINGS = 33;
     }
     /// A participant slot.
     PARTICIPANT {
         /// Generation (high half) and whether attached (bit 0).
-        PARTICIPANT_STATE = 0, "state";
+        PARTICIPANT_STATE = 0;
         /// Process id in its own namespace, for people to read.
-        PARTICIPANT_PID = 1, "process id";
+        PARTICIPANT_PID = 1;
         /// Nanoseconds since the Unix epoch.
-        PARTICIPANT_SINCE = 2, "time of attachment";
+        PARTICIPANT_SINCE = 2;
     }
     /// A stripe's header.
     STRIPE {
         /// The stripe lock; see `lock`.
-        STRIPE_LOCK = 0, "lock";
+        STRIPE_LOCK = 0;
         /// Raised to wake the waiters for a key.
-        STRIPE_EVENT = 1, "event";
+        STRIPE_EVENT = 1;
         /// Entries in this stripe.
-        STRIPE_ENTRIES = 2, "count of entries";
+        STRIPE_ENTRIES = 2;
         /// Acquisitions that found the lock taken.
-        STRIPE_CONTENDED = 3, "count of contended acquisitions";
+        STRIPE_CONTENDED = 3;
         /// Acquisitions of the lock, counted when it is let go.
-        STRIPE_ACQUIRED = 4, "count of acquisitions";
+        STRIPE_ACQUIRED = 4;
     }
     /// A chunk's details.
     CHUNK {
         /// Words of the chunk that records fill.
-        CHUNK_CURSOR = 0, "cursor";
+        CHUNK_CURSOR = 0;
         /// Words of live records: a hint.
-        CHUNK_LIVE = 1, "live count";
+        CHUNK_LIVE = 1;
         /// Chunks in the run that begins here; 0 and 1 are a plain chunk.
-        CHUNK_RUN = 2, "length of the run";
+        CHUNK_RUN = 2;
     }
 }
 

@@ -95,5 +95,6 @@ fn name_of(word: usize) -> &'static str {
     HEADER
         .iter()
         .find(|row| row.at == word)
-        .map_or("unused word", |row| row.title)
+        .and_then(|row| row.title)
+        .unwrap_or("unused word")
 }

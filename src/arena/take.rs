@@ -1,0 +1,210 @@
+//! Taking chunks: free ones, sealed ones with room, and runs; and sealing those of the dead.
+//!
+//! A chunk is taken by the exchange of its state, so that one participant gets it. See the
+//! table of states in [`chunk`](super::chunk).
+
+use std::ops::Range;
+
+use super::chunk::{self, State};
+use crate::error::Result;
+use crate::layout::{CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, RESERVED_CHUNKS};
+use crate::locking::participants::Attachment;
+use crate::segment::Segment;
+use crate::sync::Ordering;
+use crate::sys::{crash_point, process_crash_point};
+
+/// The purpose for which space is taken.
+#[derive(Debug, Clone)]
+pub(crate) enum Purpose {
+    /// For a new record, which may not take the chunks that are kept back.
+    Write,
+    /// For a record that a cleaner moves away from these chunks.
+    Move { away_from: Range<usize> },
+}
+
+/// Takes the lowest free chunk, if enough are left.
+pub(super) fn take_free(segment: &Segment, me: &Attachment, purpose: &Purpose) -> Option<usize> {
+    let avoid = match purpose {
+        Purpose::Write => 0..0,
+        Purpose::Move { away_from } => away_from.clone(),
+    };
+    let mine = State::Open(me.id());
+    if !enough_free(segment, purpose, 1) {
+        return None;
+    }
+    process_crash_point!("take: enough are free");
+    let taken = (0..segment.populated()).find(|chunk| {
+        !avoid.contains(chunk)
+            && chunk::state(segment, *chunk) == State::Free
+            && chunk::transit(segment, *chunk, State::Free, mine)
+            && is_blank(segment, *chunk, mine)
+    })?;
+    crash_point!("take: chunk taken");
+    // Other participants may have taken chunks because they saw the same free ones.
+    if enough_free(segment, purpose, 0) {
+        return Some(taken);
+    }
+    chunk::transit(segment, taken, mine, State::Free);
+    process_crash_point!("take: chunk given back");
+    None
+}
+
+/// Whether a chunk that was just taken is empty, as a free one must be. If it isn't,
+/// its state was damaged, and records may be in it: then this seals it.
+fn is_blank(segment: &Segment, chunk: usize, taken: State) -> bool {
+    let blank = [CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN]
+        .iter()
+        .all(|word| chunk::detail(segment, chunk, *word).load(Ordering::Relaxed) == 0);
+    if !blank {
+        process_crash_point!("take: chunk not blank");
+        chunk::transit(segment, chunk, taken, State::Sealed);
+        process_crash_point!("take: damaged chunk sealed");
+    }
+    blank
+}
+
+/// Whether enough chunks for a cleaner are left after `take` more have been taken.
+fn enough_free(segment: &Segment, purpose: &Purpose, take: usize) -> bool {
+    let (present, all) = match purpose {
+        // A chunk with pages must stay: there may be no memory for more.
+        Purpose::Write => (take + 1, take + RESERVED_CHUNKS),
+        Purpose::Move { .. } => (take, take),
+    };
+    let populated = segment.populated();
+    let unpopulated = segment.geometry.chunks - populated;
+    let wanted = present.max(all.saturating_sub(unpopulated));
+    (0..populated)
+        .filter(|&chunk| chunk::state(segment, chunk) == State::Free)
+        .take(wanted)
+        .count()
+        == wanted
+}
+
+/// Takes a sealed chunk that has `words` words left, and returns it with its cursor.
+pub(super) fn reopen(
+    segment: &Segment,
+    me: &Attachment,
+    words: usize,
+    avoid: &Range<usize>,
+) -> Option<(usize, usize)> {
+    let mine = State::Open(me.id());
+    let room = |chunk| {
+        let word = chunk::detail(segment, chunk, CHUNK_CURSOR).load(Ordering::Relaxed);
+        // Words after a damaged cursor, or after one below the live records, may be in use.
+        let (cursor, sound) = chunk::cursor_of(word);
+        (sound
+            && chunk::run(segment, chunk) == 1
+            && cursor + words <= segment.geometry.chunk_words
+            && chunk::live(segment, chunk) <= cursor)
+            .then_some(cursor)
+    };
+    for chunk in (0..segment.populated()).filter(|chunk| !avoid.contains(chunk)) {
+        if chunk::state(segment, chunk) != State::Sealed || room(chunk).is_none() {
+            continue;
+        }
+        process_crash_point!("reopen: room seen");
+        if !chunk::transit(segment, chunk, State::Sealed, mine) {
+            continue;
+        }
+        crash_point!("reopen: chunk taken");
+        // It may have been filled between the check and the exchange.
+        if let Some(cursor) = room(chunk) {
+            return Some((chunk, cursor));
+        }
+        chunk::transit(segment, chunk, mine, State::Sealed);
+        process_crash_point!("reopen: chunk given back");
+    }
+    None
+}
+
+/// The numbers of chunks of dead participants.
+#[derive(Default)]
+pub(crate) struct OfTheDead {
+    /// Chunks that were sealed.
+    pub(crate) sealed: usize,
+    /// Chunks whose owners have another moment to show that they live.
+    pub(crate) spared: usize,
+}
+
+/// Seals the chunks that dead participants filled or cleaned.
+pub(crate) fn seal_dead(segment: &Segment, me: &Attachment) -> OfTheDead {
+    let (words, geometry) = (segment.words(), &segment.geometry);
+    let mut chunks = OfTheDead::default();
+    for chunk in 0..segment.populated() {
+        let seen = chunk::state(segment, chunk);
+        let (State::Open(owner) | State::Cleaning(owner)) = seen else {
+            continue;
+        };
+        if me.is_alive(words, geometry, owner) {
+            continue;
+        }
+        if !me.may_take_over(words, geometry, owner) {
+            chunks.spared += 1;
+        } else if chunk::transit(segment, chunk, seen, State::Sealed) {
+            crash_point!("take over: chunk sealed");
+            Attachment::count_take_over(words);
+            chunks.sealed += 1;
+        }
+    }
+    chunks
+}
+
+/// Takes `length` neighboring free chunks as one.
+pub(super) fn claim_run(
+    segment: &Segment,
+    me: &Attachment,
+    length: usize,
+    purpose: &Purpose,
+) -> Result<Option<usize>> {
+    let chunks = segment.geometry.chunks;
+    let free: Vec<bool> = (0..chunks)
+        .map(|chunk| chunk::state(segment, chunk) == State::Free)
+        .collect();
+    let left = free.iter().filter(|free| **free).count();
+    let keep = if matches!(purpose, Purpose::Write) {
+        RESERVED_CHUNKS
+    } else {
+        0
+    };
+    if left < length + keep {
+        return Ok(None);
+    }
+    let mut head = 0;
+    while head + length <= chunks {
+        if let Some(taken) = free[head..head + length].iter().rposition(|free| !free) {
+            head += taken + 1;
+        } else if claim_window(segment, me, head, length)? {
+            return Ok(Some(head));
+        } else {
+            head += 1;
+        }
+    }
+    Ok(None)
+}
+
+/// Takes the free chunks `head..head + length` as a run.
+fn claim_window(
+    segment: &Segment,
+    me: &Attachment,
+    head: usize,
+    length: usize,
+) -> Result<bool> {
+    segment.populate(head + length)?;
+    let mine = State::Open(me.id());
+    if !chunk::transit(segment, head, State::Free, mine) || !is_blank(segment, head, mine) {
+        return Ok(false);
+    }
+    crash_point!("run: head taken");
+    // Before the first tail is taken, so that a participant that takes over knows which are ours.
+    chunk::detail(segment, head, CHUNK_RUN).store(length as u64, Ordering::Relaxed);
+    crash_point!("run: length written");
+    for distance in 1..length {
+        let (tail, taken) = (head + distance, State::Tail(distance));
+        if !chunk::transit(segment, tail, State::Free, taken) || !is_blank(segment, tail, taken) {
+            chunk::free(segment, head, mine);
+            return Ok(false);
+        }
+        crash_point!("run: tail taken");
+    }
+    Ok(true)
+}
