@@ -84,21 +84,10 @@ impl Table {
     /// Stores `n` as a counter if there is none, or if its value `gives_way`. Returns the value
     /// before, or `n`.
     fn store_if(&self, key: &[u8], n: i64, gives_way: impl Fn(i64) -> bool) -> Result<i64> {
-        let writer = self.writer()?;
-        writer.check_sizes(key, WORD)?;
-        let hash = Hash::of(&writer.segment, key);
-        let new = n.to_le_bytes();
-        let (before, _) = writer.modify(key, hash, None, |current, _| {
-            let absent = current.is(None);
-            let before = if absent { n } else { current.counter()? };
-            let change = if absent || gives_way(before) {
-                Change::Put(&new)
-            } else {
-                Change::Keep
-            };
-            Ok((before, change))
-        })?;
-        Ok(before)
+        modify(self.writer()?, key, |value| {
+            let stores = value.is_none_or(&gives_way);
+            Ok((value.unwrap_or(n), stores.then_some(n)))
+        })
     }
 
     #[inline(always)]
@@ -164,20 +153,31 @@ impl Table {
     #[cold]
     #[inline(never)]
     fn add_slow(writer: &Writer, key: &[u8], add: i64) -> Result<i64> {
-        writer.check_sizes(key, WORD)?;
-        let hash = Hash::of(&writer.segment, key);
-        let (before, _) = writer.modify(key, hash, None, |current, _| {
-            let value = current.counter()?;
-            let Some(sum) = value.checked_add(add) else {
-                return Err(Error::CounterOverflow {
-                    value: value.into(),
-                    add: add.into(),
-                    number: "i64",
-                });
-            };
-            let sum = sum.to_le_bytes().to_vec();
-            Ok((value, Change::Computed(sum)))
-        })?;
-        Ok(before)
+        modify(writer, key, |value| {
+            let value = value.unwrap_or(0);
+            let sum = value.checked_add(add).ok_or(Error::CounterOverflow {
+                value: value.into(),
+                add: add.into(),
+                number: "i64",
+            })?;
+            Ok((value, Some(sum)))
+        })
     }
+}
+
+/// Changes a counter wherever it is, or creates it. `decide` gets its value, `None` if the key
+/// is absent, and returns the answer and the value to store, if any.
+fn modify(
+    writer: &Writer,
+    key: &[u8],
+    decide: impl Fn(Option<i64>) -> Result<(i64, Option<i64>)>,
+) -> Result<i64> {
+    writer.check_sizes(key, WORD)?;
+    let hash = Hash::of(&writer.segment, key);
+    let (answer, _) = writer.modify(key, hash, None, |current, _| {
+        let (answer, new) = decide(current.counter()?)?;
+        let change = new.map_or(Change::Keep, |new| Change::Counter(new.to_le_bytes()));
+        Ok((answer, change))
+    })?;
+    Ok(answer)
 }

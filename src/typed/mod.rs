@@ -6,13 +6,14 @@
 //! - `codec`: the [`Codec`] trait, and the one place that makes an [`Error::Codec`] of a codec's
 //!   refusal.
 //! - `plain`: types that are their own codecs; `messagepack`: serde types.
-//! - `entries`: operations on one key; `claiming`: computing the value of a key once; `numbers`:
-//!   counters; `bulk`: operations on many keys, with `iter` and `snapshot`; `handle`: methods that
-//!   need no codec.
+//! - `entries`: operations on one key; `compute_once`: computing the value of a key once, with
+//!   `claim`; `numbers`: counters; `bulk`: operations on many keys, with `iter` and `snapshot`;
+//!   `handle`: methods that need no codec.
 
 mod bulk;
-mod claiming;
+mod claim;
 mod codec;
+mod compute_once;
 mod entries;
 mod handle;
 mod iter;
@@ -28,7 +29,7 @@ use std::marker::PhantomData;
 use crate::layout::codec_id;
 use crate::{Error, Options, Result, Table};
 
-pub use claiming::{TypedClaim, TypedClaimed, TypedOtherClaim};
+pub use claim::{TypedClaim, TypedClaimed, TypedOtherClaim};
 pub use codec::Codec;
 pub use iter::{TypedIter, TypedKeys, TypedValues};
 #[cfg(feature = "serde")]

@@ -88,6 +88,8 @@ pub(crate) enum Change<'v> {
     Put(&'v [u8]),
     /// Store this value, made from what was found.
     Computed(Vec<u8>),
+    /// Store this counter, made from what was found.
+    Counter([u8; WORD]),
 }
 
 /// What a write finds under its key.
@@ -98,10 +100,10 @@ impl Current<'_> {
         self.0.is_some()
     }
 
-    /// The value as a counter; absent is 0.
-    pub(crate) fn counter(&self) -> Result<i64> {
+    /// The value as a counter; `None` is absence.
+    pub(crate) fn counter(&self) -> Result<Option<i64>> {
         let Some(place) = &self.0 else {
-            return Ok(0);
+            return Ok(None);
         };
         if place.entry.lengths().value != WORD {
             return Err(Error::NotACounter {
@@ -110,7 +112,8 @@ impl Current<'_> {
             });
         }
         let word = place.entry.value_words().first();
-        Ok(word.map_or(0, |word| word.load(Ordering::Relaxed)) as i64)
+        let value = word.map_or(0, |word| word.load(Ordering::Relaxed));
+        Ok(Some(value.cast_signed()))
     }
 
     /// A copy of the value.
@@ -137,6 +140,7 @@ impl Change<'_> {
             Change::Keep | Change::Remove => return None,
             Change::Put(value) => *value,
             Change::Computed(value) => value,
+            Change::Counter(value) => value,
         };
         found
             .replaceable_in_place(value.len())
@@ -244,6 +248,7 @@ impl Writer {
                 }
                 Change::Put(value) => *value,
                 Change::Computed(value) => value,
+                Change::Counter(value) => value,
             };
             if !matches!(change, Change::Put(_)) {
                 // What was staged for an earlier decision may differ.
