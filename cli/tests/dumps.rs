@@ -12,12 +12,16 @@ use common::{Name, Running, ends, json, ok, open_table, run_with, shmtable, tabl
 use shmtable::{Options, Table};
 
 /// Keys and values of all kinds, among them all single bytes, the empty one, what looks
-/// like the notation, what `MessagePack` says in other than the shortest form.
+/// like the notation, what `MessagePack` says in other than the shortest form, and what is nested
+/// as deep as a table allows.
 fn samples() -> HashMap<Vec<u8>, Vec<u8>> {
     let mut samples: HashMap<Vec<u8>, Vec<u8>> = (0..=255_u8)
         .map(|byte| (vec![byte], vec![byte ^ 0x55; usize::from(byte)]))
         .collect();
-    let odd: [&[u8]; 9] = [
+    // Maps whose keys are no strings, in `MessagePack`; arrays in JSON.
+    let maps = [b"\x81\x01".repeat(128), b"\xc0".to_vec()].concat();
+    let arrays = [b"[".repeat(128), b"]".repeat(128)].concat();
+    let odd: [&[u8]; 11] = [
         b"",
         b"text",
         b"\n\"\\\x1b\0",
@@ -27,6 +31,8 @@ fn samples() -> HashMap<Vec<u8>, Vec<u8>> {
         b"\xca\x3f\x80\0\0",
         b"\xff\xfe\x80",
         &[0x80; 10_000],
+        &maps,
+        &arrays,
     ];
     for (number, bytes) in odd.into_iter().enumerate() {
         let mut key = bytes.to_vec();

@@ -185,7 +185,7 @@ impl Form {
             Self::MessagePack | Self::Pickle => {
                 notation::unpack(bytes).map_or_else(|_| raw(), |value| notation::to_json(&value))
             }
-            Self::Json => match serde_json::from_slice(bytes) {
+            Self::Json => match notation::parse_json(bytes) {
                 Ok(Json::Object(object)) if notation::special(&object).is_some() => raw(),
                 Ok(value) => value,
                 Err(_) => raw(),

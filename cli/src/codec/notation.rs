@@ -9,10 +9,14 @@ use crate::units::{hex, parse_hex};
 
 /// The extension type of Python's pickles. They are shown, but never loaded.
 pub(crate) const PICKLE: i8 = b'P' as i8;
-/// How deep the decoder may recurse. It takes two levels for an array or a map, and up to three for
-/// what is in it: arrays nested up to 63 deep are decoded, whatever they hold. Deeper values, up
-/// to the 128 that Python's tables take, are shown as raw bytes.
-const DEPTH: usize = 130;
+/// How deep arrays and maps of a table may be nested, as in Python and in Rust.
+const NESTING: usize = 128;
+/// How deep the decoder may recurse. It takes two levels for an array or a map, and up to four for
+/// what is in it.
+const DEPTH: usize = 2 * NESTING + 4;
+/// How deep JSON may be nested. A map takes three levels if it is written as pairs; what is in the
+/// last one may take two, and a line of a dump takes one.
+const JSON_NESTING: usize = 3 * NESTING + 3;
 
 /// Decodes a `MessagePack` value that takes all of `bytes`.
 pub(crate) fn unpack(mut bytes: &[u8]) -> Result<Packed, String> {
@@ -99,8 +103,55 @@ pub(crate) fn special(object: &Map<String, Json>) -> Option<(&str, &Json)> {
     (object.len() == 1 && name.starts_with('$')).then_some((name, content))
 }
 
+/// Parses JSON, nested deep enough for every value that a table can have.
+pub(crate) fn parse_json(text: &[u8]) -> Result<Json, String> {
+    // The parser's own limit is 127. Without it, the parser's stack would have none.
+    if nesting(text) > JSON_NESTING {
+        return Err(format!("it is nested more than {JSON_NESTING} deep"));
+    }
+    let mut parser = serde_json::Deserializer::from_slice(text);
+    parser.disable_recursion_limit();
+    let mut values = parser.into_iter::<Json>();
+    let value = values.next().ok_or("there is nothing")?;
+    let value = value.map_err(|error| error.to_string())?;
+    match values.next() {
+        None => Ok(value),
+        Some(_) => Err("there is more after its end".to_owned()),
+    }
+}
+
+/// How deep arrays and objects are nested in a text, if it is JSON.
+fn nesting(text: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut is_escaped) = (false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_string => is_escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
 /// Reads a value from JSON.
 pub(crate) fn from_json(json: &Json) -> Result<Packed, String> {
+    nested_from_json(json, NESTING)
+}
+
+/// Reads a value that may be nested this deep.
+fn nested_from_json(json: &Json, left: usize) -> Result<Packed, String> {
+    let inner = |json: &Json| match left.checked_sub(1) {
+        Some(left) => nested_from_json(json, left),
+        None => Err(format!("it is nested more than {NESTING} deep")),
+    };
     Ok(match json {
         Json::Null => Packed::Nil,
         Json::Bool(value) => Packed::Boolean(*value),
@@ -111,20 +162,25 @@ pub(crate) fn from_json(json: &Json) -> Result<Packed, String> {
             _ => return Err(format!("{number} is not a number of 64 bits")),
         },
         Json::String(text) => text.as_str().into(),
-        Json::Array(items) => Packed::Array(items.iter().map(from_json).collect::<Result<_, _>>()?),
+        Json::Array(items) => Packed::Array(items.iter().map(inner).collect::<Result<_, _>>()?),
         Json::Object(object) => match special(object) {
-            Some((name, content)) => special_from_json(name, content)?,
+            Some((name, content)) => special_from_json(name, content, inner)?,
             None => Packed::Map(
                 object
                     .iter()
-                    .map(|(key, value)| Ok((key.as_str().into(), from_json(value)?)))
+                    .map(|(key, value)| Ok((key.as_str().into(), inner(value)?)))
                     .collect::<Result<_, String>>()?,
             ),
         },
     })
 }
 
-fn special_from_json(name: &str, content: &Json) -> Result<Packed, String> {
+/// Reads what JSON lacks; `inner` reads what is in a map.
+fn special_from_json(
+    name: &str,
+    content: &Json,
+    inner: impl Fn(&Json) -> Result<Packed, String>,
+) -> Result<Packed, String> {
     let text = || {
         content
             .as_str()
@@ -156,7 +212,7 @@ fn special_from_json(name: &str, content: &Json) -> Result<Packed, String> {
             let wrong = || "$map takes pairs, such as [[1, \"a\"]]".to_owned();
             let pairs = content.as_array().ok_or_else(wrong)?.iter().map(|pair| {
                 match pair.as_array().map(Vec::as_slice) {
-                    Some([key, value]) => Ok((from_json(key)?, from_json(value)?)),
+                    Some([key, value]) => Ok((inner(key)?, inner(value)?)),
                     _ => Err(wrong()),
                 }
             });
@@ -206,7 +262,7 @@ pub(crate) fn typed(text: &str, plain: bool) -> Json {
     if plain {
         return text.into();
     }
-    serde_json::from_str(text).unwrap_or_else(|_| text.into())
+    parse_json(text.as_bytes()).unwrap_or_else(|_| text.into())
 }
 
 #[cfg(test)]
@@ -235,7 +291,7 @@ mod tests {
         ];
         for value in values {
             let text = to_json(&value).to_string();
-            let back = from_json(&serde_json::from_str(&text).unwrap()).unwrap();
+            let back = from_json(&parse_json(text.as_bytes()).unwrap()).unwrap();
             assert_eq!(pack(&back), pack(&value), "{text}");
             assert_eq!(unpack(&pack(&value)).unwrap(), value);
         }
@@ -245,13 +301,55 @@ mod tests {
     }
 
     #[test]
-    fn arrays_are_decoded_63_deep() {
-        let nested = |depth| {
-            let inner = Packed::from("text");
-            (0..depth).fold(inner, |inner, _| Packed::Array(vec![inner]))
-        };
-        assert_eq!(unpack(&pack(&nested(63))), Ok(nested(63)));
-        assert!(unpack(&pack(&nested(64))).is_err());
+    fn arrays_and_maps_go_through_json_128_deep() {
+        let array = |inner| Packed::Array(vec![inner]);
+        let map = |inner| Packed::Map(vec![("a".into(), inner)]);
+        let pairs = |inner| Packed::Map(vec![(1.into(), inner)]);
+        let around: [&dyn Fn(Packed) -> Packed; 3] = [&array, &map, &pairs];
+        for around in around {
+            let nested = |depth| (0..depth).fold(Packed::from("text"), |inner, _| around(inner));
+            let bytes = pack(&nested(128));
+            let json = to_json(&unpack(&bytes).unwrap());
+            // As in a line of a dump.
+            let line = json!({ "value": json }).to_string();
+            let line = parse_json(line.as_bytes()).unwrap();
+            assert_eq!(pack(&from_json(&line["value"]).unwrap()), bytes);
+            let deeper = to_json(&nested(129));
+            assert!(from_json(&deeper).unwrap_err().contains("128 deep"));
+        }
+    }
+
+    #[test]
+    fn brackets_that_nest_without_end_are_refused() {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            for depth in [388, 1_000_000] {
+                let text = [open.repeat(depth), "1".into(), close.repeat(depth)].concat();
+                assert!(parse_json(text.as_bytes()).unwrap_err().contains("deep"));
+                assert!(parse_json(open.repeat(depth).as_bytes()).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn brackets_in_strings_and_beside_each_other_do_not_nest() {
+        let brackets = "[{".repeat(1000);
+        for text in [
+            format!("\"{brackets}\""),
+            format!("[\"\\\"{brackets}\"]"),
+            format!("[\"\\\\\",\"{brackets}\"]"),
+            format!("[{}0]", "[],{\"a\":1},".repeat(1000)),
+        ] {
+            let expected: Json = serde_json::from_str(&text).unwrap();
+            assert_eq!(parse_json(text.as_bytes()), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn one_value_is_parsed_and_nothing_after_it() {
+        for text in ["", " ", "[", "1 2", "[] x", "1,", "\"a\"\"b\"", "nul"] {
+            assert!(parse_json(text.as_bytes()).is_err(), "{text}");
+        }
+        assert_eq!(parse_json(b" [1] \n"), Ok(json!([1])));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 use shmtable_dump::{Checksum, VERSION};
 
 use super::{Entry, Header, damaged};
-use crate::codec::Codec;
+use crate::codec::{Codec, notation};
 use crate::failure::{Failure, Result};
 
 pub(crate) struct Writer<W> {
@@ -123,7 +123,7 @@ impl<R: BufRead> Reader<R> {
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            return match serde_json::from_slice(&line) {
+            return match notation::parse_json(&line) {
                 Ok(Json::Object(object)) => Ok(Some(object)),
                 Ok(_) => Err(damaged(self.at(), "it is not an object")),
                 Err(error) => Err(damaged(self.at(), format!("it is not JSON: {error}"))),
