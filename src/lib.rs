@@ -281,9 +281,9 @@ mod table;
 mod typed;
 mod write;
 
+pub use damage::{Fault, FaultKind, FaultPlace, RepairOutcome, Repaired};
 #[cfg(not(loom))]
 pub use damage::{Salvage, SalvageFault};
-pub use damage::{Fault, FaultKind, FaultPlace, RepairOutcome, Repaired};
 pub use error::{BoxedError, Error, Result};
 pub use layout::{codec_id, codec_names};
 pub use table::{

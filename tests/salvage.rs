@@ -209,9 +209,7 @@ fn damage_is_told_in_sentences() {
         sentences(&Options::new().open_damaged(&whole.name).unwrap()),
         [
             format!("the segment has {cut} bytes, and had {length}"),
-            format!(
-                "part of the index is gone: the segment has 1 of its {buckets} buckets"
-            ),
+            format!("part of the index is gone: the segment has 1 of its {buckets} buckets"),
         ]
     );
 }

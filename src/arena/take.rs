@@ -183,12 +183,7 @@ pub(super) fn claim_run(
 }
 
 /// Takes the free chunks `head..head + length` as a run.
-fn claim_window(
-    segment: &Segment,
-    me: &Attachment,
-    head: usize,
-    length: usize,
-) -> Result<bool> {
+fn claim_window(segment: &Segment, me: &Attachment, head: usize, length: usize) -> Result<bool> {
     segment.populate(head + length)?;
     let mine = State::Open(me.id());
     if !chunk::transit(segment, head, State::Free, mine) || !is_blank(segment, head, mine) {

@@ -18,6 +18,7 @@
 //! store replaces a small entry by one of another length: that would take two.
 
 use crate::layout::{HEAD_BYTES, SMALL_BYTES, WORD};
+use crate::segment::geometry::ArenaOffset;
 use crate::segment::record::{Lengths, word_from};
 
 pub(super) const LENGTH_BITS: u32 = 4;
@@ -32,7 +33,7 @@ pub(crate) enum SlotContent {
     /// A small entry of these lengths.
     Small(Lengths),
     /// A record at this offset.
-    Record(usize),
+    Record(ArenaOffset),
     /// Nothing that a writer of this format stored.
     Nothing,
 }
@@ -65,9 +66,9 @@ impl Content {
 
     /// The words that lead to the record at this offset.
     #[inline]
-    pub(crate) fn record(offset: usize) -> Self {
+    pub(crate) fn record(offset: ArenaOffset) -> Self {
         Self {
-            head: (offset as u64) << REST_SHIFT | RECORD,
+            head: (offset.0 as u64) << REST_SHIFT | RECORD,
             tail: None,
         }
     }
@@ -77,7 +78,7 @@ impl Content {
 #[inline]
 pub(crate) fn holds(head: u64) -> SlotContent {
     if head & RECORD == RECORD {
-        return SlotContent::Record((head >> REST_SHIFT) as usize);
+        return SlotContent::Record(ArenaOffset((head >> REST_SHIFT) as usize));
     }
     let key = (head & LENGTH) as usize;
     let value = (head >> LENGTH_BITS & LENGTH) as usize;
@@ -213,7 +214,7 @@ mod tests {
 
     #[test]
     fn records_are_no_small_entries_whatever_their_offset() {
-        for offset in [0, 1, 0x3030_3030_3030, (1 << 56) - 1] {
+        for offset in [0, 1, 0x3030_3030_3030, (1 << 56) - 1].map(ArenaOffset) {
             let head = Content::record(offset).head;
             assert_eq!(holds(head), SlotContent::Record(offset));
             for length in 0..30 {
@@ -231,7 +232,7 @@ mod tests {
         for low in 0..=255_u64 {
             let (key, value) = (low & 15, low >> 4);
             let right = match (key, value) {
-                (15, 15) => SlotContent::Record(7),
+                (15, 15) => SlotContent::Record(ArenaOffset(7)),
                 _ if value <= 8 && key + value <= 15 => SlotContent::Small(Lengths {
                     key: key as usize,
                     value: value as usize,

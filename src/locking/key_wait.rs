@@ -59,7 +59,7 @@ pub(crate) fn until<T>(
     timeout: Duration,
     mut look: impl FnMut() -> Result<Option<T>>,
 ) -> Result<Option<T>> {
-    let header = segment.index_of(stripe);
+    let at = segment.at_of(stripe);
     let deadline = Instant::now().checked_add(timeout);
     let mut poll = POLL.0;
     loop {
@@ -76,9 +76,7 @@ pub(crate) fn until<T>(
             poll = (poll * 2).min(POLL.1);
         } else {
             segment.hooks.sleep(|| {
-                segment
-                    .map
-                    .sleep(header + STRIPE_EVENT, event, SLICE.min(left));
+                segment.map.sleep(at + STRIPE_EVENT, event, SLICE.min(left));
             })?;
         }
     }
@@ -111,10 +109,10 @@ pub(crate) fn until_any<T>(
         let rings = bell.rings();
         events.clear();
         for listened in stripes {
-            let header = listened.segment.index_of(listened.stripe);
+            let at = listened.segment.at_of(listened.stripe);
             let event = listen(listened.stripe, listened.read_only);
             let mapping: &Mapping = &listened.segment.map;
-            events.push((mapping, header + STRIPE_EVENT, event));
+            events.push((mapping, at + STRIPE_EVENT, event));
         }
         if let Some(found) = look()? {
             return Ok(Some(found));

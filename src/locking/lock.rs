@@ -130,7 +130,7 @@ fn acquire_contended(holder: &Holder, stripe: Stripe<'_>) -> Result<bool> {
     let Holder { segment, me, .. } = holder;
     let mine = me.bits();
     let word = stripe.word(STRIPE_LOCK);
-    let index = segment.index_of(stripe) + STRIPE_LOCK;
+    let at = segment.at_of(stripe) + STRIPE_LOCK;
     let deadline = Instant::now() + segment.lock_timeout;
     let mut spins = 0;
     let mut flags = 0;
@@ -196,7 +196,7 @@ fn acquire_contended(holder: &Holder, stripe: Stripe<'_>) -> Result<bool> {
         segment.hooks.sleep(|| {
             segment
                 .map
-                .sleep(index, (seen | WAITERS) as u32, slice.min(left));
+                .sleep(at, (seen | WAITERS) as u32, slice.min(left));
         })?;
         slept = true;
         // Before anything is taken over.
@@ -262,13 +262,13 @@ impl Drop for Guard<'_> {
 /// Wakes the threads that the flags of a released lock word ask for.
 #[cold]
 fn wake(segment: &Segment, stripe: Stripe<'_>, seen: u64) {
-    let header = segment.index_of(stripe);
+    let at = segment.at_of(stripe);
     if seen & WAITERS != 0 {
-        segment.map.wake_one(header + STRIPE_LOCK);
+        segment.map.wake_one(at + STRIPE_LOCK);
     }
     if seen & SLEEPERS != 0 {
         stripe.word(STRIPE_EVENT).fetch_add(1, Ordering::Relaxed);
         crash_point!("unlock: event raised");
-        segment.map.wake_all(header + STRIPE_EVENT);
+        segment.map.wake_all(at + STRIPE_EVENT);
     }
 }

@@ -20,6 +20,11 @@ const MEAN_LOAD: f64 = 0.60;
 /// The chance, as a power of e, that some stripe is too small for a table's keys.
 const REFUSAL_LOG: f64 = -27.6; // 1e-12
 
+/// The position of a word of the arena, in words from the arena's beginning: a slot has that of
+/// its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ArenaOffset(pub(crate) usize);
+
 /// The shape of a segment: everything that follows from the options it was
 /// created with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -252,7 +257,7 @@ impl Geometry {
         })
     }
 
-    /// Index of a participant slot's first word.
+    /// Position of a participant slot's first word.
     #[expect(
         clippy::unused_self,
         reason = "asked like its neighbors, which need it"
@@ -261,7 +266,7 @@ impl Geometry {
         HEADER_WORDS + slot * PARTICIPANT_WORDS
     }
 
-    /// Index of a stripe header's first word.
+    /// Position of a stripe header's first word.
     pub(crate) fn stripe(&self, stripe: usize) -> usize {
         (self.first_stripe + stripe) * STRIPE_WORDS
     }
@@ -276,22 +281,22 @@ impl Geometry {
         self.first_bucket..self.first_bucket + self.buckets
     }
 
-    /// Index of a bucket's first word.
+    /// Position of a bucket's first word.
     pub(crate) fn bucket(&self, bucket: usize) -> usize {
         (self.first_bucket + bucket) * BUCKET_WORDS
     }
 
-    /// Index of a chunk's state word.
+    /// Position of a chunk's state word.
     pub(crate) fn state(&self, chunk: usize) -> usize {
         self.states_at + chunk
     }
 
-    /// Index of a chunk's details.
+    /// Position of a chunk's details.
     pub(crate) fn details(&self, chunk: usize) -> usize {
         self.details_at + chunk * CHUNK_WORDS
     }
 
-    /// Index of a chunk's first word.
+    /// Position of a chunk's first word.
     pub(crate) fn chunk(&self, chunk: usize) -> usize {
         self.arena_at + chunk * self.chunk_words
     }
@@ -301,14 +306,14 @@ impl Geometry {
         (at - self.arena_at) >> self.chunk_words.trailing_zeros()
     }
 
-    /// The word that a slot's offset stands for.
-    pub(crate) fn word_of(&self, offset: usize) -> usize {
-        self.arena_at + offset
+    /// The position in the segment of a word of the arena.
+    pub(crate) fn word_of(&self, offset: ArenaOffset) -> usize {
+        self.arena_at + offset.0
     }
 
-    /// The offset that stands for a word of the arena.
-    pub(crate) fn offset_of(&self, at: usize) -> usize {
-        at - self.arena_at
+    /// The position in the arena of a word of the segment.
+    pub(crate) fn offset_of(&self, at: usize) -> ArenaOffset {
+        ArenaOffset(at - self.arena_at)
     }
 
     /// Whether a record of these lengths is too large for one chunk.

@@ -72,13 +72,13 @@ impl Segment {
     }
 
     /// The position of a stripe's first header word.
-    pub(crate) fn index_of(&self, stripe: Stripe<'_>) -> usize {
-        stripe.index_in(self.words())
+    pub(crate) fn at_of(&self, stripe: Stripe<'_>) -> usize {
+        stripe.at_in(self.words())
     }
 
     /// A stripe's number.
     pub(crate) fn number_of(&self, stripe: Stripe<'_>) -> usize {
-        self.index_of(stripe) / STRIPE_WORDS - self.geometry.first_stripe
+        self.at_of(stripe) / STRIPE_WORDS - self.geometry.first_stripe
     }
 
     /// The numbers of a stripe's buckets.

@@ -97,11 +97,11 @@ pub(crate) struct Record<'a> {
 #[inline]
 pub(crate) fn split(
     record: &[AtomicU64],
-    key: usize,
+    key_words: usize,
     length: usize,
 ) -> Option<(&[AtomicU64], &[AtomicU64])> {
-    let both = record.get(KEY_AT..KEY_AT + key + words_of(length))?;
-    both.split_at_checked(key)
+    let both = record.get(KEY_AT..KEY_AT + key_words + words_of(length))?;
+    both.split_at_checked(key_words)
 }
 
 /// The words of the key and of the value of the record at `at`, which may reach into chunks
@@ -111,10 +111,11 @@ pub(crate) fn split_beyond<'a>(
     segment: &'a Segment,
     at: usize,
     record: &'a [AtomicU64],
-    key: usize,
+    key_words: usize,
     length: usize,
 ) -> Option<(&'a [AtomicU64], &'a [AtomicU64])> {
-    split(record, key, length).or_else(|| split(segment.record_beyond(at)?.1, key, length))
+    split(record, key_words, length)
+        .or_else(|| split(segment.record_beyond(at)?.1, key_words, length))
 }
 
 /// Opens the record at `at`; `None` if its header can't be right.

@@ -19,7 +19,7 @@ impl<'a> Stripe<'a> {
     }
 
     /// The position of the header's first word in `words`, the words of the segment.
-    pub(crate) fn index_in(self, words: &[AtomicU64]) -> usize {
+    pub(crate) fn at_in(self, words: &[AtomicU64]) -> usize {
         (self.0.as_ptr().addr() - words.as_ptr().addr()) / size_of::<AtomicU64>()
     }
 }

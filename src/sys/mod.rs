@@ -34,10 +34,10 @@
 //!   write a file of that length, and with [`NotASegment`] if something else has the name.
 //! - `words()`: the segment. A trailing part of a word is not shown. Words
 //!   mapped read-only may only be loaded: a store is a deadly signal.
-//! - `copy_bytes(at, out)`: copies bytes of the segment, from byte `at` on. Bytes without a
+//! - `copy_bytes(offset, out)`: copies bytes of the segment, from byte `offset` on. Bytes without a
 //!   page, or beyond the segment's end, are zero. Where the segment is a file, none of this
 //!   raises a signal, even if the file is truncated during the copy.
-//! - `next_present(at)`: the first byte from `at` on that may be other than zero; `None` if
+//! - `next_present(offset)`: the first byte from `offset` on that may be other than zero; `None` if
 //!   there is none.
 //! - `bytes_present()`: at most how many bytes of the segment may be other than zero.
 //! - `populate(range)`: makes the pages of these words present, so that no
@@ -45,10 +45,10 @@
 //!   machine has no memory for them; pages that became present before that stay. A
 //!   system that can't refuse pages in advance must not raise a signal when memory runs
 //!   out.
-//! - `sleep(word, low_half, timeout)`: sleeps while the low 32 bits of the word
+//! - `sleep(at, low_half, timeout)`: sleeps while the low 32 bits of the word `at`
 //!   equal `low_half`, until woken or timed out; may return early for no
 //!   reason. Works across processes, on read-only mappings too.
-//! - `wake_one(word)`, `wake_all(word)`: wake at least one sleeper on the word, or all. A
+//! - `wake_one(at)`, `wake_all(at)`: wake at least one sleeper on the word, or all. A
 //!   wake may be lost if that is rare: each sleep has a timeout of at most 50 ms.
 //! - `owner()`: the segment's [`Owner`] now.
 //! - `liveness()`: a new [`Liveness`] of this segment.

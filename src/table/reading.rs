@@ -289,7 +289,10 @@ impl Table {
             return Ok(Found::Undecided);
         };
         Ok(match locked.find(key, hash)? {
-            Some(place) => Found::Present(copy(place.entry.value_words(), place.entry.lengths().value)?),
+            Some(place) => Found::Present(copy(
+                place.entry.value_words(),
+                place.entry.lengths().value,
+            )?),
             None => Found::Absent,
         })
     }

@@ -169,7 +169,7 @@ pub fn wait_until<K: AsRef<[u8]>, T>(
                 read_only: table.0.read_only,
             };
             let address = std::ptr::from_ref(segment).addr();
-            (address, segment.index_of(stripe), listened)
+            (address, segment.at_of(stripe), listened)
         })
         .collect();
     stripes.sort_by_key(|(segment, stripe, _)| (*segment, *stripe));

@@ -6,6 +6,7 @@
 //! them, tells when a candidate for it is right. There are few candidates for each word of
 //! the geometry, because these words together determine the length.
 
+use super::fault::SalvageFault;
 use crate::error::{Error, Result};
 use crate::layout::{
     BUCKET_SLOTS, FLAG_ANONYMOUS, HEADER_CAPACITY, HEADER_CHECKSUM, HEADER_CHUNK_BYTES,
@@ -13,7 +14,6 @@ use crate::layout::{
     HEADER_STRIPE_BUCKETS, HEADER_STRIPES, HEADER_VALUE_SPACE, MAX_PARTICIPANTS, RECORD_OVERHEAD,
     RESERVED_CHUNKS, WORD,
 };
-use super::fault::SalvageFault;
 use crate::layout::{CODEC_NAMES, codec_id};
 use crate::segment::geometry::{Geometry, MAX_CHUNKS, default_space};
 use crate::segment::header::{self, known};

@@ -271,4 +271,3 @@ impl Iterator for Salvage {
 }
 
 impl FusedIterator for Salvage {}
-

@@ -3,10 +3,8 @@
 use crate::arena::chunk;
 use crate::error::{Error, Result};
 use crate::index::slot::{self, SlotContent};
-use crate::layout::{
-    BUCKET_SLOTS, BUCKET_WORDS, CHUNK_CURSOR, STRIPE_ENTRIES, STRIPE_WORDS, WORD,
-};
-use crate::segment::geometry::Geometry;
+use crate::layout::{BUCKET_SLOTS, BUCKET_WORDS, CHUNK_CURSOR, STRIPE_ENTRIES, STRIPE_WORDS, WORD};
+use crate::segment::geometry::{ArenaOffset, Geometry};
 use crate::segment::record::{KEY_AT, Lengths};
 use crate::sys::Mapping;
 use crate::table::iter::OwnedEntry;
@@ -60,8 +58,8 @@ impl Source {
         })
     }
 
-    fn bytes(&self, at: usize, out: &mut [u8]) -> Result<()> {
-        self.map.copy_bytes(at, out).map_err(cannot_read)
+    fn bytes(&self, offset: usize, out: &mut [u8]) -> Result<()> {
+        self.map.copy_bytes(offset, out).map_err(cannot_read)
     }
 
     /// Copies words from `at` on; beyond the end they are zero.
@@ -83,8 +81,8 @@ impl Source {
     /// The first bucket from this one on that has memory: a header may say that there are
     /// more buckets than could be read in any reasonable time.
     pub(super) fn next_bucket(&self, geometry: &Geometry, bucket: usize) -> Result<usize> {
-        let at = geometry.bucket(bucket) * WORD;
-        let present = self.map.next_present(at).map_err(cannot_read)?;
+        let offset = geometry.bucket(bucket) * WORD;
+        let present = self.map.next_present(offset).map_err(cannot_read)?;
         Ok(present.map_or(geometry.buckets, |present| {
             let words = (present / WORD).saturating_sub(geometry.bucket(0));
             bucket.max(words / BUCKET_WORDS)
@@ -107,7 +105,12 @@ impl Source {
     }
 
     /// The entries of a range of buckets, and the number of slots in use that lead to none.
-    pub(super) fn block(&self, geometry: &Geometry, first: usize, end: usize) -> Result<(Vec<OwnedEntry>, usize)> {
+    pub(super) fn block(
+        &self,
+        geometry: &Geometry,
+        first: usize,
+        end: usize,
+    ) -> Result<(Vec<OwnedEntry>, usize)> {
         let mut words = vec![0; (end - first) * BUCKET_WORDS];
         let mut again = words.clone();
         self.words(geometry.bucket(first), &mut words)?;
@@ -153,19 +156,19 @@ impl Source {
         Ok(())
     }
 
-    /// The record at an offset in the arena, if there can be one.
-    fn record(&self, geometry: &Geometry, offset: usize) -> Result<Option<OwnedEntry>> {
+    /// The record at a place in the arena, if there can be one.
+    fn record(&self, geometry: &Geometry, place: ArenaOffset) -> Result<Option<OwnedEntry>> {
         let arena = geometry.chunks * geometry.chunk_words;
-        if offset >= arena {
+        if place.0 >= arena {
             return Ok(None);
         }
-        let at = geometry.word_of(offset) * WORD;
+        let offset = geometry.word_of(place) * WORD;
         let mut glance = [0; GLANCE];
-        self.bytes(at, &mut glance)?;
+        self.bytes(offset, &mut glance)?;
         let Some(lengths) = lengths_in(&glance) else {
             return Ok(None);
         };
-        if !fits(geometry, offset, lengths) || at + lengths.words() * WORD > self.length * WORD {
+        if !fits(geometry, place, lengths) || offset + lengths.words() * WORD > self.length * WORD {
             return Ok(None);
         }
         let bytes = lengths.words() * WORD;
@@ -176,7 +179,7 @@ impl Source {
         copy.extend_from_slice(&glance[..bytes.min(GLANCE)]);
         copy.resize(bytes, 0);
         if bytes > GLANCE {
-            self.bytes(at + GLANCE, &mut copy[GLANCE..])?;
+            self.bytes(offset + GLANCE, &mut copy[GLANCE..])?;
         }
         let value_at = lengths.value_at() * WORD;
         let key = copy[KEY_AT * WORD..][..lengths.key].to_vec();
@@ -187,7 +190,11 @@ impl Source {
 
     /// The records of a chunk, or of the run of chunks that begins with it, and the number
     /// of these chunks.
-    pub(super) fn chunk(&self, geometry: &Geometry, chunk: usize) -> Result<(Vec<OwnedEntry>, usize)> {
+    pub(super) fn chunk(
+        &self,
+        geometry: &Geometry,
+        chunk: usize,
+    ) -> Result<(Vec<OwnedEntry>, usize)> {
         let mut details = [0; CHUNK_CURSOR + 1];
         self.words(geometry.details(chunk), &mut details)?;
         let mut limit = geometry.chunk_words;
@@ -196,18 +203,19 @@ impl Source {
         }
         let first = chunk * geometry.chunk_words;
         let mut entries = Vec::new();
-        let mut at = 0;
-        while at < limit {
+        let mut filled = 0;
+        while filled < limit {
+            let place = ArenaOffset(first + filled);
             let mut word = [0];
-            self.words(geometry.word_of(first + at), &mut word)?;
+            self.words(geometry.word_of(place), &mut word)?;
             let lengths = Lengths::unpack(word[0]);
-            let Some(lengths) = lengths.filter(|lengths| fits(geometry, first + at, *lengths)) else {
+            let Some(lengths) = lengths.filter(|lengths| fits(geometry, place, *lengths)) else {
                 break;
             };
-            entries.extend(self.record(geometry, first + at)?);
-            at += lengths.words();
+            entries.extend(self.record(geometry, place)?);
+            filled += lengths.words();
         }
-        Ok((entries, at.div_ceil(geometry.chunk_words).max(1)))
+        Ok((entries, filled.div_ceil(geometry.chunk_words).max(1)))
     }
 
     /// A score for how well a geometry explains the index.
@@ -230,12 +238,12 @@ fn lengths_in(bytes: &[u8; GLANCE]) -> Option<Lengths> {
     Lengths::unpack(u64::from_le_bytes(*bytes.first_chunk()?))
 }
 
-/// Whether a record can be at this offset: in one chunk, or at the beginning of a run.
-fn fits(geometry: &Geometry, offset: usize, lengths: Lengths) -> bool {
-    let inside = offset % geometry.chunk_words;
+/// Whether a record can be at this place: in one chunk, or at the beginning of a run.
+fn fits(geometry: &Geometry, place: ArenaOffset, lengths: Lengths) -> bool {
+    let inside = place.0 % geometry.chunk_words;
     let arena = geometry.chunks * geometry.chunk_words;
     if geometry.needs_run(lengths) {
-        inside == 0 && lengths.words() <= arena - offset
+        inside == 0 && lengths.words() <= arena - place.0
     } else {
         inside + lengths.words() <= geometry.chunk_words
     }

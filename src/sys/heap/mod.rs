@@ -155,10 +155,10 @@ impl Mapping {
     }
 
     /// Panics if the word may have no page: a store to it would be a deadly signal.
-    pub(crate) fn touch(&self, word: usize) {
+    pub(crate) fn touch(&self, at: usize) {
         if let Some(pages) = &self.segment.pages {
             let end = pages.load(Ordering::Relaxed);
-            assert!((word as u64) < end, "a store to memory that is not there");
+            assert!((at as u64) < end, "a store to memory that is not there");
         }
     }
 
@@ -167,8 +167,8 @@ impl Mapping {
     /// As in the kernel, a sleeper reads the word under the lock of its queue, and a waker
     /// takes the same lock after its store: either the sleeper sees the store, or it is in
     /// the queue when the waker comes.
-    pub(crate) fn sleep(&self, word: usize, low_half: u32, _timeout: Duration) {
-        let Some(value) = self.words().get(word) else {
+    pub(crate) fn sleep(&self, at: usize, low_half: u32, _timeout: Duration) {
+        let Some(value) = self.words().get(at) else {
             return;
         };
         let mut queues = self.segment.queues.lock().unwrap();
@@ -184,22 +184,22 @@ impl Mapping {
         }
         let queue = queues
             .queues
-            .entry(word)
+            .entry(at)
             .or_insert_with(|| std::sync::Arc::new(Condvar::new()))
             .clone();
         drop(queue.wait(queues).unwrap());
     }
 
-    pub(crate) fn wake_one(&self, word: usize) {
+    pub(crate) fn wake_one(&self, at: usize) {
         let queues = self.segment.queues.lock().unwrap();
-        if let Some(queue) = queues.queues.get(&word) {
+        if let Some(queue) = queues.queues.get(&at) {
             queue.notify_one();
         }
     }
 
-    pub(crate) fn wake_all(&self, word: usize) {
+    pub(crate) fn wake_all(&self, at: usize) {
         let queues = self.segment.queues.lock().unwrap();
-        if let Some(queue) = queues.queues.get(&word) {
+        if let Some(queue) = queues.queues.get(&at) {
             queue.notify_all();
         }
     }

@@ -19,8 +19,8 @@ const NAP: Duration = Duration::from_millis(2);
 impl Mapping {
     /// Sleeps while the low half of the word equals `low_half`, until woken or
     /// timed out; may return early for no reason.
-    pub(crate) fn sleep(&self, word: usize, low_half: u32, timeout: Duration) {
-        let Some(address) = self.low_half(word) else {
+    pub(crate) fn sleep(&self, at: usize, low_half: u32, timeout: Duration) {
+        let Some(address) = self.low_half(at) else {
             return;
         };
         let wait = Timespec {
@@ -36,25 +36,25 @@ impl Mapping {
     }
 
     /// Wakes one sleeper on the word.
-    pub(crate) fn wake_one(&self, word: usize) {
-        self.wake(word, 1);
+    pub(crate) fn wake_one(&self, at: usize) {
+        self.wake(at, 1);
     }
 
     /// Wakes all sleepers on the word.
-    pub(crate) fn wake_all(&self, word: usize) {
-        self.wake(word, i32::MAX as u32);
+    pub(crate) fn wake_all(&self, at: usize) {
+        self.wake(at, i32::MAX as u32);
     }
 
-    fn wake(&self, word: usize, sleepers: u32) {
-        if let Some(address) = self.low_half(word) {
+    fn wake(&self, at: usize, sleepers: u32) {
+        if let Some(address) = self.low_half(at) {
             // This fails only for addresses that are not mapped.
             let _ = futex::wake(address, Flags::empty(), sleepers);
         }
     }
 
     /// The low half of a word, as an address for the kernel only.
-    fn low_half(&self, word: usize) -> Option<&AtomicU32> {
-        let word = self.words().get(word)?;
+    fn low_half(&self, at: usize) -> Option<&AtomicU32> {
+        let word = self.words().get(at)?;
         // SAFETY: the target is little-endian, so the low half is the word's
         // first four bytes, which are mapped and aligned as long as the word
         // is. No access is made through the reference in this program: it is

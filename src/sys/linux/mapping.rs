@@ -208,10 +208,10 @@ impl Mapping {
     }
 
     /// Copies bytes of the segment. It reads the file, so a missing page raises no signal.
-    pub(crate) fn copy_bytes(&self, at: usize, out: &mut [u8]) -> io::Result<()> {
+    pub(crate) fn copy_bytes(&self, offset: usize, out: &mut [u8]) -> io::Result<()> {
         let mut filled = 0;
         while let Some(rest @ [_, ..]) = out.get_mut(filled..) {
-            match pread(self.descriptor.fd()?, &mut *rest, (at + filled) as u64) {
+            match pread(self.descriptor.fd()?, &mut *rest, (offset + filled) as u64) {
                 Ok(0) => {
                     rest.fill(0);
                     break;
@@ -224,13 +224,13 @@ impl Mapping {
         Ok(())
     }
 
-    /// The next byte from `at` on that has a page; `None` if there is none up to the end.
-    pub(crate) fn next_present(&self, at: usize) -> io::Result<Option<usize>> {
-        match seek(self.descriptor.fd()?, SeekFrom::Data(at as u64)) {
+    /// The next byte from `offset` on that has a page; `None` if there is none up to the end.
+    pub(crate) fn next_present(&self, offset: usize) -> io::Result<Option<usize>> {
+        match seek(self.descriptor.fd()?, SeekFrom::Data(offset as u64)) {
             Ok(found) => Ok(Some(usize::try_from(found).unwrap_or(usize::MAX))),
             Err(Errno::NXIO) => Ok(None),
             // The file system doesn't tell.
-            Err(Errno::INVAL) => Ok(Some(at)),
+            Err(Errno::INVAL) => Ok(Some(offset)),
             Err(error) => Err(error.into()),
         }
     }

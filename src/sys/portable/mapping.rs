@@ -202,15 +202,15 @@ impl Mapping {
 
     /// Copies bytes of the segment; beyond its end they are zero.
     #[allow(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
-    pub(crate) fn copy_bytes(&self, at: usize, out: &mut [u8]) -> io::Result<()> {
+    pub(crate) fn copy_bytes(&self, offset: usize, out: &mut [u8]) -> io::Result<()> {
         const WORD: usize = size_of::<u64>();
-        let words = self.words().get(at / WORD..).unwrap_or_default();
+        let words = self.words().get(offset / WORD..).unwrap_or_default();
         let mut words = words.iter().map(|word| word.load(Ordering::Relaxed));
         // From the middle of a word on, up to the middle of one.
-        let (first, rest) = out.split_at_mut(out.len().min(at.wrapping_neg() % WORD));
+        let (first, rest) = out.split_at_mut(out.len().min(offset.wrapping_neg() % WORD));
         if !first.is_empty() {
             let word = words.next().unwrap_or(0).to_le_bytes();
-            let from = at % WORD;
+            let from = offset % WORD;
             first.copy_from_slice(&word[from..from + first.len()]);
         }
         for part in rest.chunks_mut(WORD) {
@@ -226,8 +226,8 @@ impl Mapping {
         clippy::unused_self,
         reason = "elsewhere it can"
     )]
-    pub(crate) fn next_present(&self, at: usize) -> io::Result<Option<usize>> {
-        Ok(Some(at))
+    pub(crate) fn next_present(&self, offset: usize) -> io::Result<Option<usize>> {
+        Ok(Some(offset))
     }
 
     /// The length of the segment: the system doesn't tell which bytes have pages.
@@ -246,26 +246,26 @@ impl Mapping {
 
     /// Sleeps while the low half of the word equals `low_half`, until woken or
     /// timed out; may return early for no reason.
-    pub(crate) fn sleep(&self, word: usize, low_half: u32, timeout: Duration) {
-        let Some(slept_on) = self.words().get(word) else {
+    pub(crate) fn sleep(&self, at: usize, low_half: u32, timeout: Duration) {
+        let Some(slept_on) = self.words().get(at) else {
             return;
         };
         match self.access {
             // A reader can't announce that it sleeps.
             Access::ReadOnly => super::poll(slept_on, low_half, timeout),
-            Access::ReadWrite => self.bells.sleep(&self.memory, word, low_half, timeout),
+            Access::ReadWrite => self.bells.sleep(&self.memory, at, low_half, timeout),
         }
     }
 
     /// Wakes one sleeper on the word, or more.
-    pub(crate) fn wake_one(&self, word: usize) {
-        self.wake_all(word);
+    pub(crate) fn wake_one(&self, at: usize) {
+        self.wake_all(at);
     }
 
     /// Wakes all sleepers on the word.
-    pub(crate) fn wake_all(&self, word: usize) {
-        if self.access == Access::ReadWrite && word < self.words().len() {
-            self.bells.ring(&self.memory, word);
+    pub(crate) fn wake_all(&self, at: usize) {
+        if self.access == Access::ReadWrite && at < self.words().len() {
+            self.bells.ring(&self.memory, at);
         }
     }
 

@@ -264,8 +264,8 @@ impl Bells {
         Self
     }
 
-    pub(super) fn sleep(&self, memory: &Memory, word: usize, low_half: u32, timeout: Duration) {
-        if let Some(word) = memory.words().get(word) {
+    pub(super) fn sleep(&self, memory: &Memory, at: usize, low_half: u32, timeout: Duration) {
+        if let Some(word) = memory.words().get(at) {
             super::poll(word, low_half, timeout);
         }
     }

@@ -58,25 +58,25 @@ impl Bells {
     }
 
     /// The bell of a word. A damaged segment may have none.
-    fn bell<'a>(&self, memory: &'a Memory, word: usize) -> Option<&'a AtomicU64> {
+    fn bell<'a>(&self, memory: &'a Memory, at: usize) -> Option<&'a AtomicU64> {
         // A line has eight words. A stripe's lock and its event are in one line, and have
         // two bells.
-        let bell = (word / 8 * 2 + word % 2) % BELLS;
+        let bell = (at / 8 * 2 + at % 2) % BELLS;
         memory.all().get(self.first.checked_add(bell)?)
     }
 
     pub(in crate::sys::portable) fn sleep(
         &self,
         memory: &Memory,
-        word: usize,
+        at: usize,
         low_half: u32,
         timeout: Duration,
     ) {
-        let Some(slept_on) = memory.words().get(word) else {
+        let Some(slept_on) = memory.words().get(at) else {
             return;
         };
         let timeout = timeout.min(LONGEST);
-        let bell = self.bell(memory, word);
+        let bell = self.bell(memory, at);
         let Some(event) = bell.and_then(open_or_make) else {
             super::super::poll(slept_on, low_half, timeout);
             return;
@@ -89,10 +89,10 @@ impl Bells {
         }
     }
 
-    pub(in crate::sys::portable) fn ring(&self, memory: &Memory, word: usize) {
+    pub(in crate::sys::portable) fn ring(&self, memory: &Memory, at: usize) {
         fence(Ordering::SeqCst);
         let number = self
-            .bell(memory, word)
+            .bell(memory, at)
             .map_or(0, |bell| bell.load(Ordering::SeqCst));
         // If no process has the event, none sleeps.
         if let Some(event) = open(number) {
