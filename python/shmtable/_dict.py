@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import (
+    Callable,
     ItemsView,
     Iterable,
     KeysView,
@@ -19,7 +21,7 @@ from typing import (
     overload,
 )
 
-from shmtable import _leases, _showing
+from shmtable import _dumps, _leases, _showing
 from shmtable._native import SharedDictBase, list_names, unlink_name
 from shmtable._settings import Codec, Settings, Trust
 from shmtable._views import _ItemsView, _KeysView, _ValuesView
@@ -228,6 +230,67 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
             lock_timeout=lock_timeout, trust=trust, codec=codec, allow_pickle=allow_pickle
         )
         return cls.__new__(cls)._start(how, name, settings)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        *,
+        replace: bool = False,
+        progress: Callable[[int, int], object] | None = None,
+        capacity: int | None = None,
+        value_space: int | None = None,
+        mode: int | None = None,
+        chunk_size: int | None = None,
+        max_participants: int | None = None,
+        lock_timeout: float | None = None,
+        trust: Trust | None = None,
+        codec: Codec | None = None,
+        allow_pickle: bool | None = None,
+    ) -> Self:
+        """Creates a table with the entries of a file that `save` or `shmtable dump` wrote.
+
+        Without a name, the table is anonymous. A name that a table has already raises
+        `FileExistsError`; with `replace=True`, the new table replaces that one, as in `create`.
+        `capacity`, `value_space` and `codec` are those of the saved table. You may ask for other
+        sizes, or for `codec="raw"` to get the stored bytes; any other codec must be the file's.
+
+        The file must be one that can be read twice, in the format of `save` or
+        `shmtable dump --format binary`. It is checked as a whole before the table is created: if
+        it is damaged or cut, `DamagedDumpError` names the place, and no table is created or
+        replaced. If anything else goes wrong, the new table is removed again. Until the call
+        returns, other processes that open the name see some of the entries.
+
+        A pickle in a file can run any code when it is loaded from the table. If another user may
+        write to the file, or to the new table, a file with pickles raises `PickleRefusedError`,
+        unless you pass `allow_pickle=True`. So does any file with `allow_pickle=False`.
+
+        `progress` is called now and then with the number of entries that are stored and of all.
+
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, 'results.dump')
+        ...     SharedDict({'a': 1}, capacity=1000).save(path)
+        ...     d = SharedDict.load(path, capacity=5000)
+        1
+        >>> d['a'], d.capacity
+        (1, 5000)
+        """
+        settings = Settings(
+            capacity,
+            value_space,
+            mode,
+            chunk_size,
+            max_participants,
+            lock_timeout,
+            trust,
+            codec,
+            allow_pickle,
+        )
+        handle = cls.__new__(cls)
+        _dumps.load(handle, path, name, replace, settings, progress)
+        return handle
 
     def unlink(self: SharedDict[Any, Any] | str) -> None:
         """Removes a table's name: `SharedDict.unlink(name)`, or `d.unlink()`.

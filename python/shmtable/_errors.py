@@ -109,6 +109,10 @@ class CorruptedError(Error, ValueError):
     """The segment is damaged."""
 
 
+class DamagedDumpError(Error, ValueError):
+    """A file isn't a dump, or is damaged or cut."""
+
+
 class ClosedError(Error, ValueError):
     """The handle is closed."""
 

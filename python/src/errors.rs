@@ -48,7 +48,7 @@ fn class<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyType>> {
 }
 
 /// An exception of a class of `shmtable._errors`.
-fn exception<A>(py: Python<'_>, name: &str, arguments: A) -> PyErr
+pub(crate) fn exception<A>(py: Python<'_>, name: &str, arguments: A) -> PyErr
 where
     A: pyo3::PyErrArguments + Send + Sync + 'static,
 {
@@ -91,7 +91,7 @@ fn in_python(mut message: String) -> String {
 
 /// Values of `errno` for an `OSError`, as those in `raised`.
 const ENOENT: i32 = 2;
-const EACCES: i32 = 13;
+pub(crate) const EACCES: i32 = 13;
 
 /// The Python exception for an error of the crate.
 #[cold]
@@ -332,8 +332,9 @@ pub(crate) fn coroutine(returned: &Bound<'_, PyAny>) -> PyErr {
     bad_value(returned.py(), message.to_owned())
 }
 
-pub(crate) fn is_value_too_large(py: Python<'_>, error: &PyErr) -> bool {
-    class(py, "ValueTooLargeError").is_ok_and(|class| error.is_instance(py, &class))
+/// Whether an exception is of a class of `shmtable._errors`.
+pub(crate) fn is(py: Python<'_>, error: &PyErr, name: &str) -> bool {
+    class(py, name).is_ok_and(|class| error.is_instance(py, &class))
 }
 
 /// Warns that a computed value is returned, and not stored.

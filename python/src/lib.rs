@@ -43,6 +43,8 @@ mod _native {
 
     use super::handle::SharedDictBase;
     #[pymodule_export]
+    use super::methods::Dump;
+    #[pymodule_export]
     use super::tables::{list_names, list_orphans, remove_orphans, unlink_name};
     #[pymodule_export]
     use super::waits::Waits;

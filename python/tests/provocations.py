@@ -16,6 +16,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -128,6 +129,13 @@ def conflict(d: ANYTHING, name: str) -> None:
 def corrupted(d: ANYTHING, name: str) -> None:
     with overwritten(name, d.stats()["index_bytes"], b"\xff" * 4096):
         d["too long"]
+
+
+def damaged_dump(d: ANYTHING, name: str) -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        d.save(file.name)
+        os.truncate(file.name, 40)
+        SharedDict.load(file.name)
 
 
 def deadlock(d: ANYTHING, name: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from shmtable import SharedDict
+from shmtable import CodecMismatchError, DamagedDumpError, SharedDict
 
 sys.path.insert(0, str(Path(__file__).parent))
 import workers
@@ -98,3 +98,46 @@ def test_a_dump_is_loaded_whole(command: str, d: ANYTHING, form: str) -> None:
             assert dict(loaded) == dict(d)
     finally:
         SharedDict.unlink(copy)
+
+
+def test_what_python_saves_the_command_loads(command: str, d: ANYTHING, tmp_path: Path) -> None:
+    file = tmp_path / "saved.dump"
+    assert d.save(file) == len(ENTRIES)
+    copy = f"{d.name}-copy"
+    try:
+        run(command, "load", copy, str(file), "--create")
+        with ANYTHING.open(copy) as loaded:
+            assert (dict(loaded), loaded.codec, loaded.capacity) == (dict(d), d.codec, d.capacity)
+    finally:
+        SharedDict.unlink(copy)
+
+
+@pytest.mark.parametrize("more", [[], ["--snapshot"]], ids=["weakly", "snapshot"])
+def test_what_the_command_dumps_python_loads(
+    command: str, d: ANYTHING, tmp_path: Path, more: list[str]
+) -> None:
+    file = tmp_path / "dumped"
+    run(command, "dump", d.name, "--format", "binary", "--output", str(file), *more)
+    with ANYTHING.load(file) as loaded:
+        assert (dict(loaded), loaded.codec, loaded.capacity) == (dict(d), d.codec, d.capacity)
+
+
+def test_json_lines_are_for_the_command_alone(command: str, d: ANYTHING, tmp_path: Path) -> None:
+    file = tmp_path / "dumped"
+    run(command, "dump", d.name, "--output", str(file))
+    with pytest.raises(DamagedDumpError, match="`shmtable load` loads JSON Lines"):
+        SharedDict.load(file)
+
+
+def test_a_table_of_another_language_is_loaded_as_bytes(command: str, tmp_path: Path) -> None:
+    name, file = f"test-command-{uuid.uuid4()}", tmp_path / "dumped"
+    run(command, "create", name, "--codec", "str/u64", "--capacity", "10")
+    try:
+        run(command, "put", name, "key", "7")
+        run(command, "dump", name, "--format", "binary", "--output", str(file))
+    finally:
+        SharedDict.unlink(name)
+    with pytest.raises(CodecMismatchError, match='codec="raw" loads it as plain bytes'):
+        SharedDict.load(file)
+    with ANYTHING.load(file, codec="raw") as raw:
+        assert dict(raw) == {b"key": (7).to_bytes(8, "little")}

@@ -38,6 +38,7 @@ ERRORS: dict[str, tuple[type[Exception], str]] = {
     "ComputeTimeoutError": (TimeoutError, "waited 0 s for the value of the key 'new', .*: try again"),
     "ConflictError": (RuntimeError, "key 'c' was replaced or removed .* nothing was stored; read it"),
     "CorruptedError": (ValueError, r"the segment is damaged: .* at byte \d+; repair it with SharedDict.rep"),
+    "DamagedDumpError": (ValueError, r"is damaged, at its header \(byte \d+\): it ends .*; load another"),
     "DeadlockError": (RuntimeError, "for the key 'new' from inside its own computation, .*; compute"),
     "DescriptorClosedError": (OSError, "closed this handle's descriptor .*; open the table again"),
     "IncompatibleFormatError": (ValueError, '"NAME" is not a table .*: the magic number is .*; open'),

@@ -1,8 +1,8 @@
 """Do the programs of the guide run, and print what it shows?
 
 A program is a block of Python with a file name as its title. The block after it, titled
-"output", is all that it prints. The guide has no other Python, so nothing in it is untried; nor has the page
-about asyncio.
+"output", is all that it prints. The guide has no other Python, so nothing in it is untried; nor have the
+pages about asyncio and files.
 """
 
 from __future__ import annotations
@@ -37,7 +37,12 @@ def programs(page: Path) -> dict[str, tuple[str, str]]:
 
 PROGRAMS = {
     f"{page.stem}/{title}": program
-    for page in [DOCS / "index.md", DOCS / "python" / "asyncio.md", *PAGES]
+    for page in [
+        DOCS / "index.md",
+        DOCS / "python" / "asyncio.md",
+        DOCS / "python" / "saving.md",
+        *PAGES,
+    ]
     for title, program in programs(page).items()
 }
 

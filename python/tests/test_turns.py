@@ -89,6 +89,16 @@ def test_others_run_while_keys_are_popped(full: ANYTHING) -> None:
     assert not full
 
 
+def test_others_run_while_a_table_is_saved_and_loaded(tmp_path: Path) -> None:
+    file = tmp_path / "saved.dump"
+    with ANYTHING({number: "x" * 5000 for number in range(20_000)}, capacity=20_000) as large:
+        assert others_run_during(lambda: large.save(file))
+    loaded = []
+    assert others_run_during(lambda: loaded.append(ANYTHING.load(file)))
+    with loaded[0] as found:
+        assert len(found) == 20_000
+
+
 @pytest.mark.parametrize(
     "call",
     [

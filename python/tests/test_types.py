@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "shmtable"
 GOOD = """
 import copy
 import multiprocessing
+import pathlib
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, MutableMapping, ValuesView
 from typing import Any, Literal
 
@@ -32,6 +33,8 @@ assert_type(SharedDict([("a", 1)], name="n", capacity=10), SharedDict[str, int])
 opened: SharedDict[str, int] = SharedDict(name="n", codec="json", trust=[1], mode=0o600)
 assert_type(SharedDict[str, int].create("n", codec="raw"), SharedDict[str, int])
 assert_type(SharedDict[str, int].create("n", replace=True, trust=[1]), SharedDict[str, int])
+assert_type(SharedDict[str, int].load("file", "n", capacity=10, replace=True), SharedDict[str, int])
+assert_type(SharedDict[str, int].load(pathlib.Path("file"), codec="raw"), SharedDict[str, int])
 assert_type(SharedDict[str, int].open("n", read_only=True, trust="anyone"), SharedDict[str, int])
 with d as same:
     assert_type(same, SharedDict[str, int])
@@ -63,6 +66,8 @@ d.update([("a", 1)])
 
 assert_type(d.copy(), dict[str, int])
 assert_type(d.snapshot(), dict[str, int])
+assert_type(d.save("file"), int)
+assert_type(d.save(pathlib.Path("file"), progress=lambda done, total: print(done / total)), int)
 assert_type(copy.copy(d), SharedDict[str, int])  # As for every type: see copy.copy's stub.
 assert_type(d | {"b": 2}, dict[str, int])
 assert_type({"b": 2} | d, dict[str, int])
@@ -173,6 +178,7 @@ class Counts(SharedDict[str, int]):
 
 
 assert_type(Counts.open("n"), Counts)
+assert_type(Counts.load("file"), Counts)
 with Counts() as counts:
     assert_type(counts, Counts)
     assert_type(counts["a"], int)
@@ -205,6 +211,10 @@ d.replace("a", "text")
 d.wait_change("a", "text")
 d.wait_any([1])
 d.scan(1)
+d.save(1)
+d.save("file", progress=1)
+SharedDict.load(b"file")
+SharedDict.load("file", codec="xml")
 d | 5
 d.unknown()
 SharedDict({"a": 1}, codec="xml")

@@ -344,5 +344,5 @@ fn finish<'py>(
 
 /// Whether a value could not be stored because it has no room.
 fn is_for_room(py: Python<'_>, error: &PyErr) -> bool {
-    error.is_instance_of::<PyMemoryError>(py) || errors::is_value_too_large(py, error)
+    error.is_instance_of::<PyMemoryError>(py) || errors::is(py, error, "ValueTooLargeError")
 }

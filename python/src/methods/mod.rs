@@ -9,7 +9,10 @@ mod many;
 mod prefix;
 mod reading;
 mod removing;
+mod saving;
 mod steps;
 mod waiting;
 mod watching;
 mod writing;
+
+pub(crate) use saving::Dump;
