@@ -169,7 +169,7 @@ mod tests {
                 else {
                     continue;
                 };
-                let lengths = Lengths::of(&key, &value);
+                let lengths = Lengths::of(&key, &value[..]);
                 assert_eq!(holds(head), SlotContent::Small(lengths));
                 let mut read = vec![9];
                 key_into(head, tail, key_length, &mut read);

@@ -5,6 +5,7 @@ pub(crate) mod hash;
 pub(crate) mod header;
 pub(crate) mod hooks;
 pub(crate) mod record;
+pub(crate) mod slices;
 pub(crate) mod stripe;
 
 use std::ops::Range;

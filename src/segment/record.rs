@@ -34,10 +34,10 @@ pub(crate) struct Lengths {
 impl Lengths {
     /// The lengths of this key and value.
     #[inline]
-    pub(crate) fn of(key: &[u8], value: &[u8]) -> Self {
+    pub(crate) fn of(key: &[u8], value: impl ValueSource) -> Self {
         Self {
             key: key.len(),
-            value: value.len(),
+            value: value.length(),
         }
     }
 
@@ -131,15 +131,43 @@ pub(crate) fn open(segment: &Segment, at: usize) -> Option<Record<'_>> {
     })
 }
 
+/// A value on its way into a record.
+pub(crate) trait ValueSource: Copy {
+    /// The number of its bytes.
+    fn length(self) -> usize;
+
+    /// Writes it, padded with zeros, to the beginning of `words`, as far as they go.
+    fn store(self, words: &[AtomicU64]);
+}
+
+impl ValueSource for &[u8] {
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn length(self) -> usize {
+        self.len()
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn store(self, words: &[AtomicU64]) {
+        store_bytes(words, self);
+    }
+}
+
 /// Writes the key and the value of the record that begins with these words. Its header is
 /// stored already.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-pub(crate) fn write_body(record: &[AtomicU64], lengths: Lengths, key: &[u8], value: &[u8]) {
+pub(crate) fn write_body(
+    record: &[AtomicU64],
+    lengths: Lengths,
+    key: &[u8],
+    value: impl ValueSource,
+) {
     let (key_words, value_words) = record.split_at(lengths.value_at());
     store_bytes(&key_words[KEY_AT..], key);
     crash_point!("stage: key written");
-    store_bytes(value_words, value);
+    value.store(value_words);
     crash_point!("stage: value written");
 }
 

@@ -6,8 +6,9 @@ use crate::index::fast_path::Glance;
 use crate::index::probe::{self, Hash};
 use crate::index::stripe_ops::Locked;
 use crate::layout::WORD;
+use crate::segment::record;
 use crate::write::Change;
-use crate::write::writer::Writer;
+use crate::write::writer::{ReentrancyGuard, Writer};
 
 /// Counters.
 impl Table {
@@ -79,6 +80,70 @@ impl Table {
     /// As [`fetch_max`](Self::fetch_max).
     pub fn fetch_min(&self, key: impl AsRef<[u8]>, n: i64) -> Result<i64> {
         self.store_if(key.as_ref(), n, |value| n < value)
+    }
+
+    /// Changes a value of at most 8 bytes in place, in one step for all processes.
+    ///
+    /// The closure gets the value. It may change the bytes, but not their number. If it returns
+    /// `Some`, the changed value is stored and the result is returned. If it returns `None`, nothing
+    /// is stored. If the key is absent or its value is longer, the closure isn't called, and the
+    /// answer is `None` too: [`try_update`](Self::try_update) takes any value, but allocates.
+    ///
+    /// The closure runs under the stripe's lock: keep it short. It may read this table; writing to
+    /// it fails with `Reentrant`. If it panics, the lock is released and nothing has changed. If it
+    /// forks, the call returns `Reentrant` in the child.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert("state", "idle")?;
+    /// let begin = |state: &mut [u8]| (state == b"idle").then(|| state.copy_from_slice(b"busy"));
+    /// assert_eq!(table.update_in_place("state", begin)?, Some(()));
+    /// assert_eq!(table.update_in_place("state", begin)?, None);
+    /// assert_eq!(table.get("state")?, Some(b"busy".to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`].
+    pub fn update_in_place<R>(
+        &self,
+        key: impl AsRef<[u8]>,
+        change: impl FnOnce(&mut [u8]) -> Option<R>,
+    ) -> Result<Option<R>> {
+        let key = key.as_ref();
+        let writer = self.writer()?;
+        let hash = Hash::of(&writer.segment, key);
+        let (_, home) = probe::home(&writer.segment, hash);
+        home.prefetch();
+        let locked = writer.lock(hash.stripe(&writer.segment))?;
+        let entry = match locked.glance(home, key, hash) {
+            Glance::Small(_, entry) | Glance::Record(_, entry) => entry,
+            Glance::Absent => return Ok(None),
+            Glance::Undecided => match locked.find(key, hash)? {
+                Some(place) => place.entry,
+                None => return Ok(None),
+            },
+        };
+        let mut value = [0; WORD];
+        let Some(value) = value.get_mut(..entry.lengths().value) else {
+            return Ok(None);
+        };
+        record::copy_bytes(entry.value_words(), value);
+        let held = ReentrancyGuard::new(self.segment());
+        let result = change(value);
+        drop(held);
+        // It may have taken long.
+        locked.check()?;
+        if !locked.is_ours() {
+            // The closure forked, and this is the child: the lock is the parent's.
+            return Err(Error::Reentrant);
+        }
+        if result.is_some() {
+            locked.store_in_place(&entry, record::word_from(value));
+        }
+        Ok(result)
     }
 
     /// Stores `n` as a counter if there is none, or if its value `gives_way`. Returns the value

@@ -3,9 +3,9 @@
 //! | methods of [`Table`] | file |
 //! |---|---|
 //! | `open`, `open_read_only`, `unlink*`, `rename*`, `list*`, `name`, `capacity`, `codec_id`, `is_private`, `is_anonymous`, `is_read_only` | this one |
-//! | `get`, `get_into`, `get_into_slice`, `get_many`, `get_many_with`, `contains_key` | `reading` |
-//! | `insert`, `try_insert`, `replace`, `remove`, `remove_if`, `take`, `update`, `try_update`, `compare_exchange` | `writing` |
-//! | `fetch_add`, `fetch_max`, `fetch_min` | `counters` |
+//! | `get`, `get_into`, `get_into_slice`, `get_into_slices`, `get_many`, `get_many_with`, `contains_key` | `reading` |
+//! | `insert`, `insert_slices`, `try_insert`, `replace`, `remove`, `remove_if`, `take`, `update`, `try_update`, `compare_exchange` | `writing` |
+//! | `fetch_add`, `fetch_max`, `fetch_min`, `update_in_place` | `counters` |
 //! | `insert_many`, `remove_many`, `remove_prefix`, `retain`, `clear`, `iter`, `scan_prefix`, `keys`, `values`, `for_each`, `len`, `is_empty`, `snapshot` | `many` |
 //! | `wait`, `wait_change`, and the function `wait_until` | `waiting` |
 //! | `claim`, `get_or_claim`, `get_or_insert_with`, `get_or_try_insert_with` | `compute_once` |

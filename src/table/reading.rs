@@ -8,6 +8,7 @@ use crate::index::probe::{self, Hash};
 use crate::index::slot::{self, SlotContent};
 use crate::index::stripe_ops::Locked;
 use crate::segment::record;
+use crate::segment::slices::copy_slices;
 use crate::segment::stripe::Stripe;
 use crate::sync::{self, AtomicU64};
 use crate::sys::memory::simd;
@@ -204,6 +205,35 @@ impl Table {
         self.lookup(key, |words, length| {
             let fits = length.min(buffer.len());
             record::copy_bytes(words, &mut buffer[..fits]);
+            Ok(length)
+        })
+    }
+
+    /// Copies a key's value into several slices, and returns the value's whole length.
+    ///
+    /// The slices are filled one after another, as far as the value goes or they have room: a
+    /// header and its body, say. Returns `None` if the key is absent. Never allocates.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"k", b"headbody")?;
+    /// let (mut head, mut body) = ([0; 4], [0; 10]);
+    /// assert_eq!(table.get_into_slices(b"k", &mut [&mut head, &mut body])?, Some(8));
+    /// assert_eq!((&head, &body[..4]), (b"head", &b"body"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`].
+    pub fn get_into_slices(
+        &self,
+        key: impl AsRef<[u8]>,
+        buffers: &mut [&mut [u8]],
+    ) -> Result<Option<usize>> {
+        self.lookup(key.as_ref(), |words, length| {
+            copy_slices(words, length, buffers);
             Ok(length)
         })
     }

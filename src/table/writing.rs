@@ -6,9 +6,9 @@ use crate::index::fast_path::Glance;
 use crate::index::probe::{self, Hash};
 use crate::index::slot::Content;
 use crate::index::stripe_ops::{New, Place};
-use crate::segment::record;
-use crate::write::Change;
+use crate::segment::record::{self, ValueSource};
 use crate::write::writer::ReentrancyGuard;
+use crate::write::{Change, SMALL};
 
 /// Writing one key.
 impl Table {
@@ -79,6 +79,30 @@ impl Table {
         writer.check_sizes(key, value.len())?;
         let hash = Hash::of(&writer.segment, key);
         writer.insert_record(key, hash, value)
+    }
+
+    /// Stores a value that is given in several slices, and returns whether the key was new.
+    ///
+    /// The value is the bytes of the slices, one slice after another. A long value is copied to the
+    /// segment straight from the slices, without being joined first: a header and its body, say.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert_slices(b"k", &[b"head", b"", b"body"])?;
+    /// assert_eq!(table.get(b"k")?, Some(b"headbody".to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub fn insert_slices(&self, key: impl AsRef<[u8]>, value: &[&[u8]]) -> Result<bool> {
+        let key = key.as_ref();
+        if key.len().saturating_add(value.length()) <= SMALL {
+            return self.insert_bytes(key, &value.concat());
+        }
+        self.writer()?.insert_slices(key, value)
     }
 
     /// Stores a value if the key has none, and returns whether it did.

@@ -125,6 +125,23 @@ impl Writer {
         Ok(found.is_none())
     }
 
+    /// Stores a value of several slices, which together with the key have more than
+    /// [`SMALL`] bytes. `true`: the key was new.
+    ///
+    /// # Errors
+    /// As [`modify`](Self::modify).
+    pub(crate) fn insert_slices(&self, key: &[u8], value: &[&[u8]]) -> Result<bool> {
+        let hash = Hash::of(&self.segment, key);
+        let record = self.stage(key, value)?;
+        let (new, _) = self.modify(key, hash, Some(record), |current, _| {
+            Ok((!current.is_present(), Change::Staged))
+        })?;
+        if !new {
+            self.streak.ends();
+        }
+        Ok(new)
+    }
+
     /// Stores a value in any case; the record may be written already.
     #[cold]
     #[inline(never)]

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::index::probe::Hash;
 use crate::index::stripe_ops::{Locked, New, Place};
 use crate::layout::WORD;
-use crate::segment::record::{self, Lengths};
+use crate::segment::record::{self, Lengths, ValueSource};
 use crate::sync::Ordering;
 use crate::write::clean::Effort;
 use crate::write::writer::Writer;
@@ -46,7 +46,7 @@ impl<'a> Staged<'a> {
         space: Space,
         lengths: Lengths,
         key: &[u8],
-        value: &[u8],
+        value: impl ValueSource,
     ) -> Self {
         let staged = Self {
             writer,
@@ -86,6 +86,8 @@ pub(crate) enum Change<'v> {
     Remove,
     /// Store this value, which was known before the lock was taken.
     Put(&'v [u8]),
+    /// Publish the record that was staged before the lock was taken.
+    Staged,
     /// Store this value, made from what was found.
     Computed(Vec<u8>),
     /// Store this counter, made from what was found.
@@ -137,7 +139,8 @@ impl Change<'_> {
     #[inline]
     fn in_place(&self, found: Lengths) -> Option<u64> {
         let value = match self {
-            Change::Keep | Change::Remove => return None,
+            // What is staged by itself is longer than a store.
+            Change::Keep | Change::Remove | Change::Staged => return None,
             Change::Put(value) => *value,
             Change::Computed(value) => value,
             Change::Counter(value) => value,
@@ -176,7 +179,7 @@ impl Writer {
     }
 
     /// Writes a record, making room for it if need be. No lock may be held.
-    pub(crate) fn stage(&self, key: &[u8], value: &[u8]) -> Result<Staged<'_>> {
+    pub(crate) fn stage(&self, key: &[u8], value: impl ValueSource) -> Result<Staged<'_>> {
         let lengths = Lengths::of(key, value);
         let words = lengths.words();
         let mut effort = Effort::default();
@@ -191,8 +194,8 @@ impl Writer {
     }
 
     /// Writes a record if there is room already.
-    fn try_stage(&self, key: &[u8], value: &[u8]) -> Result<Option<Staged<'_>>> {
-        self.check_sizes(key, value.len())?;
+    fn try_stage(&self, key: &[u8], value: impl ValueSource) -> Result<Option<Staged<'_>>> {
+        self.check_sizes(key, value.length())?;
         self.check()?;
         let lengths = Lengths::of(key, value);
         let Some(space) = self
@@ -247,10 +250,12 @@ impl Writer {
                     return Ok((result, change));
                 }
                 Change::Put(value) => *value,
+                // Its bytes are in its record.
+                Change::Staged => &[],
                 Change::Computed(value) => value,
                 Change::Counter(value) => value,
             };
-            if !matches!(change, Change::Put(_)) {
+            if matches!(change, Change::Computed(_) | Change::Counter(_)) {
                 // What was staged for an earlier decision may differ.
                 staged = staged.filter(|staged| staged.lengths.value == value.len());
                 if let Some(staged) = &staged {

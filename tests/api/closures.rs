@@ -88,6 +88,13 @@ fn a_closure_that_panics_changes_nothing_and_lets_go_of_the_lock() {
             }));
             assert!(outcome.is_err());
         }
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            table.update_in_place(b"k", |value| -> Option<()> {
+                value.fill(0);
+                panic!("on purpose")
+            })
+        }));
+        assert!(outcome.is_err());
         assert_eq!(
             contents(table),
             HashMap::from([(b"k".to_vec(), b"value".to_vec())])
@@ -123,8 +130,9 @@ fn a_closure_that_panics_changes_nothing_and_lets_go_of_the_lock() {
 /// Everything that writes, as a closure that tells only its error.
 type Writing = (&'static str, fn(&Table) -> Option<Error>);
 
-const WRITING: [Writing; 17] = [
+const WRITING: [Writing; 19] = [
     ("insert", |t| t.insert(b"x", b"1").err()),
+    ("insert_slices", |t| t.insert_slices(b"x", &[b"1"]).err()),
     ("try_insert", |t| t.try_insert(b"x", b"1").err()),
     ("replace", |t| t.replace(b"x", b"1").err()),
     ("remove", |t| t.remove(b"x").err()),
@@ -135,6 +143,9 @@ const WRITING: [Writing; 17] = [
         t.compare_exchange(b"x", None, None).err()
     }),
     ("fetch_add", |t| t.fetch_add(b"x", 1).err()),
+    ("update_in_place", |t| {
+        t.update_in_place(b"x", |_| Some(())).err()
+    }),
     ("insert_many", |t| t.insert_many([(b"x", b"1")]).err()),
     ("retain", |t| t.retain(|_, _| false).err()),
     ("remove_prefix", |t| t.remove_prefix(b"").err()),

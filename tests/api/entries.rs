@@ -268,3 +268,94 @@ fn get_into_slice_copies_what_fits_and_tells_the_length() {
         }
     });
 }
+
+#[test]
+fn insert_slices_stores_the_slices_as_one_value() {
+    on_each_shape(100, 1 << 20, |table| {
+        for length in [0, 1, 7, 8, 9, 100, 256, 257, 5000, 150_000] {
+            let value = bytes(length as u64, length);
+            for cut in [0, 1, 5, 8, 64, length / 2, length] {
+                let (head, body) = value.split_at(cut.min(length));
+                let new = table.get(b"k").unwrap().is_none();
+                let slices = [head, b"", body];
+                assert_eq!(table.insert_slices(b"k", &slices).unwrap(), new);
+                assert_eq!(get(table, b"k"), some(&value), "{length} cut at {cut}");
+            }
+            assert!(table.remove(b"k").unwrap());
+        }
+        let before = table.len();
+        let large = vec![0; 1 << 20];
+        let slices = [&large[..]; 5];
+        let refused = table.insert_slices(b"k", &slices);
+        let size = 5 << 20;
+        assert!(matches!(refused, Err(Error::ValueTooLarge { size: s, .. }) if s == size));
+        assert_eq!(table.len(), before);
+    });
+}
+
+#[test]
+fn get_into_slices_fills_them_in_turn() {
+    on_each_shape(100, 1 << 20, |table| {
+        for length in [0, 1, 7, 8, 9, 100, 5000, 150_000] {
+            let value = bytes(length as u64, length);
+            table.insert(b"k", &value).unwrap();
+            for cut in [0, 1, 5, 8, 64, length / 2, length] {
+                for room in [cut, cut + length / 2, length, length + 9] {
+                    let mut buffer = vec![0xa5; room.max(cut)];
+                    let (head, body) = buffer.split_at_mut(cut);
+                    let found = table.get_into_slices(b"k", &mut [head, &mut [], body]);
+                    assert_eq!(found.unwrap(), Some(length));
+                    let fits = length.min(buffer.len());
+                    assert_eq!(buffer[..fits], value[..fits], "{length} cut at {cut}");
+                    assert!(buffer[fits..].iter().all(|byte| *byte == 0xa5));
+                }
+            }
+            assert_eq!(table.get_into_slices(b"k", &mut []).unwrap(), Some(length));
+        }
+        let mut buffer = [0xa5; 4];
+        let found = table.get_into_slices(b"absent", &mut [&mut buffer]);
+        assert_eq!(found.unwrap(), None);
+        assert_eq!(buffer, [0xa5; 4], "an absent key leaves the slices alone");
+    });
+}
+
+#[test]
+fn update_in_place_changes_short_values_alone() {
+    on_each_shape(100, 1 << 16, |table| {
+        for key in [&b"k"[..], b"a key that is not in its slot", &[7; 300]] {
+            for length in 0..=9 {
+                let value = bytes(1, length);
+                table.insert(key, &value).unwrap();
+                let mut seen = None;
+                let inverted = table.update_in_place(key, |value| {
+                    seen = Some(value.to_vec());
+                    for byte in value.iter_mut() {
+                        *byte = !*byte;
+                    }
+                    Some(value.len())
+                });
+                let inverted = inverted.unwrap();
+                let other: Vec<u8> = value.iter().map(|byte| !byte).collect();
+                if length > 8 {
+                    assert_eq!((inverted, seen), (None, None));
+                    assert_eq!(get(table, key), some(&value));
+                } else {
+                    assert_eq!((inverted, seen), (Some(length), Some(value)));
+                    assert_eq!(get(table, key), some(&other));
+                }
+            }
+            table.insert(key, b"same").unwrap();
+            let refused: Option<()> = table
+                .update_in_place(key, |value| {
+                    value.fill(0);
+                    None
+                })
+                .unwrap();
+            assert_eq!(refused, None);
+            assert_eq!(get(table, key), some(b"same"));
+        }
+        let absent = table.update_in_place(b"absent", |_| -> Option<()> { unreachable!() });
+        assert_eq!(absent.unwrap(), None);
+        assert!(!table.contains_key(b"absent").unwrap());
+    });
+}

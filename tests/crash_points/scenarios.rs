@@ -7,8 +7,8 @@ use shmtable::{Options, Table};
 use crate::common::{Dice, Named};
 use crate::damage;
 use crate::steps::Step::{
-    self, Check, Clear, Exchange, FetchAdd, FetchMax, FetchMin, Insert, Remove, Repair, Replace,
-    Retain, Snapshot, Take, TryInsert, Update, Wait,
+    self, Check, Clear, Exchange, FetchAdd, FetchMax, FetchMin, Insert, InsertSlices, Remove,
+    Repair, Replace, Retain, Snapshot, Take, TryInsert, Update, Wait,
 };
 use crate::steps::{KEYS_EACH, Model, Part, apply_all};
 
@@ -156,6 +156,11 @@ pub fn scenarios() -> Vec<Scenario> {
                 "bucket: slot written, tag not",
                 "insert: published",
             ],
+        ),
+        plain(
+            "insert_slices",
+            &thirty,
+            &[InsertSlices(100, 300), InsertSlices(3, 300)],
         ),
         plain(
             "try_insert",

@@ -15,6 +15,7 @@ pub const KEYS_EACH: u64 = 1000;
 #[derive(Debug, Clone, Copy)]
 pub enum Step {
     Insert(u64, usize),
+    InsertSlices(u64, usize),
     TryInsert(u64, usize),
     Replace(u64, usize),
     Update(u64, Option<usize>),
@@ -50,7 +51,9 @@ impl Step {
     /// What it leaves under a key, which held `old`.
     fn leaves(self, key: u64, old: Option<&Vec<u8>>, seed: u64) -> Option<Vec<u8>> {
         match self {
-            Self::Insert(_, length) | Self::Replace(_, length) => Some(bytes(seed, length)),
+            Self::Insert(_, length) | Self::InsertSlices(_, length) | Self::Replace(_, length) => {
+                Some(bytes(seed, length))
+            }
             Self::TryInsert(_, length) => old.cloned().or_else(|| Some(bytes(seed, length))),
             Self::Update(_, length) | Self::Exchange(_, length) => {
                 length.map(|length| bytes(seed, length))
@@ -77,6 +80,7 @@ impl Step {
     fn key(self) -> Option<u64> {
         match self {
             Self::Insert(key, _)
+            | Self::InsertSlices(key, _)
             | Self::TryInsert(key, _)
             | Self::Replace(key, _)
             | Self::Update(key, _)
@@ -112,6 +116,11 @@ impl Step {
         let new = self.leaves(number, old.as_ref(), seed);
         match self {
             Self::Insert(..) => drop(table.insert(&key, &new.unwrap()).unwrap()),
+            Self::InsertSlices(..) => {
+                let value = new.unwrap();
+                let (head, body) = value.split_at(5);
+                table.insert_slices(&key, &[head, body]).unwrap();
+            }
             Self::TryInsert(..) => drop(table.try_insert(&key, &new.unwrap()).unwrap()),
             Self::Replace(..) => {
                 assert_eq!(table.replace(&key, &new.unwrap()).unwrap(), old);

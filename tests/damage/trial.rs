@@ -82,6 +82,8 @@ impl Trial<'_> {
             self.judge(key, model.get(key), &read);
             tolerate(table.contains_key(key));
             tolerate(table.get_into_slice(key, &mut buffer));
+            let (head, body) = buffer.split_at_mut(5);
+            tolerate(table.get_into_slices(key, &mut [head, body]));
         }
         if let Some(values) = tolerate(table.get_many(&keys)) {
             for (key, value) in keys.iter().zip(values) {

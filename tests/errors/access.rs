@@ -262,6 +262,7 @@ fn read_only() {
     let reader = Table::open_read_only(&named.name).unwrap();
     let refusals = [
         reader.insert(b"k", b"x").err(),
+        reader.insert_slices(b"k", &[b"x", &[b'x'; 300]]).err(),
         reader.try_insert(b"l", b"x").err(),
         reader.replace(b"k", b"x").err(),
         reader.remove(b"k").err(),
@@ -270,6 +271,9 @@ fn read_only() {
         reader.update(b"k", |_| unreachable!("not called")).err(),
         reader.compare_exchange(b"k", None, None).err(),
         reader.fetch_add(b"n", 1).err(),
+        reader
+            .update_in_place(b"k", |_| -> Option<()> { unreachable!("not called") })
+            .err(),
         reader.insert_many([(b"a", b"b")]).err(),
         reader.retain(|_, _| unreachable!("not called")).err(),
         reader.clear().err(),

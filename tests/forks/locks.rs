@@ -79,6 +79,7 @@ fn a_child_forked_inside_a_closure_is_refused_and_the_parents_change_stands() {
         "update",
         "update of a present key",
         "update in place",
+        "update_in_place",
         "retain",
         "remove_if",
     ] {
@@ -112,6 +113,14 @@ fn a_child_forked_inside_a_closure_is_refused_and_the_parents_change_stands() {
                     true
                 })
                 .map(drop)
+        } else if way == "update_in_place" {
+            table
+                .update_in_place(b"k", |value| {
+                    fork_once();
+                    value.copy_from_slice(b"new");
+                    Some(())
+                })
+                .map(drop)
         } else {
             let new: &[u8] = if way == "update in place" {
                 b"new"
@@ -137,7 +146,7 @@ fn a_child_forked_inside_a_closure_is_refused_and_the_parents_change_stands() {
         }
         let expected: Option<&[u8]> = match way {
             "retain" | "remove_if" => None,
-            "update in place" => Some(b"new"),
+            "update in place" | "update_in_place" => Some(b"new"),
             _ => Some(b"a new value"),
         };
         assert_eq!(table.get(b"k").unwrap().as_deref(), expected, "{way}");

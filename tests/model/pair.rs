@@ -165,7 +165,14 @@ impl Pair {
         match operation {
             Op::Insert(_, length) => {
                 let value = value(*length);
-                let outcome = table.insert(&key, &value);
+                // In one piece and in three, in turns.
+                let outcome = if self.step.is_multiple_of(2) {
+                    table.insert(&key, &value)
+                } else {
+                    let (first, rest) = value.split_at(value.len().min(5));
+                    let (second, third) = rest.split_at(rest.len() / 2);
+                    table.insert_slices(&key, &[first, second, third])
+                };
                 if let Some(new) = self.stored(&key, Some(&value), outcome) {
                     assert_eq!(new, old.is_none());
                 }
