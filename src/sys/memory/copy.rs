@@ -10,6 +10,10 @@
 //! They do what relaxed accesses to the lines' words in their order would do. The
 //! processor moves neither a load before an earlier load nor a store before an earlier
 //! store, whatever their widths, so fences and releases order them as they order words.
+//! Many lines are copied to aligned addresses, because stores across two lines cost most of the
+//! time otherwise; some bytes at both ends are then copied twice. What a reader believes did
+//! not change while it read, and what a writer copies no one reads yet, so the second copy is
+//! the first one again.
 //! If a wide access is split, its pieces are no worse than words that a loop would have
 //! read at different moments: a reader discards what it read while a writer wrote
 //! (`index::fast_path`), and the one word that may be written during a valid read, a value
@@ -107,6 +111,10 @@ mod wide {
 
     /// The number of lines from which on it pays to ask what the processor has.
     const MANY: usize = 4;
+    /// The number of lines from which on it pays to align what is written.
+    const ALIGNED: usize = 16;
+    /// The bytes that one move of [`move_lines_avx`] stores.
+    const MOVE: usize = 32;
 
     /// Reads lines to `to`.
     ///
@@ -153,7 +161,10 @@ mod wide {
     /// As [`move_lines`].
     #[inline(never)]
     unsafe fn move_many_lines(from: *const u8, to: *mut u8, count: usize) {
-        if is_x86_feature_detected!("avx") && count > 0 {
+        if is_x86_feature_detected!("avx") && count >= ALIGNED {
+            // SAFETY: as the caller says, there are lines, and the processor has AVX.
+            unsafe { move_lines_aligned(from, to, count) }
+        } else if is_x86_feature_detected!("avx") && count > 0 {
             // SAFETY: as the caller says, and the processor has AVX.
             unsafe { move_lines_avx(from, to, count) }
         } else {
@@ -208,6 +219,33 @@ mod wide {
         }
     }
 
+    /// Copies lines of 64 bytes, two at least, all but the ends to aligned addresses.
+    ///
+    /// # Safety
+    /// As [`move_lines`]; the processor has AVX.
+    unsafe fn move_lines_aligned(from: *const u8, to: *mut u8, count: usize) {
+        debug_assert!(count > 1);
+        // Less than a line: the lines from there on, but for the last one, are inside.
+        let skipped = to.addr().wrapping_neg() % MOVE;
+        let last = (count - 1) * LINE_BYTES;
+        // SAFETY: the first line, as the caller says.
+        unsafe { move_line(from, to) }
+        // SAFETY: `skipped` is less than a line, of which there are two at least.
+        let aligned_from = unsafe { from.add(skipped) };
+        // SAFETY: as above.
+        let aligned_to = unsafe { to.add(skipped) };
+        // SAFETY: `count - 1` lines, which are one at least, end `skipped` bytes after the
+        // last line begins, so they are inside the lines that the caller says; it says that
+        // the processor has AVX.
+        unsafe { move_lines_avx(aligned_from, aligned_to, count - 1) }
+        // SAFETY: `last` is where the last line begins.
+        let last_from = unsafe { from.add(last) };
+        // SAFETY: as above.
+        let last_to = unsafe { to.add(last) };
+        // SAFETY: the last line, as the caller says.
+        unsafe { move_line(last_from, last_to) }
+    }
+
     /// Copies lines of 64 bytes, one at least.
     ///
     /// # Safety
@@ -247,6 +285,16 @@ mod wide {
             vec![move_lines, move_few_lines, move_many_lines];
         if is_x86_feature_detected!("avx") {
             ways.push(move_lines_avx);
+            ways.push(|from, to, count| {
+                if count > 1 {
+                    // SAFETY: as the caller says, there are two lines at least, and the
+                    // processor has AVX.
+                    unsafe { move_lines_aligned(from, to, count) }
+                } else {
+                    // SAFETY: as the caller says.
+                    unsafe { move_lines(from, to, count) }
+                }
+            });
         }
         ways
     }
