@@ -76,10 +76,20 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
+/// An extension of `MessagePack`: its type and its content. The name is `rmp_serde`'s for it.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "_ExtStruct")]
+struct Extension((i8, Bytes));
+
+/// The type of extensions that are numpy's arrays.
+const ARRAY: i8 = 65;
+
 /// A table of anything.
 type Mixed = TypedTable<MessagePack<Value>, MessagePack<Value>>;
 /// A table with text as keys.
 type ByName = TypedTable<MessagePack<String>, MessagePack<Value>>;
+/// Arrays of numpy's.
+type Arrays = TypedTable<MessagePack<String>, MessagePack<Extension>>;
 /// Counters, which Python's `d.add(name, n)` counts too.
 type Counters = TypedTable<MessagePack<String>, MessagePack<i64>>;
 
@@ -98,12 +108,15 @@ fn main() -> Result<(), Box<dyn Error>> {
             let counters = Counters::open(Options::new().lock_timeout(PATIENCE), table)?;
             count(&counters, key, times.parse()?)
         }
+        ["array", table, key] => array(&Arrays::open(Options::new(), table)?, key),
         ["raw", table] => raw(&Options::new().open(table)?),
         ["raw count", table, key, times] => {
             let table = Options::new().lock_timeout(PATIENCE).open(table)?;
             raw_count(&table, key, times.parse()?)
         }
-        _ => Err("show, get, fill, create, count, raw or 'raw count', and a table's name".into()),
+        _ => Err(
+            "show, get, fill, create, count, array, raw or 'raw count', and a table's name".into(),
+        ),
     }
 }
 
@@ -177,6 +190,35 @@ fn count(table: &Counters, key: &str, times: u64) -> Result<(), Box<dyn Error>> 
     for _ in 0..times {
         table.update(&key.to_owned(), |count| Some(count.unwrap_or(0) + 1))?;
     }
+    Ok(())
+}
+
+/// Prints an array of numpy's that holds floats of 64 bits, and stores one of their halves.
+///
+/// docs/python/stored.md has its form: the head is in `MessagePack`, the items are at the end.
+fn array(table: &Arrays, key: &str) -> Result<(), Box<dyn Error>> {
+    let found = table.get(&key.to_owned())?;
+    let Some(Extension((ARRAY, Bytes(mut content)))) = found else {
+        return Err("not an array".into());
+    };
+    let head: (String, Vec<usize>, char) = rmp_serde::from_read(&*content)?;
+    let (dtype, shape, order) = &head;
+    if dtype != "<f8" {
+        return Err(format!("an array of {dtype}").into());
+    }
+    let begin = content.len() - shape.iter().product::<usize>() * size_of::<f64>();
+    let (items, _) = content[begin..].as_chunks_mut();
+    let mut numbers = Vec::new();
+    for item in items {
+        let number = f64::from_le_bytes(*item);
+        numbers.push(number);
+        *item = (number / 2.0).to_le_bytes();
+    }
+    println!("{dtype} {shape:?} {order} {numbers:?}");
+    table.insert(
+        &format!("half of {key}"),
+        &Extension((ARRAY, Bytes(content))),
+    )?;
     Ok(())
 }
 

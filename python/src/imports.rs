@@ -25,6 +25,7 @@ impl Import {
 }
 
 pub(crate) static DUMPS: Import = Import::new("pickle", "dumps");
+pub(crate) static MODULES: Import = Import::new("sys", "modules");
 pub(crate) static LOADS: Import = Import::new("pickle", "loads");
 pub(crate) static PICKLING_ERROR: Import = Import::new("pickle", "PicklingError");
 pub(crate) static INDEX: Import = Import::new("operator", "index");

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 from shmtable import CodecError, CodecMismatchError, PickleRefusedError, SharedDict
@@ -174,6 +175,24 @@ def test_what_python_had_to_pickle_is_an_error_in_rust_alone(name: str, rust: st
         assert "messagepack" in fails(rust, "get", name, "huge")
         assert d["pickled"] == (1, 2)
         assert d["huge"] == 2**64
+
+
+@pytest.mark.parametrize("codec", ["pickle", "msgpack"])
+@pytest.mark.parametrize("shape", [(6,), (2, 3), (3, 2, 1)])
+def test_rust_reads_and_stores_numpy_arrays(
+    name: str, rust: str, codec: Any, shape: tuple[int, ...]
+) -> None:
+    array = numpy.arange(6.0).reshape(shape)
+    with SharedDict.create(name, capacity=1000, codec=codec) as d:
+        for order in "CF":
+            # In the order in which the items are in memory.
+            d["a"] = numpy.array(array, order=order)
+            shown = "F" if order == "F" and len(shape) > 1 else "C"
+            items = array.ravel(order).tolist()
+            assert run(rust, "array", name, "a") == f"<f8 {list(shape)} {shown} {items}\n"
+            half = d["half of a"]
+            assert half.dtype == array.dtype
+            assert half.tolist() == (array / 2).tolist()
 
 
 @pytest.mark.parametrize("codec", ["json", "raw"])

@@ -68,7 +68,7 @@ value = bytes(1 << 30)
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 28),) * 2)
 try:
-    d[b"key"] = value if d.codec == "raw" else [value]
+    d.replace(b"key", value if d.codec == "raw" else [value])
 except MemoryError as error:
     print(error, d[b"key"])
 """

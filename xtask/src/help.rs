@@ -62,7 +62,7 @@ Programs and documents:
                    less than two minutes, --huge, --smoke, --only SECTIONS, --resume,
                    --report-only, --strict: fails if a goal is missed; --help)
   bench-python     the benchmark of the Python package against its rivals; writes
-                   docs/benchmarks-python.md (--quick: a tenth of the size, writes nothing)
+                   docs/benchmarks-python.md (--quick: less of it, writes nothing)
   demo [FOLDER]    counts the words of a folder (this project's own tree) with four
                    processes, kills one of them and compares every count
   docs-cli         writes docs/cli.md and docs/cli/ from the help of the command `shmtable`

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyTuple};
 use shmtable_numbers::FloatKey;
 
+use super::exact;
 use super::messagepack::{self, Arrays, Buffer, MessagePackReader, NESTING};
 use crate::codec::{Codec, Role};
 use crate::errors;
@@ -63,9 +64,9 @@ type Imports = Option<bool>;
 
 #[inline]
 fn write(out: &mut Buffer, key: &Bound<'_, PyAny>, imports: Imports, depth: usize) -> PyResult<()> {
-    if let Ok(key) = key.cast_exact::<PyString>() {
+    if let Some(key) = exact::<PyString>(key) {
         messagepack::string(out, Role::Key, key)
-    } else if let Ok(key) = key.cast_exact::<PyInt>() {
+    } else if let Some(key) = exact::<PyInt>(key) {
         messagepack::integer(out, Role::Key, key)
     } else {
         write_rarer(out, key, imports, depth)
@@ -78,15 +79,15 @@ fn write_rarer(
     imports: Imports,
     depth: usize,
 ) -> PyResult<()> {
-    if let Ok(key) = key.cast_exact::<PyBytes>() {
+    if let Some(key) = exact::<PyBytes>(key) {
         messagepack::bytes(key.py(), out, Role::Key, key.as_bytes())?;
-    } else if let Ok(key) = key.cast_exact::<PyFloat>() {
+    } else if let Some(key) = exact::<PyFloat>(key) {
         float(out, key)?;
-    } else if let Ok(key) = key.cast_exact::<PyBool>() {
+    } else if let Some(key) = exact::<PyBool>(key) {
         messagepack::signed(out, key.is_true().into());
     } else if key.is_none() {
         messagepack::nil(out);
-    } else if let Ok(key) = key.cast_exact::<PyTuple>() {
+    } else if let Some(key) = exact::<PyTuple>(key) {
         let depth = deeper(key.py(), depth)?;
         messagepack::array(key.py(), out, Role::Key, key.len())?;
         for item in key.iter_borrowed() {
@@ -121,7 +122,7 @@ fn write_other(
     if code == 0 {
         return write(out, &content, imports, depth);
     }
-    if let Ok(content) = content.cast_exact::<PyBytes>() {
+    if let Some(content) = exact::<PyBytes>(&content) {
         return messagepack::extension(py, out, Role::Key, code, content.as_bytes());
     }
     let depth = deeper(py, depth)?;

@@ -5,11 +5,12 @@ use pyo3::types::{PyFloat, PyInt};
 use rmp::Marker;
 use shmtable_numbers::Number;
 
+use super::exact;
 use super::messagepack::{self, Buffer};
 
 /// A Python number, if it is one.
 pub(crate) fn of(value: &Bound<'_, PyAny>) -> Option<Number> {
-    if let Ok(value) = value.cast_exact::<PyFloat>() {
+    if let Some(value) = exact::<PyFloat>(value) {
         return Some(Number::Float(value.value()));
     }
     let value = value.cast::<PyInt>().ok()?;

@@ -1,13 +1,13 @@
 //! Values: Python objects to a table's encoding and back.
 
-use std::collections::HashSet;
-
-use pyo3::PyTypeInfo;
 use pyo3::exceptions::{PyAttributeError, PyRecursionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
-use super::messagepack::{self, Arrays, Buffer, MessagePackReader, NESTING};
+use super::array::{self, NumpyArray};
+use super::exact;
+use super::messagepack::{self, Arrays, Body, Buffer, MessagePackReader, NESTING};
+use super::writer::MessagePackWriter;
 use crate::codec::{Codec, Role};
 use crate::errors;
 use crate::imports::{DUMPS, FROM_JSON, IS_COROUTINE, LOADS, MISSING, PICKLING_ERROR, TO_JSON};
@@ -15,45 +15,127 @@ use crate::imports::{DUMPS, FROM_JSON, IS_COROUTINE, LOADS, MISSING, PICKLING_ER
 /// The protocol that pickles are written in.
 const PROTOCOL: u8 = 5;
 
-/// The bytes of a value.
+/// Bytes from which on a part of a value stays where Python has it until it is in the table.
+const LARGE: usize = 4096;
+
+/// The last part of a value's bytes, where Python has it.
+pub(crate) enum Tail<'py> {
+    Bytes(Bound<'py, PyBytes>),
+    Text(Bound<'py, PyString>),
+}
+
+impl<'py> Tail<'py> {
+    /// Appends bytes, or leaves them where they are if they are many.
+    #[inline]
+    fn of(out: &mut Buffer, bytes: &Bound<'py, PyBytes>) -> Option<Self> {
+        let content = bytes.as_bytes();
+        if content.len() < LARGE {
+            out.extend_from_slice(content);
+            return None;
+        }
+        Some(Self::Bytes(bytes.clone()))
+    }
+
+    pub(crate) fn as_bytes(&self) -> PyResult<&[u8]> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.as_bytes()),
+            Self::Text(text) => text.to_str().map(str::as_bytes),
+        }
+    }
+}
+
+/// The bytes of a value, in one piece.
 #[inline]
 pub(crate) fn encode(codec: Codec, pickles: bool, value: &Bound<'_, PyAny>) -> PyResult<Buffer> {
     let mut out = Buffer::new();
+    if let Some(tail) = encode_into(codec, pickles, value, &mut out)? {
+        messagepack::append(value.py(), &mut out, tail.as_bytes()?)?;
+    }
+    Ok(out)
+}
+
+/// Writes the bytes of a value to an empty buffer, but for a long last part, which is returned.
+#[inline]
+pub(crate) fn encode_into<'py>(
+    codec: Codec,
+    pickles: bool,
+    value: &Bound<'py, PyAny>,
+    out: &mut Buffer,
+) -> PyResult<Option<Tail<'py>>> {
     match codec {
         Codec::Pickle | Codec::MessagePack => {
-            let mut writer = Writer {
-                out: &mut out,
-                exact: codec == Codec::Pickle,
-                seen: HashSet::new(),
-                refused: None,
-            };
-            if !writer.value(value, NESTING)? {
-                if codec == Codec::MessagePack {
-                    let part = writer.refused.as_ref().unwrap_or(value);
-                    return Err(not_messagepack(value, part));
-                }
-                out.clear();
-                pickle(&mut out, pickles, value)?;
+            if let Some(text) = exact::<PyString>(value) {
+                return string(out, text);
+            } else if let Some(number) = exact::<PyInt>(value) {
+                messagepack::integer(out, Role::Value, number)?;
+            } else if let Some(bytes) = exact::<PyBytes>(value) {
+                let length = bytes.as_bytes().len();
+                messagepack::bytes_head(value.py(), out, Role::Value, length)?;
+                return Ok(Tail::of(out, bytes));
+            } else if let Some(number) = exact::<PyFloat>(value) {
+                messagepack::float(out, number.value());
+            } else if value.is_none() {
+                messagepack::nil(out);
+            } else if let Some(truth) = exact::<PyBool>(value) {
+                messagepack::boolean(out, truth.is_true());
+            } else {
+                return encode_rarer(codec, pickles, value, out);
             }
+            Ok(None)
         }
         Codec::Json => {
             let text = TO_JSON.get(value.py())?.call1((value,));
             let text = text.map_err(|error| wrapped(value, "JSON", error))?;
-            messagepack::append(value.py(), &mut out, text.cast::<PyBytes>()?.as_bytes())?;
+            Ok(Tail::of(out, text.cast::<PyBytes>()?))
         }
         Codec::Raw => match value.cast::<PyBytes>() {
-            Ok(bytes) => messagepack::append(value.py(), &mut out, bytes.as_bytes())?,
-            Err(_) => {
-                return Err(unspeakable(
-                    value,
-                    "bytes",
-                    "",
-                    "encode it first: codec=\"raw\" takes bytes",
-                ));
-            }
+            Ok(bytes) => Ok(Tail::of(out, bytes)),
+            Err(_) => Err(unspeakable(
+                value,
+                "bytes",
+                "",
+                "encode it first: codec=\"raw\" takes bytes",
+            )),
         },
     }
-    Ok(out)
+}
+
+#[inline]
+fn string<'py>(out: &mut Buffer, text: &Bound<'py, PyString>) -> PyResult<Option<Tail<'py>>> {
+    if let Ok(content) = text.to_str()
+        && content.len() >= LARGE
+    {
+        messagepack::string_head(text.py(), out, Role::Value, content.len())?;
+        return Ok(Some(Tail::Text(text.clone())));
+    }
+    messagepack::string(out, Role::Value, text)?;
+    Ok(None)
+}
+
+/// As [`encode_into`], for containers, and for what has to be pickled.
+#[inline(never)]
+fn encode_rarer<'py>(
+    codec: Codec,
+    pickles: bool,
+    value: &Bound<'py, PyAny>,
+    out: &mut Buffer,
+) -> PyResult<Option<Tail<'py>>> {
+    let is_container =
+        value.is_exact_instance_of::<PyList>() || value.is_exact_instance_of::<PyDict>();
+    if !is_container && let Some(array) = NumpyArray::of(value)? {
+        array.write_head(out)?;
+        return Ok(Tail::of(out, &array.items));
+    }
+    let mut writer = MessagePackWriter::new(codec == Codec::Pickle);
+    if writer.write(value)? {
+        *out = Buffer::from_vec(writer.out);
+        return Ok(None);
+    }
+    if codec == Codec::MessagePack {
+        let part = writer.refused.as_ref().unwrap_or(value);
+        return Err(not_messagepack(value, part));
+    }
+    pickle(out, pickles, value)
 }
 
 /// The value that bytes stand for.
@@ -72,20 +154,47 @@ pub(crate) fn decode<'py>(
             what: Role::Value,
         }
         .whole(py),
-        Codec::Json => {
-            let value = FROM_JSON.get(py)?.call1((PyBytes::new(py, bytes),));
-            value.map_err(|error| {
-                let refused = error.is_instance_of::<PyValueError>(py)
-                    || error.is_instance_of::<PyRecursionError>(py);
-                if refused {
-                    errors::undecodable(py, Role::Value, &error.value(py).to_string())
-                } else {
-                    error
-                }
-            })
-        }
+        Codec::Json => json(py, PyBytes::new(py, bytes)),
         Codec::Raw => Ok(PyBytes::new(py, bytes).into_any()),
     }
+}
+
+/// What a long value consists of besides its last part, and where that begins. `None` if that
+/// can't be said by the first bytes of a value, of which there are `length`.
+pub(crate) fn body(codec: Codec, first: &[u8], length: usize) -> Option<(Body, usize)> {
+    match codec {
+        Codec::Pickle | Codec::MessagePack => messagepack::body(first, length),
+        Codec::Json | Codec::Raw => Some((Body::Bytes, 0)),
+    }
+}
+
+/// The value that consists of this body.
+pub(crate) fn of_body(
+    codec: Codec,
+    pickles: bool,
+    kind: Body,
+    body: Bound<'_, PyBytes>,
+) -> PyResult<Bound<'_, PyAny>> {
+    let py = body.py();
+    match (codec, kind) {
+        (Codec::Json, _) => json(py, body),
+        (_, Body::Bytes | Body::Array) => Ok(body.into_any()),
+        (_, Body::Pickle) if pickles && codec == Codec::Pickle => LOADS.get(py)?.call1((body,)),
+        (_, Body::Pickle) => Err(errors::pickle_refused(py, "load")),
+    }
+}
+
+fn json<'py>(py: Python<'py>, text: Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>> {
+    let value = FROM_JSON.get(py)?.call1((text,));
+    value.map_err(|error| {
+        let refused = error.is_instance_of::<PyValueError>(py)
+            || error.is_instance_of::<PyRecursionError>(py);
+        if refused {
+            errors::undecodable(py, Role::Value, &error.value(py).to_string())
+        } else {
+            error
+        }
+    })
 }
 
 /// Whether a value comes back from its bytes as it is, type by type.
@@ -111,7 +220,11 @@ pub(crate) fn loads<'py>(py: Python<'py>, pickle: &[u8]) -> PyResult<Bound<'py, 
     LOADS.get(py)?.call1((PyBytes::new(py, pickle),))
 }
 
-fn pickle(out: &mut Buffer, allowed: bool, value: &Bound<'_, PyAny>) -> PyResult<()> {
+fn pickle<'py>(
+    out: &mut Buffer,
+    allowed: bool,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<Option<Tail<'py>>> {
     let py = value.py();
     if value.is(MISSING.get(py)?) {
         return Err(errors::missing_as_value(py));
@@ -121,8 +234,10 @@ fn pickle(out: &mut Buffer, allowed: bool, value: &Bound<'_, PyAny>) -> PyResult
     }
     let pickle = DUMPS.get(py)?.call1((value, PROTOCOL));
     let pickle = pickle.map_err(|error| wrapped(value, "a pickle", error))?;
-    let content = pickle.cast::<PyBytes>()?.as_bytes();
-    messagepack::extension(py, out, Role::Value, messagepack::PICKLE, content)
+    let pickle = pickle.cast::<PyBytes>()?;
+    let length = pickle.as_bytes().len();
+    messagepack::extension_head(py, out, Role::Value, messagepack::PICKLE, length)?;
+    Ok(Tail::of(out, pickle))
 }
 
 /// A value that an encoding has no form for, with the reason and the remedy.
@@ -160,15 +275,17 @@ fn not_messagepack(value: &Bound<'_, PyAny>, part: &Bound<'_, PyAny>) -> PyErr {
     let nested = part.is_instance_of::<PyList>()
         || part.is_instance_of::<PyTuple>()
         || part.is_instance_of::<PyDict>();
-    let reason = if nested {
-        format!("it is nested more than {NESTING} deep")
-    } else if part.is(value) {
-        String::new()
-    } else {
-        format!("it holds {kind}")
+    let reason = match array::dtype_of(part) {
+        Ok(Some(dtype)) if part.is(value) => format!("its dtype is {dtype}"),
+        Ok(Some(dtype)) => format!("it holds {kind} whose dtype is {dtype}"),
+        Ok(None) if nested => format!("it is nested more than {NESTING} deep"),
+        Ok(None) if part.is(value) => String::new(),
+        Ok(None) => format!("it holds {kind}"),
+        Err(error) => return error,
     };
-    let remedy = "MessagePack takes None, bool, int, float, str, bytes, and lists, tuples and dicts of \
-                  these; convert it, or use codec=\"pickle\"";
+    let remedy = "MessagePack takes None, bool, int, float, str, bytes, numpy arrays of numbers, times, \
+                  str and bytes, and lists, tuples and dicts of these; convert it, or use \
+                  codec=\"pickle\"";
     unspeakable(value, "MessagePack", &reason, remedy)
 }
 
@@ -210,107 +327,4 @@ fn wrapped(value: &Bound<'_, PyAny>, encoding: &str, error: PyErr) -> PyErr {
     };
     ours.set_cause(py, Some(error));
     ours
-}
-
-/// Writes what `MessagePack` can represent.
-struct Writer<'o, 'py> {
-    out: &'o mut Buffer,
-    /// Whether each part must be read back as the same type: then tuples, subclasses, and
-    /// one list in two places have no form.
-    exact: bool,
-    /// The lists and dicts on the way, by their addresses.
-    seen: HashSet<usize>,
-    /// The part that has no form.
-    refused: Option<Bound<'py, PyAny>>,
-}
-
-impl<'py> Writer<'_, 'py> {
-    /// A value as one of a type: the very type, or a subclass too.
-    #[inline]
-    fn is<'a, T: PyTypeInfo>(&self, value: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, T>> {
-        if self.exact {
-            value.cast_exact().ok()
-        } else {
-            value.cast().ok()
-        }
-    }
-
-    /// Writes a value; `false` if it has no form, and a part of it may have been written.
-    #[inline]
-    fn value(&mut self, value: &Bound<'py, PyAny>, depth: usize) -> PyResult<bool> {
-        let py = value.py();
-        if let Some(value) = self.is::<PyString>(value) {
-            messagepack::string(self.out, Role::Value, value)?;
-        } else if let Ok(value) = value.cast_exact::<PyBool>() {
-            // Before integers, of which it is a subclass.
-            messagepack::boolean(self.out, value.is_true());
-        } else if let Some(value) = self.is::<PyInt>(value) {
-            messagepack::integer(self.out, Role::Value, value)?;
-        } else if let Some(value) = self.is::<PyFloat>(value) {
-            messagepack::float(self.out, value.value());
-        } else if let Some(value) = self.is::<PyBytes>(value) {
-            messagepack::bytes(py, self.out, Role::Value, value.as_bytes())?;
-        } else if value.is_none() {
-            messagepack::nil(self.out);
-        } else if let Some(list) = self.is::<PyList>(value) {
-            return self.array(value, || list.iter().collect(), depth);
-        } else if let Some(dict) = self.is::<PyDict>(value) {
-            return self.map(dict, depth);
-        } else if let Ok(tuple) = value.cast::<PyTuple>()
-            && !self.exact
-        {
-            return self.array(value, || tuple.iter().collect(), depth);
-        } else {
-            return Ok(self.refuse(value));
-        }
-        Ok(true)
-    }
-
-    #[cold]
-    fn refuse(&mut self, part: &Bound<'py, PyAny>) -> bool {
-        self.refused = Some(part.clone());
-        false
-    }
-
-    /// One level down, unless that is too deep or it was there before.
-    fn enter(&mut self, container: &Bound<'_, PyAny>, depth: usize) -> Option<usize> {
-        let first = self.seen.insert(container.as_ptr() as usize);
-        (first || !self.exact).then(|| depth.checked_sub(1))?
-    }
-
-    fn array(
-        &mut self,
-        container: &Bound<'py, PyAny>,
-        items: impl FnOnce() -> Vec<Bound<'py, PyAny>>,
-        depth: usize,
-    ) -> PyResult<bool> {
-        let Some(depth) = self.enter(container, depth) else {
-            return Ok(self.refuse(container));
-        };
-        // Collected first: another thread may change the list meanwhile.
-        let items = items();
-        messagepack::array(container.py(), self.out, Role::Value, items.len())?;
-        for item in items {
-            if !self.value(&item, depth)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn map(&mut self, map: &Bound<'py, PyDict>, depth: usize) -> PyResult<bool> {
-        let Some(depth) = self.enter(map.as_any(), depth) else {
-            return Ok(self.refuse(map.as_any()));
-        };
-        // A copy, because another thread may change the dict meanwhile.
-        let items = map.items();
-        messagepack::map(map.py(), self.out, items.len())?;
-        for item in items.iter() {
-            let (key, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = item.extract()?;
-            if !self.value(&key, depth)? || !self.value(&value, depth)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
 }

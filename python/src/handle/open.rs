@@ -3,16 +3,16 @@
 use std::sync::Mutex;
 
 use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes};
 use shmtable::{Keys, Table};
 
 use super::settings::{Settings, of_type};
 use crate::codec::Codec;
-use crate::encoding::messagepack::Buffer;
-use crate::encoding::{key, value};
+use crate::encoding::messagepack::{Body, Buffer};
+use crate::encoding::scratch::{self, ScratchBuffer};
+use crate::encoding::{array, key, value};
 use crate::errors::{self, OrRaise};
 
-/// Values up to this length are read on the stack.
-const STACK: usize = 128;
 /// Bytes from which on copying is long enough to let other threads run.
 const LONG: usize = 1 << 16;
 
@@ -101,18 +101,73 @@ impl Open {
         py: Python<'py>,
         key: &[u8],
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let mut stack = [0; STACK];
-        let Some(length) = self.table.get_into_slice(key, &mut stack).or_raise(py)? else {
-            return Ok(None);
+        scratch::with(|first| {
+            let Some(length) = self.table.get_into_slice(key, first).or_raise(py)? else {
+                return Ok(None);
+            };
+            match first.get(..length) {
+                Some(value) => self.to_value(py, key, value).map(Some),
+                None => self.read_long(py, key, first, length),
+            }
+        })
+    }
+
+    /// The value of an encoded key that has `length` bytes, of which the first are known. A
+    /// long part of it is copied from the table straight to where Python has it.
+    #[inline(never)]
+    fn read_long<'py>(
+        &self,
+        py: Python<'py>,
+        key: &[u8],
+        first: &ScratchBuffer,
+        length: usize,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some((kind, begin)) = value::body(self.codec, first, length) else {
+            return self.read_whole(py, key, length);
         };
-        match stack.get(..length) {
-            Some(value) => self.to_value(py, key, value).map(Some),
-            None => self.read_long(py, key, length),
+        let named = |error| self.naming(py, key, error);
+        let mut same = false;
+        let value = if kind == Body::Array {
+            let head = array::ArrayHead::read(py, &first[begin..], length - begin);
+            let (head, at) = head.map_err(named)?;
+            let begin = begin + at;
+            let items = PyByteArray::new_with(py, length - begin, |items| {
+                same = self.read_body(py, key, &first[..begin], items)?;
+                Ok(())
+            })?;
+            same.then(|| head.with(&items))
+        } else {
+            let body = PyBytes::new_with(py, length - begin, |body| {
+                same = self.read_body(py, key, &first[..begin], body)?;
+                Ok(())
+            })?;
+            same.then(|| value::of_body(self.codec, self.pickles, kind, body))
+        };
+        match value {
+            Some(value) => value.map_err(named).map(Some),
+            None => self.read_whole(py, key, length),
         }
     }
 
+    /// Reads all of a value behind its head, which is known; whether it still has this head
+    /// and this length.
+    fn read_body(
+        &self,
+        py: Python<'_>,
+        key: &[u8],
+        head: &[u8],
+        body: &mut [u8],
+    ) -> PyResult<bool> {
+        let length = head.len() + body.len();
+        let mut found_head = Buffer::from_slice(head);
+        let mut slices = [&mut found_head[..], body];
+        let read = || self.table.get_into_slices(key, &mut slices);
+        let found = detached_if(py, length >= LONG, read).or_raise(py)?;
+        Ok(found == Some(length) && found_head[..] == *head)
+    }
+
     #[cold]
-    fn read_long<'py>(
+    fn read_whole<'py>(
         &self,
         py: Python<'py>,
         key: &[u8],
@@ -122,6 +177,22 @@ impl Open {
         value
             .map(|value| self.to_value(py, key, &value))
             .transpose()
+    }
+
+    /// Stores a value under an encoded key.
+    #[inline]
+    pub(crate) fn insert(&self, key: &Buffer, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = value.py();
+        let mut head = Buffer::new();
+        match value::encode_into(self.codec, self.pickles, value, &mut head)? {
+            None => self.write(py, head.len(), |table| table.insert(key, &head))?,
+            Some(tail) => {
+                let parts = [&head[..], tail.as_bytes()?];
+                let insert = |table: &Table| table.insert_slices(key, &parts);
+                self.write(py, parts[1].len(), insert)?
+            }
+        };
+        Ok(())
     }
 
     /// Writes to the table, letting other threads run if so many bytes take long.

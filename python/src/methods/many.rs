@@ -60,8 +60,7 @@ impl SharedDictBase {
         }
         let mut stored = 0_usize;
         let mut store = |key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>| {
-            let (key, value) = (open.key(key)?, open.value(value)?);
-            open.write(py, value.len(), |table| table.insert(&key, &value))?;
+            open.insert(&open.key(key)?, value)?;
             stored += 1;
             if stored.is_multiple_of(TURN) {
                 between_turns(py)?;

@@ -30,9 +30,8 @@ impl SharedDictBase {
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let open = self.open(py)?;
-        let (key, value) = (open.key(key)?, open.value(value)?);
-        open.write(py, value.len(), |table| table.insert(&key, &value))?;
-        Ok(())
+        let key = open.key(key)?;
+        open.insert(&key, value)
     }
 
     fn __delitem__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<()> {

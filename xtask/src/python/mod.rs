@@ -197,15 +197,15 @@ fn pytest(environment: &Environment, scale: &str, arguments: &[impl AsRef<str>])
     )
 }
 
-/// `cargo xtask bench-python`: the benchmark, and the table of `docs/benchmarks-python.md`.
+/// `cargo xtask bench-python`: the benchmarks, and the tables of `docs/benchmarks-python.md`.
 pub(crate) fn bench(arguments: &[&str]) -> Result {
     let (_, environment, _) = ready()?;
     environment.pip_install(&["--requirement", "python/benches/requirements.txt"])?;
-    let arguments = arguments.iter().map(OsString::from);
-    run_command(
-        environment
-            .python()
-            .arg("python/benches/strings.py")
-            .args(arguments),
-    )
+    let run = |program: &str| {
+        let arguments = arguments.iter().map(OsString::from);
+        run_command(environment.python().arg(program).args(arguments))
+    };
+    // Both are told, even if the first one misses a limit.
+    let values = run("python/benches/values.py");
+    run("python/benches/strings.py").and(values)
 }

@@ -1,13 +1,14 @@
 //! `MessagePack`: writing it, and reading it without trusting it.
 //!
 //! Everything is written in the shortest form, so that equal values have equal
-//! bytes. Three extension types are ours:
+//! bytes. Four extension types are ours:
 //!
 //! | type | holds |
 //! |---|---|
 //! | `I` (73) | an integer beyond 64 bits: big-endian two's complement |
 //! | `S` (83) | a string with lone surrogates: UTF-8 in which they pass |
 //! | `P` (80) | a pickle |
+//! | `A` (65) | an array of numpy's: see `encoding::array` |
 //!
 //! Keys have more of them: [`KEYS`].
 
@@ -16,10 +17,10 @@ mod write;
 
 use smallvec::SmallVec;
 
-pub(crate) use read::{Arrays, MessagePackReader};
+pub(crate) use read::{Arrays, Body, MessagePackReader, body};
 pub(crate) use write::{
-    append, array, boolean, bytes, extension, float, integer, is_pickle, map, nil, signed, string,
-    unsigned,
+    Sink, append, array, boolean, bytes, bytes_head, extension, extension_head, float, integer,
+    is_pickle, long_extension_head, map, nil, signed, string, string_head, unsigned,
 };
 
 /// Bytes of a key or a value on their way into a table: on the stack if there
@@ -29,6 +30,10 @@ pub(crate) type Buffer = SmallVec<[u8; 96]>;
 pub(crate) const INTEGER: i8 = b'I' as i8;
 pub(crate) const SURROGATES: i8 = b'S' as i8;
 pub(crate) const PICKLE: i8 = b'P' as i8;
+pub(crate) const ARRAY: i8 = b'A' as i8;
+
+/// The length of the head of an extension whose length has 32 bits.
+pub(crate) const LONG_HEAD: usize = 6;
 
 pub(crate) const TIMESTAMP: i8 = -1;
 pub(crate) const CLASS: i8 = b'C' as i8;

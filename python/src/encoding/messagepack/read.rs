@@ -4,9 +4,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use rmp::Marker;
 
-use super::{INTEGER, NESTING, PICKLE, SURROGATES};
+use super::{ARRAY, INTEGER, NESTING, PICKLE, SURROGATES};
 use crate::codec::Role;
-use crate::encoding::{key, value};
+use crate::encoding::{array, key, value};
 use crate::errors;
 
 /// Elements of a list that room is made for before they are seen.
@@ -19,6 +19,40 @@ pub(crate) enum Arrays {
     Tuples,
     /// Lists, as in values.
     Lists,
+}
+
+/// What a value holds that is one run of bytes behind its head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Body {
+    Bytes,
+    Pickle,
+    /// Its items are the end of the body.
+    Array,
+}
+
+/// The body of a value of `length` bytes, and where it begins, if the value's first bytes say
+/// that it has one, of more than 255 bytes.
+pub(crate) fn body(first: &[u8], length: usize) -> Option<(Body, usize)> {
+    let number = |bytes: &[u8]| bytes.iter().fold(0, |n, byte| n << 8 | usize::from(*byte));
+    let (marker, rest) = first.split_first()?;
+    let (body, begin, content) = match (Marker::from_u8(*marker), rest) {
+        (Marker::Bin16, [a, b, ..]) => (Body::Bytes, 3, number(&[*a, *b])),
+        (Marker::Bin32, [a, b, c, d, ..]) => (Body::Bytes, 5, number(&[*a, *b, *c, *d])),
+        (Marker::Ext16, [a, b, kind, ..]) => (of_extension(*kind)?, 4, number(&[*a, *b])),
+        (Marker::Ext32, [a, b, c, d, kind, ..]) => {
+            (of_extension(*kind)?, 6, number(&[*a, *b, *c, *d]))
+        }
+        _ => return None,
+    };
+    (begin + content == length).then_some((body, begin))
+}
+
+fn of_extension(kind: u8) -> Option<Body> {
+    match kind as i8 {
+        PICKLE => Some(Body::Pickle),
+        ARRAY => Some(Body::Array),
+        _ => None,
+    }
 }
 
 /// Reads one value; what is not consumed stays in `bytes`.
@@ -88,7 +122,11 @@ impl<'a> MessagePackReader<'a> {
     }
 
     /// A value nested at most `depth` deep.
-    fn value<'py>(&mut self, py: Python<'py>, depth: usize) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn value<'py>(
+        &mut self,
+        py: Python<'py>,
+        depth: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let [marker] = self.number(py)?;
         let int = |value: i64| Ok(value.into_pyobject(py)?.into_any());
         match Marker::from_u8(marker) {
@@ -249,6 +287,7 @@ impl<'a> MessagePackReader<'a> {
                     Err(errors::pickle_refused(py, "load"))
                 }
             }
+            ARRAY if self.arrays == Arrays::Lists => array::load(py, content),
             INTEGER => {
                 let signed = PyDict::new(py);
                 signed.set_item("signed", true)?;
