@@ -18,17 +18,17 @@ pub enum Error {
 
 /// What is wrong with a dump, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("at {place}: {fault}")]
+#[error("at {position}: {fault}")]
 pub struct Damage {
     /// Where it was found.
-    pub place: Place,
+    pub position: Position,
     /// What is wrong there.
     pub fault: Fault,
 }
 
-/// A place in a dump in the binary format.
+/// A position in a dump in the binary format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct Position {
     /// The part of the dump.
     pub part: Part,
     /// The byte at which the part, or the entry, begins, or the dump is cut; the first is 0.
@@ -48,7 +48,7 @@ pub enum Part {
     End,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { part, byte, entry } = self;
         match part {

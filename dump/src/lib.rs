@@ -57,7 +57,7 @@ mod replacement;
 mod writer;
 
 pub use checksum::Checksum;
-pub use damage::{Damage, Error, Fault, Part, Place};
+pub use damage::{Damage, Error, Fault, Part, Position};
 pub use header::{Header, MAGIC, VERSION};
 pub use owner::is_private;
 pub use reader::{Entry, Reader};

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::checksum::Checksum;
-use crate::damage::{Damage, Error, Fault, Part, Place};
+use crate::damage::{Damage, Error, Fault, Part, Position};
 use crate::header::{HEADER_BYTES, Header, MAGIC, VERSION};
 
 /// A key and its value.
@@ -178,7 +178,7 @@ impl<R: BufRead> Reader<R> {
 
     fn damaged(&self, part: Part, byte: u64, fault: Fault) -> Error {
         let entry = self.checksum.entries() + 1;
-        let place = Place { part, byte, entry };
-        Damage { place, fault }.into()
+        let position = Position { part, byte, entry };
+        Damage { position, fault }.into()
     }
 }

@@ -1,6 +1,6 @@
 //! Are a dump's bytes those of `docs/dump.md`, and is every damage to them found and placed?
 
-use shmtable_dump::{Damage, Entry, Error, Fault, Header, Part, Place, Reader, Writer};
+use shmtable_dump::{Damage, Entry, Error, Fault, Header, Part, Position, Reader, Writer};
 use xxhash_rust::xxh3::xxh3_64;
 
 const HEADER: Header = Header {
@@ -51,8 +51,8 @@ fn damage(bytes: &[u8]) -> Damage {
 
 #[track_caller]
 fn is_found(bytes: &[u8], part: Part, byte: u64, entry: u64, fault: Fault) {
-    let place = Place { part, byte, entry };
-    assert_eq!(damage(bytes), Damage { place, fault });
+    let position = Position { part, byte, entry };
+    assert_eq!(damage(bytes), Damage { position, fault });
 }
 
 fn changed(mut bytes: Vec<u8>, at: usize) -> Vec<u8> {
@@ -109,8 +109,8 @@ fn no_flipped_bit_is_read() {
 fn a_cut_dump_tells_where_it_ends() {
     let whole = small();
     for length in 0..whole.len() {
-        let Damage { place, fault } = damage(&whole[..length]);
-        assert_eq!((place.byte, fault), (length as u64, Fault::Cut));
+        let Damage { position, fault } = damage(&whole[..length]);
+        assert_eq!((position.byte, fault), (length as u64, Fault::Cut));
     }
     let whole = large();
     let block = 8 + 8 + 1 + 3 + 1 + 70_000;

@@ -7,7 +7,7 @@ use shmtable_dump::Replacement;
 
 use crate::args;
 use crate::context::Context;
-use crate::dump_format::{Header, Writer};
+use crate::dump_format::{DumpWriter, Header};
 use crate::failure::{Failure, Result, interrupted};
 use crate::interrupt;
 use crate::progress::bar;
@@ -169,7 +169,7 @@ fn write_to<W: Write>(
     header: &Header,
     entries: impl FnOnce() -> Result<Entries>,
 ) -> Result<(W, u64)> {
-    let mut writer = Writer::begin(format, to, header)?;
+    let mut writer = DumpWriter::begin(format, to, header)?;
     let bar = bar(Some(header.entries));
     for entry in entries()? {
         interrupt::check()?;

@@ -10,7 +10,7 @@ use shmtable::{Error, Table};
 use crate::args;
 use crate::codec::Codec;
 use crate::context::Context;
-use crate::dump_format::{Header, Reader};
+use crate::dump_format::{DumpReader, Header};
 use crate::failure::{Failure, Result};
 use crate::interrupt::{self, Input};
 use crate::progress::bar;
@@ -53,7 +53,7 @@ pub(crate) fn load(mut context: Context, args: &args::Load) -> Result {
         None => Box::new(io::stdin()),
     };
     let nothing = "nothing was loaded";
-    let (mut reader, header) = Reader::begin(BufReader::new(Input::new(input)))
+    let (mut reader, header) = DumpReader::begin(BufReader::new(Input::new(input)))
         .map_err(|failure| tell(failure, nothing))?;
     let table = if args.create {
         create(&context, args, header.as_ref())?
@@ -132,7 +132,7 @@ fn admit(table: &Table, header: Option<&Header>) -> Result<Codec> {
 
 fn fill(
     table: &Table,
-    reader: &mut Reader<BufReader<Input>>,
+    reader: &mut DumpReader<BufReader<Input>>,
     codec: &Codec,
     keep: bool,
     loaded: &mut Loaded,

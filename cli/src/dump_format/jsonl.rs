@@ -10,13 +10,13 @@ use super::{Entry, Header, damaged};
 use crate::codec::{Codec, notation};
 use crate::failure::{Failure, Result};
 
-pub(crate) struct Writer<W> {
+pub(crate) struct JsonlWriter<W> {
     to: W,
     codec: Codec,
     checksum: Checksum,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> JsonlWriter<W> {
     pub(super) fn begin(mut to: W, header: &Header) -> io::Result<Self> {
         let codec = Codec::of(header.codec);
         let line = json!({
@@ -57,7 +57,7 @@ impl<W: Write> Writer<W> {
     }
 }
 
-pub(crate) struct Reader<R> {
+pub(crate) struct JsonlReader<R> {
     from: R,
     line: usize,
     /// A line that was read, but not used yet.
@@ -68,7 +68,7 @@ pub(crate) struct Reader<R> {
     checksum: Checksum,
 }
 
-impl<R: BufRead> Reader<R> {
+impl<R: BufRead> JsonlReader<R> {
     pub(super) fn begin(from: R) -> Result<(Self, Option<Header>)> {
         let mut reader = Self {
             from,

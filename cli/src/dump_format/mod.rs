@@ -14,15 +14,15 @@ use crate::failure::{Failure, Result};
 pub(crate) use binary::{Entry, Header};
 
 /// Writes a dump in either format.
-pub(crate) enum Writer<W> {
-    Jsonl(jsonl::Writer<W>),
+pub(crate) enum DumpWriter<W> {
+    Jsonl(jsonl::JsonlWriter<W>),
     Binary(binary::Writer<W>),
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> DumpWriter<W> {
     pub(crate) fn begin(format: Format, to: W, header: &Header) -> std::io::Result<Self> {
         Ok(match format {
-            Format::Jsonl => Self::Jsonl(jsonl::Writer::begin(to, header)?),
+            Format::Jsonl => Self::Jsonl(jsonl::JsonlWriter::begin(to, header)?),
             Format::Binary => Self::Binary(binary::Writer::begin(to, header)?),
         })
     }
@@ -44,12 +44,12 @@ impl<W: Write> Writer<W> {
 }
 
 /// Reads a dump in either format. It only ends if the end of the dump is right.
-pub(crate) enum Reader<R> {
-    Jsonl(jsonl::Reader<R>),
+pub(crate) enum DumpReader<R> {
+    Jsonl(jsonl::JsonlReader<R>),
     Binary(binary::Reader<R>),
 }
 
-impl<R: BufRead> Reader<R> {
+impl<R: BufRead> DumpReader<R> {
     /// Recognizes the format. Bare lines of entries have no header.
     pub(crate) fn begin(mut from: R) -> Result<(Self, Option<Header>)> {
         let begin = from.fill_buf().map_err(Failure::Input)?;
@@ -57,7 +57,7 @@ impl<R: BufRead> Reader<R> {
             let (reader, header) = binary::Reader::begin(from).map_err(unreadable)?;
             return Ok((Self::Binary(reader), Some(header)));
         }
-        let (reader, header) = jsonl::Reader::begin(from)?;
+        let (reader, header) = jsonl::JsonlReader::begin(from)?;
         Ok((Self::Jsonl(reader), header))
     }
 
@@ -74,7 +74,7 @@ fn unreadable(error: binary::Error) -> Failure {
     match error {
         binary::Error::Io(error) => Failure::Input(error),
         binary::Error::Damaged(damage) => {
-            damaged(damage.place.to_string(), damage.fault.to_string())
+            damaged(damage.position.to_string(), damage.fault.to_string())
         }
     }
 }
