@@ -13,7 +13,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from shmtable import PickleRefusedError, SharedDict
+from shmtable import CodecError, PickleRefusedError, SharedDict
 
 sys.path.insert(0, str(Path(__file__).parent))
 import workers
@@ -63,7 +63,7 @@ def test_pickles_of_a_file_that_only_its_owner_may_write_come_back(new: NEW, pat
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
-@pytest.mark.parametrize("entry", [("key", {1}), (Color.RED, 1), (("a", int), 1)], ids=repr)
+@pytest.mark.parametrize("entry", [("key", {1}), (Color.RED, 1), (("a", int), 1), (("a", frozenset({Color.RED})), 1)], ids=repr)
 def test_a_file_with_a_pickle_that_others_may_write_is_refused(
     new: NEW, path: Path, name: str, mode: int, entry: tuple[Any, Any]
 ) -> None:
@@ -120,6 +120,53 @@ def test_a_planted_pickle_is_refused_and_never_loaded(
         assert not planted.exists()
         _ = trusting[5]
     assert planted.exists()
+
+
+def ext(length: int) -> msgpack.ExtType:
+    return msgpack.ExtType(73, bytes(length))
+
+
+# A value of every form that MessagePack has.
+FORMS: list[Any] = [
+    *(None, True, False, 1.5, -1, -100, -1000, -100_000, -(2**40)),
+    *(1, 200, 60_000, 2**31, 2**63),
+    *(form * length for form in ("x", b"x") for length in (0, 31, 32, 255, 256, 70_000)),
+    *(ext(length) for length in (1, 2, 4, 8, 16, 3, 255, 256, 70_000)),
+    *([None] * length for length in (0, 15, 16, 70_000)),
+    *(dict.fromkeys(range(length)) for length in (0, 15, 16, 70_000)),
+    [[{"a": {"b": [{}]}}]],
+]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{type(form).__name__}-{form!r:.20}")
+def test_a_pickle_is_found_behind_a_value_of_every_form_and_nowhere_else(
+    new: NEW, path: Path, name: str, form: Any
+) -> None:
+    d = new({"plain": 1}, value_space=1 << 22)
+    pickled = msgpack.ExtType(80, b"not even a pickle")
+    with ANYTHING.open(d.name, codec="raw") as raw:
+        raw[b"\x05"] = msgpack.packb([form, {"P": b"\xc7\x01\x50"}])
+        d.save(path)
+        path.chmod(0o666)
+        ANYTHING.load(path).close()
+        raw[b"\x05"] = msgpack.packb([form, {"P": [pickled]}])
+    d.save(path)
+    refused(path, name)
+
+
+def test_a_pickle_behind_what_this_program_cannot_read_is_refused(
+    new: NEW, path: Path, name: str
+) -> None:
+    # Another program may know the extension type, and load what comes after it.
+    d = new({"plain": 1})
+    unknown = msgpack.ExtType(127, b"x")
+    with ANYTHING.open(d.name, codec="raw") as raw:
+        raw[b"\x05"] = msgpack.packb([unknown, msgpack.ExtType(80, b"")])
+        d.save(path)
+        with pytest.raises(CodecError):
+            d[5]
+    path.chmod(0o666)
+    refused(path, name)
 
 
 def test_a_value_that_no_one_can_decode_is_stored_as_it_is(new: NEW, path: Path) -> None:

@@ -140,7 +140,7 @@ fn write_other(
 }
 
 /// Whether a code is that of an extension which holds bytes, not keys.
-fn holds_bytes(code: i8) -> bool {
+pub(super) fn holds_bytes(code: i8) -> bool {
     code == messagepack::TIMESTAMP || code == messagepack::UUID
 }
 

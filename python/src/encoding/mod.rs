@@ -4,6 +4,7 @@ pub(crate) mod array;
 pub(crate) mod key;
 pub(crate) mod messagepack;
 pub(crate) mod number;
+pub(crate) mod scan;
 pub(crate) mod scratch;
 pub(crate) mod value;
 mod writer;

@@ -11,12 +11,12 @@ use shmtable_dump::{
     Entry, Error, Fault, Header, Reader, Replacement, Writer, is_private as is_private_file,
 };
 
-use crate::codec::Codec;
-use crate::encoding::{key, value};
+use crate::codec::{Codec, Role};
+use crate::encoding::scan;
 use crate::errors::{self, OrRaise};
 use crate::handle::SharedDictBase;
 use crate::handle::settings::Settings;
-use crate::turns::{TURN, TURN_BYTES, between_turns};
+use crate::turns::{TURN, TURN_BYTES};
 
 /// What the system answers about a pipe that is to be read from its beginning.
 const ESPIPE: i32 = 29;
@@ -212,36 +212,21 @@ impl Dump {
         });
         let (mut reader, _) = reader.map_err(unreadable)?;
         loop {
-            let turn = py.detach(|| read_turn(&mut reader)).map_err(unreadable)?;
+            let read = py.detach(|| {
+                let turn = read_turn(&mut reader)?;
+                let is_refused = !pickles && turn.iter().any(runs_code);
+                Ok((turn, is_refused))
+            });
+            let (turn, is_refused) = read.map_err(unreadable)?;
+            py.check_signals()?;
+            if is_refused {
+                return Err(self.pickle_refused(py));
+            }
             if turn.is_empty() {
                 return Ok(());
             }
-            py.check_signals()?;
-            if !pickles {
-                for (key, value) in &turn {
-                    self.refuse_pickles(py, key, value)?;
-                }
-                between_turns(py)?;
-            }
             each(&turn)?;
         }
-    }
-
-    /// An error if reading an entry would load a pickle, or import what a key names.
-    fn refuse_pickles(&self, py: Python<'_>, key: &[u8], value: &[u8]) -> PyResult<()> {
-        let key = key::decode(py, Codec::Pickle, false, key).map(drop);
-        let value = value::decode(py, Codec::Pickle, false, value).map(drop);
-        for decoded in [key, value] {
-            match decoded {
-                Err(error) if errors::is(py, &error, "PickleRefusedError") => {
-                    return Err(self.pickle_refused(py));
-                }
-                // It is stored as it is, and raises this wherever it is read.
-                Err(error) if !errors::is(py, &error, "CodecError") => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
     }
 
     #[cold]
@@ -275,6 +260,11 @@ impl Dump {
         };
         errors::exception(py, "CodecMismatchError", (message,))
     }
+}
+
+/// Whether reading an entry would load a pickle, or import what a key names.
+fn runs_code((key, value): &Entry) -> bool {
+    scan::runs_code(Role::Key, key) || scan::runs_code(Role::Value, value)
 }
 
 fn length_of((key, value): &Entry) -> usize {
