@@ -8,19 +8,23 @@ use std::process::Command;
 use crate::process::{cargo, output, run as run_command};
 use crate::result::Result;
 
-const TESTS: &str = "test --package shmtable --all-features --test claims --test replacing \
-                     --test sizes";
+const SEGMENTS: &str = "test --package shmtable --all-features --test claims --test replacing \
+                        --test sizes";
+const WAITS: &str = "test --package shmtable --all-features --test api waits::";
 
-/// The calls that are refused, and the error of each.
-const REFUSALS: [(&str, &str); 6] = [
-    ("madvise", "EPERM"),
-    ("madvise", "ENOSYS"),
-    ("madvise", "EOPNOTSUPP"),
+/// The calls that are refused, the error of each, and the tests that need them.
+const REFUSALS: [(&str, &str, &str); 8] = [
+    ("madvise", "EPERM", SEGMENTS),
+    ("madvise", "ENOSYS", SEGMENTS),
+    ("madvise", "EOPNOTSUPP", SEGMENTS),
     // An unnamed file that is given no name.
-    ("linkat", "EPERM"),
-    ("linkat", "EACCES"),
+    ("linkat", "EPERM", SEGMENTS),
+    ("linkat", "EACCES", SEGMENTS),
     // Tells how much room there is; the table works without it.
-    ("fstatfs", "ENOSYS"),
+    ("fstatfs", "ENOSYS", SEGMENTS),
+    // Sleeps on several words; without it the sleeps are short ones.
+    ("futex_waitv", "ENOSYS", WAITS),
+    ("futex_waitv", "EPERM", WAITS),
 ];
 
 /// An error if `strace` is missing.
@@ -40,8 +44,10 @@ pub(crate) fn require_strace() -> Result {
 /// Runs the tests once for each refusal.
 pub(crate) fn run() -> Result {
     require_strace()?;
-    run_command(&mut cargo(&format!("{TESTS} --no-run")))?;
-    for (call, error) in REFUSALS {
+    for tests in [SEGMENTS, WAITS] {
+        run_command(&mut cargo(&format!("{tests} --no-run")))?;
+    }
+    for (call, error, tests) in REFUSALS {
         let strace = format!(
             "'strace', '-f', '-qq', '--seccomp-bpf', '-o', '/dev/null', \
              '-e', 'trace={call}', '-e', 'inject={call}:error={error}'"
@@ -50,7 +56,7 @@ pub(crate) fn run() -> Result {
         run_command(
             cargo("--config")
                 .arg(runner)
-                .args(TESTS.split_ascii_whitespace()),
+                .args(tests.split_ascii_whitespace()),
         )?;
     }
     Ok(())
