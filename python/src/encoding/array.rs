@@ -3,12 +3,14 @@
 //! Its content is an array of the dtype, the shape and the order, up to seven zeros, and the
 //! items. docs/python/stored.md has the bytes.
 
+use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1};
 use pyo3::exceptions::{PyImportError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString, PyTuple, PyType};
 
+use super::LARGE;
 use super::messagepack::{self, Arrays, Buffer, MessagePackReader, Sink};
 use crate::codec::Role;
 use crate::errors;
@@ -27,7 +29,24 @@ static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 /// An array on its way into a table.
 pub(super) struct NumpyArray<'py> {
     head: Buffer,
-    pub(super) items: Bound<'py, PyBytes>,
+    pub(super) items: Items<'py>,
+}
+
+/// The items of an array, one behind the other.
+pub(super) enum Items<'py> {
+    /// A copy: of few items, or of items that have gaps or another order.
+    Copied(Bound<'py, PyBytes>),
+    /// The memory of the array itself.
+    Own(PyReadonlyArray1<'py, u8>),
+}
+
+impl Items<'_> {
+    pub(super) fn as_bytes(&self) -> PyResult<&[u8]> {
+        match self {
+            Self::Copied(items) => Ok(items.as_bytes()),
+            Self::Own(items) => Ok(items.as_slice()?),
+        }
+    }
 }
 
 impl<'py> NumpyArray<'py> {
@@ -64,19 +83,41 @@ impl<'py> NumpyArray<'py> {
         let length = messagepack::LONG_HEAD + head.len();
         let padding = length.next_multiple_of(ALIGNMENT) - length;
         head.extend_from_slice(&[0; ALIGNMENT][..padding]);
-        let items = value.call_method1(intern!(py, "tobytes"), (order,))?;
-        let items = items.cast_into::<PyBytes>()?;
+        let own = if is_c || is_f {
+            own_items(value)?
+        } else {
+            None
+        };
+        let items = if let Some(items) = own {
+            Items::Own(items)
+        } else {
+            let items = value.call_method1(intern!(py, "tobytes"), (order,))?;
+            Items::Copied(items.cast_into()?)
+        };
         Ok(Some(Self { head, items }))
     }
 
     /// Writes all that is before the items.
-    pub(super) fn write_head(&self, out: &mut impl Sink) -> PyResult<()> {
-        let (py, items) = (self.items.py(), self.items.as_bytes().len());
-        let length = self.head.len() + items;
+    pub(super) fn write_head(&self, py: Python<'py>, out: &mut impl Sink) -> PyResult<()> {
+        let length = self.head.len() + self.items.as_bytes()?.len();
         messagepack::long_extension_head(py, out, Role::Value, messagepack::ARRAY, length)?;
         out.extend(&self.head);
         Ok(())
     }
+}
+
+/// The memory of an array whose items are one behind the other, if they are so many that a
+/// copy takes longer than making views of them.
+fn own_items<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<PyReadonlyArray1<'py, u8>>> {
+    let py = value.py();
+    let bytes: usize = value.getattr(intern!(py, "nbytes"))?.extract()?;
+    if bytes < LARGE {
+        return Ok(None);
+    }
+    let flat = value.call_method1(intern!(py, "ravel"), (intern!(py, "K"),))?;
+    let bytes = flat.call_method1(intern!(py, "view"), (intern!(py, "u1"),))?;
+    // Code in another extension may be writing to it.
+    Ok(bytes.cast_into::<PyArray1<u8>>()?.try_readonly().ok())
 }
 
 /// The dtype of an array, for messages.
@@ -200,16 +241,10 @@ impl<'py> ArrayHead<'py> {
         }
     }
 
-    /// The array of these items.
-    pub(crate) fn with(self, items: &Bound<'py, PyByteArray>) -> PyResult<Bound<'py, PyAny>> {
+    /// The array of these items, which any object with a buffer holds.
+    pub(crate) fn with(self, items: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = items.py();
-        if imported(py)?.is_none() {
-            py.import(intern!(py, "numpy"))
-                .map_err(|error| lacking(py, error))?;
-        }
-        let Some(class) = imported(py)? else {
-            return Err(PyImportError::new_err("numpy has no ndarray"));
-        };
+        let class = import(py)?;
         let shape = PyTuple::new(py, self.shape)?;
         let made = class.call1((shape, self.dtype, items, 0, py.None(), self.order));
         made.map_err(|error| {
@@ -222,6 +257,27 @@ impl<'py> ArrayHead<'py> {
             }
         })
     }
+}
+
+/// `numpy.ndarray`, for a program that reads an array.
+fn import(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    if imported(py)?.is_none() {
+        py.import(intern!(py, "numpy"))
+            .map_err(|error| lacking(py, error))?;
+    }
+    imported(py)?.ok_or_else(|| PyImportError::new_err("numpy has no ndarray"))
+}
+
+/// Memory for the items of an array, which `fill` fills. It is not cleared before.
+pub(crate) fn filled(
+    py: Python<'_>,
+    bytes: usize,
+    fill: impl FnOnce(&mut [u8]) -> PyResult<()>,
+) -> PyResult<Bound<'_, PyAny>> {
+    let items = import(py)?.call1(((bytes,), intern!(py, "u1")))?;
+    let items = items.cast_into::<PyArray1<u8>>()?;
+    fill(items.try_readwrite()?.as_slice_mut()?)?;
+    Ok(items.into_any())
 }
 
 /// The array that the content of an extension stands for.

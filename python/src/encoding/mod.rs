@@ -12,6 +12,9 @@ mod writer;
 use pyo3::PyTypeInfo;
 use pyo3::prelude::*;
 
+/// Bytes from which on a part of a value stays where Python has it until it is in the table.
+const LARGE: usize = 4096;
+
 /// A value as one of this very type, if it is one. A cast that fails costs several times as
 /// much, because it makes an error.
 #[inline(always)]

@@ -1,13 +1,14 @@
 //! Values: Python objects to a table's encoding and back.
 
+use numpy::PyReadonlyArray1;
 use pyo3::exceptions::{PyAttributeError, PyRecursionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
-use super::array::{self, NumpyArray};
-use super::exact;
+use super::array::{self, Items, NumpyArray};
 use super::messagepack::{self, Arrays, Body, Buffer, MessagePackReader, NESTING};
 use super::writer::MessagePackWriter;
+use super::{LARGE, exact};
 use crate::codec::{Codec, Role};
 use crate::errors;
 use crate::imports::{DUMPS, FROM_JSON, IS_COROUTINE, LOADS, MISSING, PICKLING_ERROR, TO_JSON};
@@ -15,13 +16,11 @@ use crate::imports::{DUMPS, FROM_JSON, IS_COROUTINE, LOADS, MISSING, PICKLING_ER
 /// The protocol that pickles are written in.
 const PROTOCOL: u8 = 5;
 
-/// Bytes from which on a part of a value stays where Python has it until it is in the table.
-const LARGE: usize = 4096;
-
 /// The last part of a value's bytes, where Python has it.
 pub(crate) enum Tail<'py> {
     Bytes(Bound<'py, PyBytes>),
     Text(Bound<'py, PyString>),
+    Items(PyReadonlyArray1<'py, u8>),
 }
 
 impl<'py> Tail<'py> {
@@ -40,7 +39,13 @@ impl<'py> Tail<'py> {
         match self {
             Self::Bytes(bytes) => Ok(bytes.as_bytes()),
             Self::Text(text) => text.to_str().map(str::as_bytes),
+            Self::Items(items) => Ok(items.as_slice()?),
         }
+    }
+
+    /// Whether Python code of another thread may change it.
+    pub(crate) fn is_mutable(&self) -> bool {
+        matches!(self, Self::Items(_))
     }
 }
 
@@ -123,8 +128,11 @@ fn encode_rarer<'py>(
     let is_container =
         value.is_exact_instance_of::<PyList>() || value.is_exact_instance_of::<PyDict>();
     if !is_container && let Some(array) = NumpyArray::of(value)? {
-        array.write_head(out)?;
-        return Ok(Tail::of(out, &array.items));
+        array.write_head(value.py(), out)?;
+        return Ok(match array.items {
+            Items::Copied(items) => Tail::of(out, &items),
+            Items::Own(items) => Some(Tail::Items(items)),
+        });
     }
     let mut writer = MessagePackWriter::new(codec == Codec::Pickle);
     if writer.write(value)? {

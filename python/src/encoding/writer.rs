@@ -99,8 +99,8 @@ impl<'py> MessagePackWriter<'py> {
         } else if let Ok(dict) = value.cast::<PyDict>() {
             return self.map(dict, depth);
         } else if let Some(array) = NumpyArray::of(value)? {
-            array.write_head(&mut self.out)?;
-            messagepack::append(py, &mut self.out, array.items.as_bytes())?;
+            array.write_head(py, &mut self.out)?;
+            messagepack::append(py, &mut self.out, array.items.as_bytes()?)?;
         } else {
             return Ok(self.refuse(value));
         }

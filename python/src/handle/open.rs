@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes};
+use pyo3::types::PyBytes;
 use shmtable::{Keys, Table};
 
 use super::settings::{Settings, of_type};
@@ -131,10 +131,11 @@ impl Open {
             let head = array::ArrayHead::read(py, &first[begin..], length - begin);
             let (head, at) = head.map_err(named)?;
             let begin = begin + at;
-            let items = PyByteArray::new_with(py, length - begin, |items| {
+            let items = array::filled(py, length - begin, |items| {
                 same = self.read_body(py, key, &first[..begin], items)?;
                 Ok(())
-            })?;
+            });
+            let items = items.map_err(named)?;
             same.then(|| head.with(&items))
         } else {
             let body = PyBytes::new_with(py, length - begin, |body| {
@@ -189,7 +190,9 @@ impl Open {
             Some(tail) => {
                 let parts = [&head[..], tail.as_bytes()?];
                 let insert = |table: &Table| table.insert_slices(key, &parts);
-                self.write(py, parts[1].len(), insert)?
+                // Other threads run only if none of them can change it meanwhile.
+                let bytes = if tail.is_mutable() { 0 } else { parts[1].len() };
+                self.write(py, bytes, insert)?
             }
         };
         Ok(())
