@@ -335,3 +335,18 @@ fn a_claim_whose_descriptor_was_closed_stores_nothing() {
     assert_eq!(claim.insert(b"ours").unwrap(), None);
     assert_sound(&named);
 }
+
+#[test]
+fn a_handle_whose_descriptors_were_closed_would_not_be_opened_again() {
+    if let Some(role) = common::role() {
+        let table = role.open();
+        assert!(Options::new().would_open(&table).unwrap());
+        close_descriptors();
+        assert!(!Options::new().would_open(&table).unwrap());
+        let again = role.open();
+        assert!(Options::new().would_open(&again).unwrap());
+        return;
+    }
+    let named = Named::create(&options());
+    Child::start(common::this_test!(), "closer", &[&named.name]).finish();
+}

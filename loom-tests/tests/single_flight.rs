@@ -2,9 +2,8 @@
 //! again if who computes it dies before it is there?
 //!
 //! A claim is a lock of the kernel's, which ends with its process: `src/sys/heap/mod.rs`
-//! models it. That a waiter asks again after a death, and finds circles of waiters, is not
-//! modelled: its time slices are real time. `tests/claims.rs` and `tests/crosswise.rs` ask
-//! that.
+//! models it. That a waiter finds circles of waiters is not modelled: it takes real time.
+//! `tests/crosswise.rs` asks that.
 //!
 //! # Planted, and seen to fail
 //! - what was computed stored over what is there; of the threads of a handle, all given the
@@ -12,10 +11,13 @@
 //! - no second look at the key once the claim is held; the claim shared, or looked at
 //!   and not held; in the loop, the claim let go of before the value is stored: two
 //!   computations;
-//! - a claim that the kernel does not let go of at a death: nobody computes any more.
+//! - a claim that the kernel does not let go of at a death: nobody computes any more;
+//! - at the end of a claim, nobody woken, or the flag read before the claim is released; the
+//!   attempt before SLEEPERS is set: a deadlock.
 #![cfg(loom)]
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use loom::thread;
 use loom_tests::{at_each_crash_point, check, get, number, value};
@@ -150,5 +152,80 @@ fn one_of_two_dies() {
             all => panic!("{all:?}"),
         }
         check(&lives);
+    });
+}
+
+/// Waits for the claim of `k`, whether it has a value or not.
+fn claim(table: &Table) -> shmtable::Claim {
+    let claim = table.claim_within(b"k", Duration::MAX, &[]).unwrap();
+    claim.expect("there is no timeout")
+}
+
+/// A claim ends without a value: who waits for it is woken and gets it.
+#[test]
+fn one_takes_the_place_of_another() {
+    loom::model(|| {
+        let segment = ModelSegment::new(1, 2, 6, 4);
+        let ends = segment.attach().unwrap();
+        let waits = segment.attach().unwrap();
+        let first = claim(&ends);
+        let ends = thread::spawn(move || {
+            drop(first);
+            ends
+        });
+        drop(claim(&waits));
+        let _ended = ends.join().unwrap();
+    });
+}
+
+/// So it is between threads of one handle, where the kernel is not asked.
+#[test]
+fn one_thread_takes_the_place_of_another() {
+    loom::model(|| {
+        let segment = ModelSegment::new(1, 2, 6, 4);
+        let table = segment.attach().unwrap();
+        let first = claim(&table);
+        let ends = thread::spawn(move || drop(first));
+        drop(claim(&table));
+        ends.join().unwrap();
+    });
+}
+
+/// An unlock of the stripe may clear the flag between the attempt and the sleep.
+#[test]
+fn one_takes_the_place_of_another_beside_a_writer() {
+    loom::model(|| {
+        let segment = ModelSegment::new(1, 3, 6, 4);
+        let ends = segment.attach().unwrap();
+        let waits = segment.attach().unwrap();
+        let first = claim(&ends);
+        let ends = thread::spawn(move || {
+            ends.fetch_add(b"n", 1).unwrap();
+            drop(first);
+            ends
+        });
+        drop(claim(&waits));
+        let _ended = ends.join().unwrap();
+    });
+}
+
+/// The claimant dies at any point, perhaps after the end of its claim and before it wakes anyone.
+/// (Sleeps end after the death, as by their timeout.)
+#[test]
+fn one_takes_the_place_of_another_that_dies() {
+    at_each_crash_point(|point, died| {
+        let segment = ModelSegment::new(1, 2, 6, 4);
+        let dies = segment.attach().unwrap();
+        let waits = segment.attach().unwrap();
+        let ends = thread::spawn(move || {
+            let done = run_until_death(point, &dies, || {
+                drop(claim(&dies));
+                dies.fetch_add(b"n", 1).unwrap();
+            });
+            (done.is_some(), dies)
+        });
+        drop(claim(&waits));
+        let (done, _dead) = ends.join().unwrap();
+        died.fetch_or(!done, Ordering::Relaxed);
     });
 }

@@ -322,11 +322,11 @@ pub enum Error {
     )]
     Reentrant,
 
-    /// Computations wait for each other's values.
+    /// Holders of claims wait for each other, as computations do that ask for each other's values.
     #[error(
-        "a deadlock: this wait can never end, because the process that computes this value is \
-         itself waiting for one that the caller computes; compute one of them without asking for \
-         the other, or ask for keys in one order everywhere"
+        "a deadlock: this wait can never end, because the caller that has this claim (it computes \
+         the value, or holds the lock) is itself waiting for one that this caller has; do one \
+         without the other, or ask for keys in one order everywhere"
     )]
     #[non_exhaustive]
     Deadlock,

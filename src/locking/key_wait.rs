@@ -1,4 +1,4 @@
-//! Waiting for a key.
+//! Waiting for a key, or for the claim of a key.
 //!
 //! A waiter sets SLEEPERS in the stripe's lock word, reads the key once more,
 //! and sleeps on the stripe's event word; a waiter for several keys does so with each of their
@@ -15,6 +15,13 @@
 //! needed, and writers pay nothing when there is no waiter. The flag's exchange is a release
 //! as well: the event is read before the flag is set.
 //!
+//! The end of a claim changes no key and takes no lock: see [`wake`]. Its holder releases the
+//! claim and then reads the flag; a waiter sets the flag and then tries to take the claim. Both
+//! go through the lock of the kernel that decides who has the claim (among the threads of a
+//! handle, through its mutex). If the waiter's attempt comes first, the holder sees the flag, or
+//! an unlock has cleared it and raised the event since the waiter read it; otherwise the attempt
+//! succeeds.
+//!
 //! A writer that dies between its publication and its unlock wakes no waiter. Every sleep is
 //! bounded by [`SLICE`], and the waiter reads the key again after it.
 
@@ -22,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::layout::{STRIPE_EVENT, STRIPE_LOCK};
-use crate::locking::lock::SLEEPERS;
+use crate::locking::lock::{self, SLEEPERS};
 use crate::segment::Segment;
 #[cfg(not(loom))]
 use crate::segment::hooks::Hooks;
@@ -49,6 +56,15 @@ fn listen(stripe: Stripe<'_>, read_only: bool) -> u32 {
         process_crash_point!("wait: sleepers flagged");
     }
     event as u32
+}
+
+/// Wakes those who wait for a key of a stripe, if there are any, though no key has changed.
+///
+/// The flag stays: the next unlock wakes them again.
+pub(crate) fn wake(segment: &Segment, stripe: Stripe<'_>) {
+    if stripe.word(STRIPE_LOCK).load(Ordering::Relaxed) & SLEEPERS != 0 {
+        lock::wake_sleepers(segment, stripe);
+    }
 }
 
 /// Calls `look` until it returns something or the time is over.

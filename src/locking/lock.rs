@@ -267,8 +267,13 @@ fn wake(segment: &Segment, stripe: Stripe<'_>, seen: u64) {
         segment.map.wake_one(at + STRIPE_LOCK);
     }
     if seen & SLEEPERS != 0 {
-        stripe.word(STRIPE_EVENT).fetch_add(1, Ordering::Relaxed);
-        crash_point!("unlock: event raised");
-        segment.map.wake_all(at + STRIPE_EVENT);
+        wake_sleepers(segment, stripe);
     }
+}
+
+/// Wakes all threads that wait for a key of a stripe.
+pub(super) fn wake_sleepers(segment: &Segment, stripe: Stripe<'_>) {
+    stripe.word(STRIPE_EVENT).fetch_add(1, Ordering::Relaxed);
+    crash_point!("unlock: event raised");
+    segment.map.wake_all(segment.at_of(stripe) + STRIPE_EVENT);
 }

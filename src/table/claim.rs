@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use super::Table;
 use crate::error::{Error, Result};
 use crate::index::probe::Hash;
+use crate::locking::key_wait;
 use crate::sync;
 use crate::sys::fork;
 use crate::write::claims::{self, Node};
 use crate::write::writer::Writer;
 
-/// How long a waiter sleeps before it asks whether the claim was given up. Models know no
-/// time: there a wake must end the sleep.
+/// The time between two searches for circles of waiters. Models know no time.
 const SLICE: Duration = if cfg!(loom) {
     Duration::MAX
 } else {
@@ -94,7 +94,9 @@ impl Right {
     /// process.
     fn writer(&self) -> Option<&Writer> {
         let ours = self.fork_generation == fork::generation();
-        ours.then(|| self.table.0.writer.get()).flatten()
+        let writer = ours.then(|| self.table.0.writer.get()).flatten();
+        // In models, a process that died does nothing more.
+        writer.filter(|writer| writer.me.is_ours())
     }
 
     fn is(&self, other: &Self) -> bool {
@@ -107,6 +109,8 @@ impl Drop for Claim {
     fn drop(&mut self) {
         if let Some(writer) = self.right.writer() {
             writer.end_claim(self.right.byte);
+            let segment = self.right.table.segment();
+            key_wait::wake(segment, Hash::of(segment, &self.key).stripe(segment));
         }
     }
 }
@@ -187,8 +191,8 @@ impl OtherClaim {
     /// Sleeps until the key has a value or the claim is free, and tries again, as
     /// [`Table::get_or_claim`] does.
     ///
-    /// After the timeout the result is `Others` again. A value that is stored wakes the waiter; a
-    /// claim that ends without one is noticed within 50 ms.
+    /// After the timeout the result is `Others` again. A value that is stored wakes the waiter, and
+    /// so does the end of the claim; the death of the claimant is noticed within 50 ms.
     ///
     /// ```
     /// use shmtable::Claimed;
@@ -241,24 +245,38 @@ impl OtherClaim {
     /// # Errors
     /// `Deadlock`; otherwise as [`Table::get_or_claim`].
     pub fn wait_holding(mut self, timeout: Duration, held: &[&Claim]) -> Result<Claimed> {
-        let deadline = Instant::now().checked_add(timeout);
+        let found = self.until(timeout, held, |wanted, key| {
+            match wanted.table.get_or_claim(key)? {
+                Claimed::Others(_) => Ok(None),
+                found => Ok(Some(found)),
+            }
+        })?;
+        Ok(found.unwrap_or(Claimed::Others(self)))
+    }
+
+    /// Calls `attempt` until it returns something or the time is over: at once, whenever a value
+    /// is stored in the key's stripe or a claim there ends, and each 50 ms.
+    pub(super) fn until<T>(
+        &mut self,
+        timeout: Duration,
+        held: &[&Claim],
+        mut attempt: impl FnMut(&Right, &[u8]) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
         let mut holds = Computing::all();
         holds.extend(held.iter().map(|claim| claim.right.clone()));
         let holds = Waits::announce(holds, self.wanted.node());
-        loop {
-            match self.wanted.table.get_or_claim(&self.key)? {
-                Claimed::Others(_) => self.look_for_circle(&holds)?,
-                found => return Ok(found),
+        let mut last_search: Option<Instant> = None;
+        let table = self.wanted.table.clone();
+        let segment = table.segment();
+        let stripe = Hash::of(segment, &self.key).stripe(segment);
+        key_wait::until(segment, stripe, false, timeout, || {
+            let found = attempt(&self.wanted, &self.key)?;
+            if found.is_none() && last_search.is_none_or(|last| last.elapsed() >= SLICE) {
+                last_search = Some(Instant::now());
+                self.look_for_circle(&holds)?;
             }
-            let left = deadline.map_or(SLICE, |end| end.saturating_duration_since(Instant::now()));
-            if left.is_zero() {
-                return Ok(Claimed::Others(self));
-            }
-            let waited = self.wanted.table.wait(&self.key, left.min(SLICE))?;
-            if let Some(value) = waited {
-                return Ok(Claimed::Present(value));
-            }
-        }
+            Ok(found)
+        })
     }
 
     /// Returns `Deadlock` if the waits form a circle and this waiter is the one to give up.

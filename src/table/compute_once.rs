@@ -88,15 +88,56 @@ impl Table {
         Right::of(self, key)?.take(key)
     }
 
+    /// Claims a key, and waits for it if it is claimed already; `None` after the timeout.
+    ///
+    /// As [`claim`](Self::claim): a lock for one thread of all processes, which ends with its
+    /// holder. The end of a claim wakes all waiters, of whom one gets it, in no particular order;
+    /// a holder that dies is noticed within 50 ms. `held` are claims that this thread holds: if
+    /// their keys are waited for in a circle, one of the waiters gets `Deadlock`, as
+    /// [`OtherClaim::wait_holding`] says.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// let printer = table.claim("printer")?.expect("it is free");
+    /// assert!(table.claim_within("printer", Duration::ZERO, &[])?.is_none());
+    /// let other = table.clone();
+    /// let waiter = std::thread::spawn(move || {
+    ///     other.claim_within("printer", Duration::from_secs(10), &[])
+    /// });
+    /// drop(printer);
+    /// assert!(waiter.join().unwrap()?.is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Deadlock`; otherwise as [`claim`](Self::claim).
+    pub fn claim_within(
+        &self,
+        key: impl AsRef<[u8]>,
+        timeout: Duration,
+        held: &[&Claim],
+    ) -> Result<Option<Claim>> {
+        let key = key.as_ref();
+        let right = Right::of(self, key)?;
+        if let Some(claim) = right.take(key)? {
+            return Ok(Some(claim));
+        }
+        OtherClaim::new(right, key).until(timeout, held, Right::take)
+    }
+
     /// Returns the value of a key; if there is none, computes it with a closure and stores it.
     ///
     /// If several callers ask at the same time, in any threads of any processes, one computes and
     /// the others wait for its value.
     ///
     /// If another value is stored while the closure runs, that one stays, and is returned. If the
-    /// closure panics or its process dies, another caller computes, within 50 ms. A value that
-    /// finds no room is returned but not stored, and the next caller computes it again; use
-    /// [`Claim::insert`] to learn about that.
+    /// closure panics or its process dies, another caller computes; a death is noticed within 50 ms.
+    /// A value that finds no room is returned but not stored, and the next caller computes it
+    /// again; use [`Claim::insert`] to learn about that.
     ///
     /// No lock of the table is held while the closure runs, so it may do anything. It can ask for
     /// other keys in the same way if that leads to no circle; otherwise one of the callers that

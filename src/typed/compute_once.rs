@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::TypedTable;
 use super::claim::{TypedClaim, TypedClaimed};
 use super::codec::{Codec, decode_vec, encode, encode_value};
-use crate::{Error, Result};
+use crate::{Claim, Error, Result};
 
 /// Computing a value once.
 impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
@@ -41,6 +41,24 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
     /// [`Error::Codec`] if `key` cannot be encoded, and those of `Table::claim`.
     pub fn claim(&self, key: &K::Item) -> Result<Option<TypedClaim<V>>> {
         let claim = self.table.claim(encode::<K>(key)?)?;
+        Ok(claim.map(TypedClaim::new))
+    }
+
+    /// Claims a key, and waits for it if it is claimed already; `None` after the timeout.
+    ///
+    /// See [`Table::claim_within`](crate::Table::claim_within). Pass typed claims as
+    /// [`AsRef<Claim>`](TypedClaim#impl-AsRef<Claim>-for-TypedClaim<V>).
+    ///
+    /// # Errors
+    /// [`Error::Codec`] if `key` cannot be encoded, and those of `Table::claim_within`.
+    pub fn claim_within(
+        &self,
+        key: &K::Item,
+        timeout: Duration,
+        held: &[&Claim],
+    ) -> Result<Option<TypedClaim<V>>> {
+        let key = encode::<K>(key)?;
+        let claim = self.table.claim_within(key, timeout, held)?;
         Ok(claim.map(TypedClaim::new))
     }
 

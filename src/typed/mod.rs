@@ -184,6 +184,15 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         }
     }
 
+    /// Returns a read-only handle of this table, as [`Table::as_read_only`] does.
+    #[must_use]
+    pub fn as_read_only(&self) -> Self {
+        Self {
+            table: self.table.as_read_only(),
+            types: PhantomData,
+        }
+    }
+
     /// Returns the same handle without its types, for every operation on bytes.
     ///
     /// Write only bytes through it that the codecs would write.

@@ -110,6 +110,23 @@ fn a_child_is_a_participant_of_its_own() {
 }
 
 #[test]
+fn a_child_that_asks_whether_it_would_open_its_handle_gets_its_own_slot() {
+    let named = Named::create(&Options::new().capacity(100).max_participants(2));
+    let child = forked(|| {
+        let would = Options::new().would_open(&named.table).unwrap();
+        let mine = named.participants().unwrap().last().map(|last| last.pid);
+        let none_left = forked(|| {
+            let refused = Options::new().would_open(&named.table);
+            matches!(refused, Err(Error::TooManyParticipants { .. }))
+        });
+        none_left.succeeds();
+        would && mine == Some(std::process::id())
+    });
+    child.succeeds();
+    assert!(Options::new().would_open(&named.table).unwrap());
+}
+
+#[test]
 fn a_child_without_a_slot_reads_and_is_told() {
     let named = Named::create(&Options::new().capacity(100).max_participants(1));
     named.insert(b"k", b"v").unwrap();

@@ -101,6 +101,86 @@ impl Options {
         }
     }
 
+    /// Returns whether [`open`](Self::open), with the name of this handle, could return a clone of
+    /// it instead.
+    ///
+    /// A program whose parts open tables by their names, each without knowing of the others, can
+    /// keep the handles that it has and ask this first: a clone has the same mapping and the same
+    /// participant slot. `false` means that you have to open the name: it was removed, or leads to
+    /// another table now; or this handle is read-only, has another
+    /// [`lock_timeout`](Self::lock_timeout), or no longer works because its descriptors were closed.
+    /// [`around_sleep`](Self::around_sleep) isn't compared.
+    ///
+    /// Costs a few system calls. A forked child that hasn't written with the handle gets its
+    /// participant slot, as it would from `open`.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Options, Table};
+    ///
+    /// # let name = &format!("doc-would-open-{}", std::process::id());
+    /// let first = Options::new().capacity(100).create(name)?;
+    /// let second = if Options::new().would_open(&first)? {
+    ///     first.clone()
+    /// } else {
+    ///     Table::open(name)?
+    /// };
+    /// assert_eq!(second.participants()?.len(), 1);
+    /// Table::unlink(name)?;
+    /// assert!(!Options::new().would_open(&first)?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `WrongOwner`, `CodecMismatch` and `TooManyParticipants`, as `open`; `PermissionDenied` and
+    /// `System` if the system doesn't say where the name leads.
+    pub fn would_open(&self, table: &Table) -> Result<bool> {
+        Ok(self.leads_to(table, Sizes::Any)? && table.may_write()?)
+    }
+
+    /// Returns whether [`open_or_create`](Self::open_or_create), with the name of this handle,
+    /// could return a clone of it instead.
+    ///
+    /// As [`would_open`](Self::would_open), but the table must have the sizes that you ask for.
+    ///
+    /// # Errors
+    /// As [`would_open`](Self::would_open); `TooSmall`.
+    pub fn would_open_or_create(&self, table: &Table) -> Result<bool> {
+        Ok(self.leads_to(table, Sizes::Asked)? && table.may_write()?)
+    }
+
+    /// Returns whether [`Table::as_read_only`] of this handle does what
+    /// [`open_read_only`](Self::open_read_only), with its name, would do.
+    ///
+    /// As [`would_open`](Self::would_open), but for handles that are read-only too. It takes no
+    /// participant slot.
+    ///
+    /// # Errors
+    /// As [`would_open`](Self::would_open), without `TooManyParticipants`.
+    pub fn would_open_read_only(&self, table: &Table) -> Result<bool> {
+        self.leads_to(table, Sizes::Any)
+    }
+
+    /// Whether the handle's name leads to its table, which these options admit, and the handle can
+    /// be used.
+    fn leads_to(&self, table: &Table, sizes: Sizes) -> Result<bool> {
+        let segment = table.segment();
+        if segment.lock_timeout != self.lock_timeout || table.is_unlinked()? {
+            return Ok(false);
+        }
+        // Fails if the descriptor was closed.
+        let Ok(owner) = segment.map.owner() else {
+            return Ok(false);
+        };
+        self.admit(table.name(), owner)?;
+        self.check_codec(segment.codec)?;
+        if sizes == Sizes::Asked {
+            self.check_sizes(table.name(), &segment.geometry)?;
+        }
+        Ok(true)
+    }
+
     fn open_with(&self, name: &str, access: Access, sizes: Sizes) -> Result<Table> {
         let segment = self.map(name, access)?;
         if sizes == Sizes::Asked {
@@ -136,16 +216,7 @@ impl Options {
         let map = self.map_admitted(name, access, "open")?;
         let geometry = Geometry::read(name, map.words())?;
         let segment = Segment::new(map, geometry, self.lock_timeout, self.hooks.clone());
-        if let Some(&expected) = self.codecs.first()
-            && !self.opens_any_codec
-            && !self.codecs.contains(&segment.codec)
-        {
-            return Err(Error::CodecMismatch {
-                found: segment.codec,
-                expected,
-                view: self.view,
-            });
-        }
+        self.check_codec(segment.codec)?;
         Ok(segment)
     }
 
@@ -155,6 +226,20 @@ impl Options {
     pub(crate) fn map_damaged(&self, name: &str) -> Result<(Mapping, &[u64])> {
         let map = self.map_admitted(name, Access::ReadOnly, "open")?;
         Ok((map, &self.codecs))
+    }
+
+    /// Refuses a table that was created with codecs which these options don't have.
+    fn check_codec(&self, found: u64) -> Result<()> {
+        match self.codecs.first() {
+            Some(&expected) if !self.opens_any_codec && !self.codecs.contains(&found) => {
+                Err(Error::CodecMismatch {
+                    found,
+                    expected,
+                    view: self.view,
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses a table that is smaller than the sizes that were asked for.

@@ -102,6 +102,10 @@ const MODELS: &[(&str, &str, u32, u32, u32)] = &[
     ("single_flight", "one_computes_beside_one_who_does_not_ask", 4, 20000, 1),
     ("single_flight", "both_get_what_one_computes", 6, 20000, 3),
     ("single_flight", "one_of_two_dies", 5, 20000, 1),
+    ("single_flight", "one_takes_the_place_of_another", 5, 20000, 1),
+    ("single_flight", "one_thread_takes_the_place_of_another", 5, 20000, 1),
+    ("single_flight", "one_takes_the_place_of_another_beside_a_writer", 3, 20000, 1),
+    ("single_flight", "one_takes_the_place_of_another_that_dies", 3, 20000, 1),
 ];
 
 /// One row of the table.
