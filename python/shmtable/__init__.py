@@ -57,6 +57,7 @@ from shmtable._errors import (
     WrongOwnerError,
 )
 from shmtable._missing import MISSING
+from shmtable._native import Claim, Lock
 from shmtable._stats import Stats
 from shmtable._orphans import gc as gc
 from shmtable._orphans import orphans
@@ -68,6 +69,7 @@ __all__ = [
     "AccessDeniedError",
     "AddressSpaceFullError",
     "AlreadyExistsError",
+    "Claim",
     "ClosedError",
     "CodecError",
     "CodecMismatchError",
@@ -84,6 +86,7 @@ __all__ = [
     "InvalidOptionError",
     "KeyTooLargeError",
     "KeyTypeError",
+    "Lock",
     "LockTimeoutError",
     "MissingKeyError",
     "NotATableError",

@@ -82,7 +82,8 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         mode: the permission bits of the segment (0o600), in octal: 0o600, not 600.
         chunk_size: the unit in which memory is taken, in bytes (depends on the value
             space).
-        max_participants: the maximum number of handles open for writing at once (1024).
+        max_participants: the maximum number of processes that have the table open for
+            writing at once (1024).
         lock_timeout: seconds to wait for a lock that a living process holds (5).
         trust: the users whose tables may be opened, besides your own: "anyone", or a list
             of user ids.

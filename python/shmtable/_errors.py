@@ -126,11 +126,11 @@ class LockTimeoutError(Error, TimeoutError):
 
 
 class WaitTimeoutError(Error, TimeoutError):
-    """`wait` or `wait_change` timed out."""
+    """`wait`, `wait_change` or the wait for a lock timed out."""
 
 
 class DeadlockError(Error, RuntimeError):
-    """Computations wait for each other's values, or one asks for its own."""
+    """Computations or holders of locks wait for each other, or one waits for itself."""
 
 
 class ComputeTimeoutError(Error, TimeoutError):

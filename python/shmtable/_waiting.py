@@ -1,4 +1,4 @@
-"""What waits ask Python: who computes, how to sleep, and whether the result is still wanted."""
+"""What waits ask Python: what the waiter holds, how to sleep, and whether the result is still wanted."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# The claims of the computations that the running code is part of, the outermost first.
+# The claims that the running code holds, by its computations and locks, the outermost first.
 # Threads, greenlets and tasks have contexts of their own; a copied context learns from the
 # claims themselves when they have ended.
-computing: ContextVar[tuple[Any, ...]] = ContextVar("shmtable computations", default=())
+held_claims: ContextVar[tuple[Any, ...]] = ContextVar("shmtable claims", default=())
 
 # The module in which the threads of executors take their work. It is not imported here: a
 # program that has not imported it has no such threads.

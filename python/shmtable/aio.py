@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from shmtable._missing import MISSING, Missing
 from shmtable._native import Waits
-from shmtable._waiting import computing
+from shmtable._waiting import held_claims
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
@@ -141,15 +141,15 @@ async def _compute(
     function: Callable[[], Awaitable[V]],
 ) -> V:
     """Computes the value of a key whose claim this task has."""
-    before = computing.get()
-    computing.set((*before, computation))
+    before = held_claims.get()
+    held_claims.set((*before, computation))
     try:
         with waits.flying(place):
             value = await function()
-            computing.set(before)
+            held_claims.set(before)
             return d._finish(key, computation, value)
     finally:
-        computing.set(before)
+        held_claims.set(before)
         computation.end()
 
 

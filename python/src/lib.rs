@@ -2,7 +2,7 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | `handle` | the handle, its open table and options, and the first use of an unpickled one |
+//! | `handle` | the handle, its open table and options, the mapping that it shares with others of this process, and the first use of an unpickled one |
 //! | `methods` | the methods of `SharedDict`: a file for each kind of operation |
 //! | `encoding` | Python objects to the bytes of keys and values, and back |
 //! | `codec` | the encodings that a table can be created with |
@@ -43,7 +43,9 @@ mod _native {
 
     use super::handle::SharedDictBase;
     #[pymodule_export]
-    use super::methods::Dump;
+    use super::handle::release_warm_tables;
+    #[pymodule_export]
+    use super::methods::{Claim, Dump, Lock};
     #[pymodule_export]
     use super::tables::{list_names, list_orphans, remove_orphans, unlink_name};
     #[pymodule_export]

@@ -71,7 +71,7 @@ name = sys.argv[1]
 with SharedDict.create(name, capacity=10) as d:
     os.chmod(f"/dev/shm/shmtable.{name}", 0)
     try:
-        SharedDict.open(name)
+        SharedDict.open(name, lock_timeout=4)
     except Exception as error:
         print(pickle.dumps(error).hex())
     finally:
@@ -143,8 +143,9 @@ def deadlock(d: ANYTHING, name: str) -> None:
 
 
 def incompatible_format(d: ANYTHING, name: str) -> None:
+    # Another lock_timeout: a handle of this process would share its mapping.
     with overwritten(name, 0, b"not this"):
-        SharedDict.open(name)
+        SharedDict.open(name, lock_timeout=4)
 
 
 def invalid_name(d: ANYTHING, name: str) -> None:
@@ -310,7 +311,7 @@ def table_full(d: ANYTHING, name: str) -> None:
 
 def too_many_participants(d: ANYTHING, name: str) -> None:
     with SharedDict(capacity=10, max_participants=1) as alone:
-        SharedDict.open(alone.name)
+        SharedDict.open(alone.name, lock_timeout=4)
 
 
 def value_space_full(d: ANYTHING, name: str) -> None:

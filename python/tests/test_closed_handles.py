@@ -70,6 +70,8 @@ CALLS: dict[str, Callable[[ANYTHING], object]] = {
     "update_value": lambda d: d.update_value("a", str),
     "get_or_compute": lambda d: d.get_or_compute("a", int),
     "edit": lambda d: d.edit("a"),
+    "claim": lambda d: d.claim("a"),
+    "lock": lambda d: d.lock("a"),
     "unlink": lambda d: d.unlink(),
     "keys": lambda d: list(d.keys()),
     "values": lambda d: list(d.values()),
@@ -171,6 +173,8 @@ EVERYTHING: dict[str, Callable[[ANYTHING], object]] = {
     "get": lambda d: d.get("a"),
     "get_many": lambda d: d.get_many(["a"]),
     "get_or_compute": lambda d: d.get_or_compute("new", lambda: 1),
+    "claim": lambda d: d.claim("a"),
+    "lock": lambda d: d.lock("a").acquire(0),
     "items": lambda d: list(d.items()),
     "keys": lambda d: list(d.keys()),
     "max": lambda d: d.max("a", 2),
@@ -203,7 +207,7 @@ EVERYTHING: dict[str, Callable[[ANYTHING], object]] = {
 NEED_NO_TABLE = {"close", "closed", "create", "fromkeys", "load", "open"}
 NEED_NO_TABLE |= {"__repr__", "__enter__", "__exit__"}
 WRITING = {"__setitem__", "__delitem__", "__ior__", "add", "clear", "compare_exchange", "pop"}
-WRITING |= {"edit", "max", "min"}
+WRITING |= {"edit", "max", "min", "claim", "lock"}
 WRITING |= {"get_or_compute", "popitem", "set_many", "setdefault", "update", "update_value"}
 WRITING |= {"pop_many", "remove_many", "remove_prefix", "replace", "retain", "unlink"}
 # They take locks, and who may not write cannot.

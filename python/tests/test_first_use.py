@@ -57,34 +57,47 @@ def descriptors() -> list[str]:
 # What needs no open table
 
 
-def test_unpickling_opens_nothing_and_the_first_use_opens_once() -> None:
-    with SharedDict({"a": 1}, capacity=10) as d:
-        before = sorted(descriptors())
-        other = unpickled(d)
-        assert sorted(descriptors()) == before
-        assert other["a"] == 1
-        opened = sorted(descriptors())
-        assert opened != before
-        other["b"] = 2
-        assert other.copy() == {"a": 1, "b": 2}
-        assert sorted(descriptors()) == opened
-        other.close()
-        assert sorted(descriptors()) == before
+def test_unpickling_opens_nothing_and_the_first_use_opens_once(name: str) -> None:
+    with SharedDict({"a": 1}, name=name, capacity=10) as d:
+        pickled = pickle.dumps(d)
+    before = sorted(descriptors())
+    other = pickle.loads(pickled)
+    assert sorted(descriptors()) == before
+    assert other["a"] == 1
+    opened = sorted(descriptors())
+    assert opened != before
+    other["b"] = 2
+    assert other.copy() == {"a": 1, "b": 2}
+    assert sorted(descriptors()) == opened
+    other.close()
+    assert sorted(descriptors()) == before
 
 
-def test_unpickled_handles_take_no_place_before_they_are_used() -> None:
-    with SharedDict({"a": 1}, capacity=10, max_participants=2) as d:
+def test_a_first_use_without_a_place_says_so_and_the_next_one_tries_again(name: str) -> None:
+    d = SharedDict({"a": 1}, name=name, capacity=10, max_participants=1)
+    told, tell = os.pipe()
+    heard, hear = os.pipe()
+
+    def child() -> None:
         others = [unpickled(d) for _ in range(10)]
-        assert d.stats()["participants"] == 1
-        others[0]["b"] = 2
-        assert d.stats()["participants"] == 2
         with pytest.raises(TooManyParticipantsError):
-            others[1]["b"] = 3
-        # Each use tries again, until there is a place.
-        others[0].close()
-        others[1]["b"] = 3
-        assert d["b"] == 3
-        others[1].close()
+            others[0]["b"] = 2
+        os.write(tell, b"!")
+        os.read(heard, 1)
+        for other in others:
+            other["b"] = 3
+        assert d.stats()["participants"] == 1
+
+    pid = workers.fork(child)
+    assert os.read(told, 1) == b"!"
+    assert d.stats()["participants"] == 1
+    d.close()
+    os.write(hear, b"!")
+    workers.all_well([pid])
+    for number in [told, tell, heard, hear]:
+        os.close(number)
+    with SharedDict.open(name) as again:
+        assert again["b"] == 3
 
 
 @pytest.mark.parametrize("read_only", [False, True])
@@ -231,14 +244,13 @@ def test_a_pool_takes_more_handles_than_there_are_places(context: Any) -> None:
         assert sorted(sums) == list(range(1, 11))
 
 
-def test_a_pool_tells_of_the_handle_that_is_one_too_many(context: Any) -> None:
+def test_a_pool_tells_that_there_is_no_place(context: Any) -> None:
     with (
-        SharedDict(capacity=10, max_participants=4) as d,
+        SharedDict(capacity=10, max_participants=1) as d,
         context.Pool(2) as pool,
     ):
-        handles = [unpickled(d) for _ in range(8)]
         with pytest.raises(TooManyParticipantsError, match="max_participants"):
-            pool.apply(count_all, (handles,))
+            pool.apply(count_all, ([unpickled(d)],))
 
 
 def test_an_executor_takes_more_handles_than_there_are_places(context: Any) -> None:
@@ -248,9 +260,17 @@ def test_an_executor_takes_more_handles_than_there_are_places(context: Any) -> N
     ):
         handles = [unpickled(d) for _ in range(8)]
         assert executor.submit(first, handles).result(workers.GUARD) == 1
+        assert executor.submit(count_all, handles).result(workers.GUARD) is None
+        assert d["count"] == 9
+
+
+def test_an_executor_tells_that_there_is_no_place_and_is_not_broken(context: Any) -> None:
+    with (
+        SharedDict(capacity=10, max_participants=1) as d,
+        ProcessPoolExecutor(1, mp_context=context) as executor,
+    ):
         with pytest.raises(TooManyParticipantsError):
-            executor.submit(count_all, handles).result(workers.GUARD)
-        # And it is not broken.
+            executor.submit(first, [unpickled(d)]).result(workers.GUARD)
         assert executor.submit(len, {}).result(workers.GUARD) == 0
 
 

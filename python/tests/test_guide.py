@@ -1,8 +1,8 @@
-"""Do the programs of the guide run, and print what it shows?
+"""Do the programs of the documentation run, and print what it shows?
 
 A program is a block of Python with a file name as its title. The block after it, titled
-"output", is all that it prints. The guide has no other Python, so nothing in it is untried; nor have the
-pages about asyncio and files.
+"output", is all that it prints. The guide has no other Python, so nothing in it is untried;
+the pages about Python also have fragments without a title.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import workers
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted((DOCS / "guide" / "python").glob("*.md"))
+REFERENCE = sorted((DOCS / "python").glob("*.md"))
 FENCE = re.compile(r"^```(\w*)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -27,7 +28,7 @@ def programs(page: Path) -> dict[str, tuple[str, str]]:
     found = {}
     blocks = FENCE.findall(page.read_text())
     for place, (language, title, text) in enumerate(blocks):
-        if language == "python":
+        if language == "python" and (title or page not in REFERENCE):
             assert title.endswith(".py"), f"{page.name} has Python that isn't a program:\n{text}"
             language, heading, output = blocks[place + 1]
             assert (language, heading) == ("text", "output"), f"{page.name}: {title} has no output"
@@ -37,12 +38,7 @@ def programs(page: Path) -> dict[str, tuple[str, str]]:
 
 PROGRAMS = {
     f"{page.stem}/{title}": program
-    for page in [
-        DOCS / "index.md",
-        DOCS / "python" / "asyncio.md",
-        DOCS / "python" / "saving.md",
-        *PAGES,
-    ]
+    for page in [DOCS / "index.md", *PAGES, *REFERENCE]
     for title, program in programs(page).items()
 }
 

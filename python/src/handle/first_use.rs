@@ -16,6 +16,7 @@ use pyo3::sync::MutexExt;
 use super::open::{Open, open_table};
 use super::{SharedDictBase, State};
 use crate::errors;
+use crate::imports::IS_WORKER;
 
 /// A table that the first use of its handle opens, with all that this needs.
 pub(crate) struct Unopened {
@@ -58,7 +59,8 @@ impl Unopened {
 
     fn open(&self, py: Python<'_>) -> PyResult<Arc<Open>> {
         let settings = self.settings.bind(py).extract()?;
-        open_table(py, &self.how, Some(&self.name), &settings).map(Arc::new)
+        let worker = IS_WORKER.get(py)?.call0()?.is_truthy()?;
+        open_table(py, &self.how, Some(&self.name), &settings, worker).map(Arc::new)
     }
 }
 

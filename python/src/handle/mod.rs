@@ -1,8 +1,10 @@
 //! The handle: opening, closing, and what it tells of its table.
 
 pub(crate) mod first_use;
+mod mapping;
 mod open;
 pub(crate) mod settings;
+mod warm;
 
 use std::mem;
 use std::ops::Deref;
@@ -20,6 +22,7 @@ use first_use::Unopened;
 use open::open_table;
 use settings::Settings;
 
+pub(crate) use mapping::release_warm_tables;
 pub(crate) use open::Open;
 
 /// The native base class of `shmtable.SharedDict`, which you use instead.
@@ -147,7 +150,7 @@ impl SharedDictBase {
         settings: Settings<'_>,
     ) -> PyResult<()> {
         let name = name.map(|name| name_of(name)).transpose()?;
-        let open = open_table(py, how, name, &settings)?;
+        let open = open_table(py, how, name, &settings, false)?;
         let mut state = self.state();
         let before = self.open.swap(Some(Arc::new(open)));
         *state = State::Open;
@@ -187,6 +190,9 @@ impl SharedDictBase {
     fn close(&self, py: Python<'_>) {
         let mut state = self.state();
         let open = self.open.swap(None);
+        if let Some(open) = &open {
+            open.release_mapping();
+        }
         let known = match (&*state, &open) {
             (_, Some(open)) => Some(Known {
                 name: open.table.name().to_owned(),

@@ -1,11 +1,14 @@
 //! An open table: what every method goes through.
 
-use std::sync::Mutex;
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use shmtable::{Keys, Table};
 
+use super::mapping::{self, Mapping, Opened, Opening};
 use super::settings::{Settings, of_type};
 use crate::codec::Codec;
 use crate::encoding::messagepack::{Body, Buffer};
@@ -18,15 +21,38 @@ const LONG: usize = 1 << 16;
 
 /// An open table.
 pub(crate) struct Open {
+    /// Other handles of this process have it too.
+    mapping: Arc<Mapping>,
     pub(crate) table: Table,
     pub(crate) codec: Codec,
     /// Whether pickles are stored and loaded.
     pub(crate) pickles: bool,
     /// Where calls of `popitem` stopped, and others go on. Locked for moments only.
     pub(crate) draining: Mutex<Vec<Keys>>,
+    /// The process that removes the anonymous table when it drops this.
+    creator: Option<u32>,
+    /// Whether the mapping stays for a moment after this was dropped.
+    keeps_mapping: AtomicBool,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if self.creator == Some(process::id()) {
+            // Other handles of this process may keep the mapping. The name may be gone, or lead
+            // to another table.
+            let _ = self.table.unlink_own_name();
+        } else if *self.keeps_mapping.get_mut() {
+            mapping::keep_warm(&self.mapping);
+        }
+    }
 }
 
 impl Open {
+    /// The handle was closed: the mapping goes with its last handle.
+    pub(crate) fn release_mapping(&self) {
+        self.keeps_mapping.store(false, Ordering::Relaxed);
+    }
+
     /// The bytes that a key is found by.
     pub(crate) fn key(&self, key: &Bound<'_, PyAny>) -> PyResult<Buffer> {
         let mut out = Buffer::new();
@@ -223,12 +249,14 @@ fn detached_if<R: Send>(py: Python<'_>, detached: bool, act: impl FnOnce() -> R 
     if detached { py.detach(act) } else { act() }
 }
 
-/// Creates or opens a table; `how` is what `SharedDictBase._open` takes.
+/// Creates or opens a table; `how` is what `SharedDictBase._open` takes. If `keeps_mapping`, the
+/// mapping stays warm unless the handle is closed.
 pub(crate) fn open_table(
     py: Python<'_>,
     how: &str,
     name: Option<&str>,
     settings: &Settings<'_>,
+    keeps_mapping: bool,
 ) -> PyResult<Open> {
     let asked = settings.codec(py)?;
     // "raw" opens any table; any other codec must be the table's.
@@ -239,15 +267,9 @@ pub(crate) fn open_table(
         None | Some(Codec::Raw) => options.codec_if_created(created.id()),
         Some(codec) => options.codec(codec.id()),
     };
-    let table = py.detach(|| match (how, name) {
-        (_, None) => options.create_anonymous(),
-        ("create", Some(name)) => options.create(name),
-        ("create_or_replace", Some(name)) => options.create_or_replace(name),
-        ("open", Some(name)) => options.open(name),
-        ("open_read_only", Some(name)) => options.open_read_only(name),
-        (_, Some(name)) => options.open_or_create(name),
-    });
-    let table = table.or_raise(py)?;
+    let opening = Opening::of(how, name);
+    let opened = py.detach(|| mapping::open(opening, name.unwrap_or_default(), &options));
+    let Opened { mapping, table } = opened.or_raise(py)?;
     let codec = match asked {
         Some(Codec::Raw) => Codec::Raw,
         _ => Codec::of_id(table.codec_id())
@@ -258,9 +280,12 @@ pub(crate) fn open_table(
         None => table.is_private().or_raise(py)?,
     };
     Ok(Open {
+        mapping,
         table,
         codec,
         pickles,
         draining: Mutex::new(Vec::new()),
+        creator: (opening == Opening::Anonymous).then(process::id),
+        keeps_mapping: AtomicBool::new(keeps_mapping),
     })
 }

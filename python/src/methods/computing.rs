@@ -1,68 +1,20 @@
 //! `get_or_compute`: one of all callers that want a value computes it.
 //!
-//! A context variable tells which computations the running code is part of, and holds their
-//! claims. The thread would not do: greenlets and asyncio tasks have contexts of their own,
-//! too. A waiter passes the claims to the crate, which finds computations that wait for each
-//! other.
+//! A computation is part of the [`Context`] of the code that it calls, so that the crate finds
+//! computations that wait for each other.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError};
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
-use shmtable::{Claim, Claimed, Error, OtherClaim};
+use shmtable::{Claim, Claimed, OtherClaim};
 
 use crate::errors::{self, OrRaise};
 use crate::handle::settings::seconds_of;
 use crate::handle::{Open, SharedDictBase};
-use crate::imports::{COMPUTING, IS_COROUTINE};
+use crate::imports::IS_COROUTINE;
+use crate::methods::held_claims::{Context, HeldClaim};
 use crate::methods::waiting::{Deadline, LOOK, check_wanted};
-use crate::sleep::letting_greenlets_run;
-
-/// A claim in the context of the computation that has it. Contexts are copied, so code may
-/// find it after the computation has ended.
-#[pyclass(frozen, module = "shmtable._native")]
-struct Computation {
-    table: String,
-    key: Vec<u8>,
-    /// The computation's own waits borrow the claim, for one wait each.
-    claim: Mutex<Option<Arc<Claim>>>,
-}
-
-#[pymethods]
-impl Computation {
-    /// Gives the claim back: another caller may compute.
-    #[pyo3(name = "end")]
-    fn end_from_python(&self) {
-        self.end();
-    }
-}
-
-impl Computation {
-    fn new<'py>(py: Python<'py>, open: &Open, claim: Claim) -> PyResult<Bound<'py, Self>> {
-        let computation = Self {
-            table: open.table.name().to_owned(),
-            key: claim.key().to_vec(),
-            claim: Mutex::new(Some(Arc::new(claim))),
-        };
-        Bound::new(py, computation)
-    }
-
-    fn claim(&self) -> Option<Arc<Claim>> {
-        let claim = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
-        claim.clone()
-    }
-
-    fn end(&self) {
-        let claim = self
-            .claim
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        drop(claim);
-    }
-}
 
 /// A claim of another caller, for a task that computes a value itself: such waits may be a
 /// circle.
@@ -100,70 +52,8 @@ impl OtherComputation {
     }
 }
 
-/// The computations that the running code is part of.
-struct Context<'py>(Vec<Bound<'py, Computation>>);
-
-impl<'py> Context<'py> {
-    fn now(py: Python<'py>) -> PyResult<Self> {
-        let all = COMPUTING.get(py)?.call_method0("get")?;
-        let all = all.cast::<PyTuple>()?.iter();
-        let all = all.filter_map(|of| of.cast_into::<Computation>().ok());
-        Ok(Self(all.filter(|of| of.get().claim().is_some()).collect()))
-    }
-
-    fn claims(&self) -> Vec<Arc<Claim>> {
-        let claims = self.0.iter().filter_map(|of| of.get().claim());
-        claims.collect()
-    }
-
-    /// Whether one of them computes this very key.
-    fn computes(&self, open: &Open, key: &[u8]) -> bool {
-        self.0.iter().any(|of| {
-            let of = of.get();
-            of.key == key && of.table == open.table.name()
-        })
-    }
-
-    /// Waits for another caller's claim, as the holder of the claims of this context.
-    fn wait(
-        &self,
-        py: Python<'_>,
-        open: &Open,
-        key: &Bound<'_, PyAny>,
-        encoded: &[u8],
-        other: OtherClaim,
-        slice: Duration,
-    ) -> PyResult<Claimed> {
-        let held = self.claims();
-        let held: Vec<&Claim> = held.iter().map(|claim| &**claim).collect();
-        match letting_greenlets_run(py, || other.wait_holding(slice, &held))? {
-            Err(Error::Deadlock { .. }) if self.computes(open, encoded) => {
-                Err(errors::own_computation(key))
-            }
-            waited => waited.or_raise(py),
-        }
-    }
-
-    /// Calls a function as part of one more computation.
-    fn call(
-        &self,
-        computation: &Bound<'py, Computation>,
-        function: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = computation.py();
-        let variable = COMPUTING.get(py)?;
-        let all = self.0.iter().chain([computation]);
-        let all = PyTuple::new(py, all.collect::<Vec<_>>())?;
-        variable.call_method1("set", (all,))?;
-        let called = function.call0();
-        let before = PyTuple::new(py, &self.0)?;
-        variable.call_method1("set", (before,))?;
-        called
-    }
-}
-
 /// Ends a computation's claim however the call ends.
-struct Ending<'a, 'py>(&'a Bound<'py, Computation>);
+struct Ending<'a, 'py>(&'a Bound<'py, HeldClaim>);
 
 impl Drop for Ending<'_, '_> {
     fn drop(&mut self) {
@@ -258,10 +148,10 @@ impl SharedDictBase {
         match open.table.get_or_claim(&encoded).or_raise(py)? {
             Claimed::Present(value) => Ok(("value", Some(open.to_value(py, &encoded, &value)?))),
             Claimed::Mine(claim) => {
-                let computation = Computation::new(py, &open, claim)?;
+                let computation = Bound::new(py, HeldClaim::new(&open, claim))?;
                 Ok(("mine", Some(computation.into_any())))
             }
-            Claimed::Others(_) if Context::now(py)?.0.is_empty() => Ok(("others", None)),
+            Claimed::Others(_) if Context::now(py)?.is_empty() => Ok(("others", None)),
             Claimed::Others(other) => {
                 let other = OtherComputation {
                     key: key.clone().unbind(),
@@ -284,7 +174,7 @@ impl SharedDictBase {
         &self,
         py: Python<'py>,
         key: &Bound<'py, PyAny>,
-        computation: &Bound<'py, Computation>,
+        computation: &Bound<'py, HeldClaim>,
         value: Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let ending = Ending(computation);
@@ -302,7 +192,7 @@ fn compute<'py>(
     context: &Context<'py>,
     function: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let computation = Computation::new(py, open, claim)?;
+    let computation = Bound::new(py, HeldClaim::new(open, claim))?;
     let ending = Ending(&computation);
     let value = context.call(&computation, function)?;
     finish(py, open, key, &ending, value)
@@ -316,7 +206,7 @@ fn finish<'py>(
     ending: &Ending<'_, 'py>,
     value: Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let encoded = &ending.0.get().key;
+    let encoded = ending.0.get().key();
     let new = open.value(&value).map_err(|error| {
         match IS_COROUTINE
             .get(py)

@@ -1,8 +1,10 @@
 //! The methods of `SharedDict`, by what they do.
 
 mod atomic;
+mod claims;
 mod computing;
 mod editing;
+mod held_claims;
 mod iterators;
 mod maintenance;
 mod many;
@@ -15,4 +17,5 @@ mod waiting;
 mod watching;
 mod writing;
 
+pub(crate) use claims::{Claim, Lock};
 pub(crate) use saving::Dump;

@@ -3,9 +3,10 @@
 //! The classes are Python's (`shmtable/_errors.py`), because each of them is a
 //! builtin exception too, and only Python code can derive from two.
 
+mod waits;
+
 use std::cell::Cell;
 use std::error::Error as _;
-use std::ffi::CString;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,6 +20,11 @@ use shmtable::Error;
 
 use crate::codec::Codec;
 use crate::codec::Role;
+
+pub(crate) use waits::{
+    abandoned, compute_timeout, conflict, coroutine, lock_not_free, no_edit, own_computation,
+    wait_timeout, warn_not_stored,
+};
 
 thread_local! {
     /// What a signal handler raised while this thread waited.
@@ -262,93 +268,9 @@ pub(crate) fn not_its_name(py: Python<'_>, name: &str) -> PyErr {
     exception(py, "NotFoundError", (ENOENT, message))
 }
 
-#[cold]
-pub(crate) fn wait_timeout(key: &Bound<'_, PyAny>, seconds: f64, state: &str) -> PyErr {
-    let message = format!("waited {seconds} s for the key {}, {state}", shown(key));
-    exception(key.py(), "WaitTimeoutError", (message,))
-}
-
-#[cold]
-pub(crate) fn compute_timeout(key: &Bound<'_, PyAny>, seconds: f64) -> PyErr {
-    let message = format!(
-        "waited {seconds} s for the value of the key {}, which another caller computes; its process \
-         is alive, but may be stuck: try again, wait longer, or store the value by d[key] = value",
-        shown(key)
-    );
-    exception(key.py(), "ComputeTimeoutError", (message,))
-}
-
-/// The value of a key is no longer the one that `edit` loaded.
-#[cold]
-pub(crate) fn conflict(key: &Bound<'_, PyAny>) -> PyErr {
-    let message = format!(
-        "the value of the key {} was replaced or removed while edit() had it, and nothing was stored; \
-         read it again by another edit(), or use update_value(), which calls its function again",
-        shown(key)
-    );
-    exception(key.py(), "ConflictError", (message,))
-}
-
-/// `edit` of a value that can't be changed in place.
-#[cold]
-pub(crate) fn no_edit(key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyErr {
-    let kind = type_of(value).unwrap_or_else(|_| "immutable".to_owned());
-    let message = format!(
-        "edit() changes values in place, and the value of the key {} is {kind}, which can't be \
-         changed; use update_value(), whose function returns the new value",
-        shown(key)
-    );
-    bad_value(key.py(), message)
-}
-
-/// A computation asks for the value that it computes.
-#[cold]
-pub(crate) fn own_computation(key: &Bound<'_, PyAny>) -> PyErr {
-    let message = format!(
-        "get_or_compute() was called for the key {} from inside its own computation, which it \
-         would wait for; compute the value without asking for it",
-        shown(key)
-    );
-    exception(key.py(), "DeadlockError", (message,))
-}
-
-#[cold]
-pub(crate) fn abandoned(py: Python<'_>) -> PyErr {
-    let message = "no one waits for this any more: the asyncio task was cancelled, or its loop \
-                   has ended; give the wait a timeout to end it sooner";
-    exception(py, "WaitAbandonedError", (message,))
-}
-
-/// A function that returned a coroutine where a value is to be stored.
-#[cold]
-pub(crate) fn coroutine(returned: &Bound<'_, PyAny>) -> PyErr {
-    // Otherwise Python warns that it was never awaited.
-    if let Err(error) = returned.call_method0("close") {
-        return error;
-    }
-    let message = "cannot store a coroutine: get_or_compute() takes a plain function, and this one \
-                   is async; await shmtable.aio.get_or_compute(d, key, function), or compute the value \
-                   first and store it by setdefault()";
-    bad_value(returned.py(), message.to_owned())
-}
-
 /// Whether an exception is of a class of `shmtable._errors`.
 pub(crate) fn is(py: Python<'_>, error: &PyErr, name: &str) -> bool {
     class(py, name).is_ok_and(|class| error.is_instance(py, &class))
-}
-
-/// Warns that a computed value is returned, and not stored.
-#[cold]
-pub(crate) fn warn_not_stored(key: &Bound<'_, PyAny>, reason: &PyErr) -> PyResult<()> {
-    let py = key.py();
-    let message = format!(
-        "the value of the key {} was computed and is returned, but could not be stored: {}",
-        shown(key),
-        reason.value(py)
-    );
-    let message = CString::new(message.replace('\0', " ")).unwrap_or_default();
-    let category = class(py, "NotStoredWarning")?;
-    PyErr::warn(py, category.as_any(), &message, 1)
 }
 
 /// A key as messages show it: only the beginning of a long one. Integers may have too many

@@ -1,0 +1,216 @@
+//! The mappings of this process, which the handles of one table share.
+//!
+//! A handle is what a Python program holds: a name, a codec, whether it is read-only. A
+//! mapping is what it costs: address space, pages, descriptors and a participant slot. So the
+//! process remembers its mappings by the tables' names, and a handle that is opened takes the
+//! one that is there, if `Options::would_open` says that opening the name would lead to the
+//! same table. A read-only handle takes a mapping for writing, too.
+//!
+//! A mapping is dropped with its last handle. In a worker of `multiprocessing` it first stays
+//! [warm](super::warm) for a moment, if the last handle was unpickled: the next task of a pool
+//! probably brings another one.
+//!
+//! A forked child goes on with the mappings that it inherited. The lock of the list, however,
+//! may have been held by a thread that the child doesn't have; so each process has a list of
+//! its own, made from the list of its parent if that isn't locked.
+
+use std::collections::HashMap;
+use std::process;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use arc_swap::ArcSwapOption;
+use pyo3::prelude::*;
+use shmtable::{Error, Options, Table};
+
+use super::warm::Warm;
+
+/// A table that is mapped in this process.
+pub(crate) struct Mapping {
+    pub(crate) table: Table,
+}
+
+/// How a handle is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// Without a name.
+    Anonymous,
+    Create,
+    CreateOrReplace,
+    Open,
+    OpenReadOnly,
+    OpenOrCreate,
+}
+
+impl Opening {
+    /// What `SharedDictBase._open` takes.
+    pub(crate) fn of(how: &str, name: Option<&str>) -> Self {
+        match (how, name) {
+            (_, None) => Self::Anonymous,
+            ("create", _) => Self::Create,
+            ("create_or_replace", _) => Self::CreateOrReplace,
+            ("open", _) => Self::Open,
+            ("open_read_only", _) => Self::OpenReadOnly,
+            _ => Self::OpenOrCreate,
+        }
+    }
+
+    fn read_only(self) -> bool {
+        self == Self::OpenReadOnly
+    }
+
+    /// Whether a mapping that is there may serve.
+    fn may_share(self) -> bool {
+        matches!(self, Self::Open | Self::OpenReadOnly | Self::OpenOrCreate)
+    }
+
+    fn open(self, options: &Options, name: &str) -> shmtable::Result<Table> {
+        match self {
+            Self::Anonymous => options.create_anonymous(),
+            Self::Create => options.create(name),
+            Self::CreateOrReplace => options.create_or_replace(name),
+            Self::Open => options.open(name),
+            Self::OpenReadOnly => options.open_read_only(name),
+            Self::OpenOrCreate => options.open_or_create(name),
+        }
+    }
+
+    /// Whether opening would lead to this table.
+    fn would_open(self, options: &Options, table: &Table) -> shmtable::Result<bool> {
+        match self {
+            Self::OpenOrCreate => options.would_open_or_create(table),
+            Self::OpenReadOnly => options.would_open_read_only(table),
+            _ => options.would_open(table),
+        }
+    }
+}
+
+/// A mapping, and the handle's own view of its table.
+pub(crate) struct Opened {
+    pub(crate) mapping: Arc<Mapping>,
+    pub(crate) table: Table,
+}
+
+/// Opens or creates a table, in a mapping that this process has if there is one.
+pub(crate) fn open(opening: Opening, name: &str, options: &Options) -> shmtable::Result<Opened> {
+    let mappings = Mappings::of_this_process();
+    if let Some(opened) = mappings.find(opening, name, options)? {
+        return Ok(opened);
+    }
+    let table = match opening.open(options, name) {
+        // Another thread may have taken the last slot for the same table.
+        Err(full @ Error::TooManyParticipants { .. }) => {
+            return mappings.find(opening, name, options)?.ok_or(full);
+        }
+        table => table?,
+    };
+    // Another thread may have opened it in the meantime.
+    if let Some(opened) = mappings.find(opening, name, options)? {
+        return Ok(opened);
+    }
+    let mapping = Arc::new(Mapping {
+        table: table.clone(),
+    });
+    mappings.add(&mapping);
+    Ok(Opened { mapping, table })
+}
+
+/// Keeps a mapping for a moment, whether it has handles or not.
+pub(crate) fn keep_warm(mapping: &Arc<Mapping>) {
+    Warm::keep(&Mappings::of_this_process(), Arc::clone(mapping));
+}
+
+/// Unmaps the tables that have no handles in this process.
+#[pyfunction]
+pub(crate) fn release_warm_tables(py: Python<'_>) {
+    py.detach(|| Mappings::of_this_process().warm.release());
+}
+
+/// The mappings of one process.
+pub(super) struct Mappings {
+    process: u32,
+    /// By the tables' names. Locked for moments, with no Python code running.
+    by_name: Mutex<HashMap<String, Vec<Weak<Mapping>>>>,
+    pub(super) warm: Warm,
+}
+
+static MAPPINGS: ArcSwapOption<Mappings> = ArcSwapOption::const_empty();
+
+impl Mappings {
+    /// The list of this process.
+    pub(super) fn of_this_process() -> Arc<Self> {
+        loop {
+            let found = MAPPINGS.load();
+            if let Some(mappings) = &*found
+                && mappings.process == process::id()
+            {
+                return Arc::clone(mappings);
+            }
+            let mine = Some(Arc::new(Self::inheriting(found.as_deref())));
+            drop(MAPPINGS.compare_and_swap(&found, mine));
+        }
+    }
+
+    fn inheriting(parents: Option<&Self>) -> Self {
+        let inherited = parents.and_then(|parents| {
+            let by_name = parents.by_name.try_lock().ok()?;
+            Some(by_name.clone())
+        });
+        Self {
+            process: process::id(),
+            by_name: Mutex::new(inherited.unwrap_or_default()),
+            warm: Warm::new(),
+        }
+    }
+
+    fn by_name(&self) -> MutexGuard<'_, HashMap<String, Vec<Weak<Mapping>>>> {
+        self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The mapping in which opening would result.
+    fn find(
+        &self,
+        opening: Opening,
+        name: &str,
+        options: &Options,
+    ) -> shmtable::Result<Option<Opened>> {
+        if !opening.may_share() {
+            return Ok(None);
+        }
+        let found = self.by_name().get(name).cloned().unwrap_or_default();
+        let found = found.iter().rev().filter_map(Weak::upgrade);
+        for mapping in found {
+            let table = &mapping.table;
+            if opening.would_open(options, table)? {
+                let table = if opening.read_only() && !table.is_read_only() {
+                    table.as_read_only()
+                } else {
+                    table.clone()
+                };
+                return Ok(Some(Opened { mapping, table }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn add(&self, mapping: &Arc<Mapping>) {
+        let name = mapping.table.name().to_owned();
+        let mut by_name = self.by_name();
+        by_name
+            .entry(name)
+            .or_default()
+            .push(Arc::downgrade(mapping));
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        let mappings = Mappings::of_this_process();
+        let mut by_name = mappings.by_name();
+        if let Some(of_name) = by_name.get_mut(self.table.name()) {
+            of_name.retain(|mapping| mapping.strong_count() > 0);
+            if of_name.is_empty() {
+                by_name.remove(self.table.name());
+            }
+        }
+    }
+}
