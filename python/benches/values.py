@@ -44,7 +44,7 @@ class Record:
 PICKLE = {"set": (1.15, 400.0), "get": (1.15, 150.0)}
 # A long value takes a run of chunks, which costs some microseconds, and memory for new bytes is
 # cleared before it is filled.
-COPY = {"set": (1.5, 5000.0), "get": (1.75, 3000.0)}
+COPY = {"set": (1.5, 8000.0), "get": (1.75, 3000.0)}
 
 FIELDS = {"name": "n", "number": 1, "share": 0.5, "is_open": True, "tags": ["a"], "parent": None}
 VALUES: dict[str, Any] = {

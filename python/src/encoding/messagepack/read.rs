@@ -197,6 +197,24 @@ impl<'a> MessagePackReader<'a> {
         }
     }
 
+    /// The number that comes next, if it is a natural one of at most 32 bits. Short enough to be
+    /// part of the loop over a list: a call for each item would cost as much as the item.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn natural<'py>(&mut self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        const U8: u8 = 0xcc;
+        const U16: u8 = 0xcd;
+        const U32: u8 = 0xce;
+        let (number, rest) = match *self.bytes {
+            [number @ ..0x80, ref rest @ ..] | [U8, number, ref rest @ ..] => (number.into(), rest),
+            [U16, a, b, ref rest @ ..] => (u16::from_be_bytes([a, b]).into(), rest),
+            [U32, a, b, c, d, ref rest @ ..] => (u32::from_be_bytes([a, b, c, d]), rest),
+            _ => return None,
+        };
+        self.bytes = rest;
+        Some(i64::from(number).into_pyobject(py).ok()?.into_any())
+    }
+
     #[inline]
     fn text<'py>(&mut self, py: Python<'py>, length: usize) -> PyResult<Bound<'py, PyAny>> {
         let text = self.take(py, length)?;
@@ -227,7 +245,10 @@ impl<'a> MessagePackReader<'a> {
         // A length is only a promise of the writer: room is made as items are read.
         let mut items = Vec::with_capacity(length.min(PROMISED));
         for _ in 0..length {
-            items.push(self.value(py, depth)?);
+            items.push(match self.natural(py) {
+                Some(number) => number,
+                None => self.value(py, depth)?,
+            });
         }
         Ok(match self.arrays {
             Arrays::Tuples => PyTuple::new(py, items)?.into_any(),
