@@ -2,14 +2,17 @@
 //!
 //! # What makes an entry visible
 //! An operation sees an entry only as an [`Entry`], and only [`Entry::small`] and
-//! [`Entry::record`] make one: its fields are private. So a rule by which an entry is or isn't
-//! seen belongs in these two. They have three callers:
+//! [`Entry::record`] make one: its fields are private. They have three callers:
 //!
-//! - [`open`], for the entry of a slot whatever its key is: iteration, `check`, `repair`, cleaning,
-//!   and operations that have found the slot;
+//! - [`open`], for the entry of a slot whatever its key is: iteration, and what has to see every
+//!   slot in use, as cleaning, recovery, `check` and `repair` do;
 //! - [`compare_small`](super::fast_path::compare_small) and
 //!   [`compare_record`](super::fast_path::compare_record), for the entry of a key: all lookups, with
 //!   and without the stripe's lock.
+//!
+//! An entry is visible if a slot holds it. A rule by which some entries are there and yet don't
+//! count would have to be asked where operations find entries, not here, because cleaning must
+//! find those too: CONTRIBUTING's recipe for a format word names the places.
 //!
 //! Two things don't look at entries: the stripes' counts, which count slots in use, and `salvage`,
 //! which copies bytes that it can't trust.
