@@ -93,25 +93,32 @@ pub(crate) struct Opened {
 /// Opens or creates a table, in a mapping that this process has if there is one.
 pub(crate) fn open(opening: Opening, name: &str, options: &Options) -> shmtable::Result<Opened> {
     let mappings = Mappings::of_this_process();
-    if let Some(opened) = mappings.find(opening, name, options)? {
+    if let Found::Opened(opened) = mappings.find(opening, name, options)? {
         return Ok(opened);
     }
     let table = match opening.open(options, name) {
         // Another thread may have taken the last slot for the same table.
         Err(full @ Error::TooManyParticipants { .. }) => {
-            return mappings.find(opening, name, options)?.ok_or(full);
+            return match mappings.find(opening, name, options)? {
+                Found::Opened(opened) => Ok(opened),
+                Found::None { .. } => Err(full),
+            };
         }
         table => table?,
     };
-    // Another thread may have opened it in the meantime.
-    if let Some(opened) = mappings.find(opening, name, options)? {
-        return Ok(opened);
-    }
     let mapping = Arc::new(Mapping {
         table: table.clone(),
     });
-    mappings.add(&mapping);
-    Ok(Opened { mapping, table })
+    loop {
+        // Another thread may have opened it in the meantime.
+        match mappings.find(opening, name, options)? {
+            Found::Opened(opened) => return Ok(opened),
+            Found::None { additions } if mappings.add(&mapping, additions) => {
+                return Ok(Opened { mapping, table });
+            }
+            Found::None { .. } => {}
+        }
+    }
 }
 
 /// Keeps a mapping for a moment, whether it has handles or not.
@@ -125,12 +132,25 @@ pub(crate) fn release_warm_tables(py: Python<'_>) {
     py.detach(|| Mappings::of_this_process().warm.release());
 }
 
+/// What a search found: a mapping that serves, or how many had been added when there was none.
+enum Found {
+    Opened(Opened),
+    None { additions: u64 },
+}
+
 /// The mappings of one process.
 pub(super) struct Mappings {
     process: u32,
-    /// By the tables' names. Locked for moments, with no Python code running.
-    by_name: Mutex<HashMap<String, Vec<Weak<Mapping>>>>,
+    /// Locked for moments, with no Python code running.
+    list: Mutex<List>,
     pub(super) warm: Warm,
+}
+
+#[derive(Clone, Default)]
+struct List {
+    by_name: HashMap<String, Vec<Weak<Mapping>>>,
+    /// How many mappings were ever added.
+    additions: u64,
 }
 
 static MAPPINGS: ArcSwapOption<Mappings> = ArcSwapOption::const_empty();
@@ -152,33 +172,28 @@ impl Mappings {
 
     fn inheriting(parents: Option<&Self>) -> Self {
         let inherited = parents.and_then(|parents| {
-            let by_name = parents.by_name.try_lock().ok()?;
-            Some(by_name.clone())
+            let list = parents.list.try_lock().ok()?;
+            Some(list.clone())
         });
         Self {
             process: process::id(),
-            by_name: Mutex::new(inherited.unwrap_or_default()),
+            list: Mutex::new(inherited.unwrap_or_default()),
             warm: Warm::new(),
         }
     }
 
-    fn by_name(&self) -> MutexGuard<'_, HashMap<String, Vec<Weak<Mapping>>>> {
-        self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
+    fn list(&self) -> MutexGuard<'_, List> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The mapping in which opening would result.
-    fn find(
-        &self,
-        opening: Opening,
-        name: &str,
-        options: &Options,
-    ) -> shmtable::Result<Option<Opened>> {
-        if !opening.may_share() {
-            return Ok(None);
-        }
-        let found = self.by_name().get(name).cloned().unwrap_or_default();
-        let found = found.iter().rev().filter_map(Weak::upgrade);
-        for mapping in found {
+    fn find(&self, opening: Opening, name: &str, options: &Options) -> shmtable::Result<Found> {
+        let list = self.list();
+        let additions = list.additions;
+        let of_name = list.by_name.get(name).filter(|_| opening.may_share());
+        let of_name = of_name.cloned().unwrap_or_default();
+        drop(list);
+        for mapping in of_name.iter().rev().filter_map(Weak::upgrade) {
             let table = &mapping.table;
             if opening.would_open(options, table)? {
                 let table = if opening.read_only() && !table.is_read_only() {
@@ -186,30 +201,34 @@ impl Mappings {
                 } else {
                     table.clone()
                 };
-                return Ok(Some(Opened { mapping, table }));
+                return Ok(Found::Opened(Opened { mapping, table }));
             }
         }
-        Ok(None)
+        Ok(Found::None { additions })
     }
 
-    fn add(&self, mapping: &Arc<Mapping>) {
+    /// Adds a mapping, unless others were added since a search: `false`.
+    fn add(&self, mapping: &Arc<Mapping>, additions: u64) -> bool {
         let name = mapping.table.name().to_owned();
-        let mut by_name = self.by_name();
-        by_name
-            .entry(name)
-            .or_default()
-            .push(Arc::downgrade(mapping));
+        let mut list = self.list();
+        let unchanged = list.additions == additions;
+        if unchanged {
+            list.additions += 1;
+            let of_name = list.by_name.entry(name).or_default();
+            of_name.push(Arc::downgrade(mapping));
+        }
+        unchanged
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
         let mappings = Mappings::of_this_process();
-        let mut by_name = mappings.by_name();
-        if let Some(of_name) = by_name.get_mut(self.table.name()) {
+        let mut list = mappings.list();
+        if let Some(of_name) = list.by_name.get_mut(self.table.name()) {
             of_name.retain(|mapping| mapping.strong_count() > 0);
             if of_name.is_empty() {
-                by_name.remove(self.table.name());
+                list.by_name.remove(self.table.name());
             }
         }
     }
