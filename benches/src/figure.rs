@@ -27,7 +27,7 @@ pub fn spread(numbers: &[f64]) -> f64 {
     (most - least) / median(numbers)
 }
 
-/// What one contender took for one operation, in all rounds.
+/// The times of one contender for one operation, in all rounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// The section of the benchmark.

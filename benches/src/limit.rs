@@ -1,4 +1,4 @@
-//! What the memory alone would take for a get: two loads, of which the second depends on the
+//! The time that memory alone takes for a get: two loads, the second of which depends on the
 //! first, and the copy of the value. No hash, no comparison, no check.
 
 use std::hint::black_box;

@@ -1,5 +1,5 @@
-//! What one load of a cache line takes, as in a lookup: where the processor can predict what
-//! the program does with the answer, and where it can't.
+//! The time of one load of a cache line, as in a lookup: if the processor can predict what the
+//! program does with the answer, and if it can't.
 
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;

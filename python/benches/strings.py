@@ -27,6 +27,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
+import page
 from shmtable import SharedDict
 
 BATCH = 1000
@@ -34,7 +35,6 @@ HOT = 1_000_000
 # As in the question: it would take minutes.
 MANAGER_SHARE = 10
 CONTENDERS = ("SharedDict", "dict", "Manager().dict()", "lmdb")
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def gets(get: Callable[[str], Any], order: Iterable[int], count: int) -> float:
@@ -313,14 +313,6 @@ def processor() -> str:
     return platform.machine()
 
 
-def write(table: str, page: Path) -> None:
-    begin, end = "<!-- bench-python -->\n", "\n<!-- /bench-python -->"
-    text = page.read_text()
-    head, rest = text.split(begin)
-    _, tail = rest.split(end)
-    page.write_text(head + begin + table + end + tail)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the size, writes nothing")
@@ -344,7 +336,7 @@ def main() -> None:
     met &= within(of_tasks.limits())
     print(table)
     if not arguments.quick:
-        write(table, ROOT / "docs" / "benchmarks-python.md")
+        page.write(table, "bench-python")
         sys.exit(not met)
 
 

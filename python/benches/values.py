@@ -15,17 +15,16 @@ import pickle
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy
 
+import page
 from shmtable import SharedDict
 
 # Seconds that one measurement takes: less than a turn of the system's scheduler.
 LENGTH = 0.001
-ROOT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
 
 
@@ -185,14 +184,6 @@ def shown(nanoseconds: float) -> str:
     return f"{nanoseconds / 1000:,.0f} µs"
 
 
-def write(table: str, page: Path) -> None:
-    begin, end = "<!-- bench-python values -->\n", "\n<!-- /bench-python values -->"
-    text = page.read_text()
-    head, rest = text.split(begin)
-    _, tail = rest.split(end)
-    page.write_text(head + begin + table + end + tail)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, writes nothing")
@@ -200,7 +191,7 @@ def main() -> None:
     table, met = measure(50 if arguments.quick else 500)
     print(table)
     if not arguments.quick:
-        write(table, ROOT / "docs" / "benchmarks-python.md")
+        page.write(table, "bench-python values")
         sys.exit(not met)
 
 

@@ -42,7 +42,7 @@ V = TypeVar("V")
 _SLICE = 0.05
 # Slices without a wait after which the thread of a loop ends.
 _IDLE = 20
-# Seconds after which a waiter looks whether a claim was given up: that wakes nobody.
+# Seconds after which a waiter looks whether a claim was given up: only a value ends its wait.
 _CLAIM_SLICE = 0.05
 # Seconds that are as good as endless.
 _ENDLESS = 1e8

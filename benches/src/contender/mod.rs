@@ -65,7 +65,7 @@ impl About {
     }
 }
 
-/// What a table must have room for.
+/// The sizes that a table is created for.
 #[derive(Debug, Clone, Copy)]
 pub struct Room {
     /// The most entries at a time.
