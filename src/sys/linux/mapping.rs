@@ -1,5 +1,6 @@
 //! A mapped segment: making, opening, copying and unlinking one.
 
+use std::ffi::c_void;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::{self, NonNull};
@@ -8,9 +9,10 @@ use rustix::fs::{
     Mode, OFlags, SeekFrom, Stat, fchmod, fstat, ftruncate, lstat, open, seek, unlink,
 };
 use rustix::io::{Errno, pread};
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use rustix::process::{Resource, getrlimit};
 
+use super::pages::HUGE_PAGE;
 use super::path_of;
 use super::staging::{self, Staging, Taken, descriptor_path};
 use crate::sync::AtomicU64;
@@ -164,11 +166,11 @@ impl Mapping {
         };
         let descriptor = Descriptor::inherited(fd)?;
         let file = descriptor.fd()?;
-        // SAFETY: without MAP_FIXED and without a requested address, the kernel chooses
-        // an address where nothing is mapped, so no memory in use changes.
+        // SAFETY: without MAP_FIXED the kernel takes the requested address if nothing is
+        // mapped there, and else chooses one, so no memory in use changes.
         let base = unsafe {
             mmap(
-                ptr::null_mut(),
+                free_address(bytes),
                 bytes,
                 protection,
                 MapFlags::SHARED,
@@ -315,6 +317,32 @@ impl Drop for Mapping {
         // range.
         let _ = unsafe { munmap(self.words.as_ptr().cast(), self.bytes) };
     }
+}
+
+/// An address that suits huge pages, from which on as many bytes were free just now;
+/// null if there is none, or too few bytes for it to matter.
+fn free_address(bytes: usize) -> *mut c_void {
+    if bytes < HUGE_PAGE {
+        return ptr::null_mut();
+    }
+    let room = bytes.saturating_add(HUGE_PAGE);
+    // SAFETY: without a requested address, the kernel chooses one where nothing is mapped, so
+    // no memory in use changes.
+    let found = unsafe {
+        mmap_anonymous(
+            ptr::null_mut(),
+            room,
+            ProtFlags::empty(),
+            MapFlags::PRIVATE | MapFlags::NORESERVE,
+        )
+    };
+    let Ok(found) = found else {
+        return ptr::null_mut();
+    };
+    // SAFETY: exactly these bytes were mapped just now, and nothing refers to them.
+    let _ = unsafe { munmap(found, room) };
+    let skipped = (found as usize).next_multiple_of(HUGE_PAGE) - found as usize;
+    found.wrapping_byte_add(skipped)
 }
 
 /// Gives a new file its length.

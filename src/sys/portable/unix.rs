@@ -231,6 +231,7 @@ pub(super) fn populate(words: &[AtomicU64], range: Range<usize>) -> io::Result<(
         || rustix::fs::statvfs("/dev/shm").ok(),
         // Linux before 5.14: `shared_memory` doesn't give access to its descriptor.
         |_, _| Err(Errno::OPNOTSUPP),
+        |_, _| {},
     )
 }
 

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use super::super::pages::{HUGE_PAGE, populate_huge};
 use super::super::staging::Staging;
 use super::*;
 use crate::sync::Mutex;
@@ -249,6 +250,44 @@ fn pages_are_made_present() {
         kind(reader.populate(0..1)),
         Some(io::ErrorKind::PermissionDenied)
     );
+}
+
+/// The bytes of a mapping that are huge pages, as the kernel counts them.
+fn huge_bytes(segment: &Mapping) -> usize {
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let begin = format!("{:x}-", segment.words().as_ptr() as usize);
+    let line = maps
+        .lines()
+        .skip_while(|line| !line.starts_with(&begin))
+        .find_map(|line| line.strip_prefix("ShmemPmdMapped:"))
+        .unwrap();
+    let kilobytes: usize = line.trim().strip_suffix(" kB").unwrap().parse().unwrap();
+    kilobytes << 10
+}
+
+#[test]
+fn many_pages_at_once_are_huge_pages_where_the_machine_has_them() {
+    let (huge, name) = (HUGE_PAGE / 8, Name::new());
+    let words = 12 * huge;
+    let fill = |_: &Mapping| Ok::<_, io::Error>(());
+    let segment = Mapping::create(&name.0, words, 0o600, fill).unwrap();
+    assert!((segment.words().as_ptr() as usize).is_multiple_of(HUGE_PAGE));
+    segment.words()[5 * huge + 3].store(3, Ordering::Relaxed);
+    let middle = HUGE_PAGE / 2..12 * HUGE_PAGE - HUGE_PAGE / 2;
+    let made = populate_huge(segment.words(), middle);
+    assert!(made == (HUGE_PAGE..HUGE_PAGE) || made == (HUGE_PAGE..11 * HUGE_PAGE));
+    assert_eq!(huge_bytes(&segment), made.len());
+    let nonzero = |(at, word): (usize, &crate::sync::AtomicU64)| {
+        let value = word.load(Ordering::Relaxed);
+        (value > 0).then_some((at, value))
+    };
+    let found: Vec<_> = segment
+        .words()
+        .iter()
+        .enumerate()
+        .filter_map(nonzero)
+        .collect();
+    assert_eq!(found, [(5 * huge + 3, 3)]);
 }
 
 /// Runs in a mount namespace with a small `/dev/shm` of its own, if this user may
