@@ -287,9 +287,9 @@ pub use damage::{Salvage, SalvageFault};
 pub use error::{BoxedError, Error, Result};
 pub use layout::{codec_id, codec_names};
 pub use table::{
-    Claim, Claimed, Figure, FigureKind, FigureUnit, Iter, Keys, Options, Orphan, OtherClaim,
-    Participant, Snapshot, SnapshotIntoIter, SnapshotIter, Stats, StripeStats, Table, Trust,
-    Values,
+    Claim, ClaimAttempts, Claimed, Figure, FigureKind, FigureUnit, Iter, Keys, Options, Orphan,
+    OtherClaim, Participant, Snapshot, SnapshotIntoIter, SnapshotIter, Stats, StripeStats, Table,
+    Trust, Values,
 };
 #[cfg(not(loom))]
 pub use table::{Waker, wait_until};

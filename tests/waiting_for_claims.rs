@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::{Child, LIMIT, Named, scaled};
-use shmtable::{Error, Options};
+use shmtable::{Claim, Claimed, Error, Options, Result, Table, Waker, wait_until};
 
 fn small() -> Options {
     Options::new().capacity(100)
@@ -102,4 +102,79 @@ fn a_claim_whose_holder_is_killed_goes_to_who_waits() {
         child.kill();
         assert!(waits.join().unwrap().unwrap().is_some());
     });
+}
+
+/// Waits for the first claim of several that is free, in one `wait_until`.
+fn first_free(table: &Table, keys: &[&[u8]], held: &[&Claim]) -> Result<Option<Claim>> {
+    let mut all = Vec::new();
+    for key in keys {
+        all.push(table.claim_attempts(key, held)?);
+    }
+    let keys: Vec<_> = keys.iter().map(|key| (table, *key)).collect();
+    wait_until(&keys, &Waker::new(), LIMIT, || {
+        for attempts in &mut all {
+            if let Some(claim) = attempts.claim()? {
+                return Ok(Some(claim));
+            }
+        }
+        Ok(None)
+    })
+}
+
+#[test]
+fn a_wait_for_several_claims_ends_with_any_of_them() {
+    let named = Named::create(&small());
+    let keys: [&[u8]; 3] = [b"a", b"b", b"c"];
+    for free in keys {
+        let mut held: Vec<_> = keys
+            .iter()
+            .map(|key| named.claim(key).unwrap().expect("it is free"))
+            .collect();
+        let other = named.open();
+        let claimed = common::scope(|scope| {
+            let waits = scope.spawn(|| first_free(&other, &keys, &[]).unwrap());
+            std::thread::sleep(Duration::from_millis(5));
+            held.retain(|claim| claim.key() != free);
+            waits.join().unwrap().expect("it waits until one is free")
+        });
+        assert_eq!(claimed.key(), free);
+    }
+}
+
+#[test]
+fn attempts_find_a_value_or_the_claim_of_another_computation() {
+    let named = Named::create(&small());
+    let mut attempts = named.claim_attempts(b"key", &[]).unwrap();
+    let Some(Claimed::Mine(claim)) = attempts.get_or_claim().unwrap() else {
+        panic!("it is free");
+    };
+    assert!(attempts.get_or_claim().unwrap().is_none());
+    assert_eq!(claim.insert(b"1").unwrap(), None);
+    let Some(Claimed::Present(value)) = attempts.get_or_claim().unwrap() else {
+        panic!("it has a value");
+    };
+    assert_eq!(value, b"1");
+    assert!(attempts.claim().unwrap().is_some());
+}
+
+#[test]
+fn attempts_of_those_who_hold_what_the_others_want_find_the_circle() {
+    let named = Named::create(&small());
+    let held = named.claim(b"a").unwrap().expect("it is free");
+    let mut own = named.claim_attempts(b"a", &[&held]).unwrap();
+    assert!(matches!(own.claim(), Err(Error::Deadlock { .. })));
+    drop(own);
+
+    let other = named.claim(b"b").unwrap().expect("it is free");
+    let deadlocks = common::scope(|scope| {
+        let waits = [(held, b"b"), (other, b"a")].map(|(held, wanted)| {
+            let named = &named;
+            scope.spawn(move || match first_free(named, &[wanted], &[&held]) {
+                Err(Error::Deadlock { .. }) => 1,
+                found => found.unwrap().map_or(0, |_| 0),
+            })
+        });
+        waits.map(|wait| wait.join().unwrap()).iter().sum::<i32>()
+    });
+    assert_eq!(deadlocks, 1);
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import weakref
 from contextvars import ContextVar
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,31 @@ _EXECUTORS = "concurrent.futures.thread"
 
 # These replace `time.sleep` by one that lets other greenlets run.
 _COOPERATIVE = {"gevent", "eventlet"}
+
+
+def running_task() -> weakref.ref[Any] | None:
+    """Returns a weak reference to the asyncio task that runs in this thread, if there is one."""
+    # A program that has not imported it has no tasks.
+    events = sys.modules.get("asyncio.events")
+    loop = events and events._get_running_loop()
+    if not loop:
+        return None
+    task = sys.modules["asyncio.tasks"].current_task(loop)
+    return None if task is None else weakref.ref(task)
+
+
+def claims_of_task() -> tuple[Any, ...]:
+    """Returns the claims that the running task holds.
+
+    Those of computations are its own if it runs in one. But a lock or a claim that was taken
+    before a task was started belongs to the task that took it, which need not wait for the new
+    one.
+    """
+    held = held_claims.get()
+    if not held:
+        return held
+    task = running_task()
+    return tuple(claim for claim in held if claim.task is None or claim.task == task)
 
 
 def cooperative_sleep() -> Callable[[float], None] | None:

@@ -5,7 +5,8 @@
 >>> async def main(d):
 ...     answer = asyncio.create_task(aio.wait(d, 'answer', timeout=10))
 ...     question = await aio.get_or_compute(d, 'question', ask)
-...     d['answer'] = 42
+...     async with aio.lock(d, 'pen', timeout=10):
+...         d['answer'] = 42
 ...     return question, await answer
 >>> async def ask():
 ...     return '6 * 7'
@@ -24,26 +25,35 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
+from shmtable._errors import InvalidOptionError
 from shmtable._missing import MISSING, Missing
-from shmtable._native import Waits
-from shmtable._waiting import held_claims
+from shmtable._native import HeldClaim, Waits
+from shmtable._waiting import claims_of_task, held_claims
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Generator,
+        Iterable,
+        Iterator,
+    )
 
     from shmtable._dict import SharedDict
+    from shmtable._native import Claim
 
-__all__ = ["get_or_compute", "wait", "watch"]
+__all__ = ["Lock", "claim", "get_or_compute", "lock", "wait", "wait_any", "watch"]
 
 K = TypeVar("K")
 V = TypeVar("V")
+T = TypeVar("T")
 
 # Seconds after which a waiting thread looks whether its loop has been closed.
 _SLICE = 0.05
 # Slices without a wait after which the thread of a loop ends.
 _IDLE = 20
-# Seconds after which a waiter looks whether a claim was given up: only a value ends its wait.
-_CLAIM_SLICE = 0.05
 # Seconds that are as good as endless.
 _ENDLESS = 1e8
 
@@ -58,12 +68,35 @@ async def wait(d: SharedDict[K, V], key: K, timeout: float | None = None) -> V:
     encoded = d._encode_key(key, timeout)
     stored = d._stored(encoded)
     if stored is None:
-        ended = await _waits().change(d, encoded, None, timeout)
-        if isinstance(ended, _Expired):
-            raise Waits.timed_out(key, ended.seconds, "value")
-        stored = ended
-    assert stored is not None
+        waits = _waits()
+        stored = await waits.end_of(lambda native: native.add_change(d, encoded, None), timeout)
+        if isinstance(stored, _Expired):
+            raise Waits.timed_out(key, stored.seconds, "value")
     return d._load(encoded, stored)
+
+
+async def wait_any(
+    d: SharedDict[K, V], keys: Iterable[K], timeout: float | None = None
+) -> tuple[K, V]:
+    """Waits until any of several keys has a value, and returns the key and the value.
+
+    Works as `d.wait_any` does, in a coroutine: of several keys that have a value, it is the
+    first in the order of `keys`. The event loop runs during the wait, and the wait ends when its
+    task is cancelled. After `timeout` seconds it raises `WaitTimeoutError`, a `TimeoutError`.
+    """
+    keys = list(keys)
+    if not keys:
+        raise InvalidOptionError("wait_any() was given no keys, and would wait forever")
+    encoded = [d._encode_key(key, timeout) for key in keys]
+    for key, bytes_ in zip(keys, encoded, strict=True):
+        stored = d._stored(bytes_)
+        if stored is not None:
+            return key, d._load(bytes_, stored)
+    found = await _waits().end_of(lambda native: native.add_any(d, encoded), timeout)
+    if isinstance(found, _Expired):
+        raise Waits.timed_out(keys, found.seconds, "any")
+    at, stored = found
+    return keys[at], d._load(encoded[at], stored)
 
 
 def watch(
@@ -89,8 +122,8 @@ async def get_or_compute(
 
     Of all processes, threads and tasks that ask at the same time, one computes and stores the
     value; the others wait for it. It is the same claim as that of `d.get_or_compute`, so both
-    may be used for one key. If the function raises, its task is cancelled or its process dies,
-    another caller takes its place, within 50 ms.
+    may be used for one key. If the function raises or its task is cancelled, another caller takes
+    its place at once; if its process dies, within 50 ms.
 
     The timeout, in seconds, is for waiting only: if another caller's computation takes longer,
     a `ComputeTimeoutError` is raised. Computations that wait for each other, or for themselves,
@@ -98,59 +131,154 @@ async def get_or_compute(
     """
     encoded = d._encode_key(key, timeout)
     kind, found = d._claim(key)
-    if kind == "value":
+    if kind == "others":
+        found = await _waits().end_of(
+            lambda native: native.add_computed(d, encoded, key, claims_of_task()), timeout
+        )
+        if isinstance(found, _Expired):
+            raise Waits.timed_out(key, found.seconds, "compute")
+        if isinstance(found, bytes):
+            return d._load(encoded, found)
+    elif kind == "value":
         return cast("V", found)
-    waits = _waits()
-    deadline = None if timeout is None else waits.loop.time() + timeout
-    place = (id(d), encoded)
-    while True:
-        if kind == "value":
-            return cast("V", found)
-        if kind == "mine":
-            return await _compute(waits, place, d, key, found, function)
-        left = None if deadline is None else deadline - waits.loop.time()
-        if left is not None and left <= 0:
-            raise Waits.timed_out(key, timeout or 0.0, "compute")
-        if found is not None:
-            # This task computes a value itself, and the waits may be a circle. Only a thread
-            # can tell the other processes what it waits for.
-            slice_ = _CLAIM_SLICE if left is None else min(left, _CLAIM_SLICE)
-            await asyncio.to_thread(found.wait, d, slice_)
-        elif place in waits.flights:
-            await asyncio.wait([waits.flights[place]], timeout=left)
-        else:
-            # The other tasks of this loop that want the value wait for this one.
-            with waits.flying(place):
-                while kind == "others" and (deadline is None or deadline > waits.loop.time()):
-                    left = None if deadline is None else deadline - waits.loop.time()
-                    slice_ = _CLAIM_SLICE if left is None else min(left, _CLAIM_SLICE)
-                    await waits.change(d, encoded, None, slice_)
-                    kind, found = d._claim(key)
-                if kind == "mine":
-                    return await _compute(waits, place, d, key, found, function)
-            continue
-        kind, found = d._claim(key)
+    return await _compute(d, key, found, function)
 
 
 async def _compute(
-    waits: _Waits,
-    place: tuple[int, bytes],
-    d: SharedDict[K, V],
-    key: K,
-    computation: Any,
-    function: Callable[[], Awaitable[V]],
+    d: SharedDict[K, V], key: K, computation: HeldClaim, function: Callable[[], Awaitable[V]]
 ) -> V:
     """Computes the value of a key whose claim this task has."""
     before = held_claims.get()
     held_claims.set((*before, computation))
     try:
-        with waits.flying(place):
-            value = await function()
-            held_claims.set(before)
-            return d._finish(key, computation, value)
+        value = await function()
+        held_claims.set(before)
+        return d._finish(key, computation, value)
     finally:
         held_claims.set(before)
         computation.end()
+
+
+def lock(d: SharedDict[Any, Any], name: Any, timeout: float | None = None) -> Lock:
+    """Returns a lock for tasks, threads and processes, for `async with aio.lock(d, name):`.
+
+    It is the lock of `d.lock(name)`, so coroutines and plain functions exclude each other. It
+    ends with its block, when its task is cancelled, and with its process, however that ends. The
+    event loop runs during the wait. With a `timeout` in seconds, the `async with` raises a
+    `WaitTimeoutError` if the lock is not free by then.
+
+    One task has it at a time; the tasks of a loop get it in the order in which they asked. A task
+    that takes a lock twice, and tasks that wait for each other's locks or computations, get a
+    `DeadlockError`.
+    """
+    return Lock(d, name, timeout)
+
+
+def claim(d: SharedDict[K, Any], key: K, timeout: float | None = 0.0) -> _Claiming[K]:
+    """Claims a key, as `d.claim` does: `async with aio.claim(d, key) as claim:`, or `await` it.
+
+    Waits for at most `timeout` seconds while another caller has the claim; with `None` without
+    a limit. If it is not free by then, the `async with` raises a `WaitTimeoutError`, and
+    `await aio.claim(...)` returns `None`. Otherwise both give the `Claim`, which ends with the
+    block, by its `release`, or when nothing refers to it.
+    """
+    return _Claiming(d, key, timeout)
+
+
+class Lock:
+    """A lock for tasks, threads and processes, from `aio.lock`.
+
+    Several tasks may use one object; one of them has the lock at a time.
+    """
+
+    def __init__(self, d: SharedDict[Any, Any], name: Any, timeout: float | None = None) -> None:
+        self._d = d
+        self._timeout = timeout
+        self._lock = d.lock(name, timeout)
+
+    @property
+    def name(self) -> Any:
+        """The name of the lock."""
+        return self._lock.name
+
+    @property
+    def held(self) -> bool:
+        """Whether a task has the lock by this object."""
+        return self._lock.held
+
+    async def acquire(self, timeout: float | None = None) -> bool:
+        """Takes the lock, waiting while another caller holds it; `False` after the timeout.
+
+        The timeout is in seconds; with `None` the wait has no limit, with 0 it does not wait.
+        """
+        encoded = self._lock._key(timeout)
+        took = await _take(self._d, encoded, timeout, lambda: self._lock.acquire(0) or None)
+        if isinstance(took, HeldClaim):
+            self._lock._keep(took)
+        return took is not None
+
+    def release(self) -> None:
+        """Gives the lock back. Raises a `RuntimeError` if no task has it by this object."""
+        self._lock.release()
+
+    async def __aenter__(self) -> Lock:
+        if not await self.acquire(self._timeout):
+            raise Waits.timed_out(self.name, self._timeout or 0.0, "lock")
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        self._lock.__exit__(*raised)
+
+    def __repr__(self) -> str:
+        return repr(self._lock).replace("<Lock", "<aio.Lock", 1)
+
+
+class _Claiming(Generic[K]):
+    """What `claim` returns."""
+
+    def __init__(self, d: SharedDict[K, Any], key: K, timeout: float | None) -> None:
+        self._d = d
+        self._key = key
+        self._encoded = d._encode_key(key, timeout)
+        self._timeout = timeout
+        self._claim: Claim[K] | None = None
+
+    def __await__(self) -> Generator[Any, None, Claim[K] | None]:
+        return self._take().__await__()
+
+    async def _take(self) -> Claim[K] | None:
+        took = await _take(
+            self._d, self._encoded, self._timeout, lambda: self._d.claim(self._key)
+        )
+        return took.as_claim(self._key) if isinstance(took, HeldClaim) else took
+
+    async def __aenter__(self) -> Claim[K]:
+        self._claim = await self._take()
+        if self._claim is None:
+            raise Waits.timed_out(self._key, self._timeout or 0.0, "claim")
+        return self._claim.__enter__()
+
+    async def __aexit__(self, *raised: object) -> None:
+        if self._claim is not None:
+            self._claim.__exit__(*raised)
+
+
+async def _take(
+    d: SharedDict[Any, Any], key: bytes, timeout: float | None, attempt: Callable[[], T | None]
+) -> T | HeldClaim | None:
+    """Makes an attempt to get a claim, or waits for the claim; `None` after the timeout."""
+    waits = _waits()
+    queue = waits.queues.get((d.name, key))
+    # A task that gives a lock back and takes it again at once would leave none for others.
+    if not queue or (timeout is not None and timeout <= 0):
+        took = attempt()
+        if took is not None or (timeout is not None and timeout <= 0):
+            return took
+    with waits.queued((d.name, key)):
+        held = await waits.end_of(
+            lambda native: native.add_claim(d, key, claims_of_task()), timeout
+        )
+    return None if isinstance(held, _Expired) else cast("HeldClaim", held)
 
 
 class _Watch(Generic[K, V]):
@@ -173,10 +301,12 @@ class _Watch(Generic[K, V]):
     async def __anext__(self) -> V | Literal[Missing.MISSING]:
         now = self._d._stored(self._encoded)
         if self._begun and now == self._seen:
-            ended = await _waits().change(self._d, self._encoded, now, self._timeout)
-            if isinstance(ended, _Expired):
-                raise Waits.timed_out(self._key, ended.seconds, "change")
-            now = ended
+            now = await _waits().end_of(
+                lambda native: native.add_change(self._d, self._encoded, self._seen),
+                self._timeout,
+            )
+            if isinstance(now, _Expired):
+                raise Waits.timed_out(self._key, now.seconds, "change")
         self._begun, self._seen = True, now
         return MISSING if now is None else self._d._load(self._encoded, now)
 
@@ -193,11 +323,10 @@ class _Waits:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        # What tasks of this loop compute, or wait for other processes to compute: done when
-        # the next one is to look.
-        self.flights: dict[tuple[int, bytes], asyncio.Future[None]] = {}
+        # How many tasks wait for a claim: of a table, by its name, and of a key.
+        self.queues: dict[tuple[str, bytes], int] = {}
         self._native = Waits()
-        self._futures: dict[int, asyncio.Future[bytes | None | _Expired]] = {}
+        self._futures: dict[int, asyncio.Future[Any]] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._ended = False
@@ -208,29 +337,30 @@ class _Waits:
         with contextlib.suppress(StopIteration):
             self._at_the_end.__anext__().send(None)
 
-    async def change(
-        self, d: SharedDict[Any, Any], encoded: bytes, seen: bytes | None, seconds: float | None
-    ) -> bytes | None | _Expired:
-        """Waits until the stored bytes of a key differ from those seen, and returns them."""
-        number, future = self._begin(d, encoded, seen)
+    async def end_of(self, add: Callable[[Waits], int], seconds: float | None) -> Any:
+        """Adds a wait and returns what it finds, or `_Expired` after so many seconds."""
+        number, future = self._begin(add)
         timer = None
         if seconds is not None and seconds < _ENDLESS:
-            timer = self.loop.call_later(seconds, _expire, future, _Expired(seconds))
+            timer = self.loop.call_later(seconds, _give, future, _Expired(seconds))
         try:
             return await future
+        except BaseException:
+            # The task was cancelled when it had its claim already.
+            if future.done() and not future.cancelled() and not future.exception():
+                _discard(future.result())
+            raise
         finally:
             if timer is not None:
                 timer.cancel()
             if self._futures.pop(number, None) is not None:
                 self._native.remove(number)
 
-    def _begin(
-        self, d: SharedDict[Any, Any], encoded: bytes, seen: bytes | None
-    ) -> tuple[int, asyncio.Future[bytes | None | _Expired]]:
+    def _begin(self, add: Callable[[Waits], int]) -> tuple[int, asyncio.Future[Any]]:
         if self._ended:
             raise RuntimeError("the event loop is about to end, and waits for nothing any more")
-        future: asyncio.Future[bytes | None | _Expired] = self.loop.create_future()
-        number = self._native.add(d, encoded, seen)
+        future: asyncio.Future[Any] = self.loop.create_future()
+        number = add(self._native)
         self._futures[number] = future
         with self._lock:
             if self._thread is None:
@@ -239,25 +369,21 @@ class _Waits:
         return number, future
 
     @contextlib.contextmanager
-    def flying(self, place: tuple[int, bytes]) -> Iterator[None]:
-        """Tells the other tasks of this loop that this one gets the value of a key."""
-        if place in self.flights:
-            yield
-            return
-        flight = self.flights[place] = self.loop.create_future()
+    def queued(self, place: tuple[str, bytes]) -> Iterator[None]:
+        """Tells the other tasks of this loop that one waits for a claim."""
+        self.queues[place] = self.queues.get(place, 0) + 1
         try:
             yield
         finally:
-            del self.flights[place]
-            # The loop may have been closed.
-            with contextlib.suppress(RuntimeError):
-                flight.set_result(None)
+            self.queues[place] -= 1
+            if not self.queues[place]:
+                del self.queues[place]
 
     def _run(self) -> None:
         """Waits, in a thread of its own, until there has been nothing to wait for for a while."""
         idle = 0
         while True:
-            ended = self._native.wait(_SLICE)
+            ended = self._native.wait(_SLICE, self.loop.is_running)
             if ended:
                 # The loop may have been closed.
                 with contextlib.suppress(RuntimeError):
@@ -268,15 +394,13 @@ class _Waits:
                     self._thread = None
                     return
 
-    def _deliver(self, ended: list[tuple[int, bytes | None, BaseException | None]]) -> None:
-        for number, stored, error in ended:
+    def _deliver(self, ended: list[tuple[int, Any, BaseException | None]]) -> None:
+        for number, found, error in ended:
             future = self._futures.pop(number, None)
-            if future is None or future.done():
-                continue
-            if error is None:
-                future.set_result(stored)
+            if future is not None:
+                _give(future, found if error is None else error)
             else:
-                future.set_exception(error)
+                _discard(found)
 
     def _is_over(self) -> bool:
         """Whether no task takes the result of a wait any more."""
@@ -306,9 +430,20 @@ class _Waits:
             future.cancel()
 
 
-def _expire(future: asyncio.Future[Any], expired: _Expired) -> None:
-    if not future.done():
-        future.set_result(expired)
+def _give(future: asyncio.Future[Any], found: Any) -> None:
+    """Ends the wait of a task, unless it has ended in another way."""
+    if future.done():
+        _discard(found)
+    elif isinstance(found, BaseException):
+        future.set_exception(found)
+    else:
+        future.set_result(found)
+
+
+def _discard(found: Any) -> None:
+    """Gives back what no task takes."""
+    if isinstance(found, HeldClaim):
+        found.end()
 
 
 _of_loops: dict[asyncio.AbstractEventLoop, _Waits] = {}

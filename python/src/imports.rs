@@ -41,6 +41,7 @@ pub(crate) static STATS: Import = Import::new("shmtable._stats", "Stats");
 pub(crate) static MISSING: Import = Import::new("shmtable._missing", "MISSING");
 pub(crate) static BETWEEN_TURNS: Import = Import::new("shmtable._turns", "between_turns");
 pub(crate) static HELD_CLAIMS: Import = Import::new("shmtable._waiting", "held_claims");
+pub(crate) static RUNNING_TASK: Import = Import::new("shmtable._waiting", "running_task");
 pub(crate) static COOPERATIVE_SLEEP: Import = Import::new("shmtable._waiting", "cooperative_sleep");
 pub(crate) static IS_ABANDONED: Import = Import::new("shmtable._waiting", "is_abandoned");
 pub(crate) static IS_COROUTINE: Import = Import::new("inspect", "iscoroutine");

@@ -45,6 +45,8 @@ mod _native {
     #[pymodule_export]
     use super::handle::release_warm_tables;
     #[pymodule_export]
+    use super::methods::held_claims::HeldClaim;
+    #[pymodule_export]
     use super::methods::{Claim, Dump, Lock};
     #[pymodule_export]
     use super::tables::{list_names, list_orphans, remove_orphans, unlink_name};

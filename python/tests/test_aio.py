@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,25 +27,11 @@ from shmtable import (
 
 sys.path.insert(0, str(Path(__file__).parent))
 import workers
+from workers import begun
+from workers import in_loop as run
+from workers import loop_threads as threads
 
 ANYTHING = SharedDict[Any, Any]
-
-
-def run(main: Callable[[], Awaitable[Any]]) -> Any:
-    """Runs a coroutine function, after which no thread of a loop is left."""
-    found = asyncio.run(asyncio.wait_for(main(), workers.GUARD))
-    assert threads() == []
-    return found
-
-
-def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "shmtable.aio"]
-
-
-async def begun() -> None:
-    """Lets the tasks of the loop run until they wait."""
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 # Waiting for a value

@@ -24,14 +24,9 @@ from shmtable import (
 
 sys.path.insert(0, str(Path(__file__).parent))
 import workers
+from workers import in_loop as run
 
 ANYTHING = SharedDict[Any, Any]
-
-
-def run(main: Callable[[], Awaitable[Any]]) -> Any:
-    found = asyncio.run(asyncio.wait_for(main(), workers.GUARD))
-    assert [thread for thread in threading.enumerate() if thread.name == "shmtable.aio"] == []
-    return found
 
 
 def giving(value: Any, *before: Callable[[], object]) -> Callable[[], Awaitable[Any]]:
@@ -185,7 +180,8 @@ def test_storms_of_cancelled_tasks_leave_every_key_to_be_computed(d: ANYTHING) -
                 assert isinstance(end, asyncio.CancelledError) or end == d[turn, n % 10]
             for n in range(10):
                 assert await aio.get_or_compute(d, (turn, n), giving(n)) == d[turn, n]
-        assert aio._waits().flights == {}
+        of_loop = aio._waits()
+        assert not of_loop._native and not of_loop._futures
 
     run(main)
 

@@ -124,6 +124,13 @@ async def coroutine() -> None:
         if value is not MISSING:
             assert_type(value, int)
     assert_type(await aio.get_or_compute(d, "a", one, timeout=0.5), int)
+    assert_type(await aio.wait_any(d, {"a", "b"}, timeout=0.5), tuple[str, int])
+    assert_type(await aio.claim(d, "a", timeout=0.5), shmtable.Claim[str] | None)
+    async with aio.claim(d, "a") as claim, aio.lock(d, 1, timeout=0.5) as lock:
+        assert_type(claim, shmtable.Claim[str])
+        assert_type(lock, aio.Lock)
+        assert_type(await lock.acquire(0), bool)
+        lock.release()
 
 
 assert_type(d.get_or_compute("a", lambda: 1, timeout=0.5), int)
@@ -205,6 +212,9 @@ d.get_or_compute("a", lambda: "text")
 d.edit("a", "text")
 d.get_many([1])
 aio.wait(d, 1)
+aio.wait_any(d, [1])
+aio.claim(d, 1)
+with aio.lock(d, "a"): pass
 d.pop_many([1])
 d.remove_many([1])
 d.replace("a", "text")

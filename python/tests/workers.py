@@ -6,6 +6,7 @@ its own, imported as `workers`.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import faulthandler
 import json
@@ -17,7 +18,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,27 @@ def killed_at_the_end(pid: int) -> Iterator[int]:
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+# Event loops.
+
+
+def in_loop(main: Callable[[], Awaitable[Any]]) -> Any:
+    """Runs a coroutine function, after which no thread of its loop is left."""
+    found = asyncio.run(asyncio.wait_for(main(), GUARD))
+    assert loop_threads() == []
+    return found
+
+
+def loop_threads() -> list[threading.Thread]:
+    """The threads that wait for tasks."""
+    return [thread for thread in threading.enumerate() if thread.name == "shmtable.aio"]
+
+
+async def begun() -> None:
+    """Lets the tasks of the loop run until they wait."""
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 # Children of multiprocessing.

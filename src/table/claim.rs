@@ -52,6 +52,18 @@ pub struct OtherClaim {
     suspected: Option<(Vec<Node>, Instant)>,
 }
 
+/// Attempts to claim a key which belong to one wait, as a closure of
+/// [`wait_until`](crate::wait_until) makes them; from [`Table::claim_attempts`].
+///
+/// While it exists, the other waiters can see which claims its caller holds and which it wants, so
+/// that circles are found.
+#[must_use = "it is there to make attempts"]
+pub struct ClaimAttempts {
+    other: OtherClaim,
+    holds: Waits,
+    last_search: Option<Instant>,
+}
+
 /// A claim of a process, whichever of its threads has it.
 #[derive(Clone)]
 pub(super) struct Right {
@@ -127,6 +139,14 @@ impl fmt::Debug for OtherClaim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OtherClaim")
             .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClaimAttempts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClaimAttempts")
+            .field("key", &self.other.key)
             .finish_non_exhaustive()
     }
 }
@@ -244,39 +264,10 @@ impl OtherClaim {
     ///
     /// # Errors
     /// `Deadlock`; otherwise as [`Table::get_or_claim`].
-    pub fn wait_holding(mut self, timeout: Duration, held: &[&Claim]) -> Result<Claimed> {
-        let found = self.until(timeout, held, |wanted, key| {
-            match wanted.table.get_or_claim(key)? {
-                Claimed::Others(_) => Ok(None),
-                found => Ok(Some(found)),
-            }
-        })?;
-        Ok(found.unwrap_or(Claimed::Others(self)))
-    }
-
-    /// Calls `attempt` until it returns something or the time is over: at once, whenever a value
-    /// is stored in the key's stripe or a claim there ends, and each 50 ms.
-    pub(super) fn until<T>(
-        &mut self,
-        timeout: Duration,
-        held: &[&Claim],
-        mut attempt: impl FnMut(&Right, &[u8]) -> Result<Option<T>>,
-    ) -> Result<Option<T>> {
-        let mut holds = Computing::all();
-        holds.extend(held.iter().map(|claim| claim.right.clone()));
-        let holds = Waits::announce(holds, self.wanted.node());
-        let mut last_search: Option<Instant> = None;
-        let table = self.wanted.table.clone();
-        let segment = table.segment();
-        let stripe = Hash::of(segment, &self.key).stripe(segment);
-        key_wait::until(segment, stripe, false, timeout, || {
-            let found = attempt(&self.wanted, &self.key)?;
-            if found.is_none() && last_search.is_none_or(|last| last.elapsed() >= SLICE) {
-                last_search = Some(Instant::now());
-                self.look_for_circle(&holds)?;
-            }
-            Ok(found)
-        })
+    pub fn wait_holding(self, timeout: Duration, held: &[&Claim]) -> Result<Claimed> {
+        let mut attempts = ClaimAttempts::new(self, held);
+        let found = attempts.until(timeout, ClaimAttempts::get_or_claim)?;
+        Ok(found.unwrap_or(Claimed::Others(attempts.other)))
     }
 
     /// Returns `Deadlock` if the waits form a circle and this waiter is the one to give up.
@@ -296,6 +287,65 @@ impl OtherClaim {
             (found, _) => found.map(|circle| (circle, Instant::now())),
         };
         Ok(())
+    }
+}
+
+impl ClaimAttempts {
+    pub(super) fn new(other: OtherClaim, held: &[&Claim]) -> Self {
+        let mut holds = Computing::all();
+        holds.extend(held.iter().map(|claim| claim.right.clone()));
+        let holds = Waits::announce(holds, other.wanted.node());
+        Self {
+            other,
+            holds,
+            last_search: None,
+        }
+    }
+
+    /// Claims the key, whether it has a value or not; `None` if another caller has the claim.
+    ///
+    /// # Errors
+    /// `Deadlock` if the claim is held by a caller that waits for one of the claims which this one
+    /// holds, as [`OtherClaim::wait_holding`] says; otherwise as [`Table::claim`].
+    pub fn claim(&mut self) -> Result<Option<Claim>> {
+        let claim = self.other.wanted.take(&self.other.key)?;
+        self.or_circle(claim)
+    }
+
+    /// Returns the key's value, or claims the key if it has none; `None` if another caller has the
+    /// claim.
+    ///
+    /// # Errors
+    /// As [`claim`](Self::claim), and as [`Table::get_or_claim`].
+    pub fn get_or_claim(&mut self) -> Result<Option<Claimed>> {
+        let found = match self.other.wanted.table.get_or_claim(&self.other.key)? {
+            Claimed::Others(_) => None,
+            found => Some(found),
+        };
+        self.or_circle(found)
+    }
+
+    /// Looks for a circle if nothing was found, but not more often than each 50 ms.
+    fn or_circle<T>(&mut self, found: Option<T>) -> Result<Option<T>> {
+        let last = self.last_search;
+        if found.is_none() && last.is_none_or(|last| last.elapsed() >= SLICE) {
+            self.last_search = Some(Instant::now());
+            self.other.look_for_circle(&self.holds)?;
+        }
+        Ok(found)
+    }
+
+    /// Makes attempts until one returns something or the time is over: at once, whenever a value
+    /// is stored in the key's stripe or a claim there ends, and each 50 ms.
+    pub(super) fn until<T>(
+        &mut self,
+        timeout: Duration,
+        attempt: impl Fn(&mut Self) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        let table = self.other.wanted.table.clone();
+        let segment = table.segment();
+        let stripe = Hash::of(segment, &self.other.key).stripe(segment);
+        key_wait::until(segment, stripe, false, timeout, || attempt(self))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Table;
-use super::claim::{Claim, Claimed, OtherClaim, Right};
+use super::claim::{Claim, ClaimAttempts, Claimed, OtherClaim, Right};
 use crate::error::{Error, Result};
 
 /// Computing a value once.
@@ -126,7 +126,50 @@ impl Table {
         if let Some(claim) = right.take(key)? {
             return Ok(Some(claim));
         }
-        OtherClaim::new(right, key).until(timeout, held, Right::take)
+        ClaimAttempts::new(OtherClaim::new(right, key), held).until(timeout, ClaimAttempts::claim)
+    }
+
+    /// Returns attempts to claim a key, for a wait that [`wait_until`](crate::wait_until) makes.
+    ///
+    /// [`claim_within`](Self::claim_within) and [`OtherClaim::wait`] keep a thread busy with one
+    /// claim. A closure of `wait_until` makes attempts for many: the end of a claim wakes it, and a
+    /// holder that died is noticed within 50 ms. `held` are the claims that the caller
+    /// holds: when one of them ends, make new attempts.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// use shmtable::{Waker, wait_until};
+    ///
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// let printers = [b"printer 1", b"printer 2"];
+    /// let _first = table.claim(printers[0])?.expect("it is free");
+    /// let mut attempts = Vec::new();
+    /// for printer in printers {
+    ///     attempts.push(table.claim_attempts(printer, &[])?);
+    /// }
+    /// let keys = printers.map(|printer| (&table, printer));
+    /// // The first claim that is free.
+    /// let claim = wait_until(&keys, &Waker::new(), Duration::from_secs(10), || {
+    ///     for attempts in &mut attempts {
+    ///         if let Some(claim) = attempts.claim()? {
+    ///             return Ok(Some(claim));
+    ///         }
+    ///     }
+    ///     Ok(None)
+    /// })?;
+    /// assert_eq!(claim.expect("it is free").key(), printers[1]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `ReadOnly`, `KeyTooLarge`. See [`Table`] for the rest.
+    pub fn claim_attempts(&self, key: impl AsRef<[u8]>, held: &[&Claim]) -> Result<ClaimAttempts> {
+        let key = key.as_ref();
+        let other = OtherClaim::new(Right::of(self, key)?, key);
+        Ok(ClaimAttempts::new(other, held))
     }
 
     /// Returns the value of a key; if there is none, computes it with a closure and stores it.

@@ -9,7 +9,7 @@
 //! | `fetch_add`, `fetch_max`, `fetch_min`, `update_in_place` | `counters` |
 //! | `insert_many`, `remove_many`, `remove_prefix`, `retain`, `clear`, `iter`, `scan_prefix`, `keys`, `values`, `for_each`, `len`, `is_empty`, `snapshot` | `many` |
 //! | `wait`, `wait_change`, and the function `wait_until` | `waiting` |
-//! | `claim`, `claim_within`, `get_or_claim`, `get_or_insert_with`, `get_or_try_insert_with` | `compute_once` |
+//! | `claim`, `claim_within`, `claim_attempts`, `get_or_claim`, `get_or_insert_with`, `get_or_try_insert_with` | `compute_once` |
 //! | `stats`, `quick_stats` | `stats` |
 //! | `participants`, `has_readers`, `stripe_stats`, `owner`, `is_unlinked`, `is_orphan`, `unlink_orphan` | `inspect` |
 //! | `orphans`, `remove_orphans` | `orphans` |
@@ -42,7 +42,7 @@ use crate::sys::fork::{self, ForkCell};
 use crate::sys::{self, Liveness, Owner};
 use crate::write::writer::{ReentrancyGuard, Writer};
 
-pub use claim::{Claim, Claimed, OtherClaim};
+pub use claim::{Claim, ClaimAttempts, Claimed, OtherClaim};
 pub use inspect::{Participant, StripeStats};
 pub use iter::{Iter, Keys, Values};
 pub use options::{Options, Trust};

@@ -22,8 +22,8 @@ use crate::codec::Codec;
 use crate::codec::Role;
 
 pub(crate) use waits::{
-    abandoned, compute_timeout, conflict, coroutine, lock_not_free, no_edit, own_computation,
-    wait_timeout, warn_not_stored,
+    abandoned, claim_not_free, compute_timeout, conflict, coroutine, lock_not_free, no_edit,
+    none_of_many, own_computation, wait_timeout, warn_not_stored,
 };
 
 thread_local! {

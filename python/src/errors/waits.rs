@@ -12,6 +12,13 @@ pub(crate) fn wait_timeout(key: &Bound<'_, PyAny>, seconds: f64, state: &str) ->
     exception(key.py(), "WaitTimeoutError", (message,))
 }
 
+/// None of several keys has a value.
+#[cold]
+pub(crate) fn none_of_many(first: &Bound<'_, PyAny>, seconds: f64, count: usize) -> PyErr {
+    let state = format!("and {} more, and none has a value yet", count - 1);
+    wait_timeout(first, seconds, &state)
+}
+
 #[cold]
 pub(crate) fn lock_not_free(name: &Bound<'_, PyAny>, seconds: f64) -> PyErr {
     let message = format!(
@@ -20,6 +27,16 @@ pub(crate) fn lock_not_free(name: &Bound<'_, PyAny>, seconds: f64) -> PyErr {
         shown(name)
     );
     exception(name.py(), "WaitTimeoutError", (message,))
+}
+
+#[cold]
+pub(crate) fn claim_not_free(key: &Bound<'_, PyAny>, seconds: f64) -> PyErr {
+    let message = format!(
+        "waited {seconds} s for the claim of the key {}, which another caller has; wait longer by \
+         timeout=, or await aio.claim() without a with, which then returns None",
+        shown(key)
+    );
+    exception(key.py(), "WaitTimeoutError", (message,))
 }
 
 #[cold]

@@ -63,7 +63,9 @@ impl Claim {
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
         let py = slf.py();
-        Context::now(py)?.enter(slf.get().held.bind(py))?;
+        let held = slf.get().held.bind(py);
+        held.get().belong_to_task(py)?;
+        Context::now(py)?.enter(held)?;
         Ok(slf)
     }
 
@@ -105,10 +107,16 @@ impl Lock {
         let Some(held) = claim_within(py, dict, &self.encoded, &deadline, &context)? else {
             return Ok(false);
         };
-        context.enter(held.bind(py))?;
-        let before = self.state().replace(held);
-        drop(before);
+        self.keep(held.into_bound(py), &context)?;
         Ok(true)
+    }
+
+    fn keep(&self, held: Bound<'_, HeldClaim>, context: &Context<'_>) -> PyResult<()> {
+        held.get().belong_to_task(held.py())?;
+        context.enter(&held)?;
+        let before = self.state().replace(held.unbind());
+        drop(before);
+        Ok(())
     }
 
     /// Returns whether this process had the lock until now.
@@ -174,6 +182,35 @@ impl Lock {
         let name = self.name.bind(py).repr()?;
         let state = if self.held() { "held" } else { "not held" };
         Ok(format!("<Lock {name}, {state} by this object>"))
+    }
+}
+
+// For `shmtable.aio`, whose tasks wait in another way.
+#[pymethods]
+impl Lock {
+    /// Returns what to claim, if the timeout is one.
+    #[pyo3(name = "_key")]
+    fn key_for_tasks(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<&[u8]> {
+        Deadline::after(py, timeout)?;
+        Ok(&self.encoded)
+    }
+
+    /// Makes a claim of its key the lock of the running code.
+    #[pyo3(name = "_keep")]
+    fn keep_from_python(&self, held: Bound<'_, HeldClaim>) -> PyResult<()> {
+        let context = Context::now(held.py())?;
+        self.keep(held, &context)
+    }
+}
+
+#[pymethods]
+impl HeldClaim {
+    /// Makes it a `Claim` of this key.
+    fn as_claim(slf: Bound<'_, Self>, key: Py<PyAny>) -> Claim {
+        Claim {
+            key,
+            held: slf.unbind(),
+        }
     }
 }
 

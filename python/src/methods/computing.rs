@@ -3,54 +3,15 @@
 //! A computation is part of the [`Context`] of the code that it calls, so that the crate finds
 //! computations that wait for each other.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError};
 use pyo3::prelude::*;
-use shmtable::{Claim, Claimed, OtherClaim};
+use shmtable::{Claim, Claimed};
 
 use crate::errors::{self, OrRaise};
-use crate::handle::settings::seconds_of;
 use crate::handle::{Open, SharedDictBase};
 use crate::imports::IS_COROUTINE;
 use crate::methods::held_claims::{Context, HeldClaim};
 use crate::methods::waiting::{Deadline, LOOK, check_wanted};
-
-/// A claim of another caller, for a task that computes a value itself: such waits may be a
-/// circle.
-#[pyclass(frozen, module = "shmtable._native")]
-struct OtherComputation {
-    key: Py<PyAny>,
-    encoded: Vec<u8>,
-    other: Mutex<Option<OtherClaim>>,
-}
-
-#[pymethods]
-impl OtherComputation {
-    /// Waits until the claim is free or the key has a value, but so many seconds at most.
-    fn wait(&self, py: Python<'_>, dict: &Bound<'_, SharedDictBase>, seconds: f64) -> PyResult<()> {
-        let slice = seconds_of(py, "seconds", seconds)?;
-        let other = self.other().take();
-        let Some(other) = other else {
-            return Ok(());
-        };
-        let context = Context::now(py)?;
-        let open = dict.get().open_long(py)?;
-        // A claim or a value that is found is found again by the next step.
-        if let Claimed::Others(other) =
-            context.wait(py, &open, self.key.bind(py), &self.encoded, other, slice)?
-        {
-            *self.other() = Some(other);
-        }
-        Ok(())
-    }
-}
-
-impl OtherComputation {
-    fn other(&self) -> MutexGuard<'_, Option<OtherClaim>> {
-        self.other.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Ends a computation's claim however the call ends.
 struct Ending<'a, 'py>(&'a Bound<'py, HeldClaim>);
@@ -126,14 +87,14 @@ impl SharedDictBase {
     }
 }
 
-/// What an attempt to get a value found, and the value, the computation, or who else computes.
+/// What an attempt to get a value found, and the value or the computation.
 type Attempt<'py> = (&'static str, Option<Bound<'py, PyAny>>);
 
 // For `shmtable.aio`, whose computations are coroutines.
 #[pymethods]
 impl SharedDictBase {
     /// Returns "value" and a key's value; or "mine" and the computation, if this caller is to
-    /// compute it; or "others", with an `OtherComputation` if this context computes a value.
+    /// compute it; or "others".
     #[pyo3(name = "_claim")]
     fn claim_from_python<'py>(
         &self,
@@ -151,15 +112,7 @@ impl SharedDictBase {
                 let computation = Bound::new(py, HeldClaim::new(&open, claim))?;
                 Ok(("mine", Some(computation.into_any())))
             }
-            Claimed::Others(_) if Context::now(py)?.is_empty() => Ok(("others", None)),
-            Claimed::Others(other) => {
-                let other = OtherComputation {
-                    key: key.clone().unbind(),
-                    encoded: encoded.to_vec(),
-                    other: Mutex::new(Some(other)),
-                };
-                Ok(("others", Some(Bound::new(py, other)?.into_any())))
-            }
+            Claimed::Others(_) => Ok(("others", None)),
             other => {
                 let message = format!("get_or_compute() met {other:?}");
                 Err(PyRuntimeError::new_err(message))

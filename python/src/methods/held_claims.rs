@@ -4,17 +4,18 @@
 //! contexts of their own, too. A waiter passes the claims to the crate, which finds holders
 //! that wait for each other.
 
+use std::mem;
 use std::process;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use shmtable::{Claim, Claimed, Error, OtherClaim};
+use shmtable::{Claim, ClaimAttempts, Claimed, Error, OtherClaim};
 
 use crate::errors::{self, OrRaise};
 use crate::handle::Open;
-use crate::imports::HELD_CLAIMS;
+use crate::imports::{HELD_CLAIMS, RUNNING_TASK};
 use crate::sleep::letting_greenlets_run;
 
 /// A claim in the context of the code that holds it. Contexts are copied, so code may find it
@@ -27,6 +28,11 @@ pub(crate) struct HeldClaim {
     process: u32,
     /// The holder's own waits borrow the claim, for one wait each.
     claim: Mutex<Option<Arc<Claim>>>,
+    /// A weak reference to the asyncio task that has the lock or the claim. Tasks that it starts
+    /// copy its context, and don't have it.
+    task: Mutex<Option<Py<PyAny>>>,
+    /// The waits of tasks that have this claim.
+    waits: Mutex<Vec<Weak<Claiming>>>,
 }
 
 impl HeldClaim {
@@ -36,38 +42,106 @@ impl HeldClaim {
             key: claim.key().to_vec(),
             process: process::id(),
             claim: Mutex::new(Some(Arc::new(claim))),
+            task: Mutex::default(),
+            waits: Mutex::default(),
         }
+    }
+
+    /// Makes it the claim of the running asyncio task alone, if there is one.
+    pub(crate) fn belong_to_task(&self, py: Python<'_>) -> PyResult<()> {
+        let task = RUNNING_TASK.get(py)?.call0()?;
+        if !task.is_none() {
+            *locked(&self.task) = Some(task.unbind());
+        }
+        Ok(())
     }
 
     pub(crate) fn key(&self) -> &[u8] {
         &self.key
     }
 
-    fn locked(&self) -> MutexGuard<'_, Option<Arc<Claim>>> {
-        self.claim.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn claim(&self) -> Option<Arc<Claim>> {
-        self.locked().clone()
+        locked(&self.claim).clone()
     }
 
     pub(crate) fn is_held(&self) -> bool {
-        self.process == process::id() && self.locked().is_some()
+        self.process == process::id() && locked(&self.claim).is_some()
     }
 
     /// Ends the claim. Returns whether this process had it until now.
     pub(crate) fn end(&self) -> bool {
-        let ended = self.locked().take();
-        self.process == process::id() && ended.is_some()
+        let ended = locked(&self.claim).take();
+        let ours = self.process == process::id();
+        if ours {
+            // Whoever has the claim next is not waiting for what these wait for.
+            let waits = mem::take(&mut *locked(&self.waits));
+            for wait in waits.iter().filter_map(Weak::upgrade) {
+                drop(locked(&wait.attempts).take());
+            }
+        }
+        ours && ended.is_some()
     }
+
+    /// Whether it is the claim of this key.
+    fn is_of(&self, open: &Open, key: &[u8]) -> bool {
+        self.key == key && self.table == open.table.name()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[pymethods]
 impl HeldClaim {
     /// Gives the claim back: another caller may have it.
     #[pyo3(name = "end")]
-    fn end_from_python(&self) {
-        self.end();
+    fn end_from_python(&self, py: Python<'_>) {
+        py.detach(|| self.end());
+    }
+
+    /// A weak reference to the asyncio task that alone has it, if any does.
+    #[getter]
+    fn task(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        locked(&self.task).as_ref().map(|task| task.clone_ref(py))
+    }
+}
+
+/// Attempts of an asyncio task that waits for a claim, and may hold others.
+pub(crate) struct Claiming {
+    held: Vec<Py<HeldClaim>>,
+    /// Made anew when a claim that the task holds has ended.
+    attempts: Mutex<Option<ClaimAttempts>>,
+}
+
+impl Claiming {
+    /// Makes an attempt to claim a key. It doesn't sleep.
+    pub(crate) fn attempt<T>(
+        &self,
+        open: &Open,
+        key: &[u8],
+        attempt: impl FnOnce(&mut ClaimAttempts) -> shmtable::Result<T>,
+    ) -> shmtable::Result<T> {
+        let mut attempts = locked(&self.attempts);
+        if let Some(attempts) = &mut *attempts {
+            return attempt(attempts);
+        }
+        let held: Vec<Arc<Claim>> = self
+            .held
+            .iter()
+            .filter_map(|held| held.get().claim())
+            .collect();
+        let held: Vec<&Claim> = held.iter().map(|claim| &**claim).collect();
+        attempt(attempts.insert(open.table.claim_attempts(key, &held)?))
+    }
+
+    pub(crate) fn holds_nothing(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Whether the task holds the claim of this very key.
+    pub(crate) fn holds(&self, open: &Open, key: &[u8]) -> bool {
+        self.held.iter().any(|held| held.get().is_of(open, key))
     }
 }
 
@@ -77,13 +151,28 @@ pub(crate) struct Context<'py>(Vec<Bound<'py, HeldClaim>>);
 impl<'py> Context<'py> {
     pub(crate) fn now(py: Python<'py>) -> PyResult<Self> {
         let all = HELD_CLAIMS.get(py)?.call_method0("get")?;
-        let all = all.cast::<PyTuple>()?.iter();
-        let all = all.filter_map(|held| held.cast_into::<HeldClaim>().ok());
-        Ok(Self(all.filter(|held| held.get().is_held()).collect()))
+        Ok(Self::of(all.cast::<PyTuple>()?))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Those of a tuple of `HeldClaim`s that have not ended.
+    pub(crate) fn of(all: &Bound<'py, PyTuple>) -> Self {
+        let all = all.iter();
+        let all = all.filter_map(|held| held.cast_into::<HeldClaim>().ok());
+        Self(all.filter(|held| held.get().is_held()).collect())
+    }
+
+    /// Begins the wait of a task that holds these claims.
+    pub(crate) fn claiming(&self) -> Arc<Claiming> {
+        let claiming = Arc::new(Claiming {
+            held: self.0.iter().map(|held| held.clone().unbind()).collect(),
+            attempts: Mutex::default(),
+        });
+        for held in &self.0 {
+            let mut waits = locked(&held.get().waits);
+            waits.retain(|wait| wait.strong_count() > 0);
+            waits.push(Arc::downgrade(&claiming));
+        }
+        claiming
     }
 
     fn claims(&self) -> Vec<Arc<Claim>> {
@@ -93,10 +182,7 @@ impl<'py> Context<'py> {
 
     /// Whether one of them is of this very key.
     fn holds(&self, open: &Open, key: &[u8]) -> bool {
-        self.0.iter().any(|held| {
-            let held = held.get();
-            held.key == key && held.table == open.table.name()
-        })
+        self.0.iter().any(|held| held.get().is_of(open, key))
     }
 
     /// Claims a key, waiting for so long at most, as the holder of these claims; `None` after it.

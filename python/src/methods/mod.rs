@@ -4,7 +4,7 @@ mod atomic;
 mod claims;
 mod computing;
 mod editing;
-mod held_claims;
+pub(crate) mod held_claims;
 mod iterators;
 mod maintenance;
 mod many;

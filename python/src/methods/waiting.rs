@@ -158,11 +158,7 @@ impl SharedDictBase {
                 return Ok((keys[at].clone(), value));
             }
             if last {
-                return Err(errors::wait_timeout(
-                    &keys[0],
-                    deadline.seconds,
-                    &format!("and {} more, and none has a value yet", keys.len() - 1),
-                ));
+                return Err(errors::none_of_many(&keys[0], deadline.seconds, keys.len()));
             }
         }
     }
