@@ -29,6 +29,7 @@ fn every_operation_on_one_key_takes_text() {
     assert!(table.get_into("k", &mut value).unwrap());
     assert_eq!(table.get_into_slice("k", &mut [0; 1]).unwrap(), Some(1));
     assert_eq!(table.get_into_slices("k", &mut []).unwrap(), Some(1));
+    assert_eq!(table.get_into_uninit("k", &mut []).unwrap(), Some(1));
     assert!(!table.insert_slices("k", &[b"1"]).unwrap());
     assert_eq!(table.replace("k", "2").unwrap(), Some(b"1".to_vec()));
     table.update("k", |_| Some(b"3".to_vec())).unwrap();

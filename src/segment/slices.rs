@@ -1,8 +1,11 @@
 //! Values in several slices, which are stored and copied as if they were one.
 
+use std::mem::MaybeUninit;
+
 use crate::layout::WORD;
 use crate::segment::record::{ValueSource, copy_bytes, store_bytes, word_from};
 use crate::sync::{AtomicU64, Ordering};
+use crate::sys::memory::copy;
 use crate::sys::process_crash_point;
 
 impl ValueSource for &[&[u8]] {
@@ -47,31 +50,67 @@ fn store_word<'a>(words: &'a [AtomicU64], bytes: &[u8]) -> &'a [AtomicU64] {
     rest
 }
 
+/// A byte of memory that a value is copied to.
+pub(crate) trait Room: Sized {
+    fn holding(byte: u8) -> Self;
+
+    /// Fills `out` from the beginning of `words`, as far as they go.
+    fn fill(words: &[AtomicU64], out: &mut [Self]);
+}
+
+impl Room for u8 {
+    fn holding(byte: u8) -> Self {
+        byte
+    }
+
+    fn fill(words: &[AtomicU64], out: &mut [Self]) {
+        copy_bytes(words, out);
+    }
+}
+
+impl Room for MaybeUninit<u8> {
+    fn holding(byte: u8) -> Self {
+        Self::new(byte)
+    }
+
+    fn fill(words: &[AtomicU64], out: &mut [Self]) {
+        copy::fill(words, out);
+    }
+}
+
 /// Fills the slices, one after another, with the `length` bytes that `words` hold, as far as
-/// they go.
-pub(crate) fn copy_slices(words: &[AtomicU64], length: usize, slices: &mut [&mut [u8]]) {
+/// they go, and returns their number: fewer if `words` are too few.
+pub(crate) fn copy_slices<R: Room>(
+    words: &[AtomicU64],
+    length: usize,
+    slices: &mut [&mut [R]],
+) -> usize {
+    let length = length.min(words.len() * WORD);
     let mut at = 0;
     for slice in slices {
         let fits = slice.len().min(length - at);
         copy_from(words, at, &mut slice[..fits]);
         at += fits;
     }
+    length
 }
 
 /// Fills `out` with the bytes of `words` from byte `at` on.
-fn copy_from(words: &[AtomicU64], at: usize, out: &mut [u8]) {
+fn copy_from<R: Room>(words: &[AtomicU64], at: usize, out: &mut [R]) {
     let words = words.get(at / WORD..).unwrap_or_default();
     let within = at % WORD;
     if within == 0 {
-        return copy_bytes(words, out);
+        return R::fill(words, out);
     }
     let Some((word, words)) = words.split_first() else {
         return;
     };
     let bytes = &word.load(Ordering::Relaxed).to_le_bytes()[within..];
     let (first, rest) = out.split_at_mut(out.len().min(bytes.len()));
-    first.copy_from_slice(&bytes[..first.len()]);
-    copy_bytes(words, rest);
+    for (room, byte) in first.iter_mut().zip(bytes) {
+        *room = R::holding(*byte);
+    }
+    R::fill(words, rest);
 }
 
 #[cfg(all(test, not(loom)))]
@@ -114,12 +153,14 @@ mod tests {
                 let mut copy = [0xa5; 250];
                 let (first, rest) = copy.split_at_mut(one);
                 let (second, third) = rest.split_at_mut(other - one);
-                copy_slices(&words[..used], length, &mut [first, second, third]);
+                let copied = copy_slices(&words[..used], length, &mut [first, second, third]);
+                assert_eq!(copied, length);
                 assert_eq!(copy[..length], value);
                 assert!(copy[length..].iter().all(|byte| *byte == 0xa5));
                 // Slices without room for all of it.
                 let mut part = [0xa5; 250];
-                copy_slices(&words[..used], length, &mut [&mut part[..other]]);
+                let copied = copy_slices(&words[..used], length, &mut [&mut part[..other]]);
+                assert_eq!(copied, length);
                 assert_eq!(part[..other], value[..other]);
                 assert!(part[other..].iter().all(|byte| *byte == 0xa5));
             }

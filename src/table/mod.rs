@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `open`, `open_read_only`, `as_read_only`, `name`, `capacity`, `codec_id`, `is_private`, `is_anonymous`, `is_read_only` | this one |
 //! | `unlink*`, `rename*`, `list*` | `names` |
-//! | `get`, `get_into`, `get_into_slice`, `get_into_slices`, `get_many`, `get_many_with`, `contains_key` | `reading` |
+//! | `get`, `get_into`, `get_into_slice`, `get_into_slices`, `get_into_uninit`, `get_many`, `get_many_with`, `contains_key` | `reading` |
 //! | `insert`, `insert_slices`, `try_insert`, `replace`, `remove`, `remove_if`, `take`, `update`, `try_update`, `compare_exchange` | `writing` |
 //! | `fetch_add`, `fetch_max`, `fetch_min`, `update_in_place` | `counters` |
 //! | `insert_many`, `remove_many`, `remove_prefix`, `retain`, `clear`, `iter`, `scan_prefix`, `keys`, `values`, `for_each`, `len`, `is_empty`, `snapshot` | `many` |

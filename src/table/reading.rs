@@ -1,5 +1,7 @@
 //! Reading one key, or a batch of them, without a lock.
 
+use std::mem::MaybeUninit;
+
 use super::Table;
 use crate::error::{Error, Result};
 use crate::index::fast_path::{self, Found};
@@ -235,6 +237,42 @@ impl Table {
         self.lookup(key.as_ref(), |words, length| {
             copy_slices(words, length, buffers);
             Ok(length)
+        })
+    }
+
+    /// Copies a key's value into memory that needs no content before, and returns the value's
+    /// whole length.
+    ///
+    /// Fills the buffers as [`get_into_slices`](Self::get_into_slices) does. After `Ok(Some(length))`
+    /// the first `length` bytes of the buffers, as far as they have room, are initialized; you may
+    /// rely on this in `unsafe` code. After any other answer some of them may be.
+    ///
+    /// ```
+    /// use std::mem::MaybeUninit;
+    ///
+    /// # fn main() -> shmtable::Result<()> {
+    /// # let table = shmtable::Options::new().capacity(100).create_anonymous()?;
+    /// table.insert(b"k", b"headbody")?;
+    /// let mut memory = Box::new_uninit_slice(8);
+    /// let (head, body) = memory.split_at_mut(4);
+    /// assert_eq!(table.get_into_uninit(b"k", &mut [head, body])?, Some(8));
+    /// // SAFETY: the value's 8 bytes were copied to it.
+    /// let memory: Box<[u8]> = unsafe { memory.assume_init() };
+    /// assert_eq!(&*memory, b"headbody");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`].
+    pub fn get_into_uninit(
+        &self,
+        key: impl AsRef<[u8]>,
+        buffers: &mut [&mut [MaybeUninit<u8>]],
+    ) -> Result<Option<usize>> {
+        self.lookup(key.as_ref(), |words, length| {
+            // What it returns was copied, whatever the segment says.
+            Ok(copy_slices(words, length, buffers))
         })
     }
 

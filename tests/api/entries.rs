@@ -1,6 +1,7 @@
 //! Operations on one entry.
 
 use std::collections::BTreeSet;
+use std::mem::MaybeUninit;
 
 use shmtable::{Error, Result};
 
@@ -316,6 +317,30 @@ fn get_into_slices_fills_them_in_turn() {
         let found = table.get_into_slices(b"absent", &mut [&mut buffer]);
         assert_eq!(found.unwrap(), None);
         assert_eq!(buffer, [0xa5; 4], "an absent key leaves the slices alone");
+    });
+}
+
+#[test]
+#[allow(unsafe_code)]
+fn get_into_uninit_fills_as_much_as_there_is() {
+    on_each_shape(100, 1 << 20, |table| {
+        for length in [0, 1, 7, 8, 9, 100, 5000, 150_000] {
+            let value = bytes(length as u64, length);
+            table.insert(b"k", &value).unwrap();
+            for cut in [0, 1, 5, 8, 64, length / 2, length] {
+                let mut memory = vec![MaybeUninit::new(0xa5); length.max(cut) + 9];
+                let (head, body) = memory.split_at_mut(cut);
+                let found = table.get_into_uninit(b"k", &mut [head, &mut [], body]);
+                assert_eq!(found.unwrap(), Some(length));
+                // SAFETY: all of it was initialized when it was made.
+                let read = memory.iter().map(|byte| unsafe { byte.assume_init() });
+                let rest = [0xa5].iter().cycle();
+                let expected = value.iter().chain(rest).take(memory.len()).copied();
+                assert!(read.eq(expected), "{length} cut at {cut}");
+            }
+        }
+        let found = table.get_into_uninit(b"absent", &mut []);
+        assert_eq!(found.unwrap(), None);
     });
 }
 

@@ -1,6 +1,7 @@
 //! One case: the damaged table is opened, read, written, checked and repaired.
 
 use std::collections::BTreeMap;
+use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
 
 use shmtable::{Error, Result, Table};
@@ -84,6 +85,7 @@ impl Trial<'_> {
             tolerate(table.get_into_slice(key, &mut buffer));
             let (head, body) = buffer.split_at_mut(5);
             tolerate(table.get_into_slices(key, &mut [head, body]));
+            tolerate(table.get_into_uninit(key, &mut [&mut [MaybeUninit::uninit(); 64]]));
         }
         if let Some(values) = tolerate(table.get_many(&keys)) {
             for (key, value) in keys.iter().zip(values) {

@@ -45,6 +45,21 @@ pub(crate) fn store_lines(words: &[[AtomicU64; LINE]], bytes: &[[u8; LINE_BYTES]
     way::store(words, bytes);
 }
 
+/// Fills `out` from the beginning of `words`, as far as they go. The bytes that it fills need not
+/// have been initialized, and are afterwards.
+pub(crate) fn fill(words: &[AtomicU64], out: &mut [MaybeUninit<u8>]) {
+    let count = (words.len() / LINE).min(out.len() / LINE_BYTES);
+    let (lines, rest) = out.split_at_mut(count * LINE_BYTES);
+    let (line_words, words) = words.split_at(count * LINE);
+    let (line_words, _) = line_words.as_chunks::<LINE>();
+    // SAFETY: `lines` has 64 bytes for each of the `count` lines, which may be written; it doesn't
+    // matter whether they were initialized.
+    unsafe { way::load(line_words, lines.as_mut_ptr().cast()) };
+    for (bytes, word) in rest.chunks_mut(WORD).zip(words) {
+        bytes.copy_from_slice(&load_word(word)[..bytes.len()]);
+    }
+}
+
 /// Replaces the content of `bytes` by the first `length` bytes of `words`.
 ///
 /// Returns `false`, with `bytes` empty, if `words` has fewer bytes, or if the capacity of
@@ -392,6 +407,20 @@ mod tests {
                     assert!(around.all(|byte| *byte == 0));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn memory_is_filled_as_far_as_the_words_go() {
+        let words = words(30);
+        let all = bytes_of(&words);
+        for length in 0..all.len() + 20 {
+            let mut out = vec![MaybeUninit::new(0xa5); length];
+            fill(&words, &mut out);
+            // SAFETY: all of it was initialized when it was made.
+            let out = out.iter().map(|byte| unsafe { byte.assume_init() });
+            let expected = all.iter().copied().chain([0xa5; 20]).take(length);
+            assert!(out.eq(expected), "{length}");
         }
     }
 
