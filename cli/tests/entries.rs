@@ -171,6 +171,16 @@ fn messagepack_is_typed_and_shown_as_json() {
             "{\"$ext\": [80, \"80049580\"]}",
             "<pickle, 4 bytes>",
         ),
+        (
+            "pickled with buffers",
+            "{\"$ext\": [66, \"9204929201c39201c28004492e00000000000000ff\"]}",
+            "<pickle with 2 buffers, 21 bytes>",
+        ),
+        (
+            "another",
+            "{\"$ext\": [66, \"9204\"]}",
+            "{\"$ext\":[66,\"9204\"]}",
+        ),
     ] {
         ok(&["put", &name, key, value]);
         assert_eq!(ok(&["get", &name, key]), format!("{shown}\n"), "{key}");

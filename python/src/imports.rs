@@ -27,6 +27,7 @@ impl Import {
 pub(crate) static DUMPS: Import = Import::new("pickle", "dumps");
 pub(crate) static MODULES: Import = Import::new("sys", "modules");
 pub(crate) static LOADS: Import = Import::new("pickle", "loads");
+pub(crate) static FROM_BUFFER: Import = Import::new("numpy", "frombuffer");
 pub(crate) static PICKLING_ERROR: Import = Import::new("pickle", "PicklingError");
 pub(crate) static INDEX: Import = Import::new("operator", "index");
 pub(crate) static INTEGRAL: Import = Import::new("numbers", "Integral");

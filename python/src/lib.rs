@@ -10,6 +10,7 @@
 //! | `sleep` | runs other threads, greenlets and signal handlers while the crate sleeps |
 //! | `waits` | the waits of an event loop's tasks, in one thread |
 //! | `turns` | runs other threads and signal handlers during long calls |
+//! | `unfilled` | new `bytes` and `bytearray` objects, which are filled straight from a table |
 //! | `errors` | the crate's errors as Python exceptions |
 //! | `imports` | Python objects that are looked up once |
 //! | `interpreter` | refuses a second interpreter of the process |
@@ -32,6 +33,7 @@ mod methods;
 mod sleep;
 mod tables;
 mod turns;
+mod unfilled;
 mod waits;
 
 use pyo3::prelude::*;

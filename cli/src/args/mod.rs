@@ -37,8 +37,8 @@ How keys and values are typed and shown depends on the table's codec:
   JSON              are strings, and '[1, \"a\"]' is a tuple in Python. As in Python, the keys 1,
                     1.0 and true are one key. Objects stand for what JSON lacks:
                     {\"$bin\": \"00ff\"}        bytes
-                    {\"$ext\": [80, \"00ff\"]}  an extension type; 80 is a pickle of Python's, which
-                                            is never loaded
+                    {\"$ext\": [80, \"00ff\"]}  an extension type; 80 and 66 are
+                                            pickles of Python's, never loaded
                     {\"$map\": [[1, \"a\"]]}    a map whose keys are not all strings
                     {\"$float\": \"nan\"}       nan, inf or -inf
   --hex             the stored bytes, in hexadecimal; with --hex-value, for values alone

@@ -298,6 +298,17 @@ impl Form {
             {
                 format!("<pickle, {} bytes>", pickle.len())
             }
+            Self::Pickle
+                if let Ok(rmpv::Value::Ext(notation::BUFFERS, pickle)) =
+                    notation::unpack(bytes)
+                    && let Some(buffers) = notation::buffers(&pickle) =>
+            {
+                let plural = if buffers == 1 { "" } else { "s" };
+                format!(
+                    "<pickle with {buffers} buffer{plural}, {} bytes>",
+                    pickle.len()
+                )
+            }
             _ => match self.to_json(bytes) {
                 Json::Object(object) if matches!(notation::special(&object), Some(("$raw", _))) => {
                     raw()

@@ -9,6 +9,8 @@ use crate::units::{hex, parse_hex};
 
 /// The extension type of Python's pickles. They are shown, but never loaded.
 pub(crate) const PICKLE: i8 = b'P' as i8;
+/// The extension type of Python's pickles with buffers.
+pub(crate) const BUFFERS: i8 = b'B' as i8;
 /// How deep arrays and maps of a table may be nested, as in Python and in Rust.
 const NESTING: usize = 128;
 /// How deep the decoder may recurse. It takes two levels for an array or a map, and up to four for
@@ -38,6 +40,17 @@ pub(crate) fn pack(value: &Packed) -> Vec<u8> {
     let mut bytes = Vec::new();
     rmpv::encode::write_value(&mut bytes, value).expect("a vector takes everything");
     bytes
+}
+
+/// How many buffers a pickle with buffers has, by the content of its extension.
+pub(crate) fn buffers(mut content: &[u8]) -> Option<usize> {
+    match rmpv::decode::read_value_with_max_depth(&mut content, DEPTH) {
+        Ok(Packed::Array(head)) => match head.as_slice() {
+            [Packed::Integer(_), Packed::Array(buffers)] => Some(buffers.len()),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// Writes a value as JSON.

@@ -141,6 +141,11 @@ pub(super) fn is_array(value: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(class.is_some_and(|class| value.get_type().is(class)))
 }
 
+/// Whether the program has imported numpy.
+pub(super) fn is_imported(py: Python<'_>) -> PyResult<bool> {
+    Ok(imported(py)?.is_some())
+}
+
 /// `numpy.ndarray`, if the program has imported numpy.
 fn imported(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
     if let Some(class) = CLASS.get(py) {

@@ -1,6 +1,7 @@
 //! Python objects to the bytes of a table, and back.
 
 pub(crate) mod array;
+pub(crate) mod buffers;
 pub(crate) mod key;
 pub(crate) mod messagepack;
 pub(crate) mod number;

@@ -14,7 +14,7 @@ pub(crate) fn runs_code(role: Role, bytes: &[u8]) -> bool {
     while let Some(mut rest) = parts.pop() {
         while let Some((code, content)) = next_extension(&mut rest) {
             let runs = match role {
-                Role::Value => code == messagepack::PICKLE,
+                Role::Value => messagepack::PICKLES.contains(&code),
                 Role::Key => code == messagepack::CLASS || code == messagepack::ENUM,
             };
             if runs {

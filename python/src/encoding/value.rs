@@ -4,23 +4,23 @@ use numpy::PyReadonlyArray1;
 use pyo3::exceptions::{PyAttributeError, PyRecursionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use smallvec::{SmallVec, smallvec};
 
 use super::array::{self, Items, NumpyArray};
+use super::buffers::{self, Pickle, PickleWithBuffers};
 use super::messagepack::{self, Arrays, Body, Buffer, MessagePackReader, NESTING};
 use super::writer::MessagePackWriter;
 use super::{LARGE, exact};
 use crate::codec::{Codec, Role};
 use crate::errors;
-use crate::imports::{DUMPS, FROM_JSON, IS_COROUTINE, LOADS, MISSING, PICKLING_ERROR, TO_JSON};
-
-/// The protocol that pickles are written in.
-const PROTOCOL: u8 = 5;
+use crate::imports::{FROM_JSON, IS_COROUTINE, LOADS, MISSING, PICKLING_ERROR, TO_JSON};
 
 /// The last part of a value's bytes, where Python has it.
 pub(crate) enum Tail<'py> {
     Bytes(Bound<'py, PyBytes>),
     Text(Bound<'py, PyString>),
     Items(PyReadonlyArray1<'py, u8>),
+    Pickle(PickleWithBuffers<'py>),
 }
 
 impl<'py> Tail<'py> {
@@ -35,17 +35,19 @@ impl<'py> Tail<'py> {
         Some(Self::Bytes(bytes.clone()))
     }
 
-    pub(crate) fn as_bytes(&self) -> PyResult<&[u8]> {
-        match self {
-            Self::Bytes(bytes) => Ok(bytes.as_bytes()),
-            Self::Text(text) => text.to_str().map(str::as_bytes),
-            Self::Items(items) => Ok(items.as_slice()?),
-        }
+    /// Its bytes, one slice behind the other, if so many are before them.
+    pub(crate) fn slices(&self, head: usize) -> PyResult<SmallVec<[&[u8]; 4]>> {
+        Ok(match self {
+            Self::Bytes(bytes) => smallvec![bytes.as_bytes()],
+            Self::Text(text) => smallvec![text.to_str()?.as_bytes()],
+            Self::Items(items) => smallvec![items.as_slice()?],
+            Self::Pickle(pickle) => pickle.slices(head)?,
+        })
     }
 
     /// Whether Python code of another thread may change it.
     pub(crate) fn is_mutable(&self) -> bool {
-        matches!(self, Self::Items(_))
+        matches!(self, Self::Items(_) | Self::Pickle(_))
     }
 }
 
@@ -54,7 +56,9 @@ impl<'py> Tail<'py> {
 pub(crate) fn encode(codec: Codec, pickles: bool, value: &Bound<'_, PyAny>) -> PyResult<Buffer> {
     let mut out = Buffer::new();
     if let Some(tail) = encode_into(codec, pickles, value, &mut out)? {
-        messagepack::append(value.py(), &mut out, tail.as_bytes()?)?;
+        for slice in tail.slices(out.len())? {
+            messagepack::append(value.py(), &mut out, slice)?;
+        }
     }
     Ok(out)
 }
@@ -186,7 +190,7 @@ pub(crate) fn of_body(
     let py = body.py();
     match (codec, kind) {
         (Codec::Json, _) => json(py, body),
-        (_, Body::Bytes | Body::Array) => Ok(body.into_any()),
+        (_, Body::Bytes | Body::Array | Body::Buffers) => Ok(body.into_any()),
         (_, Body::Pickle) if pickles && codec == Codec::Pickle => LOADS.get(py)?.call1((body,)),
         (_, Body::Pickle) => Err(errors::pickle_refused(py, "load")),
     }
@@ -240,12 +244,17 @@ fn pickle<'py>(
     if !allowed {
         return Err(errors::pickle_refused(py, "store"));
     }
-    let pickle = DUMPS.get(py)?.call1((value, PROTOCOL));
-    let pickle = pickle.map_err(|error| wrapped(value, "a pickle", error))?;
-    let pickle = pickle.cast::<PyBytes>()?;
-    let length = pickle.as_bytes().len();
-    messagepack::extension_head(py, out, Role::Value, messagepack::PICKLE, length)?;
-    Ok(Tail::of(out, pickle))
+    match buffers::dump(value).map_err(|error| wrapped(value, "a pickle", error))? {
+        Pickle::Whole(pickle) => {
+            let length = pickle.as_bytes().len();
+            messagepack::extension_head(py, out, Role::Value, messagepack::PICKLE, length)?;
+            Ok(Tail::of(out, &pickle))
+        }
+        Pickle::WithBuffers(pickle) => {
+            pickle.write_head(py, out)?;
+            Ok(Some(Tail::Pickle(pickle)))
+        }
+    }
 }
 
 /// A value that an encoding has no form for, with the reason and the remedy.

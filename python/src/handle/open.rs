@@ -1,8 +1,8 @@
 //! An open table: what every method goes through.
 
-use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::{iter, process};
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -11,13 +11,13 @@ use shmtable::{Keys, Table};
 use super::mapping::{self, Mapping, Opened, Opening};
 use super::settings::{Settings, of_type};
 use crate::codec::Codec;
+use crate::encoding::buffers::{self, BuffersHead};
 use crate::encoding::messagepack::{Body, Buffer};
 use crate::encoding::scratch::{self, ScratchBuffer};
 use crate::encoding::{array, key, value};
 use crate::errors::{self, OrRaise};
-
-/// Bytes from which on copying is long enough to let other threads run.
-const LONG: usize = 1 << 16;
+use crate::turns::{LONG, detached_if};
+use crate::unfilled::{self, Kind, Parts};
 
 /// An open table.
 pub(crate) struct Open {
@@ -151,46 +151,93 @@ impl Open {
         let Some((kind, begin)) = value::body(self.codec, first, length) else {
             return self.read_whole(py, key, length);
         };
-        let named = |error| self.naming(py, key, error);
-        let mut same = false;
-        let value = if kind == Body::Array {
-            let head = array::ArrayHead::read(py, &first[begin..], length - begin);
-            let (head, at) = head.map_err(named)?;
-            let begin = begin + at;
-            let items = array::filled(py, length - begin, |items| {
-                same = self.read_body(py, key, &first[..begin], items)?;
-                Ok(())
-            });
-            let items = items.map_err(named)?;
-            same.then(|| head.with(&items))
-        } else {
-            let body = PyBytes::new_with(py, length - begin, |body| {
-                same = self.read_body(py, key, &first[..begin], body)?;
-                Ok(())
-            })?;
-            same.then(|| value::of_body(self.codec, self.pickles, kind, body))
+        let read = match kind {
+            Body::Array => self.read_array(py, key, first, begin, length),
+            Body::Buffers => self.read_buffers(py, key, first, begin, length),
+            Body::Bytes | Body::Pickle => {
+                let body = [(Kind::Bytes, length - begin)];
+                self.read_parts(py, key, &first[..begin], body)
+                    .and_then(|parts| {
+                        let Some(body) = parts.and_then(|mut parts| parts.pop()) else {
+                            return Ok(None);
+                        };
+                        value::of_body(self.codec, self.pickles, kind, body.cast_into()?).map(Some)
+                    })
+            }
         };
-        match value {
-            Some(value) => value.map_err(named).map(Some),
+        match read.map_err(|error| self.naming(py, key, error))? {
+            Some(value) => Ok(Some(value)),
+            // It is another one by now.
             None => self.read_whole(py, key, length),
         }
     }
 
-    /// Reads all of a value behind its head, which is known; whether it still has this head
-    /// and this length.
-    fn read_body(
+    /// A numpy array whose extension's content begins at `begin`; `None` if the value has changed.
+    fn read_array<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
+        key: &[u8],
+        first: &ScratchBuffer,
+        begin: usize,
+        length: usize,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let (head, at) = array::ArrayHead::read(py, &first[begin..], length - begin)?;
+        let begin = begin + at;
+        let mut found_head = Buffer::from_slice(&first[..begin]);
+        let mut found = None;
+        let items = array::filled(py, length - begin, |items| {
+            let mut slices = [&mut found_head[..], items];
+            let read = || self.table.get_into_slices(key, &mut slices);
+            found = detached_if(py, length >= LONG, read).or_raise(py)?;
+            Ok(())
+        })?;
+        if found == Some(length) && found_head[..] == first[..begin] {
+            head.with(&items).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// The value of a pickle with buffers, whose content begins at `begin`; `None` if the value has
+    /// changed, or its first bytes don't say what is in it.
+    fn read_buffers<'py>(
+        &self,
+        py: Python<'py>,
+        key: &[u8],
+        first: &ScratchBuffer,
+        begin: usize,
+        length: usize,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if !self.pickles || self.codec != Codec::Pickle {
+            return Err(errors::pickle_refused(py, "load"));
+        }
+        let Some(head) = BuffersHead::read(py, &first[begin..], length - begin) else {
+            return Ok(None);
+        };
+        let begin = begin + head.begin();
+        match self.read_parts(py, key, &first[..begin], head.parts())? {
+            Some(parts) => buffers::load_parts(py, parts.into_iter()).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads what is behind the head of a value, which is known, to new objects; `None` if the
+    /// value has another head by now, or another length.
+    fn read_parts<'py>(
+        &self,
+        py: Python<'py>,
         key: &[u8],
         head: &[u8],
-        body: &mut [u8],
-    ) -> PyResult<bool> {
-        let length = head.len() + body.len();
-        let mut found_head = Buffer::from_slice(head);
-        let mut slices = [&mut found_head[..], body];
-        let read = || self.table.get_into_slices(key, &mut slices);
-        let found = detached_if(py, length >= LONG, read).or_raise(py)?;
-        Ok(found == Some(length) && found_head[..] == *head)
+        parts: impl IntoIterator<Item = (Kind, usize)>,
+    ) -> PyResult<Option<Parts<'py>>> {
+        let all = iter::once((Kind::Bytes, head.len())).chain(parts);
+        let Some(mut parts) = unfilled::read(py, &self.table, key, all)? else {
+            return Ok(None);
+        };
+        let found_head = parts.remove(0);
+        let found_head = found_head.cast_exact::<PyBytes>();
+        let is_same = found_head.is_ok_and(|found| found.as_bytes() == head);
+        Ok(is_same.then_some(parts))
     }
 
     #[cold]
@@ -214,7 +261,8 @@ impl Open {
         match value::encode_into(self.codec, self.pickles, value, &mut head)? {
             None => self.write(py, head.len(), |table| table.insert(key, &head))?,
             Some(tail) => {
-                let parts = [&head[..], tail.as_bytes()?];
+                let mut parts = tail.slices(head.len())?;
+                parts.insert(0, &head);
                 let insert = |table: &Table| table.insert_slices(key, &parts);
                 // Other threads run only if none of them can change it meanwhile.
                 let bytes = if tail.is_mutable() { 0 } else { parts[1].len() };
@@ -242,11 +290,6 @@ fn shown(key: &[u8]) -> String {
     let text = key[..key.len().min(SHOWN)].escape_ascii();
     let more = if key.len() > SHOWN { "..." } else { "" };
     format!("codec=\"raw\" finds it as b'{text}'{more}")
-}
-
-#[inline]
-fn detached_if<R: Send>(py: Python<'_>, detached: bool, act: impl FnOnce() -> R + Send) -> R {
-    if detached { py.detach(act) } else { act() }
 }
 
 /// Creates or opens a table; `how` is what `SharedDictBase._open` takes. If `keeps_mapping`, the

@@ -1,13 +1,14 @@
 //! `MessagePack`: writing it, and reading it without trusting it.
 //!
 //! Everything is written in the shortest form, so that equal values have equal
-//! bytes. Four extension types are ours:
+//! bytes. Five extension types are ours:
 //!
 //! | type | holds |
 //! |---|---|
 //! | `I` (73) | an integer beyond 64 bits: big-endian two's complement |
 //! | `S` (83) | a string with lone surrogates: UTF-8 in which they pass |
 //! | `P` (80) | a pickle |
+//! | `B` (66) | a pickle with buffers: see `encoding::buffers` |
 //! | `A` (65) | an array of numpy's: see `encoding::array` |
 //!
 //! Keys have more of them: [`KEYS`].
@@ -30,7 +31,11 @@ pub(crate) type Buffer = SmallVec<[u8; 96]>;
 pub(crate) const INTEGER: i8 = b'I' as i8;
 pub(crate) const SURROGATES: i8 = b'S' as i8;
 pub(crate) const PICKLE: i8 = b'P' as i8;
+pub(crate) const BUFFERS: i8 = b'B' as i8;
 pub(crate) const ARRAY: i8 = b'A' as i8;
+
+/// The extension types that run code when they are read.
+pub(crate) const PICKLES: [i8; 2] = [PICKLE, BUFFERS];
 
 /// The length of the head of an extension whose length has 32 bits.
 pub(crate) const LONG_HEAD: usize = 6;

@@ -4,9 +4,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use rmp::Marker;
 
-use super::{ARRAY, INTEGER, NESTING, PICKLE, SURROGATES};
+use super::{ARRAY, BUFFERS, INTEGER, NESTING, PICKLE, SURROGATES};
 use crate::codec::Role;
-use crate::encoding::{array, key, value};
+use crate::encoding::{array, buffers, key, value};
 use crate::errors;
 
 /// Elements of a list that room is made for before they are seen.
@@ -28,6 +28,8 @@ pub(crate) enum Body {
     Pickle,
     /// Its items are the end of the body.
     Array,
+    /// A pickle, and buffers.
+    Buffers,
 }
 
 /// The body of a value of `length` bytes, and where it begins, if the value's first bytes say
@@ -51,6 +53,7 @@ fn of_extension(kind: u8) -> Option<Body> {
     match kind as i8 {
         PICKLE => Some(Body::Pickle),
         ARRAY => Some(Body::Array),
+        BUFFERS => Some(Body::Buffers),
         _ => None,
     }
 }
@@ -301,11 +304,13 @@ impl<'a> MessagePackReader<'a> {
         let kind = i8::from_be_bytes(self.number(py)?);
         let content = self.take(py, length)?;
         match kind {
-            PICKLE if self.arrays == Arrays::Lists => {
-                if self.pickles {
-                    value::loads(py, content)
-                } else {
+            PICKLE | BUFFERS if self.arrays == Arrays::Lists => {
+                if !self.pickles {
                     Err(errors::pickle_refused(py, "load"))
+                } else if kind == BUFFERS {
+                    buffers::load(py, content)
+                } else {
+                    value::loads(py, content)
                 }
             }
             ARRAY if self.arrays == Arrays::Lists => array::load(py, content),

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyString};
 use rmp::Marker;
 
-use super::{Buffer, INTEGER, LONG_HEAD, PICKLE, SURROGATES};
+use super::{Buffer, INTEGER, LONG_HEAD, PICKLES, SURROGATES};
 use crate::codec::Role;
 use crate::errors;
 
@@ -226,7 +226,7 @@ pub(crate) fn extension(
     append(py, out, content)
 }
 
-/// Whether bytes of a value are a pickle's.
+/// Whether bytes of a value are a pickle's, with buffers or without.
 pub(crate) fn is_pickle(value: &[u8]) -> bool {
     // How many bytes the marker and the length take before the type.
     let head = match value.first().map(|marker| Marker::from_u8(*marker)) {
@@ -242,7 +242,8 @@ pub(crate) fn is_pickle(value: &[u8]) -> bool {
         Some(Marker::Ext32) => 5,
         _ => return false,
     };
-    value.get(head) == Some(&(PICKLE as u8))
+    let code = value.get(head).map(|code| code.cast_signed());
+    code.is_some_and(|code| PICKLES.contains(&code))
 }
 
 /// What is written before a string of so many bytes.
