@@ -17,6 +17,7 @@ use crate::errors::{self, OrRaise};
 use crate::handle::settings::seconds_of;
 use crate::handle::{Open, SharedDictBase};
 use crate::methods::held_claims::{Claiming, Context, HeldClaim};
+use crate::sleep::{cooperative_sleep, letting_greenlets_run};
 
 /// The waits of an event loop's tasks.
 #[pyclass(frozen, module = "shmtable._native")]
@@ -227,7 +228,12 @@ impl Waits {
         let all: Vec<Arc<Wait>> = inner.waits.values().cloned().collect();
         drop(inner);
         let mut ended = Vec::new();
-        self.sleep(py, &all, timeout, runs, |wait, how| ended.push((wait, how)))?;
+        // Where gevent or eventlet has replaced threads by greenlets, this is one of them.
+        letting_greenlets_run(py, || {
+            self.sleep(py, &all, timeout, runs, |wait, how| {
+                ended.push((wait, how));
+            })
+        })??;
         let mut told = Vec::with_capacity(ended.len());
         for (wait, how) in ended {
             // A task may have given it up since.
@@ -311,6 +317,9 @@ impl Waits {
         let woken = || self.inner().woken.then_some(());
         if keys.is_empty() {
             // Without a table there is no hook.
+            if let Some(slept) = cooperative_sleep(py) {
+                return slept;
+            }
             let slept = py.detach(|| wait_until(&keys, &self.waker, timeout, || Ok(woken())));
             return slept.or_raise(py).map(drop);
         }

@@ -92,13 +92,125 @@ assert join(spawn(ask, "a", "b"), spawn(ask, "b", "a")) == ["gave up"] * 2
 """,
     "a wait lets others run": """
 spawn(tick)
-for wait in (d.wait, lambda *a: d.wait_change("never", MISSING, a[1])):
+watch = d.watch("never", .5)
+assert next(watch) is MISSING
+held, computing = threading.Event(), threading.Event()
+
+def hold():
+    with d.lock("lock"), d.claim("job"):
+        held.set()
+        d.wait("over")
+
+holding = spawn(hold)
+computed = spawn(d.get_or_compute, "slow", lambda: (computing.set(), d.wait("over"))[1])
+held.wait()
+computing.wait()
+WAITS = [
+    lambda: d.wait("never", .5),
+    lambda: d.wait_any(["never", "nor this"], .5),
+    lambda: d.wait_change("never", MISSING, .5),
+    lambda: next(watch),
+    lambda: d.lock("lock", .5).__enter__(),
+    lambda: d.claim("job", .5),
+    lambda: d.get_or_compute("slow", fails, .5),
+]
+for wait in WAITS:
     before = len(ticks)
     try:
-        wait("never", .5)
+        assert wait() is None
     except TimeoutError:
         pass
     assert len(ticks) > before + 5, len(ticks)
+d["over"] = True
+assert join(holding, computed) == [None, True]
+""",
+    "greenlets hold a lock or a claim one at a time": """
+inside = []
+
+def enter(take):
+    for _ in range(5):
+        with take():
+            assert not inside
+            inside.append(1)
+            pause(.001)
+            inside.pop()
+
+locks = [spawn(enter, lambda: d.lock("a")) for _ in range(20)]
+join(*locks)
+join(*[spawn(enter, lambda: d.claim("job", None)) for _ in range(20)])
+""",
+    "a lock taken twice, or crosswise, is a deadlock": """
+def take(first, second):
+    with d.lock(first):
+        pause(.05)
+        try:
+            with d.lock(second):
+                return "both"
+        except shmtable.DeadlockError:
+            return "told"
+
+assert join(spawn(take, "a", "a")) == ["told"]
+assert sorted(join(spawn(take, "a", "b"), spawn(take, "b", "a"))) == ["both", "told"]
+""",
+    "a greenlet that is killed gives back what it holds and waits for nothing": """
+def hold():
+    with d.lock("a"), d.claim("job"):
+        pause(1000)
+
+holding = spawn(hold)
+pause(.01)
+waiting = spawn(hold)
+pause(.01)
+waiting.kill()
+holding.kill()
+pause(.01)
+assert d.lock("a").acquire(0)
+assert d.claim("job") is not None
+""",
+    "a lock of a process that was killed goes to a greenlet": """
+import os, signal
+pid = os.fork()
+if pid == 0:
+    with d.lock("a"):
+        d["held"] = True
+        time.sleep(60)
+spawn(tick)
+d.wait("held")
+taking = spawn(d.lock("a").acquire, 30)
+pause(.1)
+os.kill(pid, signal.SIGKILL)
+os.waitpid(pid, 0)
+assert join(taking) == [True]
+""",
+    "tasks of asyncio wait beside greenlets": """
+import asyncio
+from shmtable import aio
+
+async def main():
+    async with aio.lock(d, "a"):
+        waiting = asyncio.create_task(aio.wait(d, "k"))
+        taking = asyncio.create_task(aio.lock(d, "a").acquire())
+        for _ in range(20):
+            await asyncio.sleep(.001)
+            ticks.append(1)
+        spawn(d.__setitem__, "k", 1)
+        assert await waiting == 1
+    assert await taking
+
+asyncio.run(main())
+assert len(ticks) == 20
+""",
+    "a watch and a wait for any key give what another greenlet stores": """
+def follow():
+    for value in d.watch("k"):
+        if value == 3:
+            return value
+
+following, any_of = spawn(follow), spawn(d.wait_any, ["never", "k"])
+for value in (1, 2, 3):
+    pause(.01)
+    d["k"] = value
+assert join(following, any_of) == [3, ("k", 1)]
 """,
     "a wait ends with what another greenlet stores": """
 waits = [spawn(d.wait, key) for key in "abc"]

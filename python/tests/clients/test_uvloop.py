@@ -97,6 +97,12 @@ async def follow():
         if value == 3:
             return value
 
+async def hold(number):
+    async with aio.lock(d, "lock"), aio.claim(d, "job", None):
+        seen = d.get("sum", 0)
+        await asyncio.sleep(0)
+        d["sum"] = seen + number
+
 async def main():
     assert type(asyncio.get_running_loop()).__module__.startswith("uvloop")
     waits = [asyncio.create_task(aio.wait(d, number)) for number in range(1000)]
@@ -108,9 +114,15 @@ async def main():
     assert await asyncio.gather(*waits) == [-number for number in range(1000)]
     d["watched"] = 3
     assert await watching == 3
+    any_of = asyncio.create_task(aio.wait_any(d, ["one", "other"]))
+    await asyncio.gather(*[hold(number) for number in range(100)])
+    assert d["sum"] == sum(range(100))
+    d["other"] = 1
+    assert await any_of == ("other", 1)
     given_up = [asyncio.create_task(aio.wait(d, ("never", n))) for n in range(1000)]
+    given_up += [asyncio.create_task(hold(0)) for _ in range(1000)]
     await asyncio.sleep(0.01)
-    for task in given_up[:500]:
+    for task in given_up[::2]:
         task.cancel()
     print(d["calls"], threading.active_count() - before)
 
