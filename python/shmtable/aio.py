@@ -150,6 +150,7 @@ async def _compute(
     """Computes the value of a key whose claim this task has."""
     before = held_claims.get()
     held_claims.set((*before, computation))
+    computation.belong_to_loop()
     try:
         value = await function()
         held_claims.set(before)

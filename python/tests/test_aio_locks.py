@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -452,6 +453,48 @@ def test_the_end_of_a_lock_ends_what_it_says_about_tasks_it_started(d: ANYTHING)
             async with aio.claim(d, "k", workers.GUARD):
                 pass
         assert await later[0]
+
+    run(main)
+
+
+def test_a_plain_wait_for_what_a_task_of_its_loop_has_is_told(d: ANYTHING) -> None:
+    async def compute() -> int:
+        await asyncio.Event().wait()
+        return 1
+
+    async def hold_plainly() -> None:
+        with d.lock("plain"):
+            await asyncio.Event().wait()
+
+    async def hold() -> None:
+        async with aio.lock(d, "a"), aio.claim(d, "job"):
+            await asyncio.Event().wait()
+
+    calls: dict[str, Callable[[], object]] = {
+        "the lock 'plain' is held .* use async with shmtable.aio.lock": d.lock("plain").__enter__,
+        "the lock 'a' is held by a task of this event loop": d.lock("a").acquire,
+        "the claim of the key 'job' .* use shmtable.aio.claim": lambda: d.claim("job", None),
+        "the claim to compute the key 'k' .* use await": lambda: d.get_or_compute("k", int),
+    }
+
+    async def main() -> None:
+        holding = [asyncio.create_task(hold()), asyncio.create_task(hold_plainly())]
+        holding.append(asyncio.create_task(aio.get_or_compute(d, "k", compute)))
+        await begun()
+        for message, call in calls.items():
+            with pytest.raises(DeadlockError, match=message):
+                call()
+        assert not d.lock("a").acquire(0)
+        assert d.claim("job") is None
+        # In a thread they wait.
+        waiting = asyncio.create_task(asyncio.to_thread(d.lock("a").acquire))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        for task in holding:
+            task.cancel()
+        assert await waiting
+        for call in list(calls.values())[2:]:
+            call()
 
     run(main)
 

@@ -23,7 +23,7 @@ use crate::codec::Role;
 
 pub(crate) use waits::{
     abandoned, claim_not_free, compute_timeout, conflict, coroutine, lock_not_free, no_edit,
-    none_of_many, own_computation, wait_timeout, warn_not_stored,
+    none_of_many, own_computation, stops_its_loop, wait_timeout, warn_not_stored,
 };
 
 thread_local! {

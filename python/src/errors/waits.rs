@@ -83,6 +83,17 @@ pub(crate) fn own_computation(key: &Bound<'_, PyAny>) -> PyErr {
     exception(key.py(), "DeadlockError", (message,))
 }
 
+/// A plain wait for what another task of the same event loop has.
+#[cold]
+pub(crate) fn stops_its_loop(key: &Bound<'_, PyAny>, what: &str, instead: &str) -> PyErr {
+    let message = format!(
+        "the {what} {} is held by a task of this event loop, which can't give it back while this \
+         call stops the loop; in a coroutine, use {instead}",
+        shown(key)
+    );
+    exception(key.py(), "DeadlockError", (message,))
+}
+
 #[cold]
 pub(crate) fn abandoned(py: Python<'_>) -> PyErr {
     let message = "no one waits for this any more: the asyncio task was cancelled, or its loop \

@@ -104,7 +104,14 @@ impl Lock {
         let context = Context::now(py)?;
         let deadline = Deadline::after(py, timeout)?;
         let dict = self.dict.bind(py).get();
-        let Some(held) = claim_within(py, dict, &self.encoded, &deadline, &context)? else {
+        let held = claim_within(py, dict, &self.encoded, &deadline, &context, || {
+            errors::stops_its_loop(
+                self.name.bind(py),
+                "lock",
+                "async with shmtable.aio.lock(d, name)",
+            )
+        })?;
+        let Some(held) = held else {
             return Ok(false);
         };
         self.keep(held.into_bound(py), &context)?;
@@ -206,11 +213,12 @@ impl Lock {
 #[pymethods]
 impl HeldClaim {
     /// Makes it a `Claim` of this key.
-    fn as_claim(slf: Bound<'_, Self>, key: Py<PyAny>) -> Claim {
-        Claim {
+    fn as_claim(slf: Bound<'_, Self>, key: Py<PyAny>) -> PyResult<Claim> {
+        slf.get().belong_to_task(slf.py())?;
+        Ok(Claim {
             key,
             held: slf.unbind(),
-        }
+        })
     }
 }
 
@@ -243,11 +251,15 @@ impl SharedDictBase {
         let deadline = Deadline::after(py, timeout)?;
         let encoded = self.open(py)?.key(&key)?;
         let context = Context::now(py)?;
-        let held = claim_within(py, self, &encoded, &deadline, &context)?;
-        Ok(held.map(|held| Claim {
-            key: key.unbind(),
-            held,
-        }))
+        let held = claim_within(py, self, &encoded, &deadline, &context, || {
+            errors::stops_its_loop(&key, "claim of the key", "shmtable.aio.claim(d, key)")
+        })?;
+        let Some(held) = held else {
+            return Ok(None);
+        };
+        held.get().belong_to_task(py)?;
+        let key = key.unbind();
+        Ok(Some(Claim { key, held }))
     }
 
     /// Returns a lock for threads and processes, for `with d.lock(name):`.
@@ -289,6 +301,7 @@ fn claim_within(
     key: &[u8],
     deadline: &Deadline,
     context: &Context<'_>,
+    stops_its_loop: impl Fn() -> PyErr,
 ) -> PyResult<Option<Py<HeldClaim>>> {
     loop {
         // A handle that was closed ends the wait.
@@ -298,6 +311,7 @@ fn claim_within(
             py.detach(|| open.table.claim(key)).or_raise(py)?
         } else {
             check_wanted(py)?;
+            Context::check_loop(py, &open, key, &stops_its_loop)?;
             context.claim_within(py, &open, key, slice)?
         };
         if let Some(claim) = claimed {

@@ -76,6 +76,10 @@ impl SharedDictBase {
                 }
             };
             check_wanted(py)?;
+            Context::check_loop(py, &open, &encoded, || {
+                let instead = "await shmtable.aio.get_or_compute(d, key, function)";
+                errors::stops_its_loop(key, "claim to compute the key", instead)
+            })?;
             let (slice, last) = deadline.slice(LOOK);
             claimed = match context.wait(py, &open, key, &encoded, other, slice)? {
                 Claimed::Others(_) if last => {

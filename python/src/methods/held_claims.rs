@@ -6,6 +6,7 @@
 
 use std::mem;
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use shmtable::{Claim, ClaimAttempts, Claimed, Error, OtherClaim};
 use crate::errors::{self, OrRaise};
 use crate::handle::Open;
 use crate::imports::{HELD_CLAIMS, RUNNING_TASK};
+use crate::methods::of_loops;
 use crate::sleep::letting_greenlets_run;
 
 /// A claim in the context of the code that holds it. Contexts are copied, so code may find it
@@ -33,6 +35,8 @@ pub(crate) struct HeldClaim {
     task: Mutex<Option<Py<PyAny>>>,
     /// The waits of tasks that have this claim.
     waits: Mutex<Vec<Weak<Claiming>>>,
+    /// Whether it is among those of `of_loops`.
+    of_loop: AtomicBool,
 }
 
 impl HeldClaim {
@@ -44,6 +48,7 @@ impl HeldClaim {
             claim: Mutex::new(Some(Arc::new(claim))),
             task: Mutex::default(),
             waits: Mutex::default(),
+            of_loop: AtomicBool::new(false),
         }
     }
 
@@ -52,6 +57,7 @@ impl HeldClaim {
         let task = RUNNING_TASK.get(py)?.call0()?;
         if !task.is_none() {
             *locked(&self.task) = Some(task.unbind());
+            self.belong_to_loop();
         }
         Ok(())
     }
@@ -78,6 +84,9 @@ impl HeldClaim {
             for wait in waits.iter().filter_map(Weak::upgrade) {
                 drop(locked(&wait.attempts).take());
             }
+            if self.of_loop.swap(false, Ordering::Relaxed) {
+                of_loops::remove(&self.table, &self.key);
+            }
         }
         ours && ended.is_some()
     }
@@ -98,6 +107,12 @@ impl HeldClaim {
     #[pyo3(name = "end")]
     fn end_from_python(&self, py: Python<'_>) {
         py.detach(|| self.end());
+    }
+
+    /// Says that a task of this thread's event loop has it.
+    fn belong_to_loop(&self) {
+        of_loops::add(&self.table, &self.key);
+        self.of_loop.store(true, Ordering::Relaxed);
     }
 
     /// A weak reference to the asyncio task that alone has it, if any does.
@@ -183,6 +198,22 @@ impl<'py> Context<'py> {
     /// Whether one of them is of this very key.
     fn holds(&self, open: &Open, key: &[u8]) -> bool {
         self.0.iter().any(|held| held.get().is_of(open, key))
+    }
+
+    /// Raises if a task of the event loop that this code runs in has the claim of a key: a wait
+    /// would stop the loop, and never end.
+    pub(crate) fn check_loop(
+        py: Python<'_>,
+        open: &Open,
+        key: &[u8],
+        error: impl FnOnce() -> PyErr,
+    ) -> PyResult<()> {
+        if !of_loops::is_held_here(open.table.name(), key)
+            || RUNNING_TASK.get(py)?.call0()?.is_none()
+        {
+            return Ok(());
+        }
+        Err(error())
     }
 
     /// Claims a key, waiting for so long at most, as the holder of these claims; `None` after it.

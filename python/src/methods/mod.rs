@@ -8,6 +8,7 @@ pub(crate) mod held_claims;
 mod iterators;
 mod maintenance;
 mod many;
+mod of_loops;
 mod prefix;
 mod reading;
 mod removing;
