@@ -6,7 +6,7 @@ use crate::common::layout::{CHECKSUM, WORD};
 use crate::common::{self, Dice, bytes, fix_checksum, set_word, word};
 use crate::image::{CHUNK, Image};
 
-const FULL: &str = "SHMTABLE_DAMAGE";
+const CASES: &str = "SHMTABLE_DAMAGE";
 
 #[derive(Debug, Clone, Copy)]
 pub enum Damage {
@@ -27,33 +27,53 @@ pub enum Damage {
     Header(u64),
 }
 
-fn is_full() -> bool {
-    std::env::var(FULL).is_ok_and(|value| value == "full")
+/// How many cases are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Share {
+    All,
+    Third,
+    /// A tenth, and less on Windows.
+    Small,
+}
+
+fn share() -> Share {
+    match std::env::var(CASES).as_deref() {
+        Ok("all") => Share::All,
+        Ok("third") => Share::Third,
+        Ok(other) => panic!("{CASES} is {other:?}, and may be \"all\" or \"third\""),
+        Err(_) => Share::Small,
+    }
 }
 
 /// All cases, or some of them.
 pub fn cases(image: &Image) -> Vec<Damage> {
-    let full = is_full();
+    let share = share();
     let (arena, end) = (image.arena_at(), image.bytes.len() / WORD);
     let meaningful: BTreeSet<usize> = image.meaningful().into_iter().collect();
     let mut cases = Vec::new();
-    // Primes, so that every bit's turn comes in some word.
-    let (often, seldom) = if cfg!(windows) { (37, 2003) } else { (11, 701) };
+    // Odd, so that every bit's turn comes in some word.
+    let (often, seldom) = match share {
+        Share::All => (1, 1),
+        Share::Third => (3, 3),
+        Share::Small if cfg!(windows) => (37, 2003),
+        Share::Small => (11, 701),
+    };
     for (i, (at, bit)) in (0..arena)
         .flat_map(|at| (0..64).map(move |bit| (at, bit)))
         .enumerate()
     {
         let is_meaningful = meaningful.contains(&at);
         let step = if is_meaningful { often } else { seldom };
-        if full || i % common_step(step) == 0 {
+        if i % common_step(step) == 0 {
             cases.push(Damage::Flip { at, bit });
         }
     }
     let mut dice = Dice::new(5);
-    let tenths = match (full, cfg!(windows)) {
-        (true, _) => 100,
-        (false, true) => 4,
-        (false, false) => 10,
+    let tenths = match share {
+        Share::All => 100,
+        Share::Third => 33,
+        Share::Small if cfg!(windows) => 4,
+        Share::Small => 10,
     };
     let filled: Vec<usize> = (arena..end).filter(|at| image.get(*at) != 0).collect();
     for _ in 0..30 * tenths {
@@ -61,7 +81,7 @@ pub fn cases(image: &Image) -> Vec<Damage> {
         let bit = dice.below(64) as u32;
         cases.push(Damage::Flip { at, bit });
     }
-    if full {
+    if share != Share::Small {
         // Lengths lead from record to record.
         let records = image.model.keys().map(|key| image.stand(key).record);
         let headers = records.filter(|words| !words.is_empty());

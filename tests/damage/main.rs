@@ -6,9 +6,8 @@
 //! Each time it is opened, read, written, checked and repaired. Children do that, so that
 //! the test sees a signal or a hang, and knows its case.
 //!
-//! With `SHMTABLE_DAMAGE=full`, which `cargo xtask damage` sets, every case runs. Otherwise a
-//! part of them runs, and a smaller part on Windows: under wine, a case takes four times as
-//! long.
+//! `SHMTABLE_DAMAGE` may be `all` or `third`, as `cargo xtask damage` sets it. Without it a smaller
+//! part of the cases runs, and less on Windows: under wine, a case takes four times as long.
 
 #![cfg(any(target_os = "linux", windows))]
 #![allow(unreachable_pub, reason = "a program of several modules")]

@@ -24,7 +24,7 @@ Single checks:
                    the one that recovers after it at each of its points, and the next one
                    too (--quick: the form that `test` runs)
   damage           every case of tests/damage/: each bit of a small segment flipped,
-                   and worse (`test` runs one case of eleven)
+                   and worse (--quick: one case of three, the form that `test` runs)
   full-tmpfs       the tests of a full /dev/shm, in a mount namespace of their own
                    (Linux; as root, or where users may make namespaces)
   fuzz [SECONDS]   the fuzz targets, 60 s each (nightly toolchain; installs cargo-fuzz

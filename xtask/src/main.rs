@@ -3,6 +3,7 @@
 mod documents;
 mod help;
 mod lanes;
+mod namespace;
 mod process;
 mod python;
 mod result;
@@ -67,7 +68,8 @@ fn run(arguments: &[&str]) -> Option<Result> {
         ["docs-cli"] => documents::docs_cli(),
         ["docs-site"] => docs_site::run(),
         ["picture"] => documents::picture(),
-        ["damage"] => damage::run(),
+        ["damage"] => damage::run(damage::Cases::All),
+        ["damage", "--quick"] => damage::run(damage::Cases::Third),
         ["fuzz"] => fuzz::run("60"),
         ["fuzz", seconds] if !seconds.starts_with('-') => fuzz::run(seconds),
         ["sanitize", name] => sanitize::Sanitizer::of(name).and_then(sanitize::run),

@@ -1,12 +1,23 @@
-//! `cargo xtask damage`: every case of `tests/damage/`.
+//! `cargo xtask damage`: the cases of `tests/damage/`.
 
 use crate::process::{cargo, run as run_command};
 use crate::result::Result;
 
-/// Runs all cases, optimized; `cargo test` by itself takes one of eleven.
-pub(crate) fn run() -> Result {
+/// How many of the cases run; `cargo test` by itself takes one of eleven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cases {
+    All,
+    Third,
+}
+
+/// Runs the cases, optimized.
+pub(crate) fn run(cases: Cases) -> Result {
+    let share = match cases {
+        Cases::All => "all",
+        Cases::Third => "third",
+    };
     run_command(
         cargo("test --release --package shmtable --all-features --test damage -- --nocapture")
-            .env("SHMTABLE_DAMAGE", "full"),
+            .env("SHMTABLE_DAMAGE", share),
     )
 }

@@ -4,10 +4,14 @@ mod environment;
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::Command;
+use std::thread::{self, ScopedJoinHandle};
 
 pub(crate) use self::environment::Environment;
 use self::environment::Interpreter;
+use crate::namespace::Namespace;
 use crate::process::{root, run as run_command};
 use crate::result::Result;
 
@@ -15,6 +19,8 @@ use crate::result::Result;
 const TESTS: &str = "python/tests/requirements.txt";
 /// The frameworks that `clients` runs it in.
 const CLIENTS: &str = "python/tests/clients/requirements.txt";
+/// The `/dev/shm` of tests that run beside others.
+const SHARED_MEMORY: &str = "2g";
 
 /// The default interpreter's environment, with the package in it, and the wheel.
 fn ready() -> Result<(Interpreter, Environment, PathBuf)> {
@@ -103,7 +109,7 @@ pub(crate) fn test_default(kills: Kills) -> Result {
         let ignored = users_of_mapping_tests()?.into_iter();
         arguments.extend(ignored.map(|file| format!("--ignore={file}")));
     }
-    pytest(&environment, kills.scale(), &arguments)
+    run_command(&mut pytest(&environment, kills.scale(), &arguments)?)
 }
 
 /// An error if the default interpreter comes without its own tests of mappings, which says
@@ -150,15 +156,49 @@ pub(crate) fn test_others(kills: Kills) -> Result {
         Kills::Short => &["--ignore=python/tests/test_kills.py"],
         Kills::Full => &[],
     };
+    let mut runs = Vec::new();
     for other in others {
-        println!("Python {}", other.version);
         let environment = other.environment(&format!("venv-{}", other.version))?;
         if other.takes_stable_wheel() {
             environment.install(&wheel)?;
         } else {
             environment.install(&environment.build_wheel()?)?;
         }
-        pytest(&environment, kills.scale(), ignored)?;
+        runs.push((other.version, pytest(&environment, kills.scale(), ignored)?));
+    }
+    match Namespace::find() {
+        // Tests of one may not see the tables of another.
+        Ok(namespace @ Namespace::OfRoot) => run_at_once(namespace, &runs),
+        _ => runs.iter_mut().try_for_each(|(version, command)| {
+            println!("Python {version}");
+            run_command(command)
+        }),
+    }
+}
+
+/// Runs commands beside each other, each with a `/dev/shm` of its own, and prints what each has
+/// written when it ends.
+fn run_at_once(namespace: Namespace, commands: &[(String, Command)]) -> Result {
+    let outcomes: Vec<_> = thread::scope(|scope| {
+        let running: Vec<_> = commands
+            .iter()
+            .map(|(version, command)| {
+                scope.spawn(move || {
+                    let ended = namespace.inside(command, SHARED_MEMORY).output()?;
+                    println!("Python {version}");
+                    std::io::stdout().write_all(&ended.stdout)?;
+                    std::io::stderr().write_all(&ended.stderr)?;
+                    Ok::<_, std::io::Error>(ended.status)
+                })
+            })
+            .collect();
+        running.into_iter().map(ScopedJoinHandle::join).collect()
+    });
+    for ((version, _), outcome) in commands.iter().zip(outcomes) {
+        let status = outcome.map_err(|_| "a thread that ran tests panicked")??;
+        if !status.success() {
+            return Err(format!("the tests with Python {version}: {status}").into());
+        }
     }
     Ok(())
 }
@@ -183,18 +223,22 @@ pub(crate) fn clients() -> Result {
     let environment = interpreter.environment("venv-clients")?;
     environment.install(&wheel)?;
     environment.pip_install(&["--requirement", TESTS, "--requirement", CLIENTS])?;
-    pytest(&environment, "1", &["python/tests/clients"])
+    run_command(&mut pytest(&environment, "1", &["python/tests/clients"])?)
 }
 
-fn pytest(environment: &Environment, scale: &str, arguments: &[impl AsRef<str>]) -> Result {
+/// The command that runs tests; what they need is installed.
+fn pytest(
+    environment: &Environment,
+    scale: &str,
+    arguments: &[impl AsRef<str>],
+) -> Result<Command> {
     environment.pip_install(&["--requirement", TESTS])?;
-    run_command(
-        environment
-            .python()
-            .args(["-m", "pytest", "--quiet"])
-            .args(arguments.iter().map(AsRef::as_ref))
-            .env("SHMTABLE_TEST_SCALE", scale),
-    )
+    let mut command = environment.python();
+    command
+        .args(["-m", "pytest", "--quiet"])
+        .args(arguments.iter().map(AsRef::as_ref))
+        .env("SHMTABLE_TEST_SCALE", scale);
+    Ok(command)
 }
 
 /// `cargo xtask bench-python`: the benchmarks, and the tables of `docs/benchmarks-python.md`.

@@ -110,7 +110,7 @@ pub(super) const LANES: &[Lane] = &[
     Lane::new(Form::All, "linearizability", || {
         trials::run("linearizability", &["--operations", "4000000"])
     }),
-    Lane::new(Form::All, "damage", damage::run),
+    Lane::new(Form::All, "damage", || damage::run(damage::Cases::Third)),
     Lane::new(Form::All, "benches", bench::check),
     Lane::new(Form::All, "fuzz", || fuzz::run("20")).needing(sanitize::require_nightly),
     Lane::new(Form::All, "sanitize address", || {
