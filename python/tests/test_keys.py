@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import PureWindowsPath
 from typing import Any, NamedTuple
 
+import msgpack
 import numpy
 import pytest
 from hypothesis import example, given
@@ -397,3 +398,16 @@ def test_a_raw_table_finds_all_bytes(new: NEW) -> None:
     d[Bytes(b"kin")] = Bytes(b"kin")
     assert d == {key: key for key in [*BYTES, b"kin"]}
     assert all(type(key) is bytes for key in d)
+
+
+@pytest.mark.parametrize("letters", ["abcdefg", "äöüßéèê", "aä", "日本語", "a日ä𝄞"])
+def test_texts_of_every_length_have_the_bytes_of_messagepack(name: str, letters: str) -> None:
+    texts = [(letters * 40)[:length] for length in range(41)]
+    with SharedDict.create(name, capacity=100) as d:
+        for text in texts:
+            d[text] = len(text)
+            assert d[text] == d.get(text) == len(text)
+            assert text in d
+        assert sorted(d) == sorted(texts)
+        with SharedDict.open(name, codec="raw") as raw:
+            assert set(raw) == {msgpack.packb(text) for text in texts}

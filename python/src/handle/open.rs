@@ -55,6 +55,10 @@ impl Open {
 
     /// The bytes that a key is found by.
     pub(crate) fn key(&self, key: &Bound<'_, PyAny>) -> PyResult<Buffer> {
+        let mut short = key::Short::default();
+        if let Some(length) = key::encode_short(self.codec, key, &mut short) {
+            return Ok(Buffer::from_slice(&short[..length]));
+        }
         let mut out = Buffer::new();
         key::encode(self.codec, self.pickles, key, &mut out)?;
         Ok(out)
@@ -114,6 +118,15 @@ impl Open {
     /// The value of a key.
     #[inline]
     pub(crate) fn get<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let mut short = key::Short::default();
+        if let Some(length) = key::encode_short(self.codec, key, &mut short) {
+            return self.read(key.py(), &short[..length]);
+        }
+        self.get_long(key)
+    }
+
+    /// The value of a key that is no short string.
+    fn get_long<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         // Written in place: a moved buffer is a copied one.
         let mut encoded = Buffer::new();
         key::encode(self.codec, self.pickles, key, &mut encoded)?;

@@ -21,7 +21,8 @@ use smallvec::SmallVec;
 pub(crate) use read::{Arrays, Body, MessagePackReader, body};
 pub(crate) use write::{
     Sink, append, array, boolean, bytes, bytes_head, extension, extension_head, float, integer,
-    is_pickle, long_extension_head, map, nil, signed, string, string_head, unsigned,
+    is_pickle, long_extension_head, map, nil, short_string_head, signed, string, string_head,
+    unsigned,
 };
 
 /// Bytes of a key or a value on their way into a table: on the stack if there

@@ -246,6 +246,12 @@ pub(crate) fn is_pickle(value: &[u8]) -> bool {
     code.is_some_and(|code| PICKLES.contains(&code))
 }
 
+/// What is written before a string of fewer than 32 bytes.
+#[inline]
+pub(crate) fn short_string_head(text: &[u8]) -> u8 {
+    Marker::FixStr(text.len() as u8).to_u8()
+}
+
 /// What is written before a string of so many bytes.
 #[inline]
 pub(crate) fn string_head(
