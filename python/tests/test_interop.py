@@ -195,6 +195,48 @@ def test_rust_reads_and_stores_numpy_arrays(
             assert half.tolist() == (array / 2).tolist()
 
 
+@pytest.fixture(scope="module")
+def arrays() -> str:
+    """The path of the Rust program for arrays."""
+    return workers.built("numpy_arrays", "--example", "numpy_arrays", "--features", "serde")
+
+
+@pytest.mark.parametrize("codec", ["pickle", "msgpack"])
+def test_rust_computes_with_numpy_arrays(name: str, arrays: str, codec: Any) -> None:
+    array = numpy.arange(6.0).reshape(2, 3)
+    with SharedDict.create(name, capacity=1000, codec=codec) as d:
+        for order in "CF":
+            d["a"] = numpy.array(array, order=order)
+            assert run(arrays, "means", name, "a") == "[2, 3]: [1.5, 2.5, 3.5]\n"
+            run(arrays, "scale", name, "a", "0.5")
+            found = d["a"]
+            assert (found == array / 2).all()
+            assert found.flags[f"{order}_CONTIGUOUS"]
+        # As Python stores them, and long ones too.
+        run(arrays, "scale", name, "a", "2")
+        with SharedDict.open(name, codec="raw") as raw:
+            stored = raw[b"\xa1a"]
+            d["a"] = numpy.array(array, order="F")
+            assert raw[b"\xa1a"] == stored
+        d["a"] = numpy.ones((40, 50, 2))
+        run(arrays, "scale", name, "a", "3")
+        assert (d["a"] == numpy.full((40, 50, 2), 3.0)).all()
+        d["a"] = numpy.array(7.0)
+        run(arrays, "scale", name, "a", "2")
+        assert d["a"].shape == () and d["a"] == 14.0
+
+
+def test_python_reads_arrays_that_rust_made(name: str, arrays: str) -> None:
+    with SharedDict.create(name, capacity=1000) as d:
+        run(arrays, "store", name, "a")
+        assert d["a"].tolist() == [[0.0, 1.0, 2.0], [10.0, 11.0, 12.0]]
+        assert d["a, transposed"].tolist() == d["a"].T.tolist()
+        d["integers"] = numpy.arange(3)
+        assert "an array of <i8" in fails(arrays, "means", name, "integers")
+        d["text"] = "text"
+        assert "no numpy array" in fails(arrays, "means", name, "text")
+
+
 @pytest.mark.parametrize("codec", ["json", "raw"])
 def test_rust_refuses_a_table_of_another_codec(name: str, rust: str, codec: Any) -> None:
     with SharedDict.create(name, capacity=1000, codec=codec):
