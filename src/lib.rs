@@ -300,6 +300,15 @@ pub use typed::{
     TypedSnapshotIter, TypedTable, TypedValues,
 };
 
+/// A number that a forked child doesn't share with its parent, for the Python package. It takes no
+/// system call, unlike the process id.
+#[cfg(not(loom))]
+#[doc(hidden)]
+#[must_use]
+pub fn fork_generation() -> u64 {
+    sys::fork::watched_generation()
+}
+
 /// The programs of the README run as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import os
 import sys
 from collections.abc import (
@@ -97,9 +98,12 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     capacity.
     """
 
-    __slots__ = ("__weakref__", "_borrowed", "_lease", "_settings")
+    __slots__ = ("__weakref__", "_borrowed", "_lease", "_reduced", "_settings")
 
-    _settings: Settings
+    # `Settings`, or a plain tuple of them.
+    _settings: tuple[Any, ...]
+    # What the handle pickles as, once that can't change any more.
+    _reduced: tuple[Any, ...] | None
     # The lease on an anonymous table's name: of its creator's handle, and of another
     # handle in the same process.
     _lease: _leases.Lease | None
@@ -154,15 +158,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         self._open(how, name, settings)
         self._settings = settings
         self._lease = _leases.Lease(self.name) if name is None else None
-        self._borrowed = None
-        return self
-
-    def _start_later(self, how: str, name: str, settings: Settings) -> Self:
-        """Keeps what the first use needs to open the table; it raises any error then."""
-        self._open_later(how, name, settings)
-        self._settings = settings
-        self._lease = None
-        self._borrowed = _leases.known(name)
+        self._borrowed = self._reduced = None
         return self
 
     @classmethod
@@ -320,7 +316,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         if not self.closed:
             if self._lease is not None:
                 self._lease.end()
-            self._lease = self._borrowed = None
+            self._lease = self._borrowed = self._reduced = None
             self._close()
             _leases.release_what_ended()
 
@@ -338,16 +334,35 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     # A handle pickles as its name; the first use of the unpickled one opens the table.
 
     def __reduce__(self) -> tuple[Any, ...]:
-        self._check_open()
-        name = self.name
+        reduced = self._reduced or self._reduce()
         lease = self._lease or self._borrowed
         if lease is not None:
             lease.hand_out(self)
+        return reduced
+
+    def _reduce(self) -> tuple[Any, ...]:
+        opened = self._opened
         how = "open_read_only" if self.read_only else "open"
         settings = self._settings
-        if self._opened:
-            settings = settings._replace(codec=self.codec)
-        return _reopen, (type(self), how, name, tuple(settings))
+        if opened:
+            settings = tuple(Settings(*settings)._replace(codec=self.codec))
+        # Of the forms that a pickle can have, this one is written and read the fastest.
+        reduced = copyreg.__newobj__, (type(self),), (how, self.name, settings)  # type: ignore[attr-defined]
+        if opened:
+            self._reduced = reduced
+        # Last: another thread may have closed the handle meanwhile.
+        if self.closed:
+            self._reduced = None
+            self._check_open()
+        return reduced
+
+    def __setstate__(self, state: tuple[str, str, tuple[Any, ...]]) -> None:
+        """Keeps what the first use needs to open the table; it raises any error then."""
+        how, name, settings = state
+        self._open_later(how, name, settings)
+        self._settings = settings
+        self._lease = self._reduced = None
+        self._borrowed = _leases.known.get(name)
 
     def __copy__(self) -> dict[K, V]:
         return self.copy()
@@ -432,12 +447,6 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
 def _plain(mapping: Mapping[Any, Any]) -> dict[Any, Any]:
     """Returns a plain dict of a mapping's entries, even if some go while they are copied."""
     return mapping.copy() if isinstance(mapping, SharedDict) else dict(mapping)
-
-
-def _reopen(
-    cls: type[SharedDict[Any, Any]], how: str, name: str, settings: tuple[Any, ...]
-) -> SharedDict[Any, Any]:
-    return cls.__new__(cls)._start_later(how, name, Settings(*settings))
 
 
 def tables() -> list[str]:

@@ -25,6 +25,7 @@ import contextlib
 import os
 import sys
 import threading
+import time
 import weakref
 from multiprocessing import connection
 
@@ -56,14 +57,21 @@ class Lease:
 
     def hand_out(self, handle: SharedDict[Any, Any]) -> None:
         """Keeps the name for the taker of the handle, which is being pickled."""
-        if not self._finalizer.still_active():
-            return
+        taker = getattr(_this_thread, "taker", _UNKNOWN)
+        if taker.key in self._takers and _handed_out.get(self.name) is self:
+            # It is kept already, for this taker or until the process ends.
+            if time.monotonic() >= _release_at:
+                release_what_ended()
+        elif self._finalizer.still_active():
+            self._hand_out(handle)
+
+    def _hand_out(self, handle: SharedDict[Any, Any]) -> None:
         if self._keeper is None:
             self._keeper = handle._keeper()
         taker = _taker()
         # The taker first: `release_what_ended` checks it last.
         self._takers[taker.key] = taker
-        _handed_out[self.name] = _known[self.name] = self
+        _handed_out[self.name] = known[self.name] = self
         release_what_ended()
 
     def end(self) -> None:
@@ -80,15 +88,12 @@ class Lease:
         return bool(self._takers)
 
 
-# The leases of tables that were pickled: as long as a taker may still open them, and as long
-# as anything refers to them.
+# The leases of tables that this process created and pickled: as long as a taker may still open
+# them, and as long as anything refers to them.
 _handed_out: dict[str, Lease] = {}
-_known: weakref.WeakValueDictionary[str, Lease] = weakref.WeakValueDictionary()
-
-
-def known(name: str) -> Lease | None:
-    """Returns the lease of a table that this process created and pickled."""
-    return _known.get(name)
+known: weakref.WeakValueDictionary[str, Lease] = weakref.WeakValueDictionary()
+# When names are to be given up again.
+_release_at = 0.0
 
 
 def forget(name: str) -> None:
@@ -99,8 +104,11 @@ def forget(name: str) -> None:
 def release_what_ended(_: object = None) -> None:
     """Gives up the names that no taker needs any more.
 
-    It is called whenever a table is created, pickled, closed or listed, and when a pool goes.
+    It is called whenever a table is created, closed, listed, or pickled for another taker, when a
+    pool goes, and while one table is pickled again and again for the same taker, ten times a second.
     """
+    global _release_at
+    _release_at = time.monotonic() + 0.1
     for name, lease in list(_handed_out.items()):
         if not lease.wanted():
             _handed_out.pop(name, None)
@@ -128,6 +136,8 @@ class _Taker:
 
 
 _UNKNOWN = _Taker()
+# The taker of all that a thread of a pool pickles.
+_this_thread = threading.local()
 
 
 class _Child(_Taker):
@@ -170,7 +180,13 @@ def _has_ended(popen: Any) -> bool:
 def _taker() -> _Taker:
     """Returns the taker of what this thread is pickling."""
     with contextlib.suppress(Exception):
-        return _child() or _pool() or _executor() or _UNKNOWN
+        child = _child()
+        if child:
+            return child
+        taker = _pool() or _executor()
+        if taker:
+            _this_thread.taker = taker
+            return taker
     return _UNKNOWN
 
 

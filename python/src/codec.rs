@@ -1,6 +1,8 @@
 //! The encoding of a table's values, which is chosen when the table is created and kept in its
 //! segment.
 
+use std::sync::LazyLock;
+
 use shmtable::codec_id;
 
 /// An encoding of values. Keys are canonical `MessagePack`, but for `Raw`.
@@ -41,8 +43,14 @@ impl Codec {
 
     /// What the segment says.
     pub(crate) fn id(self) -> u64 {
-        let (key, value) = self.encodings();
-        codec_id(key, value)
+        // Each is a hash of names.
+        static IDS: LazyLock<[u64; 4]> = LazyLock::new(|| {
+            Codec::ALL.map(|codec| {
+                let (key, value) = codec.encodings();
+                codec_id(key, value)
+            })
+        });
+        IDS[self as usize]
     }
 
     pub(crate) fn of_name(name: &str) -> Option<Self> {

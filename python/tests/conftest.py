@@ -81,6 +81,12 @@ def there(name: str) -> Iterator[SharedDict[Any, Any]]:
         yield d
 
 
+@pytest.fixture(params=workers.METHODS)
+def context(request: pytest.FixtureRequest) -> Any:
+    """Starts processes in one way, and the test runs for each way."""
+    return workers.context(request.param)
+
+
 @pytest.fixture(autouse=True)
 def leaves_no_segment() -> Iterator[None]:
     """Fails a test that leaves a segment behind."""

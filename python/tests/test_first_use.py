@@ -26,19 +26,8 @@ from shmtable import (
 
 sys.path.insert(0, str(Path(__file__).parent))
 import workers
+from workers import ANYTHING, unpickled
 
-ANYTHING = SharedDict[Any, Any]
-
-
-@pytest.fixture(params=workers.METHODS)
-def context(request: pytest.FixtureRequest) -> Any:
-    return workers.context(request.param)
-
-
-def unpickled(d: ANYTHING) -> ANYTHING:
-    other = pickle.loads(pickle.dumps(d))
-    assert isinstance(other, SharedDict)
-    return other
 
 
 def gone() -> ANYTHING:
@@ -119,6 +108,28 @@ def test_a_handle_that_was_not_used_is_pickled_with_all_its_settings(name: str) 
             again = unpickled(unpickled(raw))
         with again:
             assert again.codec == "raw"
+
+
+def test_a_handle_that_was_pickled_before_it_was_closed_is_not_pickled_again(name: str) -> None:
+    with SharedDict.create(name, capacity=10) as d:
+        other = unpickled(d)
+        assert len(other) == 0
+        for _ in range(2):
+            assert unpickled(d).name == unpickled(other).name == name
+    other.close()
+    for handle in [d, other]:
+        for _ in range(2):
+            with pytest.raises(ClosedError):
+                pickle.dumps(handle)
+
+
+def test_a_handle_in_use_does_not_become_another_one() -> None:
+    with SharedDict({"a": 1}, capacity=10) as d, SharedDict({"b": 2}, capacity=10) as other:
+        state = other.__reduce__()[2]
+        for handle in [d, unpickled(d)]:
+            with pytest.raises(TypeError, match="can't take the state of another one"):
+                handle.__setstate__(state)
+            assert handle.copy() == {"a": 1}
 
 
 def test_a_handle_that_was_not_used_can_be_closed() -> None:

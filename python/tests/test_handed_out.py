@@ -6,6 +6,7 @@ import gc
 import pickle
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -20,11 +21,6 @@ import workers
 
 ANYTHING = SharedDict[Any, Any]
 JOBS = 30
-
-
-@pytest.fixture(params=workers.METHODS)
-def context(request: pytest.FixtureRequest) -> Any:
-    return workers.context(request.param)
 
 
 @pytest.fixture(autouse=True)
@@ -140,6 +136,20 @@ def test_a_task_that_fails_leaves_no_table_after_the_pool() -> None:
         result.wait(workers.GUARD)
         assert not result.successful()
     assert name not in tables()
+
+
+def test_a_child_that_ended_loses_its_table_while_a_pool_gets_another_one_all_the_time() -> None:
+    d, other = small(), small(7)
+    name = other.name
+    child = workers.context("spawn").Process(target=fill, args=(other,))
+    child.start()
+    del other
+    with workers.context("fork").Pool(1) as pool:
+        workers.joined(child)
+        deadline = time.monotonic() + workers.GUARD
+        while workers.exists(name) and time.monotonic() < deadline:
+            pool.apply(fill, (d,))
+        assert not workers.exists(name)
 
 
 def fill_missing(d: ANYTHING) -> None:
@@ -258,6 +268,43 @@ def test_one_that_was_given_to_a_pool_and_to_a_queue_stays_for_the_queue() -> No
     gc.collect()
     assert tables()
     assert queue.get()["given"] == 7
+
+
+def test_one_that_was_given_to_a_pool_again_and_again_stays_for_a_queue() -> None:
+    context = workers.context("fork")
+    queue = context.SimpleQueue()
+    d = small(7)
+    with context.Pool(1) as pool:
+        for _ in range(3):
+            assert pool.apply(fill, (d,)) == 7
+        queue.put(d)
+        assert pool.apply(fill, (d,)) == 7
+        del d
+    gc.collect()
+    assert tables()
+    assert queue.get()["given"] == 7
+
+
+def test_one_that_was_given_to_two_pools_stays_until_both_have_ended() -> None:
+    context = workers.context("fork")
+    first, second = context.Pool(1), context.Pool(1)
+    d = small(7)
+    name = d.name
+    for pool in [first, second, first, second]:
+        assert pool.apply(fill, (d,)) == 7
+    pool = second
+    pool.apply(keep, (d,))
+    del d
+    end(first)
+    assert name in tables()
+    assert pool.apply(fill_kept, (None,)) == 7
+    end(second)
+    assert name not in tables()
+
+
+def end(pool: Any) -> None:
+    pool.close()
+    pool.join()
 
 
 # A creator's handle

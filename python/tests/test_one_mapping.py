@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import pickle
 import signal
 import sys
 import time
@@ -26,21 +25,13 @@ from shmtable import (
 
 sys.path.insert(0, str(Path(__file__).parent))
 import workers
+from workers import ANYTHING, unpickled
 
-ANYTHING = SharedDict[Any, Any]
-# Handles for each worker, or workers: enough that each with a slot of its own would need more.
-MANY = int(300 * float(os.environ.get("SHMTABLE_TEST_SCALE", "1")))
-
-
-@pytest.fixture(params=workers.METHODS)
-def context(request: pytest.FixtureRequest) -> Any:
-    return workers.context(request.param)
-
-
-def unpickled(d: ANYTHING) -> ANYTHING:
-    other = pickle.loads(pickle.dumps(d))
-    assert isinstance(other, SharedDict)
-    return other
+SCALE = float(os.environ.get("SHMTABLE_TEST_SCALE", "1"))
+# Handles for each worker, or tasks: enough that each with a slot of its own would need more.
+MANY = int(300 * SCALE)
+# Workers that are there at once. Starting 300 interpreters takes a minute.
+WORKERS = 300 if SCALE >= 1 else 20
 
 
 def segment(d: ANYTHING | str) -> int:
@@ -355,15 +346,33 @@ def test_a_worker_keeps_a_few_tables_alone() -> None:
             d.close()
 
 
-def test_a_table_that_was_removed_is_not_found_in_a_worker_that_kept_it(name: str) -> None:
+# What was told of a name a moment ago is asked again, unless nothing changed since long before.
+@pytest.mark.parametrize("age", [0, 0.2])
+def test_a_table_that_was_removed_is_not_found_in_a_worker_that_kept_it(
+    name: str, age: float
+) -> None:
     with workers.context("spawn").Pool(1) as pool:
         with SharedDict({"old": 1}, name=name, capacity=10) as d:
-            assert pool.apply(dict, (d,)) == {"old": 1}
+            time.sleep(age)
+            for _ in range(3):
+                assert pool.apply(dict, (d,)) == {"old": 1}
             d.unlink()
             with pytest.raises(NotFoundError):
                 pool.apply(dict, (d,))
         with SharedDict({"new": 1}, name=name, capacity=10) as d:
             assert pool.apply(dict, (d,)) == {"new": 1}
+
+
+@pytest.mark.parametrize("age", [0, 0.2])
+def test_a_worker_that_kept_a_table_opens_the_one_that_replaced_it(name: str, age: float) -> None:
+    old = SharedDict({"old": 1}, name=name, capacity=10)
+    with workers.context("spawn").Pool(1) as pool, old:
+        time.sleep(age)
+        for _ in range(3):
+            assert pool.apply(dict, (old,)) == {"old": 1}
+        with SharedDict.create(name, capacity=10, replace=True) as new:
+            new["new"] = 1
+            assert pool.apply(dict, (old,)) == pool.apply(dict, (new,)) == {"new": 1}
 
 
 def test_a_worker_that_ends_gives_its_slot_back(context: Any) -> None:
@@ -402,3 +411,26 @@ def test_many_tasks_with_the_handle_all_give_their_results(context: Any) -> None
 
 def add(d: ANYTHING) -> int:
     return d.add("count")
+
+
+# Workers that are all there at once
+
+
+@pytest.mark.parametrize("kind", ["Pool", "ProcessPoolExecutor"])
+def test_many_workers_with_the_handle_in_their_tasks_all_give_their_results(
+    context: Any, kind: str
+) -> None:
+    with SharedDict(capacity=10) as d:
+        tasks = [(d, WORKERS, who) for who in range(WORKERS)]
+        if kind == "Pool":
+            with context.Pool(WORKERS) as pool:
+                # One task each: a worker that had two would wait for itself.
+                found = pool.starmap_async(workers.meet, tasks, chunksize=1).get(3 * workers.GUARD)
+        else:
+            with ProcessPoolExecutor(WORKERS, mp_context=context) as executor:
+                results = [executor.submit(workers.meet, *task) for task in tasks]
+                found = [result.result(3 * workers.GUARD) for result in results]
+        assert [who for who, _ in found] == list(range(WORKERS))
+        assert len({pid for _, pid in found}) == d["here"] == WORKERS
+        eventually("the slots are free", lambda: d.stats()["participants"] == 1)
+        assert d.check() == []

@@ -26,11 +26,6 @@ import workers
 ANYTHING = SharedDict[Any, Any]
 
 
-@pytest.fixture(params=workers.METHODS)
-def context(request: pytest.FixtureRequest) -> Any:
-    return workers.context(request.param)
-
-
 @pytest.fixture(params=["anonymous", "named"])
 def shared(request: pytest.FixtureRequest, name: str) -> Iterator[ANYTHING]:
     named = name if request.param == "named" else None

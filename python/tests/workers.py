@@ -12,6 +12,7 @@ import faulthandler
 import json
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ GUARD = 120.0
 
 METHODS = ("fork", "forkserver", "spawn")
 HERE = Path(__file__).parent
+ANYTHING = SharedDict[Any, Any]
 
 
 # Forked children.
@@ -131,6 +133,13 @@ def joined(*processes: Any) -> None:
 
 def context(method: str) -> Any:
     return multiprocessing.get_context(method)
+
+
+def unpickled(d: ANYTHING) -> ANYTHING:
+    """A handle as a child gets it."""
+    other = pickle.loads(pickle.dumps(d))
+    assert isinstance(other, SharedDict)
+    return other
 
 
 # Programs of their own.
@@ -281,6 +290,14 @@ def count_for(d: SharedDict[Any, Any], who: int) -> tuple[int, int]:
     d.add("count")
     d["by", who] = os.getpid()
     return who, d["given"]
+
+
+def meet(d: ANYTHING, many: int, who: int) -> tuple[int, int]:
+    """Waits until as many workers are there."""
+    if d.add("here") == many:
+        d["all"] = True
+    assert d.wait("all", 3 * GUARD)
+    return who, os.getpid()
 
 
 _given: SharedDict[Any, Any] | None = None

@@ -53,6 +53,8 @@
 //! - `owner()`: the segment's [`Owner`] now.
 //! - `liveness()`: a new [`Liveness`] of this segment.
 //! - `has_name(name)`: whether the name names this segment now.
+//! - `owner_if_named(name)`: the segment's [`Owner`] now, if the name names it; `None` also if
+//!   other code in this process has closed the segment's descriptor.
 //! - `unlink_if_same(name)`: removes the name if it still names this segment, and
 //!   returns whether it did.
 //! - `while_alone(act)`: calls `act` at a moment when no other process and no other handle
@@ -202,4 +204,11 @@ pub(crate) struct Owner {
     pub(crate) user: u32,
     /// The permission bits of the segment's file.
     pub(crate) mode: u32,
+}
+
+impl Owner {
+    /// Whether only `user` may write to the segment.
+    pub(crate) fn is_private_to(self, user: u32) -> bool {
+        self.user == user && self.mode & 0o022 == 0
+    }
 }

@@ -267,7 +267,7 @@ impl Table {
     /// `System` if the system doesn't answer.
     pub fn is_private(&self) -> Result<bool> {
         let owner = self.file_owner()?;
-        Ok(owner.user == sys::current_user() && owner.mode & 0o022 == 0)
+        Ok(owner.is_private_to(sys::current_user()))
     }
 
     /// Returns the current owner and mode of the segment's file.

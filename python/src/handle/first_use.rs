@@ -6,26 +6,26 @@
 //! table opens it. An error is raised there, in the user's function, and again by each later
 //! use until the table can be opened.
 
-use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
+use shmtable::fork_generation;
 
+use super::mapping::{Opening, is_worker};
 use super::open::{Open, open_table};
 use super::{SharedDictBase, State};
 use crate::errors;
-use crate::imports::IS_WORKER;
 
 /// A table that the first use of its handle opens, with all that this needs.
 pub(crate) struct Unopened {
-    how: String,
+    how: Opening,
     name: String,
     settings: Py<PyAny>,
-    /// The process that this was made in. A lock that another thread held when this
+    /// Of the process that this was made in. A lock that another thread held when this
     /// process was forked stays locked here.
-    process: u32,
+    generation: u64,
     /// Locked while a thread opens the table, so that a handle opens it once. Other threads
     /// run during that time, and wait for the lock detached.
     opening: Mutex<()>,
@@ -34,12 +34,12 @@ pub(crate) struct Unopened {
 }
 
 impl Unopened {
-    pub(crate) fn new(how: &str, name: &str, settings: Py<PyAny>) -> Self {
+    pub(crate) fn new(how: Opening, name: &str, settings: Py<PyAny>) -> Self {
         Self {
-            how: how.to_owned(),
+            how,
             name: name.to_owned(),
             settings,
-            process: process::id(),
+            generation: fork_generation(),
             opening: Mutex::new(()),
             inside: Mutex::new(None),
         }
@@ -50,7 +50,7 @@ impl Unopened {
     }
 
     pub(crate) fn read_only(&self) -> bool {
-        self.how == "open_read_only"
+        self.how.read_only()
     }
 
     fn inside(&self) -> MutexGuard<'_, Option<ThreadId>> {
@@ -59,8 +59,8 @@ impl Unopened {
 
     fn open(&self, py: Python<'_>) -> PyResult<Arc<Open>> {
         let settings = self.settings.bind(py).extract()?;
-        let worker = IS_WORKER.get(py)?.call0()?.is_truthy()?;
-        open_table(py, &self.how, Some(&self.name), &settings, worker).map(Arc::new)
+        let worker = is_worker(py)?;
+        open_table(py, self.how, &self.name, &settings, worker).map(Arc::new)
     }
 }
 
@@ -86,9 +86,9 @@ impl SharedDictBase {
                 Err(errors::closed(py))
             }
             State::Unopened(unopened) => {
-                if unopened.process != process::id() {
+                if unopened.generation != fork_generation() {
                     let settings = unopened.settings.clone_ref(py);
-                    *unopened = Arc::new(Unopened::new(&unopened.how, &unopened.name, settings));
+                    *unopened = Arc::new(Unopened::new(unopened.how, &unopened.name, settings));
                 }
                 Ok(Arc::clone(unopened))
             }

@@ -15,14 +15,14 @@
 //! its own, made from the list of its parent if that isn't locked.
 
 use std::collections::HashMap;
-use std::process;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
-use shmtable::{Error, Options, Table};
+use shmtable::{Error, Options, Table, fork_generation};
 
 use super::warm::Warm;
+use crate::imports::IS_WORKER;
 
 /// A table that is mapped in this process.
 pub(crate) struct Mapping {
@@ -54,7 +54,7 @@ impl Opening {
         }
     }
 
-    fn read_only(self) -> bool {
+    pub(super) fn read_only(self) -> bool {
         self == Self::OpenReadOnly
     }
 
@@ -74,12 +74,14 @@ impl Opening {
         }
     }
 
-    /// Whether opening would lead to this table.
-    fn would_open(self, options: &Options, table: &Table) -> shmtable::Result<bool> {
-        match self {
-            Self::OpenOrCreate => options.would_open_or_create(table),
-            Self::OpenReadOnly => options.would_open_read_only(table),
-            _ => options.would_open(table),
+    /// Whether the table is private, if opening would lead to it.
+    fn would_open(self, options: &Options, table: &Table) -> shmtable::Result<Option<bool>> {
+        if self != Self::OpenOrCreate {
+            options.would_open_private(table, self.read_only())
+        } else if options.would_open_or_create(table)? {
+            table.is_private().map(Some)
+        } else {
+            Ok(None)
         }
     }
 }
@@ -88,6 +90,8 @@ impl Opening {
 pub(crate) struct Opened {
     pub(crate) mapping: Arc<Mapping>,
     pub(crate) table: Table,
+    /// Whether no other user may write to the table.
+    pub(crate) private: bool,
 }
 
 /// Opens or creates a table, in a mapping that this process has if there is one.
@@ -106,6 +110,7 @@ pub(crate) fn open(opening: Opening, name: &str, options: &Options) -> shmtable:
         }
         table => table?,
     };
+    let private = table.is_private()?;
     let mapping = Arc::new(Mapping {
         table: table.clone(),
     });
@@ -114,7 +119,11 @@ pub(crate) fn open(opening: Opening, name: &str, options: &Options) -> shmtable:
         match mappings.find(opening, name, options)? {
             Found::Opened(opened) => return Ok(opened),
             Found::None { additions } if mappings.add(&mapping, additions) => {
-                return Ok(Opened { mapping, table });
+                return Ok(Opened {
+                    mapping,
+                    table,
+                    private,
+                });
             }
             Found::None { .. } => {}
         }
@@ -124,6 +133,20 @@ pub(crate) fn open(opening: Opening, name: &str, options: &Options) -> shmtable:
 /// Keeps a mapping for a moment, whether it has handles or not.
 pub(crate) fn keep_warm(mapping: &Arc<Mapping>) {
     Warm::keep(&Mappings::of_this_process(), Arc::clone(mapping));
+}
+
+/// Whether `multiprocessing` started this process. If so, tables go when it ends.
+pub(crate) fn is_worker(py: Python<'_>) -> PyResult<bool> {
+    let mappings = Mappings::of_this_process();
+    if mappings.is_worker.get().is_some() {
+        return Ok(true);
+    }
+    // Asked again until it is one: `multiprocessing` imports the main module before.
+    let worker = IS_WORKER.get(py)?.call0()?.is_truthy()?;
+    if worker {
+        let _ = mappings.is_worker.set(());
+    }
+    Ok(worker)
 }
 
 /// Unmaps the tables that have no handles in this process.
@@ -140,9 +163,12 @@ enum Found {
 
 /// The mappings of one process.
 pub(super) struct Mappings {
-    process: u32,
+    /// Tells it from the process that it was forked from.
+    generation: u64,
     /// Locked for moments, with no Python code running.
     list: Mutex<List>,
+    /// Once it is known that `multiprocessing` started the process.
+    is_worker: OnceLock<()>,
     pub(super) warm: Warm,
 }
 
@@ -161,7 +187,7 @@ impl Mappings {
         loop {
             let found = MAPPINGS.load();
             if let Some(mappings) = &*found
-                && mappings.process == process::id()
+                && mappings.generation == fork_generation()
             {
                 return Arc::clone(mappings);
             }
@@ -176,8 +202,9 @@ impl Mappings {
             Some(list.clone())
         });
         Self {
-            process: process::id(),
+            generation: fork_generation(),
             list: Mutex::new(inherited.unwrap_or_default()),
+            is_worker: OnceLock::new(),
             warm: Warm::new(),
         }
     }
@@ -195,13 +222,17 @@ impl Mappings {
         drop(list);
         for mapping in of_name.iter().rev().filter_map(Weak::upgrade) {
             let table = &mapping.table;
-            if opening.would_open(options, table)? {
+            if let Some(private) = opening.would_open(options, table)? {
                 let table = if opening.read_only() && !table.is_read_only() {
                     table.as_read_only()
                 } else {
                     table.clone()
                 };
-                return Ok(Found::Opened(Opened { mapping, table }));
+                return Ok(Found::Opened(Opened {
+                    mapping,
+                    table,
+                    private,
+                }));
             }
         }
         Ok(Found::None { additions })

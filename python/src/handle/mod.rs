@@ -11,6 +11,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwapOption, Guard};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use shmtable::Error;
 
@@ -19,6 +20,7 @@ use crate::errors::{self, OrRaise};
 use crate::tables::name_of;
 
 use first_use::Unopened;
+use mapping::Opening;
 use open::open_table;
 use settings::Settings;
 
@@ -150,7 +152,8 @@ impl SharedDictBase {
         settings: Settings<'_>,
     ) -> PyResult<()> {
         let name = name.map(|name| name_of(name)).transpose()?;
-        let open = open_table(py, how, name, &settings, false)?;
+        let opening = Opening::of(how, name);
+        let open = open_table(py, opening, name.unwrap_or_default(), &settings, false)?;
         let mut state = self.state();
         let before = self.open.swap(Some(Arc::new(open)));
         *state = State::Open;
@@ -167,8 +170,16 @@ impl SharedDictBase {
         name: &Bound<'_, PyAny>,
         settings: Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let unopened = Unopened::new(how, name_of(name)?, settings.unbind());
-        *self.state() = State::Unopened(Arc::new(unopened));
+        let name = name_of(name)?;
+        let unopened = Unopened::new(Opening::of(how, Some(name)), name, settings.unbind());
+        let mut state = self.state();
+        if !matches!(*state, State::New) {
+            drop(state);
+            let message =
+                "a handle that was opened, or unpickled, can't take the state of another one";
+            return Err(PyTypeError::new_err(message));
+        }
+        *state = State::Unopened(Arc::new(unopened));
         Ok(())
     }
 

@@ -37,7 +37,7 @@ pub(crate) struct Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if self.creator == Some(process::id()) {
+        if self.creator.is_some_and(|creator| creator == process::id()) {
             // Other handles of this process may keep the mapping. The name may be gone, or lead
             // to another table.
             let _ = self.table.unlink_own_name();
@@ -305,12 +305,12 @@ fn shown(key: &[u8]) -> String {
     format!("codec=\"raw\" finds it as b'{text}'{more}")
 }
 
-/// Creates or opens a table; `how` is what `SharedDictBase._open` takes. If `keeps_mapping`, the
-/// mapping stays warm unless the handle is closed.
+/// Creates or opens a table; the name of an anonymous one isn't used. If `keeps_mapping`, the mapping
+/// stays warm unless the handle is closed.
 pub(crate) fn open_table(
     py: Python<'_>,
-    how: &str,
-    name: Option<&str>,
+    opening: Opening,
+    name: &str,
     settings: &Settings<'_>,
     keeps_mapping: bool,
 ) -> PyResult<Open> {
@@ -323,23 +323,23 @@ pub(crate) fn open_table(
         None | Some(Codec::Raw) => options.codec_if_created(created.id()),
         Some(codec) => options.codec(codec.id()),
     };
-    let opening = Opening::of(how, name);
-    let opened = py.detach(|| mapping::open(opening, name.unwrap_or_default(), &options));
-    let Opened { mapping, table } = opened.or_raise(py)?;
+    let opened = py.detach(|| mapping::open(opening, name, &options));
+    let Opened {
+        mapping,
+        table,
+        private,
+    } = opened.or_raise(py)?;
     let codec = match asked {
-        Some(Codec::Raw) => Codec::Raw,
-        _ => Codec::of_id(table.codec_id())
+        // Another one would not have been opened.
+        Some(codec) => codec,
+        None => Codec::of_id(table.codec_id())
             .ok_or_else(|| errors::codec_mismatch(py, table.codec_id(), None))?,
-    };
-    let pickles = match allow_pickle {
-        Some(allowed) => allowed,
-        None => table.is_private().or_raise(py)?,
     };
     Ok(Open {
         mapping,
         table,
         codec,
-        pickles,
+        pickles: allow_pickle.unwrap_or(private),
         draining: Mutex::new(Vec::new()),
         creator: (opening == Opening::Anonymous).then(process::id),
         keeps_mapping: AtomicBool::new(keeps_mapping),

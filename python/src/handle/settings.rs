@@ -12,7 +12,8 @@ use crate::errors;
 use crate::sleep::around_sleep;
 
 /// What a table is created with; opening one takes its shape from the segment.
-#[derive(FromPyObject)]
+///
+/// Python's `Settings`: a tuple, which is pickled with a handle.
 pub(crate) struct Settings<'py> {
     capacity: Bound<'py, PyAny>,
     value_space: Bound<'py, PyAny>,
@@ -102,6 +103,36 @@ fn trusted(given: &Bound<'_, PyAny>) -> PyResult<Trust> {
     let users = users.map(|user| whole("trust", &user?));
     let users: Option<Vec<u32>> = users.collect::<PyResult<_>>()?;
     Ok(Trust::Users(users.unwrap_or_default()))
+}
+
+impl<'py> FromPyObject<'_, 'py> for Settings<'py> {
+    type Error = PyErr;
+
+    fn extract(settings: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let settings = settings.extract()?;
+        let (
+            capacity,
+            value_space,
+            mode,
+            chunk_size,
+            max_participants,
+            lock_timeout,
+            trust,
+            codec,
+            allow_pickle,
+        ) = settings;
+        Ok(Self {
+            capacity,
+            value_space,
+            mode,
+            chunk_size,
+            max_participants,
+            lock_timeout,
+            trust,
+            codec,
+            allow_pickle,
+        })
+    }
 }
 
 impl Settings<'_> {

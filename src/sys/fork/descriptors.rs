@@ -203,15 +203,22 @@ impl Descriptor {
     /// code closed the number, it may come to stand for another file at any time. So an
     /// answer that was got through it counts only if this succeeds again afterwards.
     pub(crate) fn fd(&self) -> io::Result<BorrowedFd<'_>> {
-        if self.node.ticket.load(Ordering::Acquire) == self.ticket && is_file(self.raw, self.id) {
-            // SAFETY: the number is not -1, and this object owns it: by the ticket neither
-            // the fork handler nor a later registration took it away, and by `fstat` it is
-            // open.
-            return Ok(unsafe { BorrowedFd::borrow_raw(self.raw) });
-        }
-        Err(io::Error::other(
-            "the descriptor of the segment was closed by something else in this process",
-        ))
+        self.stat()?;
+        // SAFETY: the number is not -1, and this object owns it: by the ticket neither
+        // the fork handler nor a later registration took it away, and by `fstat` it is
+        // open.
+        Ok(unsafe { BorrowedFd::borrow_raw(self.raw) })
+    }
+
+    /// What the system says of the file, if the descriptor is still one of it.
+    pub(crate) fn stat(&self) -> io::Result<Stat> {
+        let ours = self.node.ticket.load(Ordering::Acquire) == self.ticket;
+        let stat = stat_of(self.raw).filter(|stat| ours && FileId::of(stat) == self.id);
+        stat.ok_or_else(|| {
+            io::Error::other(
+                "the descriptor of the segment was closed by something else in this process",
+            )
+        })
     }
 }
 
@@ -235,11 +242,16 @@ pub(crate) fn is_open_here(id: FileId) -> bool {
 
 /// Whether `raw` is a descriptor of that file.
 fn is_file(raw: RawFd, id: FileId) -> bool {
+    stat_of(raw).is_some_and(|stat| FileId::of(&stat) == id)
+}
+
+/// What the system says of the file that the number stands for now.
+fn stat_of(raw: RawFd) -> Option<Stat> {
     // SAFETY: registered numbers are not -1. The borrow ends with the call
     // below, which changes nothing: if the number is closed or stands for another
     // file, `fstat` says so, and finding this out is its purpose.
     let fd = unsafe { BorrowedFd::borrow_raw(raw) };
-    fstat(fd).is_ok_and(|stat| FileId::of(&stat) == id)
+    fstat(fd).ok()
 }
 
 /// Closes a number whose ticket the caller has swapped out.

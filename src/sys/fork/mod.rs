@@ -164,6 +164,15 @@ pub(crate) fn generation() -> u64 {
     watch::generation()
 }
 
+/// As [`generation`], and counts from the first call on, too.
+#[inline]
+#[cfg(not(loom))]
+pub(crate) fn watched_generation() -> u64 {
+    // If there is no memory for the handlers, opening a table says so.
+    let _ = watch::start();
+    watch::generation()
+}
+
 /// A value that each process makes for itself: a forked child doesn't see its parent's.
 ///
 /// ```text

@@ -237,6 +237,10 @@ impl Mapping {
         Ok(true)
     }
 
+    pub(crate) fn owner_if_named(&self, _name: &str) -> io::Result<Option<Owner>> {
+        self.owner().map(Some)
+    }
+
     #[allow(clippy::unused_self)]
     pub(crate) fn unlink_if_same(&self, _name: &str) -> io::Result<bool> {
         Err(io::ErrorKind::Unsupported.into())

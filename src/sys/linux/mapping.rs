@@ -4,17 +4,21 @@ use std::ffi::c_void;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::{self, NonNull};
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
-    Mode, OFlags, SeekFrom, Stat, fchmod, fstat, ftruncate, lstat, open, seek, unlink,
+    FsWord, Mode, OFlags, SeekFrom, Stat, fchmod, fstat, fstatfs, ftruncate, lstat, open, seek,
+    unlink,
 };
 use rustix::io::{Errno, pread};
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use rustix::process::{Resource, getrlimit};
 
 use super::pages::HUGE_PAGE;
-use super::path_of;
 use super::staging::{self, Staging, Taken, descriptor_path};
+use super::{is_path_of, path_of};
 use crate::sync::AtomicU64;
 use crate::sys::fork::descriptors::{Descriptor, FileId};
 use crate::sys::process_crash_point;
@@ -24,6 +28,39 @@ use crate::sys::{Access, FileTooLong, NoAddressSpace, Owner, TooShort, bytes_of}
 
 /// The size of a header in bytes: no segment is shorter.
 const MIN_BYTES: u64 = 4096;
+
+/// What `statfs` calls the file system for shared memory.
+const TMPFS: FsWord = 0x0102_1994;
+
+/// The time of a file's last change, in nanoseconds, if every later change has another time; or 0.
+#[derive(Default)]
+pub(super) struct KnownSince(AtomicI64);
+
+impl KnownSince {
+    /// Times have the granularity of a clock that ticks 100 times a second, or more often.
+    const SETTLED: i64 = 100_000_000;
+
+    pub(super) fn is(&self, stat: &Stat) -> bool {
+        let changed = Self::changed(stat);
+        changed != 0 && self.0.load(Relaxed) == changed
+    }
+
+    /// Keeps the time of a file's last change, which was asked for after `now`.
+    fn learn(&self, stat: &Stat, now: SystemTime) {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(now.as_nanos()).unwrap_or(0);
+        let changed = Self::changed(stat);
+        if now.saturating_sub(changed) > Self::SETTLED {
+            self.0.store(changed, Relaxed);
+        }
+    }
+
+    /// In nanoseconds.
+    fn changed(stat: &Stat) -> i64 {
+        let seconds = stat.st_ctime.saturating_mul(1_000_000_000);
+        seconds.saturating_add(i64::try_from(stat.st_ctime_nsec).unwrap_or(0))
+    }
+}
 
 /// One mapped segment; see the contract in [`crate::sys`].
 ///
@@ -40,6 +77,8 @@ pub(crate) struct Mapping {
     /// Other paths of the file, in case descriptors can't be opened again because there
     /// is no `/proc`.
     pub(super) paths: Vec<String>,
+    /// The time of the last change of the file while the first path was known to name it.
+    pub(super) named_since: KnownSince,
 }
 
 // SAFETY: the mapping is memory that belongs to no thread, and is unmapped only
@@ -196,6 +235,7 @@ impl Mapping {
             access,
             descriptor,
             paths,
+            named_since: KnownSince::default(),
         })
     }
 
@@ -240,13 +280,13 @@ impl Mapping {
     /// The number of bytes that have pages.
     pub(crate) fn bytes_present(&self) -> io::Result<u64> {
         const BLOCK: u64 = 512;
-        let stat = fstat(self.descriptor.fd()?)?;
+        let stat = self.descriptor.stat()?;
         Ok(u64::try_from(stat.st_blocks).unwrap_or(0) * BLOCK)
     }
 
     /// The segment's owner now.
     pub(crate) fn owner(&self) -> io::Result<Owner> {
-        Ok(owner_of(&fstat(self.descriptor.fd()?)?))
+        Ok(owner_of(&self.descriptor.stat()?))
     }
 
     /// A new `Liveness` of this segment.
@@ -287,11 +327,50 @@ impl Mapping {
 
     /// Whether the name names this segment now.
     pub(crate) fn has_name(&self, name: &str) -> io::Result<bool> {
+        Ok(self.look_up(name)?.is_some())
+    }
+
+    /// What the system says of the file, if the name names this segment.
+    fn look_up(&self, name: &str) -> io::Result<Option<Stat>> {
         match lstat(path_of(name)?) {
-            Ok(stat) => Ok(self.is_same(&stat)),
-            Err(Errno::NOENT) => Ok(false),
+            Ok(stat) => Ok(Some(stat).filter(|stat| self.is_same(stat))),
+            Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The segment's owner now, if the name names it and the descriptor is still open.
+    ///
+    /// Looking a path up takes three times as long as asking a descriptor. To remove the name or
+    /// to give it to another file changes the file, and so the time of its last change: as long as
+    /// that time is the same, the name is not looked up again.
+    pub(crate) fn owner_if_named(&self, name: &str) -> io::Result<Option<Owner>> {
+        let Ok(stat) = self.descriptor.stat() else {
+            return Ok(None);
+        };
+        let is_first = || {
+            self.paths
+                .first()
+                .is_some_and(|path| is_path_of(path, name))
+        };
+        if stat.st_nlink > 0 && self.named_since.is(&stat) && is_first() {
+            return Ok(Some(owner_of(&stat)));
+        }
+        let now = SystemTime::now();
+        let Some(stat) = self.look_up(name)? else {
+            return Ok(None);
+        };
+        if is_first() && self.changes_show() {
+            self.named_since.learn(&stat, now);
+        }
+        Ok(Some(owner_of(&stat)))
+    }
+
+    /// Whether the file system notes the time when a name is given or taken: the one for shared
+    /// memory does.
+    fn changes_show(&self) -> bool {
+        let file_system = self.descriptor.fd().map(fstatfs);
+        matches!(file_system, Ok(Ok(found)) if found.f_type == TMPFS)
     }
 
     /// Removes the name if it still names this segment, and returns whether it did.

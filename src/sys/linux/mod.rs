@@ -54,6 +54,14 @@ fn path_of(name: &str) -> io::Result<String> {
     Ok(format!("{DIRECTORY}/{PREFIX}{name}"))
 }
 
+/// Whether it is the file of the segment `name`.
+fn is_path_of(path: &str, name: &str) -> bool {
+    let file = path
+        .strip_prefix(DIRECTORY)
+        .and_then(|rest| rest.strip_prefix('/'));
+    file.and_then(|file| file.strip_prefix(PREFIX)) == Some(name)
+}
+
 fn check_name(name: &OsStr) -> io::Result<()> {
     let bytes = name.as_bytes();
     if bytes.is_empty() || bytes.len() > MAX_NAME || bytes.iter().any(|b| b"/\0".contains(b)) {

@@ -312,6 +312,12 @@ impl Mapping {
         }
     }
 
+    /// The segment's owner now, if the name names it and the descriptor is still open.
+    pub(crate) fn owner_if_named(&self, name: &str) -> io::Result<Option<Owner>> {
+        let named = self.has_name(name)?;
+        Ok(self.owner().ok().filter(|_| named))
+    }
+
     /// Removes the name if it still names this segment, and returns whether it did.
     ///
     /// If another segment takes the name between the check and the removal, that segment

@@ -135,7 +135,7 @@ impl LockFile {
 
     /// The owner and mode of the file, not those in the companion.
     pub(super) fn owner(&self, _mode: u32) -> io::Result<Owner> {
-        Ok(owner_of(&fstat(self.descriptor.fd()?)?))
+        Ok(owner_of(&self.descriptor.stat()?))
     }
 
     pub(super) fn set_mode(&self, mode: u32) -> io::Result<()> {

@@ -136,7 +136,17 @@ impl Options {
     /// `WrongOwner`, `CodecMismatch` and `TooManyParticipants`, as `open`; `PermissionDenied` and
     /// `System` if the system doesn't say where the name leads.
     pub fn would_open(&self, table: &Table) -> Result<bool> {
-        Ok(self.leads_to(table, Sizes::Any)? && table.may_write()?)
+        Ok(self.leads_to(table, Sizes::Any)?.is_some() && table.may_write()?)
+    }
+
+    /// If [`would_open`](Self::would_open), or [`would_open_read_only`](Self::would_open_read_only),
+    /// returns what [`Table::is_private`] does, without asking the system again. For the Python
+    /// package.
+    #[doc(hidden)]
+    pub fn would_open_private(&self, table: &Table, read_only: bool) -> Result<Option<bool>> {
+        let private = self.leads_to(table, Sizes::Any)?;
+        let usable = private.is_some() && (read_only || table.may_write()?);
+        Ok(private.filter(|_| usable))
     }
 
     /// Returns whether [`open_or_create`](Self::open_or_create), with the name of this handle,
@@ -147,7 +157,7 @@ impl Options {
     /// # Errors
     /// As [`would_open`](Self::would_open); `TooSmall`.
     pub fn would_open_or_create(&self, table: &Table) -> Result<bool> {
-        Ok(self.leads_to(table, Sizes::Asked)? && table.may_write()?)
+        Ok(self.leads_to(table, Sizes::Asked)?.is_some() && table.may_write()?)
     }
 
     /// Returns whether [`Table::as_read_only`] of this handle does what
@@ -159,26 +169,27 @@ impl Options {
     /// # Errors
     /// As [`would_open`](Self::would_open), without `TooManyParticipants`.
     pub fn would_open_read_only(&self, table: &Table) -> Result<bool> {
-        self.leads_to(table, Sizes::Any)
+        Ok(self.leads_to(table, Sizes::Any)?.is_some())
     }
 
-    /// Whether the handle's name leads to its table, which these options admit, and the handle can
-    /// be used.
-    fn leads_to(&self, table: &Table, sizes: Sizes) -> Result<bool> {
+    /// Whether a table to which the handle's name leads, and which these options admit, is private;
+    /// `None` if the name leads elsewhere, or if the handle can't be used.
+    fn leads_to(&self, table: &Table, sizes: Sizes) -> Result<Option<bool>> {
         let segment = table.segment();
-        if segment.lock_timeout != self.lock_timeout || table.is_unlinked()? {
-            return Ok(false);
+        if segment.lock_timeout != self.lock_timeout {
+            return Ok(None);
         }
-        // Fails if the descriptor was closed.
-        let Ok(owner) = segment.map.owner() else {
-            return Ok(false);
+        let owner = segment.map.owner_if_named(table.name());
+        let owner = owner.map_err(|source| system_error(source, table.name(), "look for"))?;
+        let Some(owner) = owner else {
+            return Ok(None);
         };
-        self.admit(table.name(), owner)?;
+        let user = self.admit(table.name(), owner)?;
         self.check_codec(segment.codec)?;
         if sizes == Sizes::Asked {
             self.check_sizes(table.name(), &segment.geometry)?;
         }
-        Ok(true)
+        Ok(Some(owner.is_private_to(user)))
     }
 
     fn open_with(&self, name: &str, access: Access, sizes: Sizes) -> Result<Table> {
@@ -207,7 +218,7 @@ impl Options {
         action: &'static str,
     ) -> Result<Mapping> {
         check_name(name)?;
-        let admit = |owner: Owner| self.admit(name, owner).map_err(Refusal::Reason);
+        let admit = |owner: Owner| self.admit(name, owner).map(drop).map_err(Refusal::Reason);
         Mapping::open(name, access, admit).map_err(|refusal| refusal.into_error(name, action))
     }
 
@@ -263,7 +274,8 @@ impl Options {
         Ok(())
     }
 
-    fn admit(&self, name: &str, owner: Owner) -> Result<()> {
+    /// Returns the user of this process, if these options admit the owner.
+    fn admit(&self, name: &str, owner: Owner) -> Result<u32> {
         let user = sys::current_user();
         let trusted = owner.user == user
             || match &self.trust {
@@ -272,7 +284,7 @@ impl Options {
                 Trust::Anyone => true,
             };
         if trusted {
-            Ok(())
+            Ok(user)
         } else {
             Err(Error::WrongOwner {
                 name: name.to_owned(),

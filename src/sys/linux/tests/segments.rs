@@ -1,5 +1,6 @@
 //! Tests of segments in one process: names, files, pages, sleeping.
 
+use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::super::pages::{HUGE_PAGE, populate_huge};
@@ -19,6 +20,55 @@ fn the_umask_has_no_say() {
         mode: 0o666,
     };
     assert_eq!(made.owner().unwrap(), expected);
+}
+
+/// Makes a segment so old that later changes of its file show, and asks for its owner.
+fn settled(name: &Name) -> Mapping {
+    let made = name.create();
+    std::thread::sleep(Duration::from_millis(150));
+    for _ in 0..3 {
+        let owner = made.owner_if_named(&name.0).unwrap();
+        assert_eq!(owner, Some(made.owner().unwrap()));
+    }
+    let stat = made.descriptor.stat().unwrap();
+    assert!(made.named_since.is(&stat), "is /dev/shm no tmpfs?");
+    made
+}
+
+#[test]
+fn a_name_that_was_the_segments_for_long_is_not_once_it_leads_elsewhere() {
+    let moved = |name: &Name| format!("{}-moved", name.path());
+    for what in ["removed", "moved", "replaced", "linked and removed"] {
+        let name = Name::new();
+        let made = settled(&name);
+        match what {
+            "removed" => fs::remove_file(name.path()).unwrap(),
+            "moved" => fs::rename(name.path(), moved(&name)).unwrap(),
+            "replaced" => {
+                fs::write(moved(&name), "").unwrap();
+                fs::rename(moved(&name), name.path()).unwrap();
+            }
+            _ => {
+                fs::hard_link(name.path(), moved(&name)).unwrap();
+                fs::remove_file(name.path()).unwrap();
+            }
+        }
+        let owner = made.owner_if_named(&name.0).unwrap();
+        let _ = fs::remove_file(moved(&name));
+        assert_eq!(owner, None, "{what}");
+    }
+}
+
+#[test]
+fn a_name_that_was_the_segments_for_long_says_nothing_of_others_and_of_the_mode() {
+    let name = Name::new();
+    let made = settled(&name);
+    assert_eq!(made.owner_if_named(&Name::new().0).unwrap(), None);
+    fs::set_permissions(name.path(), PermissionsExt::from_mode(0o640)).unwrap();
+    let owner = made.owner_if_named(&name.0).unwrap().unwrap();
+    assert_eq!(owner.mode, 0o640);
+    close_behind_its_back(&made);
+    assert_eq!(made.owner_if_named(&name.0).unwrap(), None);
 }
 
 #[test]
