@@ -48,11 +48,12 @@ class Program:
 
 @contextlib.contextmanager
 def running(log: Path, *command: str, **variables: str) -> Iterator[Program]:
-    """Runs a module of Python (`command` begins with its name) while the block runs."""
+    """Runs a module or a file of Python (`command` begins with its name) while the block runs."""
+    how = [] if command[0].endswith(".py") else ["-m"]
     path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", *command],
+            [sys.executable, *how, *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -80,16 +81,22 @@ def eventually(what: str, holds: Callable[[], object], program: Program | None =
         time.sleep(0.02)
 
 
-def ask(port: int, path: str) -> str:
-    """The answer to a request, which must be a good one."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=GUARD)
+def reply(port: int, path: str, method: str = "GET", client: str = "") -> tuple[int, str]:
+    """The status and the body of an answer. `client` is the address that asks, if it matters."""
+    source = (client, 0) if client else None
+    connection = http.client.HTTPConnection("127.0.0.1", port, GUARD, source_address=source)
     try:
-        connection.request("GET", path)
+        connection.request(method, path)
         response = connection.getresponse()
-        body = response.read().decode()
+        return response.status, response.read().decode()
     finally:
         connection.close()
-    assert response.status == 200, f"{response.status} {body}"
+
+
+def ask(port: int, path: str, client: str = "") -> str:
+    """The answer to a request, which must be a good one."""
+    status, body = reply(port, path, client=client)
+    assert status == 200, f"{status} {body}"
     return body
 
 
