@@ -12,6 +12,10 @@ class Missing(enum.Enum):
     def __repr__(self) -> str:
         return "MISSING"
 
+    # `if value` is false for what is no value, as it is for `None`.
+    def __bool__(self) -> Literal[False]:
+        return False
+
 
 MISSING: Final[Literal[Missing.MISSING]] = Missing.MISSING
 

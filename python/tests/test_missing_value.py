@@ -48,3 +48,8 @@ def test_missing_still_removes_and_inserts_where_it_stands_for_no_value() -> Non
         d["b"] = 1
         assert d.update_value("b", lambda old: MISSING) is MISSING
         assert len(d) == 0
+
+
+def test_missing_is_false_and_shows_its_name() -> None:
+    assert not MISSING
+    assert repr(MISSING) == "MISSING"

@@ -6,9 +6,9 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::errors::{self, OrRaise};
-use crate::handle::SharedDictBase;
+use crate::handle::{Open, SharedDictBase};
 use crate::methods::held_claims::{Context, HeldClaim};
-use crate::methods::waiting::{Deadline, LOOK, check_wanted};
+use crate::methods::waiting::{Deadline, LOOK, in_slices};
 
 /// What the claims of locks begin with. No encoded key does, because MessagePack does not use
 /// its first byte and JSON is UTF-8: a lock and a key of the same name have nothing to do with
@@ -301,26 +301,23 @@ fn claim_within(
     key: &[u8],
     deadline: &Deadline,
     context: &Context<'_>,
-    stops_its_loop: impl Fn() -> PyErr,
+    stops_its_loop: impl FnOnce() -> PyErr,
 ) -> PyResult<Option<Py<HeldClaim>>> {
-    loop {
-        // A handle that was closed ends the wait.
-        let open = dict.open_long(py)?;
-        let (slice, last) = deadline.slice(LOOK);
-        let claimed = if last {
-            py.detach(|| open.table.claim(key)).or_raise(py)?
-        } else {
-            check_wanted(py)?;
-            Context::check_loop(py, &open, key, &stops_its_loop)?;
-            context.claim_within(py, &open, key, slice)?
-        };
-        if let Some(claim) = claimed {
-            return Py::new(py, HeldClaim::new(&open, claim)).map(Some);
-        }
-        if last {
-            return Ok(None);
-        }
+    let held = |open: &Open, claim| Py::new(py, HeldClaim::new(open, claim));
+    let open = dict.open_long(py)?;
+    let free = py.detach(|| open.table.claim(key)).or_raise(py)?;
+    if let Some(claim) = free {
+        return held(&open, claim).map(Some);
     }
+    if deadline.slice(LOOK).1 {
+        return Ok(None);
+    }
+    Context::check_loop(py, &open, key, stops_its_loop)?;
+    drop(open);
+    in_slices(py, dict, deadline, |open, slice| {
+        let claimed = context.claim_within(py, open, key, slice)?;
+        claimed.map(|claim| held(open, claim)).transpose()
+    })
 }
 
 /// Ends a claim; whether this process had it until now. Its end wakes waiters, by a system call.

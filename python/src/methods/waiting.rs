@@ -7,8 +7,8 @@ use shmtable::{Table, Waker, wait_until};
 
 use crate::encoding::messagepack::Buffer;
 use crate::errors::{self, OrRaise};
-use crate::handle::SharedDictBase;
 use crate::handle::settings::seconds_of;
+use crate::handle::{Open, SharedDictBase};
 use crate::imports::{IS_ABANDONED, MISSING};
 use crate::methods::atomic::Expected;
 use crate::methods::writing::stored;
@@ -58,6 +58,27 @@ impl Deadline {
     }
 }
 
+/// Waits in slices until a function finds something, and returns it; `None` after the deadline.
+///
+/// Between two slices, a handle that was closed ends the wait, and so does a task that no longer
+/// takes the result.
+pub(crate) fn in_slices<T>(
+    py: Python<'_>,
+    dict: &SharedDictBase,
+    deadline: &Deadline,
+    mut wait: impl FnMut(&Open, Duration) -> PyResult<Option<T>>,
+) -> PyResult<Option<T>> {
+    loop {
+        let open = dict.open_long(py)?;
+        check_wanted(py)?;
+        let (slice, last) = deadline.slice(LOOK);
+        let found = wait(&open, slice)?;
+        if found.is_some() || last {
+            return Ok(found);
+        }
+    }
+}
+
 #[pymethods]
 impl SharedDictBase {
     /// Waits until a key has a value, and returns the value.
@@ -86,23 +107,14 @@ impl SharedDictBase {
             return Ok(value);
         }
         drop(open);
-        loop {
-            let open = self.open_long(py)?;
-            check_wanted(py)?;
-            let (slice, last) = deadline.slice(LOOK);
+        let found = in_slices(py, self, &deadline, |open, slice| {
             let found = letting_greenlets_run(py, || open.table.wait(&encoded, slice))?;
-            let found = found.or_raise(py)?;
-            if let Some(value) = found {
-                return open.to_value(py, &encoded, &value);
-            }
-            if last {
-                return Err(errors::wait_timeout(
-                    key,
-                    deadline.seconds,
-                    "and it has no value yet",
-                ));
-            }
-        }
+            let value = found.or_raise(py)?;
+            value
+                .map(|value| open.to_value(py, &encoded, &value))
+                .transpose()
+        })?;
+        found.ok_or_else(|| errors::wait_timeout(key, deadline.seconds, "and it has no value yet"))
     }
 
     /// Waits until any of several keys has a value, and returns the key and the value.
@@ -137,10 +149,7 @@ impl SharedDictBase {
         }
         drop(open);
         let waker = Waker::new();
-        loop {
-            let open = self.open_long(py)?;
-            check_wanted(py)?;
-            let (slice, last) = deadline.slice(LOOK);
+        let found = in_slices(py, self, &deadline, |open, slice| {
             let waited: Vec<(&Table, &[u8])> =
                 encoded.iter().map(|key| (&open.table, &key[..])).collect();
             let found = letting_greenlets_run(py, || {
@@ -153,14 +162,13 @@ impl SharedDictBase {
                     Ok(None)
                 })
             })?;
-            if let Some((at, value)) = found.or_raise(py)? {
-                let value = open.to_value(py, &encoded[at], &value)?;
-                return Ok((keys[at].clone(), value));
-            }
-            if last {
-                return Err(errors::none_of_many(&keys[0], deadline.seconds, keys.len()));
-            }
-        }
+            let Some((at, value)) = found.or_raise(py)? else {
+                return Ok(None);
+            };
+            let value = open.to_value(py, &encoded[at], &value)?;
+            Ok(Some((keys[at].clone(), value)))
+        })?;
+        found.ok_or_else(|| errors::none_of_many(&keys[0], deadline.seconds, keys.len()))
     }
 
     /// Waits until the value of a key differs from `seen`, and returns the new value.
@@ -194,31 +202,26 @@ impl SharedDictBase {
         drop(open);
         // The bytes that were compared last, which are known to be what was seen.
         let mut same = seen.encoded.as_ref().map(|bytes| bytes.to_vec());
-        loop {
-            let open = self.open_long(py)?;
-            check_wanted(py)?;
-            let (slice, last) = deadline.slice(LOOK);
+        let changed = in_slices(py, self, &deadline, |open, slice| {
             let changed = letting_greenlets_run(py, || {
                 open.table.wait_change(&encoded, same.as_deref(), slice)
             })?;
             match changed.or_raise(py)? {
-                Some(None) => return Ok(MISSING.get(py)?.clone()),
-                Some(Some(value)) => {
-                    // Equal values may have several forms: 1 and 1.0, sets.
-                    if !seen.equals(py, &open, &encoded, &value)? {
-                        return open.to_value(py, &encoded, &value);
-                    }
+                Some(None) => Ok(Some(MISSING.get(py)?.clone())),
+                // Equal values may have several forms: 1 and 1.0, sets.
+                Some(Some(value)) if seen.equals(py, open, &encoded, &value)? => {
                     same = Some(value);
+                    Ok(None)
                 }
-                None if last => {
-                    return Err(errors::wait_timeout(
-                        key,
-                        deadline.seconds,
-                        "and its value has not changed",
-                    ));
-                }
-                None => {}
+                Some(Some(value)) => open.to_value(py, &encoded, &value).map(Some),
+                None => Ok(None),
             }
-        }
+        })?;
+        changed.ok_or_else(|| not_changed(key, &deadline))
     }
+}
+
+/// The error of a wait for a change that did not come.
+pub(crate) fn not_changed(key: &Bound<'_, PyAny>, deadline: &Deadline) -> PyErr {
+    errors::wait_timeout(key, deadline.seconds, "and its value has not changed")
 }

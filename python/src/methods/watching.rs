@@ -9,7 +9,7 @@ use crate::encoding::messagepack::Buffer;
 use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
 use crate::imports::MISSING;
-use crate::methods::waiting::{Deadline, LOOK, check_wanted};
+use crate::methods::waiting::{Deadline, in_slices, not_changed};
 use crate::sleep::letting_greenlets_run;
 
 /// What `watch` returns: an iterator over the values of one key.
@@ -69,24 +69,11 @@ impl Watch {
     /// Waits until the stored bytes are others.
     fn change(&self, py: Python<'_>, seen: Option<&[u8]>) -> PyResult<Option<Vec<u8>>> {
         let deadline = Deadline::after(py, self.timeout)?;
-        loop {
-            let open = self.dict.get().open_long(py)?;
-            check_wanted(py)?;
-            let (slice, last) = deadline.slice(LOOK);
-            let changed =
-                letting_greenlets_run(py, || open.table.wait_change(&self.encoded, seen, slice))?;
-            match changed.or_raise(py)? {
-                Some(now) => return Ok(now),
-                None if last => {
-                    return Err(errors::wait_timeout(
-                        self.key.bind(py),
-                        deadline.seconds,
-                        "and its value has not changed",
-                    ));
-                }
-                None => {}
-            }
-        }
+        let changed = in_slices(py, self.dict.get(), &deadline, |open, slice| {
+            letting_greenlets_run(py, || open.table.wait_change(&self.encoded, seen, slice))?
+                .or_raise(py)
+        })?;
+        changed.ok_or_else(|| not_changed(self.key.bind(py), &deadline))
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
