@@ -10,6 +10,9 @@ Pass it to `multiprocessing.Process`, a pool or a queue, or open it by name from
 any program; see `SharedDict`.
 """
 
+from types import ModuleType
+from typing import TYPE_CHECKING
+
 from shmtable import _native
 
 # Imported now: a wait must not begin with an import, which may be what it waits for.
@@ -62,6 +65,9 @@ from shmtable._stats import Stats
 from shmtable._orphans import gc as gc
 from shmtable._orphans import orphans
 
+if TYPE_CHECKING:
+    from shmtable import aio as aio
+
 __version__: str = _native.version
 
 __all__ = [
@@ -113,6 +119,16 @@ __all__ = [
     "orphans",
     "tables",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Imports `shmtable.aio` when a program first uses it: asyncio takes a while to import."""
+    if name != "aio":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import shmtable.aio
+
+    return shmtable.aio
+
 
 # Tracebacks and pickles name the public objects by the module that users import.
 for _name in [*__all__, "gc"]:

@@ -34,6 +34,14 @@ from workers import loop_threads as threads
 ANYTHING = SharedDict[Any, Any]
 
 
+def test_the_module_is_there_when_it_is_first_used() -> None:
+    program = """
+import sys, shmtable
+print("asyncio" in sys.modules, shmtable.aio.wait.__name__, hasattr(shmtable, "other"))
+"""
+    assert workers.output("-c", program, cwd="/") == "False wait False\n"
+
+
 # Waiting for a value
 
 

@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from shmtable import SharedDict, ValueTypeError, WaitAbandonedError
 
 sys.path.insert(0, str(Path(__file__).parent))
 import workers
+from workers import in_loop as run
 
 ANYTHING = SharedDict[Any, Any]
 
@@ -107,10 +108,6 @@ asyncio.run(main())
 def test_a_program_ends_though_a_thread_of_its_loop_waits(program: str, wait: str) -> None:
     script = HEAD.format(wait=WAITS[wait]) + PROGRAMS[program]
     assert workers.output("-c", script, cwd="/") == "given up\nabandoned\n"
-
-
-def run(main: Callable[[], Awaitable[object]]) -> None:
-    asyncio.run(asyncio.wait_for(main(), workers.GUARD))
 
 
 def test_a_task_that_waits_in_a_thread_gets_the_value(d: ANYTHING) -> None:

@@ -71,7 +71,7 @@ impl HeldClaim {
     }
 
     pub(crate) fn is_held(&self) -> bool {
-        self.process == process::id() && locked(&self.claim).is_some()
+        locked(&self.claim).is_some() && self.process == process::id()
     }
 
     /// Ends the claim. Returns whether this process had it until now.
