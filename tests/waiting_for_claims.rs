@@ -158,6 +158,16 @@ fn attempts_find_a_value_or_the_claim_of_another_computation() {
 }
 
 #[test]
+fn attempts_need_a_handle_that_may_write_and_a_key_that_fits() {
+    let named = Named::create(&small());
+    let reader = Table::open_read_only(&named.name).unwrap();
+    let refused = reader.claim_attempts(b"key", &[]).map(drop);
+    assert!(matches!(refused, Err(Error::ReadOnly)));
+    let refused = named.claim_attempts(vec![0; 1 << 20], &[]).map(drop);
+    assert!(matches!(refused, Err(Error::KeyTooLarge { .. })));
+}
+
+#[test]
 fn attempts_of_those_who_hold_what_the_others_want_find_the_circle() {
     let named = Named::create(&small());
     let held = named.claim(b"a").unwrap().expect("it is free");
