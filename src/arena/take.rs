@@ -157,25 +157,28 @@ pub(super) fn claim_run(
     purpose: &Purpose,
 ) -> Result<Option<usize>> {
     let chunks = segment.geometry.chunks;
-    let free: Vec<bool> = (0..chunks)
-        .map(|chunk| chunk::state(segment, chunk) == State::Free)
-        .collect();
-    let left = free.iter().filter(|free| **free).count();
+    let is_free = |chunk: &usize| chunk::state(segment, *chunk) == State::Free;
     let keep = if matches!(purpose, Purpose::Write) {
         RESERVED_CHUNKS
     } else {
         0
     };
-    if left < length + keep {
+    // No more are looked at than it takes to see that enough are left.
+    let wanted = length + keep;
+    if (0..chunks).filter(is_free).take(wanted).count() < wanted {
         return Ok(None);
     }
-    let mut head = 0;
-    while head + length <= chunks {
-        if let Some(taken) = free[head..head + length].iter().rposition(|free| !free) {
-            head += taken + 1;
-        } else if claim_window(segment, me, head, length)? {
-            return Ok(Some(head));
-        } else {
+    // Chunks from `head` to `end` are free.
+    let (mut head, mut end) = (0, 0);
+    while end < chunks {
+        let free = is_free(&end);
+        end += 1;
+        if !free {
+            head = end;
+        } else if end - head == length {
+            if claim_window(segment, me, head, length)? {
+                return Ok(Some(head));
+            }
             head += 1;
         }
     }
