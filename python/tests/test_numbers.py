@@ -129,3 +129,18 @@ def test_add_of_a_bool_counts_as_it_does_elsewhere(new: NEW) -> None:
         d = new(codec=codec)
         total = d.add("a", True)
         assert (type(total), total, type(d["a"]), d["a"]) == (int, 1, int, 1), codec
+
+
+@pytest.mark.parametrize("edge", [0, -32, -128, -(2**15), -(2**31), -(2**63) + 2, 2**7, 2**8, 2**15, 2**16, 2**31, 2**32, 2**63 - 3])
+def test_sums_about_every_width_are_stored_as_their_ints_are(new: NEW, edge: int) -> None:
+    d = new()
+    with SharedDict.open(d.name, codec="raw") as raw:
+        for start in range(edge - 2, edge + 3):
+            for n in (-2, -1, 0, 1, 2, 200, -70_000, 2**33):
+                if not -(2**63) <= min(start, start + n):
+                    continue
+                d[1] = start
+                assert d.add(1, n) == start + n
+                d[2] = start + n
+                assert raw[b"\x01"] == raw[b"\x02"]
+                assert d[1] == start + n

@@ -92,52 +92,71 @@ impl Drop for Writer {
 }
 
 thread_local! {
-    /// The segments, by seed, under whose lock this thread runs a caller's closure.
-    static HELD: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
-    /// How many there are: a check of this costs next to nothing.
-    static HOLDS: Cell<usize> = const { Cell::new(0) };
+    /// The segment, by seed, under whose lock this thread runs a caller's closure, and how many
+    /// closures it runs. It needs no destructor, so a guard costs next to nothing.
+    static FIRST: Cell<(u64, usize)> = const { Cell::new((0, 0)) };
+    /// The segments of the closures inside the first one.
+    static OTHERS: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
 /// While it lives, this thread's writes to the segment are refused.
 pub(crate) struct ReentrancyGuard;
 
 impl ReentrancyGuard {
+    #[inline]
     pub(crate) fn new(segment: &Segment) -> Self {
-        Self::with(|held| held.push(segment.seed.bits()));
+        let seed = segment.seed.bits();
+        match FIRST.get() {
+            (_, 0) => FIRST.set((seed, 1)),
+            (first, held) => Self::nest(first, held, seed),
+        }
         Self
     }
 
     /// Whether this thread may wait for a lock of the segment.
     #[inline]
     pub(crate) fn check(segment: &Segment) -> Result<()> {
-        if HOLDS.get() > 0 && Self::includes(segment.seed.bits()) {
+        let (first, held) = FIRST.get();
+        if held > 0 && Self::includes(first, segment.seed.bits()) {
             return Err(Error::Reentrant);
         }
         Ok(())
     }
 
-    /// Whether this thread's list has this segment. Apart: callers inline all but this.
+    /// Whether this thread runs a closure of this segment. Apart: callers inline all but this.
     #[cold]
     #[inline(never)]
-    fn includes(seed: u64) -> bool {
-        Self::with(|held| held.contains(&seed)) == Some(true)
+    fn includes(first: u64, seed: u64) -> bool {
+        first == seed || Self::with_others(|others| others.contains(&seed)) == Some(true)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn nest(first: u64, held: usize, seed: u64) {
+        Self::with_others(|others| others.push(seed));
+        FIRST.set((first, held + 1));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn leave_nested(first: u64, held: usize) {
+        Self::with_others(Vec::pop);
+        FIRST.set((first, held - 1));
     }
 
     /// `None` while the thread ends and its list is gone already, when it runs no
     /// closures any more.
-    fn with<R>(act: impl FnOnce(&mut Vec<u64>) -> R) -> Option<R> {
-        HELD.try_with(|held| {
-            let mut held = held.borrow_mut();
-            let result = act(&mut held);
-            HOLDS.set(held.len());
-            result
-        })
-        .ok()
+    fn with_others<R>(act: impl FnOnce(&mut Vec<u64>) -> R) -> Option<R> {
+        OTHERS.try_with(|others| act(&mut others.borrow_mut())).ok()
     }
 }
 
 impl Drop for ReentrancyGuard {
+    #[inline]
     fn drop(&mut self) {
-        Self::with(Vec::pop);
+        match FIRST.get() {
+            (first, held @ 2..) => Self::leave_nested(first, held),
+            _ => FIRST.set((0, 0)),
+        }
     }
 }

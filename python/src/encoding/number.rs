@@ -6,7 +6,7 @@ use rmp::Marker;
 use shmtable_numbers::Number;
 
 use super::exact;
-use super::messagepack::{self, Buffer};
+use super::messagepack::{self, Buffer, Sink};
 
 /// A Python number, if it is one.
 pub(crate) fn of(value: &Bound<'_, PyAny>) -> Option<Number> {
@@ -47,6 +47,62 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Number> {
         _ => return None,
     };
     Some(Number::Integer(integer))
+}
+
+/// Adds to an integer in `MessagePack`, if it is one whose sum takes as many bytes.
+#[inline]
+pub(crate) fn add(value: &mut [u8], n: i64) -> Option<i64> {
+    let sum = integer(value)?.checked_add(n)?;
+    let mut out = Short::default();
+    messagepack::signed(&mut out, sum);
+    if out.length != value.len() {
+        return None;
+    }
+    // A loop of few rounds: a copy of variable length would be a call.
+    for (byte, new) in value.iter_mut().zip(out.bytes) {
+        *byte = new;
+    }
+    Some(sum)
+}
+
+/// An integer of at most 32 bits in `MessagePack`.
+#[inline]
+fn integer(value: &[u8]) -> Option<i64> {
+    Some(match *value {
+        [natural @ ..0x80] => natural.into(),
+        [negative @ 0xe0..=0xff] => negative.cast_signed().into(),
+        [0xcc, a] => a.into(),
+        [0xcd, a, b] => u16::from_be_bytes([a, b]).into(),
+        [0xce, a, b, c, d] => u32::from_be_bytes([a, b, c, d]).into(),
+        [0xd0, a] => a.cast_signed().into(),
+        [0xd1, a, b] => i16::from_be_bytes([a, b]).into(),
+        [0xd2, a, b, c, d] => i32::from_be_bytes([a, b, c, d]).into(),
+        _ => return None,
+    })
+}
+
+/// An integer on the stack, with the longest marker and number.
+#[derive(Default)]
+struct Short {
+    bytes: [u8; 9],
+    length: usize,
+}
+
+impl Sink for Short {
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        self.extend(&[byte]);
+    }
+
+    #[inline]
+    fn extend(&mut self, bytes: &[u8]) {
+        self.bytes[self.length..][..bytes.len()].copy_from_slice(bytes);
+        self.length += bytes.len();
+    }
+
+    fn try_reserve(&mut self, bytes: usize) -> bool {
+        bytes <= self.bytes.len() - self.length
+    }
 }
 
 /// Writes a number as `MessagePack`.

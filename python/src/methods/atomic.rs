@@ -16,7 +16,7 @@ use crate::codec::Codec;
 use crate::encoding::messagepack::{self, Buffer};
 use shmtable_numbers::Number;
 
-use crate::encoding::number;
+use crate::encoding::{exact, key, number};
 use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
 use crate::imports::{INDEX, MISSING, RATIONAL, REAL, SAME};
@@ -42,34 +42,23 @@ impl SharedDictBase {
         n: Given<'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let open = self.open(py)?;
-        let key = open.key(key)?;
-        let n = match n.0 {
-            Some(n) => argument("add", &n)?,
-            None => 1_i64.into_pyobject(py)?.into_any(),
-        };
-        let sum = |old: Option<Bound<'py, PyAny>>| match old {
-            Some(old) => old.add(&n),
-            None => Ok(n.clone()),
-        };
-        match open.codec {
-            Codec::Raw => {
-                let n = of_raw(&n)?;
-                let before = open.table.fetch_add(&key, n).or_raise(py)?;
-                Ok((before + n).into_pyobject(py)?.into_any())
-            }
-            Codec::Pickle | Codec::MessagePack => {
-                let plain = number::of(&n).map(|n| {
-                    compute_plain(py, &open, &key, |old| {
-                        old.unwrap_or(Number::Integer(0)).plus(n)
-                    })
-                });
-                match plain.transpose()?.flatten() {
-                    Some(sum) => number::into_object(sum, py),
-                    None => compute_any(py, &open, &key, "add", sum),
+        // Written in place: a moved buffer is a copied one.
+        let mut encoded = Buffer::new();
+        key::encode(open.codec, open.pickles, key, &mut encoded)?;
+        if matches!(open.codec, Codec::Pickle | Codec::MessagePack) {
+            // Mostly an integer is there, and keeps its length.
+            let plain = match &n.0 {
+                Some(n) => exact::<PyInt>(n).and_then(|n| n.extract().ok()),
+                None => Some(1),
+            };
+            if let Some(n) = plain {
+                let add = |value: &mut [u8]| number::add(value, n);
+                if let Some(sum) = open.table.update_in_place(&encoded, add).or_raise(py)? {
+                    return Ok(sum.into_pyobject(py)?.into_any());
                 }
             }
-            Codec::Json => compute_any(py, &open, &key, "add", sum),
         }
+        add_slow(py, &open, &encoded, n.0)
     }
 
     /// Raises a number to `n` if it is less, atomically, and returns the larger of the two.
@@ -316,6 +305,43 @@ impl<'a, 'py> Expected<'a, 'py> {
     }
 }
 
+/// Adds wherever the number is, and whatever it is.
+#[inline(never)]
+fn add_slow<'py>(
+    py: Python<'py>,
+    open: &Open,
+    key: &Buffer,
+    n: Option<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let n = match n {
+        Some(n) => argument("add", &n)?,
+        None => 1_i64.into_pyobject(py)?.into_any(),
+    };
+    let sum = |old: Option<Bound<'py, PyAny>>| match old {
+        Some(old) => old.add(&n),
+        None => Ok(n.clone()),
+    };
+    match open.codec {
+        Codec::Raw => {
+            let n = of_raw(&n)?;
+            let before = open.table.fetch_add(key, n).or_raise(py)?;
+            Ok((before + n).into_pyobject(py)?.into_any())
+        }
+        Codec::Pickle | Codec::MessagePack => {
+            let plain = number::of(&n).map(|n| {
+                compute_plain(py, open, key, |old| {
+                    old.unwrap_or(Number::Integer(0)).plus(n)
+                })
+            });
+            match plain.transpose()?.flatten() {
+                Some(sum) => number::into_object(sum, py),
+                None => compute_any(py, open, key, "add", sum),
+            }
+        }
+        Codec::Json => compute_any(py, open, key, "add", sum),
+    }
+}
+
 /// Computes under the lock; `None`, with nothing changed, if the value is no number that Rust
 /// code computes with, or `compute` gives none.
 fn compute_plain(
@@ -346,9 +372,8 @@ fn compute_plain(
             new
         })
     });
-    let done = done.or_raise(py)?;
-    if done.is_some() {
-        return Ok(done);
+    if let Some(done) = done.or_raise(py)? {
+        return Ok(Some(done));
     }
     let mut result = None;
     let updated = open.table.try_update(key, |old| {
