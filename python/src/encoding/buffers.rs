@@ -4,16 +4,14 @@
 //! They are copied once, straight between their memory and the segment. docs/python/stored.md has
 //! the bytes.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{iter, mem};
 
 use numpy::{PyArray1, PyArrayMethods};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{
-    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, PyString,
-    PyTuple,
-};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList};
 use smallvec::SmallVec;
 
 use super::array::{self, Items};
@@ -31,8 +29,10 @@ pub(super) const PROTOCOL: u8 = 5;
 const ALIGNMENT: usize = 8;
 const PADDING: [u8; ALIGNMENT] = [0; ALIGNMENT];
 
-/// The elements of a tuple or a set that are looked at before it is pickled.
-const LOOKS: usize = 16;
+/// Classes, by their addresses, of which an object had a large pickle. The others are pickled
+/// without asking for buffers, which takes less time; one whose pickle then is large is pickled
+/// once more. The same is stored in either case.
+static WERE_LARGE: [AtomicUsize; 64] = [const { AtomicUsize::new(0) }; 64];
 
 /// The buffers that a pickle leaves out: what pickle calls with each of them.
 #[pyclass(frozen, module = "shmtable._native")]
@@ -126,12 +126,31 @@ pub(crate) struct PickleWithBuffers<'py> {
 /// Pickles a value.
 pub(super) fn dump<'py>(value: &Bound<'py, PyAny>) -> PyResult<Pickle<'py>> {
     let py = value.py();
-    let dumps = DUMPS.get(py)?;
     // Only numpy shows memory as slices: the limited API of Python 3.10 has no buffers.
-    if !may_hold_buffers(value) || !array::is_imported(py)? {
-        let pickle = dumps.call1((value, PROTOCOL))?;
-        return Ok(Pickle::Whole(pickle.cast_into()?));
+    if !array::is_imported(py)? {
+        return dump_whole(value).map(Pickle::Whole);
     }
+    let kind = value.get_type_ptr() as usize;
+    let was_large = &WERE_LARGE[kind / size_of::<usize>() / 2 % WERE_LARGE.len()];
+    if was_large.load(Ordering::Relaxed) != kind {
+        let pickle = dump_whole(value)?;
+        if pickle.as_bytes().len() < LARGE {
+            // No large buffer is in it.
+            return Ok(Pickle::Whole(pickle));
+        }
+        was_large.store(kind, Ordering::Relaxed);
+    }
+    dump_leaving_out(value)
+}
+
+fn dump_whole<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    let pickle = DUMPS.get(value.py())?.call1((value, PROTOCOL))?;
+    Ok(pickle.cast_into()?)
+}
+
+/// Pickles a value, and leaves out its large buffers.
+fn dump_leaving_out<'py>(value: &Bound<'py, PyAny>) -> PyResult<Pickle<'py>> {
+    let py = value.py();
     let spare = match SPARE.try_lock() {
         Ok(mut spare) => spare.take(),
         Err(_) => None,
@@ -140,7 +159,9 @@ pub(super) fn dump<'py>(value: &Bound<'py, PyAny>) -> PyResult<Pickle<'py>> {
         Some(callback) => callback,
         None => Callback::new(py)?,
     };
-    let pickle = dumps.call((value, PROTOCOL), Some(callback.options.bind(py)));
+    let pickle = DUMPS
+        .get(py)?
+        .call((value, PROTOCOL), Some(callback.options.bind(py)));
     let left_out = mem::take(&mut *callback.collector.get().lock());
     if let Ok(mut spare) = SPARE.try_lock() {
         *spare = Some(callback);
@@ -157,28 +178,6 @@ pub(super) fn dump<'py>(value: &Bound<'py, PyAny>) -> PyResult<Pickle<'py>> {
         pickle,
         buffers: buffers.collect::<PyResult<_>>()?,
     }))
-}
-
-/// Whether pickling a value may meet buffers: not if it is a short tuple or set of plain values.
-fn may_hold_buffers(value: &Bound<'_, PyAny>) -> bool {
-    if let Some(tuple) = exact::<PyTuple>(value) {
-        tuple.len() > LOOKS || !tuple.iter_borrowed().all(|element| is_plain(&element))
-    } else if let Some(set) = exact::<PySet>(value) {
-        set.len() > LOOKS || !set.iter().all(|element| is_plain(&element))
-    } else if let Some(set) = exact::<PyFrozenSet>(value) {
-        set.len() > LOOKS || !set.iter().all(|element| is_plain(&element))
-    } else {
-        true
-    }
-}
-
-fn is_plain(value: &Bound<'_, PyAny>) -> bool {
-    value.is_exact_instance_of::<PyString>()
-        || value.is_exact_instance_of::<PyInt>()
-        || value.is_exact_instance_of::<PyFloat>()
-        || value.is_exact_instance_of::<PyBytes>()
-        || value.is_exact_instance_of::<PyBool>()
-        || value.is_none()
 }
 
 /// A buffer's memory as bytes that are stored from where they are.
