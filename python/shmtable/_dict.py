@@ -334,7 +334,12 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     # A handle pickles as its name; the first use of the unpickled one opens the table.
 
     def __reduce__(self) -> tuple[Any, ...]:
-        reduced = self._reduced or self._reduce()
+        try:
+            reduced = self._reduced or self._reduce()
+        except AttributeError:
+            # A subclass did not call `__init__`.
+            self._check_open()
+            raise
         lease = self._lease or self._borrowed
         if lease is not None:
             lease.hand_out(self)

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use rustix::fs::{CWD, Mode, RenameFlags, fchmod, fstat, renameat_with};
+use rustix::fs::{CWD, Mode, RenameFlags, fchmod, renameat_with};
 use rustix::io::{Errno, pread};
 use rustix::mm::{MprotectFlags, mprotect};
 use rustix::process::{Resource, getrlimit};
