@@ -61,6 +61,7 @@ from shmtable._errors import (
 )
 from shmtable._missing import MISSING
 from shmtable._native import Claim, Lock
+from shmtable._settings import TableOptions
 from shmtable._stats import Stats
 from shmtable._orphans import gc as gc
 from shmtable._orphans import orphans
@@ -106,6 +107,7 @@ __all__ = [
     "Stats",
     "SystemCallError",
     "TableFullError",
+    "TableOptions",
     "TooManyFilesError",
     "TooManyParticipantsError",
     "TooSmallError",

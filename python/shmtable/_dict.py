@@ -24,12 +24,12 @@ from typing import (
 
 from shmtable import _dumps, _leases, _showing
 from shmtable._native import SharedDictBase, list_names, unlink_name
-from shmtable._settings import Codec, Settings, Trust
+from shmtable._settings import Codec, Settings, TableOptions, Trust, settings_of, spell_out
 from shmtable._views import _ItemsView, _KeysView, _ValuesView
 
 # Tools that read annotations while the program runs need `Self`, too.
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 elif sys.version_info >= (3, 11):
     from typing import Self
 else:
@@ -115,15 +115,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         /,
         *,
         name: str | None = None,
-        capacity: int | None = None,
-        value_space: int | None = None,
-        mode: int | None = None,
-        chunk_size: int | None = None,
-        max_participants: int | None = None,
-        lock_timeout: float | None = None,
-        trust: Trust | None = None,
-        codec: Codec | None = None,
-        allow_pickle: bool | None = None,
+        **options: Unpack[TableOptions],
     ) -> None:
         if isinstance(initial, (str, int)):
             what, keyword = ("name", "name") if isinstance(initial, str) else ("size", "capacity")
@@ -132,17 +124,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
                 f"{kind}({initial!r}): the first argument is a mapping or pairs to begin with; "
                 f"to {what} the table, write {kind}({keyword}={initial!r})"
             )
-        settings = Settings(
-            capacity,
-            value_space,
-            mode,
-            chunk_size,
-            max_participants,
-            lock_timeout,
-            trust,
-            codec,
-            allow_pickle,
-        )
+        settings = settings_of(type(self).__name__, options)
         self._start("open_or_create", name, settings)
         if initial is not None:
             self.set_many(initial)
@@ -167,15 +149,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         name: str,
         *,
         replace: bool = False,
-        capacity: int | None = None,
-        value_space: int | None = None,
-        mode: int | None = None,
-        chunk_size: int | None = None,
-        max_participants: int | None = None,
-        lock_timeout: float | None = None,
-        trust: Trust | None = None,
-        codec: Codec | None = None,
-        allow_pickle: bool | None = None,
+        **options: Unpack[TableOptions],
     ) -> Self:
         """Creates the table `name`; if there is one already, raises `FileExistsError`.
 
@@ -192,17 +166,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         ({}, 5000)
         >>> SharedDict.unlink('docs-fresh')
         """
-        settings = Settings(
-            capacity,
-            value_space,
-            mode,
-            chunk_size,
-            max_participants,
-            lock_timeout,
-            trust,
-            codec,
-            allow_pickle,
-        )
+        settings = settings_of(f"{cls.__name__}.create", options)
         return cls.__new__(cls)._start("create_or_replace" if replace else "create", name, settings)
 
     @classmethod
@@ -236,15 +200,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         *,
         replace: bool = False,
         progress: Callable[[int, int], object] | None = None,
-        capacity: int | None = None,
-        value_space: int | None = None,
-        mode: int | None = None,
-        chunk_size: int | None = None,
-        max_participants: int | None = None,
-        lock_timeout: float | None = None,
-        trust: Trust | None = None,
-        codec: Codec | None = None,
-        allow_pickle: bool | None = None,
+        **options: Unpack[TableOptions],
     ) -> Self:
         """Creates a table with the entries of a file that `save` or `shmtable dump` wrote.
 
@@ -274,17 +230,7 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         >>> d['a'], d.capacity
         (1, 5000)
         """
-        settings = Settings(
-            capacity,
-            value_space,
-            mode,
-            chunk_size,
-            max_participants,
-            lock_timeout,
-            trust,
-            codec,
-            allow_pickle,
-        )
+        settings = settings_of(f"{cls.__name__}.load", options)
         handle = cls.__new__(cls)
         _dumps.load(handle, path, name, replace, settings, progress)
         return handle
@@ -447,6 +393,12 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     def _ipython_key_completions_(self) -> list[K]:
         """Returns keys for IPython to offer after `d[`."""
         return _showing.offered_keys(self)
+
+
+# Not as a decorator, in which type checkers lose the names of the parameters.
+spell_out(SharedDict.__init__)
+spell_out(SharedDict.create)
+spell_out(SharedDict.load)
 
 
 def _plain(mapping: Mapping[Any, Any]) -> dict[Any, Any]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import inspect
+import pydoc
 import sys
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,9 @@ from shmtable import (
     InvalidOptionError,
     NotFoundError,
     SharedDict,
+    TableOptions,
 )
+from shmtable._settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 from workers import THERE
@@ -131,3 +136,45 @@ def test_an_option_of_another_type_is_a_type_error_that_names_it(wrong: dict[str
 def test_any_timeout_from_zero_on_is_taken(new: NEW) -> None:
     for seconds in (0, 0.0, -0.0, 1e-9, 1e300, float("inf"), 10**30):
         assert new({"a": 1}, lock_timeout=seconds)["a"] == 1
+
+
+CALLS: dict[str, Callable[..., object]] = {
+    "SharedDict": SharedDict,
+    "SharedDict.create": SharedDict.create,
+    "SharedDict.load": SharedDict.load,
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_help_and_notebooks_show_every_option(call: str) -> None:
+    shown = inspect.signature(CALLS[call]).parameters
+    options = {option: shown[option] for option in TableOptions.__annotations__}
+    assert list(options) == list(Settings._fields)
+    for option in options.values():
+        assert (option.kind, option.default) == (option.KEYWORD_ONLY, None)
+    assert options["lock_timeout"].annotation == "float | None"
+    assert "options" not in shown
+    assert "chunk_size: 'int | None' = None" in pydoc.render_doc(CALLS[call])
+    hints = typing.get_type_hints(TableOptions)
+    assert typing.get_type_hints(Settings) == hints
+    assert typing.get_type_hints(SharedDict.__init__).items() >= hints.items()
+
+
+def test_the_other_parameters_are_shown_as_they_are() -> None:
+    shown = {call: list(inspect.signature(CALLS[call]).parameters.values()) for call in CALLS}
+    initial, name, *_ = shown["SharedDict"]
+    assert (initial.name, initial.kind, initial.default) == ("initial", initial.POSITIONAL_ONLY, None)
+    assert (name.name, name.kind, name.default) == ("name", name.KEYWORD_ONLY, None)
+    name, replace, *_ = shown["SharedDict.create"]
+    assert (name.kind, name.default) == (name.POSITIONAL_OR_KEYWORD, name.empty)
+    assert (replace.kind, replace.default) == (replace.KEYWORD_ONLY, False)
+    assert "class SharedDict" not in inspect.getsource(SharedDict.create)
+    assert "def create(" in inspect.getsource(SharedDict.create)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_an_option_that_there_is_not_is_refused_with_those_that_there_are(call: str) -> None:
+    given = [] if call == "SharedDict" else ["name"]
+    message = f"{call}.. got an unexpected keyword argument 'capcity'; its options are capacity, "
+    with pytest.raises(TypeError, match=message):
+        CALLS[call](*given, capcity=10)

@@ -23,8 +23,8 @@ from typing import Any, Literal
 import numpy
 import shmtable
 import shmtable._missing
-from shmtable import MISSING, Error, SharedDict, aio
-from typing_extensions import assert_type
+from shmtable import MISSING, Error, SharedDict, TableOptions, aio
+from typing_extensions import Unpack, assert_type
 
 d = SharedDict[str, int]()
 assert_type(d, SharedDict[str, int])
@@ -96,6 +96,15 @@ def raised(old: int) -> int:
 
 def raised_or_gone(old: int) -> int | Literal[shmtable._missing.Missing.MISSING]:
     return old + 1 if old else MISSING
+
+
+class Stock(SharedDict[str, int]):
+    def __init__(self, place: str, **options: Unpack[TableOptions]) -> None:
+        super().__init__(**options)
+        self.place = place
+
+
+assert_type(Stock("here", capacity=10, codec="json"), Stock)
 
 
 # With functions that have types: for a lambda, mypy finds both overloads fitting.
@@ -232,6 +241,8 @@ SharedDict({"a": 1}, unknown=1)
 SharedDict({"a": 1}, trust="nobody")
 SharedDict.open("n", capacity=10)
 SharedDict(x=1)
+SharedDict.create("n", codec="xml")
+SharedDict.load("file", unknown=1)
 SharedDict({"a": 1}, 5)
 d.name = "other"
 """
