@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from shmtable import MISSING, ClosedError, ReadOnlyError, SharedDict
+from shmtable._settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 from workers import THERE
@@ -35,6 +36,7 @@ CALLS: dict[str, Callable[[ANYTHING], object]] = {
     "__ror__": lambda d: {} | d,
     "__ior__": lambda d: d.__ior__({"a": 1}),
     "__reduce__": pickle.dumps,
+    "__setstate__": lambda d: d.__setstate__(("open", "other", tuple(Settings()))),
     "__copy__": lambda d: d.__copy__(),
     "__deepcopy__": lambda d: d.__deepcopy__({}),
     "_iter_values": lambda d: iter(d.values()),

@@ -166,6 +166,7 @@ impl SharedDictBase {
     #[pyo3(name = "_open_later")]
     fn open_later(
         &self,
+        py: Python<'_>,
         how: &str,
         name: &Bound<'_, PyAny>,
         settings: Bound<'_, PyAny>,
@@ -173,14 +174,21 @@ impl SharedDictBase {
         let name = name_of(name)?;
         let unopened = Unopened::new(Opening::of(how, Some(name)), name, settings.unbind());
         let mut state = self.state();
-        if !matches!(*state, State::New) {
-            drop(state);
-            let message =
-                "a handle that was opened, or unpickled, can't take the state of another one";
-            return Err(PyTypeError::new_err(message));
+        match *state {
+            State::New => {
+                *state = State::Unopened(Arc::new(unopened));
+                Ok(())
+            }
+            State::Closed(_) => {
+                drop(state);
+                Err(errors::closed(py))
+            }
+            State::Unopened(_) | State::Open => {
+                drop(state);
+                let message = "a handle of one table can't take the state of another one";
+                Err(PyTypeError::new_err(message))
+            }
         }
-        *state = State::Unopened(Arc::new(unopened));
-        Ok(())
     }
 
     /// Whether the table was ever opened: that of an unpickled handle is by its first use.
