@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import os
 import threading
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
@@ -129,6 +130,14 @@ async def get_or_compute(
     a `ComputeTimeoutError` is raised. Computations that wait for each other, or for themselves,
     would never end: one of them gets a `DeadlockError`.
     """
+    if not callable(function):
+        if inspect.iscoroutine(function):
+            # Otherwise Python warns that it was never awaited.
+            function.close()
+        raise TypeError(
+            "aio.get_or_compute() takes a coroutine function, and was given a "
+            f"{type(function).__name__}: pass the function without calling it, as fetch, not fetch()"
+        )
     encoded = d._encode_key(key, timeout)
     kind, found = d._claim(key)
     if kind == "others":
@@ -152,7 +161,13 @@ async def _compute(
     held_claims.set((*before, computation))
     computation.belong_to_loop()
     try:
-        value = await function()
+        returned = function()
+        if not inspect.isawaitable(returned):
+            raise TypeError(
+                "aio.get_or_compute() takes a coroutine function, and this one did not return an "
+                f"awaitable, but {returned!r:.100}: write it with async def, or use d.get_or_compute()"
+            )
+        value = await returned
         held_claims.set(before)
         return d._finish(key, computation, value)
     finally:

@@ -16,7 +16,7 @@ use shmtable::{Claim, ClaimAttempts, Claimed, Error, Table, Waker, wait_until};
 use crate::errors::{self, OrRaise};
 use crate::handle::settings::seconds_of;
 use crate::handle::{Open, SharedDictBase};
-use crate::methods::held_claims::{Claiming, Context, HeldClaim};
+use crate::methods::held_claims::{Claiming, Context, HeldClaim, own_claim};
 use crate::sleep::{cooperative_sleep, letting_greenlets_run};
 
 /// The waits of an event loop's tasks.
@@ -127,13 +127,15 @@ impl Wait {
         Ok(found)
     }
 
-    /// The key, if the task itself computes the value that it waits for.
-    fn own_computation<'py>(&self, py: Python<'py>) -> Option<&Bound<'py, PyAny>> {
+    /// The error of a wait that can never end.
+    fn deadlock(&self, py: Python<'_>, error: Error) -> PyErr {
+        let (open, key) = (&self.open, &self.keys[0]);
         match &self.wanted {
-            Wanted::Computed(claiming, shown) if claiming.holds(&self.open, &self.keys[0]) => {
-                Some(shown.bind(py))
+            Wanted::Computed(claiming, shown) if claiming.holds(open, key) => {
+                errors::own_computation(shown.bind(py))
             }
-            _ => None,
+            Wanted::Claim(claiming) if claiming.holds(open, key) => own_claim(py, open, key),
+            _ => errors::raised(py, error),
         }
     }
 
@@ -359,9 +361,7 @@ impl Wait {
                 return Ok((self.number, Some(held.into_any()), None));
             }
             Ended::Closed => errors::closed(py),
-            Ended::Failed(Error::Deadlock { .. }) if let Some(key) = self.own_computation(py) => {
-                errors::own_computation(key)
-            }
+            Ended::Failed(error @ Error::Deadlock { .. }) => self.deadlock(py, error),
             Ended::Failed(error) => errors::raised(py, error),
         };
         let error = error.into_value(py).into_bound(py);

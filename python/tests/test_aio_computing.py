@@ -59,6 +59,21 @@ def test_a_value_that_is_there_is_not_computed(d: ANYTHING) -> None:
     run(main)
 
 
+def test_what_is_no_coroutine_function_is_refused(d: ANYTHING) -> None:
+    async def main() -> None:
+        not_called: Any = giving(1)()
+        for _ in range(2):
+            with pytest.raises(TypeError, match=r"a coroutine: pass the function .* not fetch\(\)"):
+                await aio.get_or_compute(d, "k", not_called)
+            d["k"] = 1
+        plain: Any = lambda: 2  # noqa: E731
+        with pytest.raises(TypeError, match="not return an awaitable, but 2: write it with async def"):
+            await aio.get_or_compute(d, "other", plain)
+        assert await aio.get_or_compute(d, "other", giving(3)) == 3
+
+    run(main)
+
+
 def test_a_computed_value_is_stored_and_returned_as_stored() -> None:
     async def main() -> None:
         assert await aio.get_or_compute(d, "k", giving((1, 2))) == [1, 2]

@@ -23,7 +23,7 @@ ANYTHING = SharedDict[Any, Any]
 def test_a_lock_taken_twice_by_a_task_is_a_deadlock(d: ANYTHING) -> None:
     async def main() -> None:
         async with aio.lock(d, "a"):
-            with pytest.raises(DeadlockError):
+            with pytest.raises(DeadlockError, match="has the lock 'a' already"):
                 async with aio.lock(d, "a", workers.GUARD):
                     pytest.fail("it waited for itself")
             assert not await asyncio.create_task(aio.lock(d, "a").acquire(0))

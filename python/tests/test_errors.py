@@ -32,7 +32,7 @@ ERRORS: dict[str, tuple[type[Exception], str]] = {
     "AccessDeniedError": (PermissionError, "no permission to .*NAME.*: Permission denied"),
     "AddressSpaceFullError": (MemoryError, r"no room for the \d+ bytes .* limit is \d+ bytes; raise"),
     "AlreadyExistsError": (FileExistsError, 'a table named "NAME" exists already; open it, unlink'),
-    "ClosedError": (ValueError, "this SharedDict is closed; open the table again by its name, d.name"),
+    "ClosedError": (ValueError, "this SharedDict is closed; use it before .*; a table with a name can be opened again, by d.name"),
     "CodecError": (ValueError, 'cannot decode a value: .*; .* codec="raw" opens the table'),
     "CodecMismatchError": (ValueError, 'has codec="pickle", and codec="json" was asked for; open it'),
     "ComputeTimeoutError": (TimeoutError, "waited 0 s for the value of the key 'new', .*: try again"),

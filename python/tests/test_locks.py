@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
+import re
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shmtable import Claim, ClosedError, DeadlockError, Lock, SharedDict, WaitTimeoutError
+from shmtable import Claim, ClosedError, DeadlockError, Lock, SharedDict, WaitTimeoutError, aio
 
 sys.path.insert(0, str(Path(__file__).parent))
 import workers
@@ -113,7 +116,8 @@ def test_locks_of_equal_names_are_one_and_keys_are_no_locks(d: ANYTHING) -> None
 
 def test_a_lock_taken_twice_is_a_deadlock(d: ANYTHING) -> None:
     with d.lock("a"):
-        with pytest.raises(DeadlockError), d.lock("a", workers.GUARD):
+        message = "has the lock 'a' already, and would wait for itself; take it once"
+        with pytest.raises(DeadlockError, match=message), d.lock("a", workers.GUARD):
             pytest.fail("it waited for itself")
         # The lock is still held.
         workers.together(lambda: pytest.raises(WaitTimeoutError, d.lock("a", 0).__enter__))
@@ -261,6 +265,13 @@ def none(claim: object) -> None:
     assert claim is None
 
 
+def test_a_claim_taken_twice_in_its_block_is_a_deadlock(d: ANYTHING) -> None:
+    with d.claim(("job", 1)):
+        with pytest.raises(DeadlockError, match=r"has the claim of the key \('job', 1\) already"):
+            d.claim(("job", 1), timeout=workers.GUARD)
+        assert d.claim(("job", 1)) is None
+
+
 def test_a_claim_ends_with_the_object(d: ANYTHING) -> None:
     claim = d.claim("job")
     assert claim is not None
@@ -323,4 +334,27 @@ def test_jobs_of_killed_workers_are_done_by_others(d: ANYTHING) -> None:
 def test_bad_timeouts_are_refused_at_once(d: ANYTHING) -> None:
     for call in [lambda: d.lock("a", -1), lambda: d.claim("a", -1), lambda: d.lock("a").acquire(-1)]:
         with pytest.raises(ValueError, match="timeout is -1"):
+            call()
+
+
+@pytest.mark.parametrize("timeout", [True, False, "1", [1]])
+def test_a_timeout_is_a_number(d: ANYTHING, timeout: Any) -> None:
+    d["a"] = 1
+    calls: list[Callable[[], object]] = [
+        # Other locks take a bool for `blocking`: True would wait for one second, and not lock.
+        lambda: d.lock("a").acquire(timeout),
+        lambda: d.lock("a", timeout),
+        lambda: d.claim("a", timeout),
+        lambda: d.wait("a", timeout),
+        lambda: d.wait_any(["a"], timeout),
+        lambda: d.wait_change("a", 2, timeout),
+        lambda: d.watch("a", timeout),
+        lambda: d.get_or_compute("a", int, timeout),
+        lambda: aio.lock(d, "a", timeout),
+        lambda: asyncio.run(aio.lock(d, "a").acquire(timeout)),
+        lambda: asyncio.run(aio.wait(d, "a", timeout)),
+    ]
+    for call in calls:
+        message = f"timeout is {timeout!r}, and takes a number of seconds, or None"
+        with pytest.raises(TypeError, match=re.escape(message)):
             call()

@@ -23,7 +23,7 @@ use crate::codec::Role;
 
 pub(crate) use waits::{
     abandoned, claim_not_free, compute_timeout, conflict, coroutine, lock_not_free, no_edit,
-    none_of_many, own_computation, stops_its_loop, wait_timeout, warn_not_stored,
+    none_of_many, own_claim, own_computation, stops_its_loop, wait_timeout, warn_not_stored,
 };
 
 thread_local! {
@@ -236,7 +236,8 @@ pub(crate) fn not_the_end(py: Python<'_>, error: PyErr) -> PyErr {
 
 #[cold]
 pub(crate) fn closed(py: Python<'_>) -> PyErr {
-    let message = "this SharedDict is closed; open the table again by its name, d.name";
+    let message = "this SharedDict is closed; use it before close() and inside of its with block; a \
+                   table with a name can be opened again, by d.name";
     exception(py, "ClosedError", (message,))
 }
 

@@ -83,6 +83,17 @@ pub(crate) fn own_computation(key: &Bound<'_, PyAny>) -> PyErr {
     exception(key.py(), "DeadlockError", (message,))
 }
 
+/// A caller asks for a lock or a claim that it has.
+#[cold]
+pub(crate) fn own_claim(key: &Bound<'_, PyAny>, what: &str) -> PyErr {
+    let message = format!(
+        "this caller has the {what} {} already, and would wait for itself; take it once, around all \
+         that needs it, or give it back first",
+        shown(key)
+    );
+    exception(key.py(), "DeadlockError", (message,))
+}
+
 /// A plain wait for what another task of the same event loop has.
 #[cold]
 pub(crate) fn stops_its_loop(key: &Bound<'_, PyAny>, what: &str, instead: &str) -> PyErr {

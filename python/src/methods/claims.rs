@@ -7,13 +7,8 @@ use pyo3::prelude::*;
 
 use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
-use crate::methods::held_claims::{Context, HeldClaim};
-use crate::methods::waiting::{Deadline, LOOK, in_slices};
-
-/// What the claims of locks begin with. No encoded key does, because MessagePack does not use
-/// its first byte and JSON is UTF-8: a lock and a key of the same name have nothing to do with
-/// each other.
-const LOCK: &[u8] = b"\xc1lock:";
+use crate::methods::held_claims::{Context, HeldClaim, LOCK};
+use crate::methods::waiting::{Deadline, LOOK, in_slices, timeout_of};
 
 /// The right to a key, from `SharedDict.claim`.
 ///
@@ -155,7 +150,11 @@ impl Lock {
     ///
     /// The timeout is in seconds; with `None` the wait has no limit, with 0 it does not wait.
     #[pyo3(signature = (timeout=None))]
-    fn acquire(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+    fn acquire(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = timeout_of)] timeout: Option<f64>,
+    ) -> PyResult<bool> {
         self.take(py, timeout)
     }
 
@@ -197,7 +196,11 @@ impl Lock {
 impl Lock {
     /// Returns what to claim, if the timeout is one.
     #[pyo3(name = "_key")]
-    fn key_for_tasks(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<&[u8]> {
+    fn key_for_tasks(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = timeout_of)] timeout: Option<f64>,
+    ) -> PyResult<&[u8]> {
         Deadline::after(py, timeout)?;
         Ok(&self.encoded)
     }
@@ -246,7 +249,7 @@ impl SharedDictBase {
         &self,
         py: Python<'_>,
         key: Bound<'_, PyAny>,
-        timeout: Option<f64>,
+        #[pyo3(from_py_with = timeout_of)] timeout: Option<f64>,
     ) -> PyResult<Option<Claim>> {
         let deadline = Deadline::after(py, timeout)?;
         let encoded = self.open(py)?.key(&key)?;
@@ -279,7 +282,11 @@ impl SharedDictBase {
     /// >>> d['balance']
     /// 70
     #[pyo3(signature = (name, timeout=None))]
-    fn lock(slf: Bound<'_, Self>, name: Bound<'_, PyAny>, timeout: Option<f64>) -> PyResult<Lock> {
+    fn lock(
+        slf: Bound<'_, Self>,
+        name: Bound<'_, PyAny>,
+        #[pyo3(from_py_with = timeout_of)] timeout: Option<f64>,
+    ) -> PyResult<Lock> {
         let py = slf.py();
         // An error about the timeout comes from here, not from the `with`.
         Deadline::after(py, timeout)?;

@@ -11,7 +11,7 @@ use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
 use crate::imports::IS_COROUTINE;
 use crate::methods::held_claims::{Context, HeldClaim};
-use crate::methods::waiting::{Deadline, LOOK, check_wanted};
+use crate::methods::waiting::{Deadline, LOOK, check_wanted, timeout_of};
 
 /// Ends a computation's claim however the call ends.
 struct Ending<'a, 'py>(&'a Bound<'py, HeldClaim>);
@@ -48,7 +48,7 @@ impl SharedDictBase {
         py: Python<'py>,
         key: &Bound<'py, PyAny>,
         function: &Bound<'py, PyAny>,
-        timeout: Option<f64>,
+        #[pyo3(from_py_with = timeout_of)] timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let deadline = Deadline::after(py, timeout)?;
         let open = self.open_long(py)?;

@@ -20,6 +20,11 @@ use crate::imports::{HELD_CLAIMS, RUNNING_TASK};
 use crate::methods::of_loops;
 use crate::sleep::letting_greenlets_run;
 
+/// What the claims of locks begin with. No encoded key does, because MessagePack does not use
+/// its first byte and JSON is UTF-8: a lock and a key of the same name have nothing to do with
+/// each other.
+pub(crate) const LOCK: &[u8] = b"\xc1lock:";
+
 /// A claim in the context of the code that holds it. Contexts are copied, so code may find it
 /// after it has ended.
 #[pyclass(frozen, module = "shmtable._native")]
@@ -119,6 +124,19 @@ impl HeldClaim {
     #[getter]
     fn task(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         locked(&self.task).as_ref().map(|task| task.clone_ref(py))
+    }
+}
+
+/// The error of a caller that waits for a lock or a claim that it has itself.
+#[cold]
+pub(crate) fn own_claim(py: Python<'_>, open: &Open, claimed: &[u8]) -> PyErr {
+    let (what, key) = match claimed.strip_prefix(LOCK) {
+        Some(name) => ("lock", name),
+        None => ("claim of the key", claimed),
+    };
+    match open.to_key(py, key) {
+        Ok(key) => errors::own_claim(&key, what),
+        Err(error) => error,
     }
 }
 
@@ -226,7 +244,10 @@ impl<'py> Context<'py> {
     ) -> PyResult<Option<Claim>> {
         let held = self.claims();
         let held: Vec<&Claim> = held.iter().map(|claim| &**claim).collect();
-        letting_greenlets_run(py, || open.table.claim_within(key, slice, &held))?.or_raise(py)
+        match letting_greenlets_run(py, || open.table.claim_within(key, slice, &held))? {
+            Err(Error::Deadlock { .. }) if self.holds(open, key) => Err(own_claim(py, open, key)),
+            claimed => claimed.or_raise(py),
+        }
     }
 
     /// Waits for another caller's computation, as the holder of these claims.

@@ -232,7 +232,7 @@ impl Dump {
     #[cold]
     fn pickle_refused(&self, py: Python<'_>) -> PyErr {
         let message = format!(
-            "refused to load the pickles in {:?}: other users may write to the file or to the new \
+            "refused to load the pickles in {}: other users may write to the file or to the new \
              table, or allow_pickle=False asks for it, and loading a pickle runs any code that its \
              writer chose; pass allow_pickle=True if you trust all who may write there",
             shown(&self.path)
@@ -247,12 +247,12 @@ impl Dump {
         });
         let message = match found {
             Some(codec) => format!(
-                "the dump in {:?} has codec={:?}{asked}; load it without a codec to get the dump's",
+                "the dump in {} has codec={:?}{asked}; load it without a codec to get the dump's",
                 shown(&self.path),
                 codec.name()
             ),
             None => format!(
-                "the dump in {:?} has a codec that Python does not know (id {:#x}){asked}; \
+                "the dump in {} has a codec that Python does not know (id {:#x}){asked}; \
                  codec=\"raw\" loads it as plain bytes, and `shmtable load` keeps its codec",
                 shown(&self.path),
                 self.header.codec

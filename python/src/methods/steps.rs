@@ -6,7 +6,7 @@ use pyo3::types::PyBytes;
 
 use crate::errors::OrRaise;
 use crate::handle::SharedDictBase;
-use crate::methods::waiting::Deadline;
+use crate::methods::waiting::{Deadline, timeout_of};
 
 #[pymethods]
 impl SharedDictBase {
@@ -16,7 +16,7 @@ impl SharedDictBase {
         &self,
         py: Python<'py>,
         key: &Bound<'py, PyAny>,
-        timeout: Option<f64>,
+        #[pyo3(from_py_with = timeout_of)] timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         Deadline::after(py, timeout)?;
         let encoded = self.open_long(py)?.key(key)?;

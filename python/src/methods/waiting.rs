@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::PyBool;
 use shmtable::{Table, Waker, wait_until};
 
 use crate::encoding::messagepack::Buffer;
@@ -31,6 +33,23 @@ pub(crate) struct Deadline {
     pub(crate) seconds: f64,
     /// Beyond what a clock can say is never.
     at: Option<Instant>,
+}
+
+/// A timeout as callers give it. A bool, which other locks take for `blocking`, would be a second
+/// or none.
+pub(crate) fn timeout_of(given: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
+    if given.is_none() {
+        return Ok(None);
+    }
+    if !given.is_instance_of::<PyBool>()
+        && let Ok(seconds) = given.extract()
+    {
+        return Ok(Some(seconds));
+    }
+    Err(PyTypeError::new_err(format!(
+        "timeout is {given:?}, and takes a number of seconds, or None to wait without a limit; with 0 \
+         the call does not wait"
+    )))
 }
 
 impl Deadline {
@@ -97,7 +116,7 @@ impl SharedDictBase {
         &self,
         py: Python<'py>,
         key: &Bound<'py, PyAny>,
-        timeout: Option<f64>,
+        #[pyo3(from_py_with = timeout_of)] timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let deadline = Deadline::after(py, timeout)?;
         let open = self.open(py)?;
@@ -134,7 +153,7 @@ impl SharedDictBase {
         &self,
         py: Python<'py>,
         keys: &Bound<'py, PyAny>,
-        timeout: Option<f64>,
+        #[pyo3(from_py_with = timeout_of)] timeout: Option<f64>,
     ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
         let deadline = Deadline::after(py, timeout)?;
         let open = self.open_long(py)?;
@@ -190,7 +209,7 @@ impl SharedDictBase {
         py: Python<'py>,
         key: &Bound<'py, PyAny>,
         seen: &Bound<'py, PyAny>,
-        timeout: Option<f64>,
+        #[pyo3(from_py_with = timeout_of)] timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let deadline = Deadline::after(py, timeout)?;
         let open = self.open_long(py)?;

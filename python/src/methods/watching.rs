@@ -9,7 +9,7 @@ use crate::encoding::messagepack::Buffer;
 use crate::errors::{self, OrRaise};
 use crate::handle::{Open, SharedDictBase};
 use crate::imports::MISSING;
-use crate::methods::waiting::{Deadline, in_slices, not_changed};
+use crate::methods::waiting::{Deadline, in_slices, not_changed, timeout_of};
 use crate::sleep::letting_greenlets_run;
 
 /// What `watch` returns: an iterator over the values of one key.
@@ -106,7 +106,7 @@ impl SharedDictBase {
     fn watch(
         this: &Bound<'_, Self>,
         key: &Bound<'_, PyAny>,
-        timeout: Option<f64>,
+        #[pyo3(from_py_with = timeout_of)] timeout: Option<f64>,
     ) -> PyResult<Watch> {
         let py = this.py();
         let open = this.get().open_long(py)?;
