@@ -77,15 +77,16 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     Args:
         initial: a mapping, or pairs of keys and values, to store first.
         name: 1 to 246 bytes without `/`, not beginning with a dot.
-        capacity: the maximum number of entries (1 048 576).
-        value_space: the maximum number of bytes of all keys and values (64 for each
-            entry, and at least 64 MiB).
+        capacity: the number of entries that are sure to fit (1 048 576); more may fit.
+        value_space: the number of bytes of keys and values that are sure to fit (64 for
+            each entry, and at least 64 MiB).
         mode: the permission bits of the segment (0o600), in octal: 0o600, not 600.
         chunk_size: the unit in which memory is taken, in bytes (depends on the value
             space).
         max_participants: the maximum number of processes that have the table open for
             writing at once (1024).
-        lock_timeout: seconds to wait for a lock that a living process holds (5).
+        lock_timeout: seconds that a write waits for another one that does not end, because
+            its process was stopped, for example (5). Has nothing to do with `lock`.
         trust: the users whose tables may be opened, besides your own: "anyone", or a list
             of user ids.
         codec: how values are stored: "pickle" (MessagePack, and pickles for what it
