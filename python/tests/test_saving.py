@@ -339,8 +339,9 @@ def test_errors_of_the_system_are_pythons_own(new: NEW, tmp_path: Path) -> None:
         with pytest.raises(IsADirectoryError):
             call()
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="Illegal seek"):
-        SharedDict.load(tmp_path / "pipe")
+    for call in (lambda: d.save(tmp_path / "pipe"), lambda: SharedDict.load(tmp_path / "pipe")):
+        with pytest.raises(OSError, match="Illegal seek"):
+            call()
     assert os.listdir(tmp_path) == ["pipe"]
 
 

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, IntoInnerError, Seek};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use pyo3::exceptions::PyOSError;
@@ -70,6 +71,10 @@ impl SharedDictBase {
         };
         let in_file = |error| of_file(py, &path, &error);
         let writer = py.detach(|| {
+            // Opening or writing a pipe waits for its reader, and no signal ends that.
+            if fs::metadata(&path).is_ok_and(|data| data.file_type().is_fifo()) {
+                return Err(io::Error::from_raw_os_error(ESPIPE));
+            }
             let file = BufWriter::new(Replacement::begin(&path)?);
             Writer::begin(file, &header)
         });
