@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import threading
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy
 import pytest
 
 from shmtable import PickleRefusedError, SharedDict
+
+sys.path.insert(0, str(Path(__file__).parent))
+import workers
 
 ANYTHING = SharedDict[Any, Any]
 NEW = Callable[..., ANYTHING]
@@ -113,22 +117,8 @@ def test_a_value_that_is_replaced_while_it_is_read_is_one_or_the_other(new: NEW)
     values += [numpy.full(20_000, 7.0), numpy.full((5, 4000), 8.0), [1, 2], b"f" * 4096, None]
     shown = {show(value) for value in values}
     d["k"] = values[0]
-    ended = threading.Event()
-
-    def write() -> None:
-        while not ended.is_set():
-            for value in values:
-                d["k"] = value
-
-    writers = [threading.Thread(target=write) for _ in range(2)]
-    for writer in writers:
-        writer.start()
-    try:
+    with workers.rewriting(d, "k", values):
         found = {show(d["k"]) for _ in range(3000)}
-    finally:
-        ended.set()
-        for writer in writers:
-            writer.join()
     assert found <= shown
     assert len(found) > 1
 

@@ -6,7 +6,6 @@ import pickle
 import struct
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,9 @@ import numpy
 import pytest
 
 from shmtable import CodecError, PickleRefusedError, SharedDict, ValueTypeError
+
+sys.path.insert(0, str(Path(__file__).parent))
+import workers
 
 ANYTHING = SharedDict[Any, Any]
 NEW = Callable[..., ANYTHING]
@@ -283,18 +285,8 @@ def test_a_value_that_is_replaced_while_it_is_read_is_one_or_the_other(new: NEW)
     values += [(numpy.full(20_000, n), n, numpy.full(3, n)) for n in range(200, 204)]
     values += [b"f" * 8000, None]
     d["k"] = values[0]
-    ended = threading.Event()
-
-    def write() -> None:
-        while not ended.is_set():
-            for value in values:
-                d["k"] = value
-
-    writers = [threading.Thread(target=write) for _ in range(2)]
-    for writer in writers:
-        writer.start()
     seen = set()
-    try:
+    with workers.rewriting(d, "k", values):
         for _ in range(2000):
             found = d["k"]
             if not isinstance(found, tuple):
@@ -303,10 +295,6 @@ def test_a_value_that_is_replaced_while_it_is_read_is_one_or_the_other(new: NEW)
             assert (first == number).all()
             assert (abs(last) == number).all()
             seen.add(number)
-    finally:
-        ended.set()
-        for writer in writers:
-            writer.join()
     assert len(seen) > 1
 
 

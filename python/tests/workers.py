@@ -229,6 +229,27 @@ def together(*functions: Callable[[], object]) -> None:
         raise raised[0]
 
 
+@contextlib.contextmanager
+def rewriting(d: ANYTHING, key: object, values: list[Any]) -> Iterator[None]:
+    """Lets two threads store the values under a key, one after another and again."""
+    ended = threading.Event()
+
+    def write() -> None:
+        while not ended.is_set():
+            for value in values:
+                d[key] = value
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for writer in writers:
+            writer.join()
+
+
 def soon(function: Callable[..., object], *args: object) -> threading.Timer:
     """Calls a function in a thread of its own, most likely once this one waits."""
     timer = threading.Timer(0.1, function, args)

@@ -22,10 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import pages
 import servers
-from provocations import may_mount
+from provocations import UNSHARE
 
-needs_mounts = pytest.mark.skipif(not may_mount(), reason="needs a mount namespace")
-ROOT = [] if os.geteuid() == 0 else ["--map-root-user"]
 MOUNT = 'mount -t tmpfs -o size="$0" tmpfs /dev/shm && exec "$@"'
 
 
@@ -36,7 +34,7 @@ def page(tmp_path: Path) -> pages.Page:
 
 def printed(page: pages.Page, size: str, *arguments: str) -> str:
     """What Python prints in a mount namespace with a /dev/shm of a size."""
-    command = ["unshare", *ROOT, "--mount", "sh", "-c", MOUNT, size, sys.executable, *arguments]
+    command = [*UNSHARE, "sh", "-c", MOUNT, size, sys.executable, *arguments]
     process = subprocess.Popen(
         command,
         cwd=page.folder,
@@ -55,7 +53,6 @@ def printed(page: pages.Page, size: str, *arguments: str) -> str:
     return output
 
 
-@needs_mounts
 def test_a_full_container_goes_on_with_what_it_has(page: pages.Page) -> None:
     shown = page.prints("python fill.py")
     assert printed(page, "64m", "fill.py") == shown
@@ -76,7 +73,6 @@ except SharedMemoryFullError:
 """
 
 
-@needs_mounts
 def test_empty_tables_take_what_the_page_says(page: pages.Page) -> None:
     *sizes, last = printed(page, "64m", "-c", SIZES).split()
     text = (pages.FOLDER / "docker.md").read_text()
@@ -115,7 +111,6 @@ print(worker.wait(60) != 0, os.listdir("/dev/shm"))
 """
 
 
-@needs_mounts
 def test_containers_that_share_memory_count_together(page: pages.Page) -> None:
     assert printed(page, "64m", "-c", CONTAINERS) == "True 0 0\nTrue ['shmtable.visits-1']\n"
 
