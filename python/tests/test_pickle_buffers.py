@@ -285,17 +285,14 @@ def test_a_value_that_is_replaced_while_it_is_read_is_one_or_the_other(new: NEW)
     values += [(numpy.full(20_000, n), n, numpy.full(3, n)) for n in range(200, 204)]
     values += [b"f" * 8000, None]
     d["k"] = values[0]
-    seen = set()
-    with workers.rewriting(d, "k", values):
-        for _ in range(2000):
-            found = d["k"]
+    with workers.rewriting(d, "k", values, str) as reads:
+        for found in reads:
             if not isinstance(found, tuple):
+                assert found in (b"f" * 8000, None)
                 continue
             first, number, last = found
             assert (first == number).all()
             assert (abs(last) == number).all()
-            seen.add(number)
-    assert len(seen) > 1
 
 
 def test_a_program_without_numpy_stores_and_loads_them(name: str) -> None:

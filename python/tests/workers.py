@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -230,8 +230,13 @@ def together(*functions: Callable[[], object]) -> None:
 
 
 @contextlib.contextmanager
-def rewriting(d: ANYTHING, key: object, values: list[Any]) -> Iterator[None]:
-    """Lets two threads store the values under a key, one after another and again."""
+def rewriting(
+    d: ANYTHING, key: object, values: list[Any], show: Callable[[Any], Hashable]
+) -> Iterator[Iterator[Any]]:
+    """Lets two threads store the values under a key, one after another and again.
+
+    Gives what reads of the key find: at least 2000, and on until two values were seen.
+    """
     ended = threading.Event()
 
     def write() -> None:
@@ -239,11 +244,22 @@ def rewriting(d: ANYTHING, key: object, values: list[Any]) -> Iterator[None]:
             for value in values:
                 d[key] = value
 
+    def reads() -> Iterator[Any]:
+        shown = set()
+        deadline = time.monotonic() + GUARD
+        count = 0
+        while count < 2000 or len(shown) < 2:
+            assert time.monotonic() < deadline, f"no other value than {shown} was seen"
+            found = d[key]
+            shown.add(show(found))
+            count += 1
+            yield found
+
     writers = [threading.Thread(target=write) for _ in range(2)]
     for writer in writers:
         writer.start()
     try:
-        yield
+        yield reads()
     finally:
         ended.set()
         for writer in writers:
