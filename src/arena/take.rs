@@ -157,7 +157,10 @@ pub(super) fn claim_run(
     purpose: &Purpose,
 ) -> Result<Option<usize>> {
     let chunks = segment.geometry.chunks;
-    let is_free = |chunk: &usize| chunk::state(segment, *chunk) == State::Free;
+    let populated = segment.populated();
+    // What has no pages is free; in a table that grows, its state has none either.
+    let is_free =
+        |chunk: &usize| *chunk >= populated || chunk::state(segment, *chunk) == State::Free;
     let keep = if matches!(purpose, Purpose::Write) {
         RESERVED_CHUNKS
     } else {

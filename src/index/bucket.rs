@@ -164,18 +164,60 @@ impl<'a> Bucket<'a> {
         self.set_tag(slot, tag);
     }
 
-    /// Puts another entry of the same key into a slot, in which a small one must not follow a
-    /// small one. The head's store publishes.
-    pub(crate) fn republish(self, slot: usize, content: Content) {
+    /// Puts a small entry in place of a record of the same key. The head's store publishes.
+    pub(crate) fn republish_small(self, slot: usize, content: Content) {
         self.fill(slot, content);
         crash_point!("bucket: slot replaced, version not bumped");
         self.bump_version();
+    }
+
+    /// Puts a record in place of another entry of the same key. The head's store publishes.
+    pub(crate) fn republish_record(self, slot: usize, content: Content) {
+        self.set_head(slot, content.head);
+        crash_point!("bucket: slot replaced, version not bumped");
+        self.bump_version();
+        crash_point!("bucket: version bumped, hash not stored");
+        // Release: who sees it where a small entry's tail was sees the version, too.
+        self.tail(slot).store(content.tail, Ordering::Release);
+        crash_point!("bucket: hash stored");
     }
 
     /// Empties a slot. The tag's store removes.
     pub(crate) fn remove(self, slot: usize) {
         self.set_tag(slot, 0);
         crash_point!("bucket: tag cleared, version not bumped");
+        self.bump_version();
+    }
+
+    /// Makes a bucket empty that no reader looks at yet.
+    pub(crate) fn reset(self) {
+        for word in &self.0[..2] {
+            if word.load(Ordering::Relaxed) != 0 {
+                word.store(0, Ordering::Relaxed);
+                crash_point!("double: a left word cleared");
+            }
+        }
+    }
+
+    /// Copies a slot of another bucket to an empty one, under this tag.
+    pub(crate) fn copy_slot(self, slot: usize, tag: u8, from: Self, other: usize) {
+        let content = Content {
+            head: from.head(other),
+            tail: from.tail(other).load(Ordering::Relaxed),
+        };
+        self.fill(slot, content);
+        crash_point!("double: slot copied, tag not");
+        self.set_tag(slot, tag);
+        crash_point!("double: slot copied");
+    }
+
+    /// Empties the slots of a mask, which has a bit for each, with one store.
+    pub(crate) fn remove_all(self, slots: u32) {
+        let tags = self.0[1].load(Ordering::Relaxed);
+        let kept = (1..=BUCKET_SLOTS).filter(|slot| slots & 1 << slot == 0);
+        let mask = kept.fold(0, |mask, slot| mask | 0xff << (8 * slot));
+        self.0[1].store(tags & mask, Ordering::Release);
+        crash_point!("double: tags cleared, version not bumped");
         self.bump_version();
     }
 
@@ -205,6 +247,13 @@ impl<'a> Bucket<'a> {
         self.0[0].store(version | u64::from(count), Ordering::Release);
     }
 
+    /// Stores the hash of a slot that leads to a record again. Readers must know that no small
+    /// entry is there.
+    pub(crate) fn set_hash(self, slot: usize, hash: u64) {
+        self.tail(slot).store(hash, Ordering::Release);
+        crash_point!("recover: hash stored");
+    }
+
     /// Sets the tag of a slot in use right, or clears the one where there is no slot.
     pub(crate) fn repair_tag(self, slot: usize, tag: u8) {
         self.set_tag(slot, tag);
@@ -215,11 +264,14 @@ impl<'a> Bucket<'a> {
 
     #[inline]
     fn fill(self, slot: usize, content: Content) {
-        if let Some(tail) = content.tail {
-            self.tail(slot).store(tail, Ordering::Release);
-            crash_point!("bucket: tail written, head not");
-        }
-        self.0[Self::at(slot)].store(content.head, Ordering::Release);
+        self.tail(slot).store(content.tail, Ordering::Release);
+        crash_point!("bucket: tail written, head not");
+        self.set_head(slot, content.head);
+    }
+
+    #[inline]
+    fn set_head(self, slot: usize, head: u64) {
+        self.0[Self::at(slot)].store(head, Ordering::Release);
     }
 
     #[inline]

@@ -28,12 +28,15 @@
 //! absent, or looked before it was inserted or after it was removed; in each case
 //! there was a moment during the lookup when the key was absent. A mismatch of
 //! bytes counts only if the version held.
+//!
+//! In a table that grows, a doubling moves keys to other buckets. A miss counts only if the
+//! stripe's directory word was still the same afterwards: see [`growth`](super::growth).
 
 use crate::arena::chunk;
 use crate::error::Result;
 use crate::index::bucket::{Bucket, Tags};
 use crate::index::entry::{Compared, Damage, Entry, Location};
-use crate::index::probe::{self, Hash};
+use crate::index::probe::{self, Hash, Home, StripeSize};
 use crate::index::slot::{self, Content, SlotContent};
 use crate::index::stripe_ops::{Locked, New};
 use crate::layout::{USED_SLOTS, WORD};
@@ -62,15 +65,28 @@ pub(crate) fn lookup_fast<R>(
     hash: Hash,
     copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
 ) -> Result<Found<R>> {
-    let (_, bucket) = probe::home(segment, hash);
+    let home = probe::home(segment, hash);
+    let bucket = home.bucket;
     bucket.prefetch_what_follows();
     let tags = bucket.tags();
     #[expect(clippy::match_same_arms, reason = "two copies, see `Glance`")]
     match glance(segment, bucket, tags, key, hash) {
         Glance::Small(_, entry) => take(bucket, tags, entry, copy),
         Glance::Record(_, entry) => take(bucket, tags, entry, copy),
-        Glance::Absent => Ok(Found::Absent),
+        Glance::Absent => Ok(absent(segment, hash, home.size())),
         Glance::Undecided => Ok(Found::Undecided),
+    }
+}
+
+/// The outcome of a lookup that found its key nowhere in a stripe of this size.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+pub(super) fn absent<R>(segment: &Segment, hash: Hash, size: StripeSize) -> Found<R> {
+    fence(Ordering::Acquire);
+    if size.holds(segment, hash) {
+        Found::Absent
+    } else {
+        Found::Undecided
     }
 }
 
@@ -220,7 +236,19 @@ pub(crate) fn validate(bucket: Bucket<'_>, tags: Tags) -> bool {
 }
 
 /// Stores under the stripe's lock.
-impl Locked<'_> {
+impl<'a> Locked<'a> {
+    /// The home bucket of a hash, which was looked for before the lock was taken: the stripe may
+    /// have been doubled since.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn home(&self, home: Home<'a>, hash: Hash) -> Home<'a> {
+        if home.size().holds(self.segment(), hash) {
+            home
+        } else {
+            probe::home(self.segment(), hash)
+        }
+    }
+
     /// Publishes a new key's entry in its [home](probe::home); `false` if that is full.
     #[inline(always)]
     #[allow(clippy::inline_always)]
@@ -236,7 +264,7 @@ impl Locked<'_> {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(super) fn publish(&self, bucket: Bucket<'_>, slot: usize, hash: Hash, new: New<'_>) {
-        bucket.publish(slot, hash.tag(), self.content(new));
+        bucket.publish(slot, hash.tag(), self.content(new, hash));
         crash_point!("insert: published");
         if let New::Record(space) = new {
             chunk::add_live(self.segment(), space.chunk, space.words);
@@ -281,10 +309,13 @@ impl Locked<'_> {
     }
 
     #[inline]
-    pub(super) fn content(&self, new: New<'_>) -> Content {
+    pub(super) fn content(&self, new: New<'_>, hash: Hash) -> Content {
         match new {
             New::Small(content) => content,
-            New::Record(space) => Content::record(self.segment().geometry.offset_of(space.at)),
+            New::Record(space) => {
+                let offset = self.segment().geometry.offset_of(space.at);
+                Content::record(offset, hash.bits())
+            }
         }
     }
 

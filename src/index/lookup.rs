@@ -7,7 +7,7 @@
 use crate::error::Result;
 use crate::index::bucket::{Bucket, Tags};
 use crate::index::entry::{Compared, Damage};
-use crate::index::fast_path::{Found, compare_record, compare_small, take, validate};
+use crate::index::fast_path::{Found, absent, compare_record, compare_small, take, validate};
 use crate::index::probe::{self, Hash};
 use crate::segment::Segment;
 use crate::sync::{self, AtomicU64};
@@ -40,7 +40,8 @@ fn attempt<R>(
     hash: Hash,
     copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
 ) -> Result<Found<R>> {
-    for (number, bucket) in probe::buckets(segment, hash) {
+    let size = probe::home(segment, hash).size();
+    for (number, bucket) in probe::buckets_by(segment, hash, size) {
         let tags = bucket.tags();
         let mut looked = false;
         for slot in tags.slots_with(hash.tag()) {
@@ -60,7 +61,7 @@ fn attempt<R>(
             break;
         }
     }
-    Ok(Found::Absent)
+    Ok(absent(segment, hash, size))
 }
 
 /// Decides what a slot without an entry means: its memory was reused, or the segment is

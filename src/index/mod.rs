@@ -6,11 +6,13 @@
 //! - `entry`: an entry that was found.
 //! - `fast_path`: a get, an insertion and an addition where nothing is in the way.
 //! - `lookup`: lock-free lookup where something is.
+//! - `growth`: how a stripe of a growing table gets twice as many buckets.
 //! - `stripe_ops`: everything done under a stripe's lock, and recovery from its owner's death.
 
 pub(crate) mod bucket;
 pub(crate) mod entry;
 pub(crate) mod fast_path;
+pub(crate) mod growth;
 pub(crate) mod lookup;
 pub(crate) mod probe;
 pub(crate) mod slot;

@@ -1,13 +1,22 @@
 //! From a key's hash to its stripe, its buckets and its tag.
 //!
-//! The hash's high bits choose the home bucket among those of the whole table, by
-//! multiplication; the stripe is the run of buckets around it. The hash's low byte is the tag.
-//! Probing goes on to the next bucket, and wraps around inside the stripe.
+//! The hash's high bits choose the stripe, and its low byte is the tag.
+//!
+//! - *In a table that doesn't grow*, the high bits choose the home bucket among those of the whole
+//!   table, by multiplication; the stripe is the run of buckets around it. Probing goes on to the
+//!   next bucket, and wraps around inside the stripe.
+//! - *In a table that grows*, the bits above the tag choose the home bucket in the stripe, as many
+//!   as the stripe has buckets for. Probing goes on to the buckets whose numbers in the stripe
+//!   differ from the home's by the bits of 1, 2, 3 and so on. So a stripe that is doubled by a bit
+//!   more of each hash keeps all that it has where it is found: see [`growth`](super::growth).
 
 use crate::index::bucket::Bucket;
 use crate::layout::CLAIM_BYTES;
 use crate::segment::Segment;
+use crate::segment::directory::DirectoryWord;
 use crate::segment::stripe::Stripe;
+use crate::sync::Ordering;
+use crate::sys::HomeBucket;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Hash(u64);
@@ -20,6 +29,17 @@ impl Hash {
     #[allow(clippy::inline_always)]
     pub(crate) fn of(segment: &Segment, key: &[u8]) -> Self {
         Self(segment.seed.hash(key))
+    }
+
+    /// The hash whose bits these are: what a slot that leads to a record keeps.
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// All its bits.
+    #[inline]
+    pub(crate) fn bits(self) -> u64 {
+        self.0
     }
 
     /// The tag; never 0, which marks an empty slot.
@@ -44,7 +64,13 @@ impl Hash {
     /// The number of the home bucket, where probing begins.
     #[inline]
     pub(crate) fn home(self, segment: &Segment) -> usize {
-        segment.map.bucket_of(self.0).0
+        segment.map.bucket_of(self.0).number
+    }
+
+    /// The place of the home bucket in its stripe, if the stripe of a growing table had this
+    /// directory word.
+    pub(crate) fn home_in_stripe(self, segment: &Segment, word: DirectoryWord) -> usize {
+        segment.map.home_in_stripe(word.0, self.0)
     }
 }
 
@@ -54,21 +80,123 @@ pub(crate) fn bucket(segment: &Segment, number: usize) -> Bucket<'_> {
     Bucket::new(&segment.map.buckets()[number])
 }
 
-/// The home bucket, where probing begins, with its number.
-#[inline]
-pub(crate) fn home(segment: &Segment, hash: Hash) -> (usize, Bucket<'_>) {
-    let (number, words) = segment.map.bucket_of(hash.0);
-    (number, Bucket::new(words))
+/// The home bucket of a hash, where probing begins.
+#[derive(Clone, Copy)]
+pub(crate) struct Home<'a> {
+    pub(crate) number: usize,
+    pub(crate) bucket: Bucket<'a>,
+    /// By which size of its stripe it is the home.
+    size: StripeSize,
+}
+
+/// The size that a stripe had when a hash's home bucket was found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StripeSize(u64);
+
+impl StripeSize {
+    /// Whether the hash's stripe still has this size. A key that was not found may be in buckets
+    /// that have come since, if it has not. An acquire fence must stand between the loads that
+    /// this validates and this one.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn holds(self, segment: &Segment, hash: Hash) -> bool {
+        segment.map.is_still(self.0, hash.0)
+    }
+}
+
+/// The home bucket of a hash.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+pub(crate) fn home(segment: &Segment, hash: Hash) -> Home<'_> {
+    let HomeBucket {
+        number,
+        words,
+        directory,
+    } = segment.map.bucket_of(hash.0);
+    Home {
+        number,
+        bucket: Bucket::new(words),
+        size: StripeSize(directory),
+    }
+}
+
+impl Home<'_> {
+    /// By which size of its stripe it is the home.
+    #[inline]
+    pub(crate) fn size(self) -> StripeSize {
+        self.size
+    }
 }
 
 /// The buckets that probing visits for a key, each once, with their numbers.
-#[inline]
 pub(crate) fn buckets(segment: &Segment, hash: Hash) -> impl Iterator<Item = (usize, Bucket<'_>)> {
-    let stripe = segment.buckets_of(hash.stripe(segment));
-    let home = hash.home(segment);
-    (home..stripe.end)
-        .chain(stripe.start..home)
-        .map(|number| (number, bucket(segment, number)))
+    let size = StripeSize(directory_word(segment, hash).map_or(0, |word| word.0));
+    buckets_by(segment, hash, size)
+}
+
+/// As [`buckets`], for a stripe of this size.
+pub(crate) fn buckets_by(
+    segment: &Segment,
+    hash: Hash,
+    size: StripeSize,
+) -> impl Iterator<Item = (usize, Bucket<'_>)> {
+    let stripe = segment.map.stripe_number(hash.0);
+    let places = Places::new(segment, hash, size);
+    let stripe = segment.first_buckets_of(stripe, places.count);
+    (0..places.count).map(move |step| {
+        let number = stripe.at(places.at(step));
+        (number, bucket(segment, number))
+    })
+}
+
+/// The order in which probing visits the buckets of a stripe.
+#[derive(Clone, Copy)]
+struct Places {
+    home: usize,
+    count: usize,
+    grows: bool,
+}
+
+impl Places {
+    fn new(segment: &Segment, hash: Hash, size: StripeSize) -> Self {
+        let grows = segment.geometry.grows();
+        if grows {
+            let word = DirectoryWord(size.0);
+            Self {
+                home: hash.home_in_stripe(segment, word),
+                count: segment.buckets_by(word),
+                grows,
+            }
+        } else {
+            let count = segment.geometry.stripe_buckets;
+            Self {
+                home: hash.home(segment) % count,
+                count,
+                grows,
+            }
+        }
+    }
+
+    /// The place that is visited after so many others.
+    fn at(self, step: usize) -> usize {
+        if self.grows {
+            self.home ^ step
+        } else {
+            (self.home + step) % self.count
+        }
+    }
+}
+
+/// The directory word of a hash's stripe; `None` if the table doesn't grow.
+fn directory_word(segment: &Segment, hash: Hash) -> Option<DirectoryWord> {
+    let word = segment.map.directory(segment.map.stripe_number(hash.0))?;
+    Some(DirectoryWord(word.load(Ordering::Acquire)))
+}
+
+/// The number of buckets that probing passes from a key's home bucket to the bucket of this
+/// number in its stripe.
+pub(crate) fn distance(segment: &Segment, hash: Hash, number: usize) -> Option<usize> {
+    buckets(segment, hash).position(|(visited, _)| visited == number)
 }
 
 /// The buckets that probing passes before it comes to the bucket of this number.

@@ -10,12 +10,15 @@
 //!
 //! The tail of a small entry has the value's bytes from its lowest byte up, and the rest of
 //! the key down from its highest byte, with zeros between: key and value together have at
-//! most 15 bytes. The tail of a slot that leads to a record has no meaning.
+//! most 15 bytes. The tail of a slot that leads to a record has the hash of its key, so that a
+//! stripe can be doubled without a look at its records.
 //!
 //! So one store of the head takes a slot from a record to another record, from a small entry
 //! to a record, and, if its tail has been stored before, from a record to a small entry. One
 //! store of the tail replaces a small entry's value by another of the same length. No single
-//! store replaces a small entry by one of another length: that would take two.
+//! store replaces a small entry by one of another length: that would take two. Nor does one take a
+//! slot from a small entry to a record and its hash: the hash is stored when readers know that
+//! the small entry is gone, and a death before that leaves it to recovery.
 
 use crate::layout::{HEAD_BYTES, SMALL_BYTES, WORD};
 use crate::segment::geometry::ArenaOffset;
@@ -42,8 +45,7 @@ pub(crate) enum SlotContent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Content {
     pub(crate) head: u64,
-    /// The second word; `None` if it may have any value.
-    pub(crate) tail: Option<u64>,
+    pub(crate) tail: u64,
 }
 
 impl Content {
@@ -60,18 +62,24 @@ impl Content {
         };
         Some(Self {
             head: first | (value.len() as u64) << LENGTH_BITS,
-            tail: Some(word_from(value) | rest),
+            tail: word_from(value) | rest,
         })
     }
 
-    /// The words that lead to the record at this offset.
+    /// The words that lead to the record at this offset, whose key has this hash.
     #[inline]
-    pub(crate) fn record(offset: ArenaOffset) -> Self {
+    pub(crate) fn record(offset: ArenaOffset, hash: u64) -> Self {
         Self {
-            head: (offset.0 as u64) << REST_SHIFT | RECORD,
-            tail: None,
+            head: head_of_record(offset),
+            tail: hash,
         }
     }
+}
+
+/// The head that leads to the record at this offset.
+#[inline]
+pub(crate) fn head_of_record(offset: ArenaOffset) -> u64 {
+    (offset.0 as u64) << REST_SHIFT | RECORD
 }
 
 /// Returns what a slot with this head holds.
@@ -162,11 +170,7 @@ mod tests {
                 let fits = value_length <= 8 && key_length + value_length <= 15;
                 let content = Content::small(&key, &value);
                 assert_eq!(content.is_some(), fits, "{key_length} {value_length}");
-                let Some(Content {
-                    head,
-                    tail: Some(tail),
-                }) = content
-                else {
+                let Some(Content { head, tail }) = content else {
                     continue;
                 };
                 let lengths = Lengths::of(&key, &value[..]);
@@ -184,7 +188,7 @@ mod tests {
                 let other = bytes(value_length, 0x11);
                 let replaced = with_value(tail, value_length, word_from(&other));
                 let expected = Content::small(&key, &other).unwrap();
-                assert_eq!((expected.head, expected.tail), (head, Some(replaced)));
+                assert_eq!((expected.head, expected.tail), (head, replaced));
             }
         }
     }
@@ -195,7 +199,7 @@ mod tests {
             for value_length in 0..=8.min(15 - length) {
                 let (key, value) = (bytes(length, 1), bytes(value_length, 0xc1));
                 let content = Content::small(&key, &value).unwrap();
-                let tail = AtomicU64::new(content.tail.unwrap());
+                let tail = AtomicU64::new(content.tail);
                 let found = |key: &[u8]| length_of_value(key, content.head, &tail);
                 for at in 0..length {
                     for bit in 0..8 {
@@ -215,7 +219,7 @@ mod tests {
     #[test]
     fn records_are_no_small_entries_whatever_their_offset() {
         for offset in [0, 1, 0x3030_3030_3030, (1 << 56) - 1].map(ArenaOffset) {
-            let head = Content::record(offset).head;
+            let head = Content::record(offset, 7).head;
             assert_eq!(holds(head), SlotContent::Record(offset));
             for length in 0..30 {
                 let mut key = vec![0x30; length];

@@ -15,8 +15,6 @@
 //!   one is published: a death leaves it too low, never too high, and a chunk
 //!   that looks emptier than it is is only cleaned sooner.
 
-use std::ops::Range;
-
 use crate::arena::Space;
 use crate::arena::chunk;
 use crate::error::{Error, Result};
@@ -25,10 +23,10 @@ use crate::index::entry::{self, Compared, Entry};
 use crate::index::fast_path::{self, Glance, vacancy};
 use crate::index::lookup;
 use crate::index::probe::{self, Hash};
-use crate::index::slot::Content;
+use crate::index::slot::{self, Content};
 use crate::layout::{BUCKET_SLOTS, STRIPE_ENTRIES, WORD};
 use crate::locking::lock::Guard;
-use crate::segment::Segment;
+use crate::segment::{Segment, StripeBuckets};
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::{crash_point, process_crash_point};
 
@@ -98,10 +96,10 @@ impl<'a> Locked<'a> {
 
     /// Finds `key`.
     pub(crate) fn find(&self, key: &[u8], hash: Hash) -> Result<Option<Place<'a>>> {
-        let (bucket, home) = probe::home(self.segment(), hash);
-        match self.glance(home, key, hash) {
+        let home = probe::home(self.segment(), hash);
+        match self.glance(home.bucket, key, hash) {
             Glance::Small(slot, entry) | Glance::Record(slot, entry) => Ok(Some(Place {
-                bucket,
+                bucket: home.number,
                 slot,
                 entry,
             })),
@@ -149,7 +147,7 @@ impl<'a> Locked<'a> {
 
     /// Finds the slot that leads to the record at `at`, if one does.
     pub(crate) fn find_record(&self, hash: Hash, at: usize) -> Result<Option<Place<'a>>> {
-        let wanted = Content::record(self.segment().geometry.offset_of(at)).head;
+        let wanted = slot::head_of_record(self.segment().geometry.offset_of(at));
         for (number, bucket) in probe::buckets(self.segment(), hash) {
             let tags = bucket.tags();
             let mut slots = tags.slots_with(hash.tag());
@@ -178,15 +176,17 @@ impl<'a> Locked<'a> {
         }
     }
 
-    /// Publishes a new key's entry.
+    /// Publishes a new key's entry, in a stripe of more buckets if it is time for that.
     ///
     /// # Errors
-    /// `TableFull` if the stripe has no empty slot.
+    /// If the stripe has no empty slot: `TableFull`, or `SharedMemoryFull` if it could grow.
     pub(crate) fn insert(&self, hash: Hash, new: New<'_>) -> Result<()> {
+        let growth = self.grow();
         // The first empty slot in probing order.
         let target = probe::buckets(self.segment(), hash)
             .find_map(|(number, bucket)| Some((number, bucket, vacancy(bucket)?)));
         let Some((number, bucket, slot)) = target else {
+            growth?;
             return Err(Error::TableFull {
                 capacity: self.segment().geometry.capacity,
                 entries: entries(self.segment()),
@@ -201,14 +201,21 @@ impl<'a> Locked<'a> {
     }
 
     /// Publishes an entry in place of the one found; a small one only in that of a record.
-    pub(crate) fn replace(&self, place: Place<'_>, new: New<'_>) {
+    pub(crate) fn replace(&self, place: Place<'_>, hash: Hash, new: New<'_>) {
         self.forget(place);
         crash_point!("replace: old record not counted");
-        probe::bucket(self.segment(), place.bucket).republish(place.slot, self.content(new));
-        crash_point!("replace: published");
-        if let New::Record(space) = new {
-            chunk::add_live(self.segment(), space.chunk, space.words);
-            process_crash_point!("replace: live counted");
+        let bucket = probe::bucket(self.segment(), place.bucket);
+        let content = self.content(new, hash);
+        match new {
+            New::Small(_) => {
+                bucket.republish_small(place.slot, content);
+                crash_point!("replace: published");
+            }
+            New::Record(space) => {
+                bucket.republish_record(place.slot, content);
+                chunk::add_live(self.segment(), space.chunk, space.words);
+                process_crash_point!("replace: live counted");
+            }
         }
     }
 
@@ -276,17 +283,23 @@ impl<'a> Locked<'a> {
     }
 
     /// The numbers of the stripe's buckets.
-    pub(crate) fn buckets(&self) -> Range<usize> {
+    pub(crate) fn buckets(&self) -> StripeBuckets<'a> {
         self.segment().buckets_of(self.guard.stripe())
     }
 
-    /// The overflow counts and the number of entries that the stripe's tags and
-    /// slots call for.
+    /// The overflow counts, one for each bucket, and the number of entries that the stripe's
+    /// tags and slots call for.
     pub(crate) fn recount(&self) -> (Vec<u32>, u64) {
-        let range = self.buckets();
-        let mut overflows = vec![0; range.len()];
+        self.recount_with(|_, _| {})
+    }
+
+    /// As [`recount`](Self::recount); passes each entry that is not damaged on, with its key's
+    /// hash.
+    fn recount_with(&self, mut visit: impl FnMut(&Place<'a>, Hash)) -> (Vec<u32>, u64) {
+        let buckets = self.buckets();
+        let mut overflows = vec![0; buckets.len()];
         let mut entries = 0;
-        for number in range.clone() {
+        for number in buckets {
             let bucket = probe::bucket(self.segment(), number);
             for slot in bucket.tags().slots() {
                 entries += 1;
@@ -298,9 +311,11 @@ impl<'a> Locked<'a> {
                     continue;
                 };
                 for (passed, _) in probe::passed(self.segment(), hash, number) {
-                    let count: &mut u32 = &mut overflows[passed - range.start];
+                    let (_, at) = self.segment().place_of(passed);
+                    let count: &mut u32 = &mut overflows[at];
                     *count = (*count + 1).min(bucket::MAX_OVERFLOW);
                 }
+                visit(&place, hash);
             }
         }
         (overflows, entries)
@@ -314,23 +329,40 @@ impl<'a> Locked<'a> {
     }
 
     fn recover(&self) {
-        let (overflows, entries) = self.recount();
-        let range = self.buckets();
-        for (number, overflow) in range.zip(overflows) {
+        self.finish_moving();
+        let mut without_hash = Vec::new();
+        let (overflows, entries) = self.recount_with(|place, hash| {
+            if !self.keeps_hash(place, hash) {
+                without_hash.push((*place, hash));
+            }
+        });
+        for (number, overflow) in self.buckets().zip(overflows) {
             let bucket = probe::bucket(self.segment(), number);
             bucket.set_overflow(overflow);
             crash_point!("recover: overflow set");
             bucket.bump_version();
             crash_point!("recover: version bumped");
         }
+        // Only now: before, a reader might have taken a hash for a small entry's value.
+        for (place, hash) in without_hash {
+            let bucket = probe::bucket(self.segment(), place.bucket);
+            bucket.set_hash(place.slot, hash.bits());
+        }
         self.entries_word().store(entries, Ordering::Relaxed);
         crash_point!("recover: entries counted");
     }
 
+    /// Whether the slot of an entry that has a record keeps this hash; `true` for a small entry.
+    pub(crate) fn keeps_hash(&self, place: &Place<'_>, hash: Hash) -> bool {
+        let bucket = probe::bucket(self.segment(), place.bucket);
+        let kept = bucket.tail(place.slot).load(Ordering::Relaxed);
+        place.entry.at().is_none() || kept == hash.bits()
+    }
+
     /// The stripe's own count of entries, and of its overflow counts.
     pub(crate) fn counts(&self) -> (Vec<u32>, u64) {
-        let range = self.buckets();
-        let overflows = range
+        let overflows = self
+            .buckets()
             .map(|number| probe::bucket(self.segment(), number).tags().overflow())
             .collect();
         (overflows, self.entries_word().load(Ordering::Relaxed))
@@ -341,13 +373,12 @@ impl<'a> Locked<'a> {
 ///
 /// A damaged count is no more than its stripe has slots: callers reserve memory by it.
 pub(crate) fn entries(segment: &Segment) -> usize {
-    let geometry = &segment.geometry;
-    let most = geometry.stripe_buckets * BUCKET_SLOTS;
     segment
         .stripes()
         .map(|stripe| {
-            let count = stripe.word(STRIPE_ENTRIES);
-            (count.load(Ordering::Relaxed) as usize).min(most)
+            let count = stripe.word(STRIPE_ENTRIES).load(Ordering::Relaxed);
+            let most = segment.buckets_of(stripe).len() * BUCKET_SLOTS;
+            (count as usize).min(most)
         })
         .sum()
 }

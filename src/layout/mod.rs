@@ -5,7 +5,8 @@
 //! the same in prose; a test holds the two together.
 //!
 //! ```text
-//! header | participant slots | stripe headers | buckets | chunk states | chunk details | arena
+//! header | participant slots | stripe headers | directory | buckets
+//!        | chunk states | chunk details | arena
 //! ```
 
 pub(crate) mod anonymous_name;
@@ -35,7 +36,7 @@ pub(crate) const PAGE: usize = if cfg!(loom) { LINE } else { 512 };
 /// `b"shmtable"`.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"shmtable");
 /// Raised with every change of the format.
-pub(crate) const FORMAT_VERSION: u64 = 2;
+pub(crate) const FORMAT_VERSION: u64 = 3;
 
 /// A word of the format, in a row of [`words!`].
 #[derive(Debug, Clone, Copy)]
@@ -78,10 +79,13 @@ words! {
         HEADER_CAPACITY = 4, "capacity";
         HEADER_VALUE_SPACE = 5, "value space";
         HEADER_STRIPES = 6, "number of stripes";
+        /// Buckets that each stripe has from the beginning.
         HEADER_STRIPE_BUCKETS = 7, "number of buckets of a stripe";
         HEADER_PARTICIPANTS = 8, "number of participant slots";
         HEADER_CHUNKS = 9, "number of chunks";
         HEADER_CHUNK_BYTES = 10, "chunk size";
+        /// Buckets that a stripe may grow to.
+        HEADER_MOST_BUCKETS = 11, "greatest number of buckets of a stripe";
         HEADER_HASH_SEED = 12, "hash seed";
         HEADER_CODEC = 13, "codec id";
         HEADER_CREATED = 14, "time of creation";
@@ -137,12 +141,20 @@ pub(crate) const HEADER_WORDS: usize = if cfg!(loom) { 40 } else { PAGE };
 
 /// Header flag: the segment is removed with its creator.
 pub(crate) const FLAG_ANONYMOUS: u64 = 1;
+/// The header flags that this version knows. It refuses a segment with another one, so that
+/// later versions can add to the format under a flag of their own.
+pub(crate) const KNOWN_FLAGS: u64 = FLAG_ANONYMOUS;
 
 /// Words of a participant slot.
 pub(crate) const PARTICIPANT_WORDS: usize = LINE;
 
 /// Words of a stripe header.
 pub(crate) const STRIPE_WORDS: usize = LINE;
+
+/// Bits of a level, of which a directory word has three copies, from bit 0 on.
+pub(crate) const LEVEL_BITS: u32 = 8;
+/// The bit of a directory word that says that entries are being moved to new buckets.
+pub(crate) const MOVING_BIT: u32 = 24;
 
 /// Words of a bucket: two cache lines, to whose size it is aligned.
 pub(crate) const BUCKET_WORDS: usize = 2 * LINE;
@@ -214,7 +226,7 @@ pub(crate) fn fingerprint() -> u64 {
             KEY_SHIFT as usize,
             VALUE_SHIFT as usize,
         ])
-        .chain([RESERVED_CHUNKS]);
+        .chain([RESERVED_CHUNKS, LEVEL_BITS as usize, MOVING_BIT as usize]);
     let bytes: Vec<u8> = constants
         .flat_map(|constant| (constant as u64).to_le_bytes())
         .collect();
@@ -240,6 +252,8 @@ mod tests {
         for group in [HEADER, PARTICIPANT, STRIPE, CHUNK] {
             here.extend(group.iter().map(|word| (word.name, word.at as u64)));
         }
+        here.push(("LEVEL_BITS", LEVEL_BITS.into()));
+        here.push(("MOVING_BIT", MOVING_BIT.into()));
         here.push(("CURSOR_BITS", CURSOR_BITS.into()));
         here.push(("OVERFLOW_BITS", OVERFLOW_BITS.into()));
         here.push(("KEY_SHIFT", KEY_SHIFT.into()));

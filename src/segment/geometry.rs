@@ -1,7 +1,7 @@
 //! The geometry of a segment: the sizes of its parts, and where they begin.
 
 use std::borrow::Cow;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use crate::error::{Error, Result};
 use crate::layout::{
@@ -9,6 +9,7 @@ use crate::layout::{
     MAX_VALUE, PAGE, PARTICIPANT_WORDS, RECORD_OVERHEAD, RESERVED_CHUNKS, STRIPE_WORDS, WORD,
 };
 use crate::segment::record;
+use crate::sys::CAN_GROW;
 
 /// The most chunks of a segment: searches scan their states.
 pub(crate) const MAX_CHUNKS: u128 = 1 << 20;
@@ -33,7 +34,10 @@ pub(crate) struct Geometry {
     pub(crate) value_space: usize,
     /// The number of stripes, a power of two.
     pub(crate) stripes: usize,
+    /// The number of buckets that each stripe has from the beginning.
     pub(crate) stripe_buckets: usize,
+    /// The number of buckets that a stripe may grow to; in a table that doesn't grow, the same.
+    pub(crate) most_buckets: usize,
     pub(crate) participants: usize,
     pub(crate) chunks: usize,
     pub(crate) chunk_words: usize,
@@ -45,8 +49,11 @@ pub(crate) struct Geometry {
     pub(crate) max_key: usize,
     /// The position of the first stripe's header, counted in stripe headers.
     pub(crate) first_stripe: usize,
+    /// The position of the directory's first word.
+    pub(crate) directory_at: usize,
     /// The position of the first bucket, counted in buckets.
     pub(crate) first_bucket: usize,
+    /// The number of all buckets that there may ever be.
     pub(crate) buckets: usize,
     pub(crate) states_at: usize,
     pub(crate) details_at: usize,
@@ -54,18 +61,46 @@ pub(crate) struct Geometry {
     pub(crate) words: usize,
 }
 
+/// The numbers that say all about a geometry: those of a segment's header.
+#[derive(Debug, Clone)]
+pub(crate) struct Shape {
+    pub(crate) capacity: usize,
+    pub(crate) value_space: usize,
+    pub(crate) stripes: usize,
+    pub(crate) stripe_buckets: usize,
+    pub(crate) most_buckets: usize,
+    pub(crate) participants: usize,
+    pub(crate) chunks: usize,
+    pub(crate) chunk_words: usize,
+}
+
 /// The numbers that a geometry is computed from; `None` stands for a default.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Request {
     pub(crate) capacity: Option<usize>,
+    pub(crate) max_capacity: Option<usize>,
     pub(crate) value_space: Option<usize>,
     pub(crate) stripes: Option<usize>,
     pub(crate) chunk_bytes: Option<usize>,
     pub(crate) participants: Option<usize>,
 }
 
+/// The default capacity where tables can't grow.
 const DEFAULT_CAPACITY: usize = 1 << 20;
 const DEFAULT_PARTICIPANTS: usize = 1024;
+/// The number of entries up to which a table grows by default.
+const DEFAULT_MOST: usize = 1 << 32;
+/// The number of stripes of a large table that grows. More would take more memory when the table
+/// is empty.
+const GROWING_STRIPES: usize = 1024;
+/// The number of buckets with which a stripe of a growing table begins by default.
+const FIRST_BUCKETS: usize = 4;
+/// The default length of a chunk of a growing table, in bytes. A small table has one for each
+/// process that stores something; a large one has as many as its values need.
+const GROWING_CHUNK: usize = 1 << 18;
+/// The default value space of a table that grows without a bound: with its overhead, it takes no
+/// more than half of the most chunks of the default length.
+const GROWING_SPACE: usize = 16 << 30;
 /// The least default value space: a small table accepts large values too.
 const LEAST_DEFAULT_SPACE: usize = 64 << 20;
 const MAX_SPACE: usize = 1 << 43;
@@ -116,13 +151,34 @@ impl Request {
 impl Geometry {
     /// Plans the geometry of a new table.
     pub(crate) fn plan(request: &Request) -> Result<Self> {
-        let capacity = request.capacity.unwrap_or(DEFAULT_CAPACITY);
-        if capacity == 0 || capacity > 1 << 40 {
-            return Err(invalid("capacity", capacity as u128, "1 to 2^40 entries"));
+        let limits = |option, given: Option<usize>| match given {
+            Some(entries) if entries == 0 || entries > 1 << 40 => {
+                Err(invalid(option, entries as u128, "1 to 2^40 entries"))
+            }
+            given => Ok(given),
+        };
+        let first = limits("capacity", request.capacity)?;
+        let most = limits("max_capacity", request.max_capacity)?;
+        if let (Some(first), Some(most)) = (first, most)
+            && most < first
+        {
+            return Err(invalid(
+                "max_capacity",
+                most as u128,
+                format!("the capacity of {first} or more"),
+            ));
         }
-        let value_space = request
-            .value_space
-            .unwrap_or_else(|| default_space(capacity));
+        let grows = CAN_GROW && (first.is_none() || most.is_some_and(|most| first < Some(most)));
+        let capacity = match most.or(first) {
+            Some(capacity) => capacity,
+            None if grows => DEFAULT_MOST,
+            None => DEFAULT_CAPACITY,
+        };
+        let value_space = match request.value_space {
+            Some(bytes) => bytes,
+            None if grows && most.is_none() => GROWING_SPACE,
+            None => default_space(capacity),
+        };
         if value_space == 0 || value_space > MAX_SPACE {
             return Err(invalid(
                 "value_space",
@@ -143,9 +199,17 @@ impl Geometry {
             Some(n) => {
                 return Err(invalid("stripes", n as u128, "a power of two up to 65536"));
             }
+            None if grows => default_stripes(capacity).min(GROWING_STRIPES),
             None => default_stripes(capacity),
         };
-        let slots = stripe_slots(capacity, stripes);
+        let buckets = |capacity| stripe_slots(capacity, stripes).div_ceil(BUCKET_SLOTS);
+        let (stripe_buckets, most_buckets) = if grows {
+            let most = buckets(capacity).next_power_of_two();
+            let first = first.map_or(FIRST_BUCKETS, |first| buckets(first).next_power_of_two());
+            (first.min(most), most)
+        } else {
+            (buckets(capacity), buckets(capacity))
+        };
         let chunk_bytes = match request.chunk_bytes {
             Some(n) if n.is_power_of_two() && (4096..=1 << 30).contains(&n) => Some(n),
             Some(n) => {
@@ -157,11 +221,24 @@ impl Geometry {
             }
             None => None,
         };
-        let overhead = RECORD_OVERHEAD as u128 * capacity as u128;
+        // So many entries of a word each fill the value space.
+        let entries = if grows {
+            capacity.min(value_space.div_ceil(WORD))
+        } else {
+            capacity
+        };
+        let overhead = RECORD_OVERHEAD as u128 * entries as u128;
         let payload = value_space as u128 + overhead;
         let entries = request.value_space.unwrap_or(capacity.saturating_mul(64));
-        let chunk_bytes =
-            chunk_bytes.unwrap_or_else(|| default_chunk_bytes(entries as u128 + overhead, payload));
+        let chunk_bytes = chunk_bytes.unwrap_or_else(|| {
+            let bytes = default_chunk_bytes(entries as u128 + overhead, payload);
+            if grows {
+                let least = (2 * payload).div_ceil(MAX_CHUNKS / 2) as usize;
+                bytes.min(GROWING_CHUNK).max(least.next_power_of_two())
+            } else {
+                bytes
+            }
+        });
         // Twice the payload: if chunks are half full on average, one of them is always
         // worth cleaning, and next-fit never wastes more than half, whatever the records.
         // One more chunk for each participant to fill, and some for cleaning.
@@ -181,15 +258,16 @@ impl Geometry {
                 ),
             ));
         }
-        Self::derive(
+        Self::derive(&Shape {
             capacity,
             value_space,
             stripes,
-            slots.div_ceil(BUCKET_SLOTS),
+            stripe_buckets,
+            most_buckets,
             participants,
-            chunks as usize,
-            chunk_bytes / WORD,
-        )
+            chunks: chunks as usize,
+            chunk_words: chunk_bytes / WORD,
+        })
         .ok_or_else(|| request.too_large(capacity, value_space))
     }
 
@@ -201,33 +279,41 @@ impl Geometry {
         chunks: usize,
         chunk_words: usize,
     ) -> Self {
-        Self::derive(
-            8,
-            1 << 10,
-            1,
+        Self::derive(&Shape {
+            capacity: 8,
+            value_space: 1 << 10,
+            stripes: 1,
             stripe_buckets,
+            most_buckets: stripe_buckets,
             participants,
             chunks,
             chunk_words,
-        )
+        })
         .unwrap()
     }
 
     /// Adds up the offsets; `None` if the segment would be too large.
-    pub(crate) fn derive(
-        capacity: usize,
-        value_space: usize,
-        stripes: usize,
-        stripe_buckets: usize,
-        participants: usize,
-        chunks: usize,
-        chunk_words: usize,
-    ) -> Option<Self> {
+    pub(crate) fn derive(shape: &Shape) -> Option<Self> {
+        let Shape {
+            capacity,
+            value_space,
+            stripes,
+            stripe_buckets,
+            most_buckets,
+            participants,
+            chunks,
+            chunk_words,
+        } = *shape;
         let (wide_stripes, wide_chunks) = (stripes as u128, chunks as u128);
         let stripes_at = HEADER_WORDS as u128 + (participants * PARTICIPANT_WORDS) as u128;
-        let buckets_at = (stripes_at + wide_stripes * STRIPE_WORDS as u128)
-            .next_multiple_of(BUCKET_WORDS as u128);
-        let states_at = buckets_at + wide_stripes * stripe_buckets as u128 * BUCKET_WORDS as u128;
+        let directory_at = stripes_at + wide_stripes * STRIPE_WORDS as u128;
+        let directory = if most_buckets > stripe_buckets {
+            wide_stripes
+        } else {
+            0
+        };
+        let buckets_at = (directory_at + directory).next_multiple_of(BUCKET_WORDS as u128);
+        let states_at = buckets_at + wide_stripes * most_buckets as u128 * BUCKET_WORDS as u128;
         let details_at = states_at + wide_chunks.next_multiple_of(LINE as u128);
         let arena_at =
             (details_at + wide_chunks * CHUNK_WORDS as u128).next_multiple_of(PAGE as u128);
@@ -244,17 +330,45 @@ impl Geometry {
             value_space,
             stripes,
             stripe_buckets,
+            most_buckets,
             participants,
             chunks,
             chunk_words,
             first_stripe: stripes_at as usize / STRIPE_WORDS,
+            directory_at: directory_at as usize,
             first_bucket: buckets_at as usize / BUCKET_WORDS,
-            buckets: stripes * stripe_buckets,
+            buckets: stripes * most_buckets,
             states_at: states_at as usize,
             details_at: details_at as usize,
             arena_at: arena_at as usize,
             words: words as usize,
         })
+    }
+
+    /// Whether stripes get more buckets as they fill.
+    #[inline]
+    pub(crate) fn grows(&self) -> bool {
+        self.most_buckets > self.stripe_buckets
+    }
+
+    /// The number of words at the segment's beginning that have memory from its creation on.
+    pub(crate) fn first_words(&self) -> usize {
+        if self.grows() {
+            self.bucket(self.stripes * self.stripe_buckets)
+        } else {
+            self.arena_at
+        }
+    }
+
+    /// The levels that a stripe of a growing table may have: its buckets are 2 to the power of
+    /// its level.
+    pub(crate) fn levels(&self) -> RangeInclusive<u32> {
+        self.stripe_buckets.ilog2()..=self.most_buckets.ilog2()
+    }
+
+    /// Position of a stripe's directory word, in a growing table.
+    pub(crate) fn directory(&self, stripe: usize) -> usize {
+        self.directory_at + stripe
     }
 
     /// Position of a participant slot's first word.

@@ -7,10 +7,11 @@ use crate::error::{Error, Result};
 use crate::layout::{
     FORMAT_VERSION, HEADER_CAPACITY, HEADER_CHECKSUM, HEADER_CHUNK_BYTES, HEADER_CHUNKS,
     HEADER_CODEC, HEADER_CREATED, HEADER_FINGERPRINT, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_MAGIC,
-    HEADER_PARTICIPANTS, HEADER_SEGMENT_BYTES, HEADER_STRIPE_BUCKETS, HEADER_STRIPES,
-    HEADER_VALUE_SPACE, HEADER_VERSION, HEADER_WORDS, MAGIC, MAX_PARTICIPANTS, WORD, fingerprint,
+    HEADER_MOST_BUCKETS, HEADER_PARTICIPANTS, HEADER_SEGMENT_BYTES, HEADER_STRIPE_BUCKETS,
+    HEADER_STRIPES, HEADER_VALUE_SPACE, HEADER_VERSION, HEADER_WORDS, KNOWN_FLAGS, MAGIC,
+    MAX_PARTICIPANTS, WORD, fingerprint,
 };
-use crate::segment::geometry::{Geometry, MAX_CHUNKS};
+use crate::segment::geometry::{Geometry, MAX_CHUNKS, Shape};
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::process_crash_point;
 
@@ -39,6 +40,7 @@ impl Geometry {
         put(HEADER_PARTICIPANTS, self.participants as u64);
         put(HEADER_CHUNKS, self.chunks as u64);
         put(HEADER_CHUNK_BYTES, (self.chunk_words * WORD) as u64);
+        put(HEADER_MOST_BUCKETS, self.most_buckets as u64);
         put(HEADER_HASH_SEED, seed);
         put(HEADER_CODEC, codec);
         put(HEADER_CREATED, created);
@@ -93,6 +95,10 @@ impl Geometry {
         if get(HEADER_CHECKSUM) != checksum(get) {
             return Err(damaged("the header's checksum is wrong", HEADER_CHECKSUM));
         }
+        let flags = get(HEADER_FLAGS);
+        if flags & !KNOWN_FLAGS != 0 {
+            return Err(differs("the set of features", flags, KNOWN_FLAGS));
+        }
         // The checksum is right, so a writer of this format wrote these words. The
         // ranges are checked nevertheless, before any arithmetic with them.
         let geometry = Self::said_by(get)
@@ -121,7 +127,7 @@ impl Geometry {
             && stripes <= 1 << 16
             && (1..=1 << 40).contains(&get(HEADER_CAPACITY))
             && (1..=1 << 43).contains(&get(HEADER_VALUE_SPACE))
-            && (1..=1 << 40).contains(&get(HEADER_STRIPE_BUCKETS))
+            && are_possible(get(HEADER_STRIPE_BUCKETS), get(HEADER_MOST_BUCKETS))
             && (1..=MAX_PARTICIPANTS as u64).contains(&get(HEADER_PARTICIPANTS))
             && (1..=MAX_CHUNKS as u64).contains(&get(HEADER_CHUNKS))
             && chunk_bytes.is_power_of_two()
@@ -129,16 +135,25 @@ impl Geometry {
         if !in_range {
             return None;
         }
-        Self::derive(
-            get(HEADER_CAPACITY) as usize,
-            get(HEADER_VALUE_SPACE) as usize,
-            stripes as usize,
-            get(HEADER_STRIPE_BUCKETS) as usize,
-            get(HEADER_PARTICIPANTS) as usize,
-            get(HEADER_CHUNKS) as usize,
-            chunk_bytes as usize / WORD,
-        )
+        Self::derive(&Shape {
+            capacity: get(HEADER_CAPACITY) as usize,
+            value_space: get(HEADER_VALUE_SPACE) as usize,
+            stripes: stripes as usize,
+            stripe_buckets: get(HEADER_STRIPE_BUCKETS) as usize,
+            most_buckets: get(HEADER_MOST_BUCKETS) as usize,
+            participants: get(HEADER_PARTICIPANTS) as usize,
+            chunks: get(HEADER_CHUNKS) as usize,
+            chunk_words: chunk_bytes as usize / WORD,
+        })
     }
+}
+
+/// Whether stripes can begin with so many buckets and end with so many: the same number, or
+/// powers of two.
+fn are_possible(first: u64, most: u64) -> bool {
+    let is_in_range = (1..=1 << 40).contains(&first) && most <= 1 << 40;
+    let doubles = first < most && first.is_power_of_two() && most.is_power_of_two();
+    is_in_range && (first == most || doubles)
 }
 
 /// The words that tell whether a segment has this format: for each its name in messages, its

@@ -1,5 +1,6 @@
 //! A mapped segment whose header was found good: what all layers above share.
 
+pub(crate) mod directory;
 pub(crate) mod geometry;
 pub(crate) mod hash;
 pub(crate) mod header;
@@ -16,12 +17,13 @@ use crate::error::{Error, Result};
 use crate::layout::{
     HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED, STRIPE_WORDS, WORD,
 };
+use crate::segment::directory::DirectoryWord;
 use crate::segment::geometry::Geometry;
 use crate::segment::hash::Seed;
 use crate::segment::hooks::Hooks;
 use crate::segment::stripe::Stripe;
 use crate::sync::{AtomicU64, Ordering};
-use crate::sys::{IndexedMapping, Mapping};
+use crate::sys::{Directory, IndexedMapping, Mapping};
 use crate::sys::{crash_point, process_crash_point};
 
 /// The number of words that are asked for at a time when they probably have memory already.
@@ -50,6 +52,10 @@ impl Segment {
         hooks: Hooks,
     ) -> Self {
         let get = |at: usize| map.words()[at].load(Ordering::Relaxed);
+        let directory = geometry.grows().then(|| Directory {
+            at: geometry.directory_at,
+            levels: geometry.levels(),
+        });
         Self {
             seed: Seed::new(get(HEADER_HASH_SEED)),
             codec: get(HEADER_CODEC),
@@ -57,7 +63,12 @@ impl Segment {
             readable: AtomicUsize::new(geometry.arena_at),
             lock_timeout,
             hooks,
-            map: IndexedMapping::new(map, geometry.stripe_headers(), geometry.all_buckets()),
+            map: IndexedMapping::new(
+                map,
+                geometry.stripe_headers(),
+                geometry.all_buckets(),
+                directory,
+            ),
             geometry,
         }
     }
@@ -82,11 +93,58 @@ impl Segment {
         self.at_of(stripe) / STRIPE_WORDS - self.geometry.first_stripe
     }
 
-    /// The numbers of a stripe's buckets.
-    pub(crate) fn buckets_of(&self, stripe: Stripe<'_>) -> Range<usize> {
-        let length = self.geometry.stripe_buckets;
-        let first = self.number_of(stripe) * length;
-        first..first + length
+    /// The numbers of the buckets that a stripe has now.
+    pub(crate) fn buckets_of(&self, stripe: Stripe<'_>) -> StripeBuckets<'_> {
+        let stripe = self.number_of(stripe);
+        let count = match self.map.directory(stripe) {
+            None => self.geometry.stripe_buckets,
+            Some(word) => self.buckets_by(DirectoryWord(word.load(Ordering::Acquire))),
+        };
+        self.first_buckets_of(stripe, count)
+    }
+
+    /// The numbers of the first `count` buckets of a stripe of this number.
+    pub(crate) fn first_buckets_of(&self, stripe: usize, count: usize) -> StripeBuckets<'_> {
+        StripeBuckets {
+            segment: self,
+            stripe,
+            next: 0,
+            count,
+        }
+    }
+
+    /// The number of buckets that a stripe has by its directory word.
+    pub(crate) fn buckets_by(&self, word: DirectoryWord) -> usize {
+        let levels = self.geometry.levels();
+        1 << word.level().clamp(*levels.start(), *levels.end())
+    }
+
+    /// The numbers of all buckets that there are now, stripe by stripe.
+    pub(crate) fn all_buckets(&self) -> impl Iterator<Item = usize> {
+        self.stripes().flat_map(|stripe| self.buckets_of(stripe))
+    }
+
+    /// The number of chunks whose states and details have pages: others are free.
+    pub(crate) fn chunks_with_state(&self) -> usize {
+        if self.geometry.grows() {
+            self.populated()
+        } else {
+            self.geometry.chunks
+        }
+    }
+
+    /// The stripe that a bucket belongs to, and the bucket's number in the stripe.
+    pub(crate) fn place_of(&self, bucket: usize) -> (usize, usize) {
+        let geometry = &self.geometry;
+        let first = geometry.stripe_buckets;
+        let begun = geometry.stripes * first;
+        if !geometry.grows() || bucket < begun {
+            return (bucket / first, bucket % first);
+        }
+        // The doubling that added it added `added` buckets to each stripe, which had as many.
+        let added = 1 << (bucket / geometry.stripes).ilog2();
+        let among_added = bucket - geometry.stripes * added;
+        (among_added / added, added + among_added % added)
     }
 
     /// All stripes, in ascending order.
@@ -110,17 +168,28 @@ impl Segment {
         if chunks <= present {
             return Ok(());
         }
-        let range = self.geometry.chunk(present)..self.geometry.chunk(chunks);
-        let asked = range.len() * WORD;
-        self.map
-            .populate(range)
-            .map_err(|source| no_memory(source, asked))?;
+        let geometry = &self.geometry;
+        if geometry.grows() {
+            // Zeros, which say that the chunks are free.
+            self.populate_words(geometry.state(present)..geometry.state(chunks))?;
+            self.populate_words(geometry.details(present)..geometry.details(chunks))?;
+            crash_point!("populate: pages of details present");
+        }
+        self.populate_words(geometry.chunk(present)..geometry.chunk(chunks))?;
         crash_point!("populate: pages present");
         // Release: see `populated`. An acquire of this value also acquires what processes
         // released that raised it before.
         self.words()[HEADER_POPULATED].fetch_max(chunks as u64, Ordering::Release);
         process_crash_point!("populate: pages counted");
         Ok(())
+    }
+
+    /// Gives pages to these words.
+    pub(crate) fn populate_words(&self, words: Range<usize>) -> Result<()> {
+        let asked = words.len() * WORD;
+        self.map
+            .populate(words)
+            .map_err(|source| no_memory(source, asked))
     }
 
     /// Gives pages to all chunks that have them by the header, in case the header is damaged.
@@ -131,9 +200,7 @@ impl Segment {
             // In small pieces: a large one is refused if there isn't that much memory
             // left, and usually all of it is there already.
             let next = end.min(at + POPULATE_AGAIN);
-            self.map
-                .populate(at..next)
-                .map_err(|source| no_memory(source, (next - at) * WORD))?;
+            self.populate_words(at..next)?;
             at = next;
         }
         Ok(())
@@ -177,6 +244,46 @@ impl Segment {
         }
     }
 }
+
+/// The numbers of the first buckets of a stripe, in ascending order of their places in it.
+#[derive(Clone)]
+pub(crate) struct StripeBuckets<'a> {
+    segment: &'a Segment,
+    stripe: usize,
+    next: usize,
+    count: usize,
+}
+
+impl StripeBuckets<'_> {
+    /// The number of the bucket at this place in the stripe.
+    pub(crate) fn at(&self, place: usize) -> usize {
+        let segment = self.segment;
+        if segment.geometry.grows() {
+            segment.map.bucket_in_stripe(self.stripe, place)
+        } else {
+            self.stripe * segment.geometry.stripe_buckets + place
+        }
+    }
+}
+
+impl Iterator for StripeBuckets<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        if self.next == self.count {
+            return None;
+        }
+        self.next += 1;
+        Some(self.at(self.next - 1))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.count - self.next;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for StripeBuckets<'_> {}
 
 /// The error of a refused page reservation.
 pub(crate) fn no_memory(source: std::io::Error, asked: usize) -> Error {

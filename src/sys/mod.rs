@@ -98,6 +98,7 @@
 //! - `process_exists(pid)`: whether there is a process with this id, as far as this process
 //!   can see.
 //! - `MAX_NAME`: the longest name, in bytes.
+//! - `CAN_GROW`: whether a segment takes memory only for words that were populated.
 
 #![allow(unsafe_code)]
 
@@ -114,7 +115,7 @@ pub(crate) use crash::{crash_point, process_crash_point};
 #[cfg(not(loom))]
 pub(crate) use doorbell::Doorbell;
 pub(crate) use kept::KeptWord;
-pub(crate) use memory::indexed::IndexedMapping;
+pub(crate) use memory::indexed::{Directory, HomeBucket, IndexedMapping};
 
 #[cfg(loom)]
 mod heap;

@@ -115,10 +115,10 @@ impl Table {
         let key = key.as_ref();
         let writer = self.writer()?;
         let hash = Hash::of(&writer.segment, key);
-        let (_, home) = probe::home(&writer.segment, hash);
-        home.prefetch();
+        let home = probe::home(&writer.segment, hash);
+        home.bucket.prefetch();
         let locked = writer.lock(hash.stripe(&writer.segment))?;
-        let entry = match locked.glance(home, key, hash) {
+        let entry = match locked.glance(locked.home(home, hash).bucket, key, hash) {
             Glance::Small(_, entry) | Glance::Record(_, entry) => entry,
             Glance::Absent => return Ok(None),
             Glance::Undecided => match locked.find(key, hash)? {
@@ -175,11 +175,11 @@ impl Table {
     fn add_to(&self, key: &[u8], add: i64) -> Result<i64> {
         let writer = self.writer()?;
         let hash = Hash::of(&writer.segment, key);
-        let (_, home) = probe::home(&writer.segment, hash);
-        home.prefetch();
+        let home = probe::home(&writer.segment, hash);
+        home.bucket.prefetch();
         let locked = writer.lock_unchecked(hash.stripe(&writer.segment))?;
         #[expect(clippy::match_same_arms, reason = "two copies, see `Glance`")]
-        let before = match locked.glance(home, key, hash) {
+        let before = match locked.glance(locked.home(home, hash).bucket, key, hash) {
             Glance::Small(_, entry) => locked.add(entry, add),
             Glance::Record(_, entry) => locked.add(entry, add),
             Glance::Absent => None,

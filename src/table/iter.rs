@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::index::{entry, fast_path, probe};
 use crate::segment::Segment;
 use crate::table::Table;
+use crate::table::walk::Walk;
 
 /// An owned key and its value.
 pub(crate) type OwnedEntry = (Vec<u8>, Vec<u8>);
@@ -17,7 +18,8 @@ pub(crate) type OwnedEntry = (Vec<u8>, Vec<u8>);
 pub struct Iter {
     table: Table,
     filter: ScanFilter,
-    bucket: usize,
+    stripe: usize,
+    walk: Walk,
     read: VecDeque<OwnedEntry>,
     failed: bool,
 }
@@ -30,20 +32,26 @@ impl Iter {
                 part,
                 prefix: prefix.into(),
             },
-            bucket: 0,
+            stripe: 0,
+            walk: Walk::default(),
             read: VecDeque::new(),
             failed: false,
         }
     }
 
     fn fill(&mut self) -> Result<bool> {
-        let buckets = self.table.segment().geometry.buckets;
-        while self.read.is_empty() && self.bucket < buckets {
-            self.read = self
+        let segment = self.table.segment();
+        while self.read.is_empty() && self.stripe < segment.geometry.stripes {
+            let Some(bucket) = self.walk.next(segment, self.stripe) else {
+                self.stripe += 1;
+                self.walk = Walk::default();
+                continue;
+            };
+            let mut read = self
                 .table
-                .entries_of_bucket(self.bucket, &self.filter)?
-                .into();
-            self.bucket += 1;
+                .entries_of_bucket(self.stripe, bucket, &self.filter)?;
+            read.retain(|(key, _)| self.walk.passes(segment, key));
+            self.read = read.into();
         }
         Ok(!self.read.is_empty())
     }

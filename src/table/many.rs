@@ -7,6 +7,7 @@ use crate::index::stripe_ops::{self, Locked, Place};
 use crate::sync;
 use crate::table::iter::{self, Iter, Keys, OwnedEntry, Part, ScanFilter, Values};
 use crate::table::snapshot::Snapshot;
+use crate::table::walk::Walk;
 use crate::write::writer::ReentrancyGuard;
 
 /// Many keys.
@@ -170,11 +171,19 @@ impl Table {
     ) -> Result<usize> {
         let writer = self.writer()?;
         let mut removed = 0;
-        for stripe in self.segment().stripes() {
-            for bucket in self.segment().buckets_of(stripe) {
+        let segment = self.segment();
+        for stripe in segment.stripes() {
+            let mut walk = Walk::default();
+            loop {
                 let locked = writer.lock(stripe)?;
+                let Some(bucket) = walk.next(segment, locked.number()) else {
+                    break;
+                };
                 locked.for_each_in(bucket, |place| {
                     let (key, hash) = locked.hash_of(place)?;
+                    if !walk.passes(segment, &key) {
+                        return Ok(());
+                    }
                     if choose(&locked, place, &key)? {
                         locked.remove(*place, hash);
                         removed += 1;
@@ -323,10 +332,10 @@ impl Table {
 
     pub(crate) fn entries_of_bucket(
         &self,
+        stripe: usize,
         bucket: usize,
         filter: &ScanFilter,
     ) -> Result<Vec<OwnedEntry>> {
-        let stripe = bucket / self.segment().geometry.stripe_buckets;
         loop {
             for _ in 0..lookup::ATTEMPTS {
                 if let Some(entries) = iter::read_bucket(self.segment(), bucket, filter)? {

@@ -30,6 +30,7 @@ mod reading;
 mod snapshot;
 mod stats;
 mod waiting;
+mod walk;
 mod writing;
 
 use std::sync::Arc;

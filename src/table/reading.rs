@@ -154,11 +154,11 @@ impl Table {
             hashes.clear();
             for key in batch {
                 let hash = Hash::of(segment, key.as_ref());
-                probe::home(segment, hash).1.prefetch();
+                probe::home(segment, hash).bucket.prefetch();
                 hashes.push(hash);
             }
             for hash in &hashes {
-                let (_, bucket) = probe::home(segment, *hash);
+                let bucket = probe::home(segment, *hash).bucket;
                 if let Some(slot) = bucket.tags().first_with(hash.tag())
                     && let SlotContent::Record(offset) = slot::holds(bucket.head(slot))
                 {

@@ -255,7 +255,10 @@ impl Table {
 
 fn count_chunks(segment: &Segment, stats: &mut Stats) {
     let geometry = &segment.geometry;
-    for chunk in 0..geometry.chunks {
+    let populated = segment.populated();
+    stats.chunks_free += geometry.chunks - populated;
+    stats.value_bytes_free += (geometry.chunks - populated) * stats.chunk_bytes;
+    for chunk in 0..populated {
         let count = match chunk::state(segment, chunk) {
             State::Free => {
                 stats.value_bytes_free += stats.chunk_bytes;

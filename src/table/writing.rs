@@ -46,12 +46,13 @@ impl Table {
         let writer = self.writer()?;
         writer.check_sizes(key, value.len())?;
         let hash = Hash::of(&writer.segment, key);
-        let (bucket, home) = probe::home(&writer.segment, hash);
-        home.prefetch();
+        let home = probe::home(&writer.segment, hash);
+        home.bucket.prefetch();
         let locked = writer.lock_unchecked(hash.stripe(&writer.segment))?;
-        let (slot, entry) = match locked.glance(home, key, hash) {
+        let home = locked.home(home, hash);
+        let (slot, entry) = match locked.glance(home.bucket, key, hash) {
             Glance::Small(slot, entry) | Glance::Record(slot, entry) => (slot, entry),
-            Glance::Absent if locked.insert_at_home(home, hash, New::Small(content)) => {
+            Glance::Absent if locked.insert_at_home(home.bucket, hash, New::Small(content)) => {
                 return Ok(true);
             }
             Glance::Absent | Glance::Undecided => {
@@ -64,11 +65,11 @@ impl Table {
             return Ok(false);
         }
         let place = Place {
-            bucket,
+            bucket: home.number,
             slot,
             entry,
         };
-        writer.replace_by_small(locked, place, key, value, content)
+        writer.replace_by_small(locked, place, key, hash, value)
     }
 
     /// Stores a value whose entry needs a record. Apart, so that callers' compilers inline the

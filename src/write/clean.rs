@@ -192,7 +192,7 @@ impl Writer {
             self.arena.seal_current(segment, &self.me);
             if let Some(head) = self.cheapest_window(length) {
                 let window = head..head + length;
-                for chunk in window.clone() {
+                for chunk in window.start..window.end.min(segment.populated()) {
                     let purpose = Purpose::Move {
                         away_from: window.clone(),
                     };
@@ -220,8 +220,12 @@ impl Writer {
         let segment = &*self.segment;
         let chunk_words = segment.geometry.chunk_words;
         // The live words to be moved out of each chunk; `None` cannot be emptied.
-        let costs: Vec<Option<usize>> = (0..segment.geometry.chunks)
+        // Behind those with pages there are as many free ones as there is room for.
+        let populated = segment.populated();
+        let looked_at = segment.geometry.chunks.min(populated + length);
+        let costs: Vec<Option<usize>> = (0..looked_at)
             .map(|chunk| match chunk::state(segment, chunk) {
+                _ if chunk >= populated => Some(0),
                 State::Free => Some(0),
                 State::Sealed => {
                     let live = chunk::live(segment, chunk);
@@ -230,7 +234,7 @@ impl Writer {
                 _ => None,
             })
             .collect();
-        let all_free = costs.iter().flatten().count();
+        let all_free = costs.iter().flatten().count() + segment.geometry.chunks - looked_at;
         let live: usize = costs.iter().flatten().sum();
         // What is moved must fit beside the run.
         if all_free < length + live.div_ceil(chunk_words) {
@@ -310,7 +314,7 @@ impl Writer {
         walk.start += words;
         record::load_bytes(record.key, record.lengths.key, key)?;
         let hash = Hash::of(segment, key);
-        probe::home(segment, hash).1.prefetch();
+        probe::home(segment, hash).bucket.prefetch();
         Ok(Walked { at, record, hash })
     }
 
@@ -330,7 +334,7 @@ impl Writer {
             return Ok(false);
         };
         record::copy_body(record, &segment.words()[space.at..]);
-        locked.replace(place, New::Record(&space));
+        locked.replace(place, hash, New::Record(&space));
         self.arena.finish(segment, &self.me, &space);
         Ok(true)
     }

@@ -30,8 +30,8 @@ impl Writer {
         locked: Locked<'_>,
         place: Place<'_>,
         key: &[u8],
+        hash: Hash,
         value: &[u8],
-        content: Content,
     ) -> Result<bool> {
         if place.entry.at().is_some() {
             if self.segment.geometry.needs_run(place.entry.lengths()) {
@@ -39,7 +39,11 @@ impl Writer {
                 drop(locked);
                 return self.insert_slow(key, value, None);
             }
-            locked.replace(place, New::Small(content));
+            let Some(content) = Content::small(key, value) else {
+                drop(locked);
+                return self.insert_slow(key, value, None);
+            };
+            locked.replace(place, hash, New::Small(content));
             return Ok(false);
         }
         // No one store leads from a small one to a small one.
@@ -47,7 +51,7 @@ impl Writer {
             drop(locked);
             return self.insert_slow(key, value, None);
         };
-        locked.replace(place, New::Record(record.space()));
+        locked.replace(place, hash, New::Record(record.space()));
         // Before the record is finished: no other thread waits for that.
         drop(locked);
         Ok(false)
@@ -72,16 +76,17 @@ impl Writer {
         if key.len() + value.len() > SMALL {
             return self.insert_slow(key, value, None);
         }
-        let (bucket, home) = probe::home(&self.segment, hash);
-        home.prefetch();
+        let home = probe::home(&self.segment, hash);
+        home.bucket.prefetch();
         let mut record = None;
         if self.streak.is_long() || value.len() > WORD {
             record = self.write_record(key, value);
         }
         let locked = self.lock_unchecked(hash.stripe(&self.segment))?;
-        let found = match locked.glance(home, key, hash) {
+        let home = locked.home(home, hash);
+        let found = match locked.glance(home.bucket, key, hash) {
             Glance::Small(slot, entry) | Glance::Record(slot, entry) => Some(Place {
-                bucket,
+                bucket: home.number,
                 slot,
                 entry,
             }),
@@ -113,8 +118,8 @@ impl Writer {
         };
         let new = New::Record(written.space());
         if let Some(place) = found {
-            locked.replace(place, new);
-        } else if locked.insert_at_home(home, hash, new) {
+            locked.replace(place, hash, new);
+        } else if locked.insert_at_home(home.bucket, hash, new) {
             self.streak.goes_on();
         } else {
             drop(locked);

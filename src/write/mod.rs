@@ -288,7 +288,7 @@ impl Writer {
     ) -> Result<bool> {
         let publish = |new: New<'_>| match found {
             Some(place) => {
-                locked.replace(place, new);
+                locked.replace(place, hash, new);
                 Ok(())
             }
             None => locked.insert(hash, new),

@@ -30,7 +30,7 @@ impl Census {
     /// record are left out.
     pub(crate) fn take(segment: &Segment) -> Self {
         let mut records = Vec::new();
-        for (bucket, slot) in slots_in_use(segment, 0..segment.geometry.buckets) {
+        for (bucket, slot) in slots_in_use(segment, segment.all_buckets()) {
             if let Ok(entry) = entry::open(segment, probe::bucket(segment, bucket), slot)
                 && let Some(at) = entry.at()
             {

@@ -26,7 +26,6 @@ mod census;
 mod chunks;
 
 use std::collections::HashSet;
-use std::ops::Range;
 
 pub(crate) use census::{Census, Live};
 pub(crate) use chunks::{chunk_faults, in_use, record_at};
@@ -85,7 +84,7 @@ impl Table {
         let _stripes = self.writer()?.lock_all()?;
         let census = Census::take(segment);
         wrong.extend(census.overlaps());
-        for chunk in 0..segment.geometry.chunks {
+        for chunk in 0..segment.chunks_with_state() {
             wrong.extend(chunk_faults(segment, &census, chunk));
         }
         Ok(wrong)
@@ -329,10 +328,10 @@ fn check_slot(
     }
 }
 
-/// The slots in use of a range of buckets, with the buckets' numbers.
+/// The slots in use of some buckets, with the buckets' numbers.
 pub(crate) fn slots_in_use(
     segment: &Segment,
-    buckets: Range<usize>,
+    buckets: impl Iterator<Item = usize>,
 ) -> impl Iterator<Item = (usize, usize)> {
     buckets.flat_map(|number| {
         let tags = probe::bucket(segment, number).tags();
@@ -353,7 +352,8 @@ pub(crate) fn is_padded(entry: &Entry<'_>) -> bool {
     let (lengths, value) = (entry.lengths(), entry.value_words());
     if let Location::InSlot { head } = entry.location() {
         let tail = value.first().map(|tail| tail.load(Ordering::Relaxed));
-        return right_content(entry) == Some(Content { head, tail });
+        let content = tail.map(|tail| Content { head, tail });
+        return content.is_some() && right_content(entry) == content;
     }
     let rest = lengths.value % WORD;
     let last = value.get(lengths.value / WORD);

@@ -264,7 +264,7 @@ impl Repair<'_> {
     /// Restores the zeros after keys, which are compared by words, and after values.
     fn padding(&mut self) {
         let segment = self.segment;
-        for (bucket, slot) in check::slots_in_use(segment, 0..segment.geometry.buckets) {
+        for (bucket, slot) in check::slots_in_use(segment, segment.all_buckets()) {
             let words = probe::bucket(segment, bucket);
             let Ok(entry) = entry::open(segment, words, slot) else {
                 continue;
@@ -273,7 +273,7 @@ impl Repair<'_> {
                 && !check::is_padded(&entry)
             {
                 // Readers compare whole heads with keys: the version tells them to try again.
-                words.republish(slot, content);
+                words.republish_small(slot, content);
                 crash_point!("repair: slot padded");
                 self.fixed(
                     FaultPlace::Slot { bucket, slot },

@@ -163,8 +163,7 @@ impl<'a> Repair<'a> {
 
     /// The number of buckets from an entry's home bucket to its bucket.
     fn distance(&self, candidate: &Candidate) -> usize {
-        let length = self.segment.geometry.stripe_buckets;
-        (candidate.bucket + length - candidate.hash.home(self.segment)) % length
+        probe::distance(self.segment, candidate.hash, candidate.bucket).unwrap_or(usize::MAX)
     }
 
     /// Empties a slot.

@@ -33,6 +33,9 @@ pub(crate) use death::{reach_crash_point, run_until_death};
 /// The longest name of a segment, as on Linux.
 pub(crate) const MAX_NAME: usize = 246;
 
+/// Models say themselves which tables grow.
+pub(crate) const CAN_GROW: bool = true;
+
 /// A segment as one process has it mapped.
 pub(crate) struct Mapping {
     segment: Arc<HeapSegment>,

@@ -45,6 +45,9 @@ const PREFIX: &str = "shmtable.";
 /// The longest name of a segment, in bytes. A file name has at most 255.
 pub(crate) const MAX_NAME: usize = 255 - PREFIX.len();
 
+/// A segment takes memory only where it was populated, so tables can grow in place.
+pub(crate) const CAN_GROW: bool = true;
+
 /// The file of the segment `name`.
 ///
 /// The caller has validated the name; this is the last gate before the file

@@ -96,6 +96,9 @@ compile_error!(
 /// same limit everywhere. The companion's file name has a digest of the name.
 pub(crate) const MAX_NAME: usize = 246;
 
+/// A segment takes memory for all of its length, so tables have a fixed capacity.
+pub(crate) const CAN_GROW: bool = false;
+
 /// Removes the name of a segment. Processes that have it mapped keep it.
 pub(crate) fn unlink(name: &OsStr) -> io::Result<()> {
     let name = name.to_str().ok_or(io::ErrorKind::NotFound)?;

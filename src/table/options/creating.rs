@@ -8,9 +8,11 @@ use super::opening::{Refusal, check_name, inside};
 use crate::error::{Error, Result};
 use crate::layout::{FLAG_ANONYMOUS, WORD, anonymous_name};
 use crate::locking::participants::{self, Attachment};
+use crate::segment::directory::DirectoryWord;
 use crate::segment::geometry::{Geometry, Request};
 use crate::segment::{Segment, no_memory};
-use crate::sys::{self, Access, Mapping, NoAddressSpace};
+use crate::sync::Ordering;
+use crate::sys::{self, Access, Mapping, NoAddressSpace, process_crash_point};
 use crate::table::Table;
 use crate::table::orphans;
 
@@ -159,6 +161,7 @@ impl Options {
         check_mode(self.mode)?;
         let geometry = Geometry::plan(&Request {
             capacity: self.capacity,
+            max_capacity: self.max_capacity,
             value_space: self.value_space,
             stripes: self.stripes,
             chunk_bytes: self.chunk_bytes,
@@ -174,11 +177,12 @@ impl Options {
         // nothing can fail once the table is visible.
         let mut creator = None;
         let fill = |map: &Mapping| -> Result<(), Refusal> {
-            let index = 0..geometry.arena_at;
+            let index = 0..geometry.first_words();
             let asked = index.len() * WORD;
             map.populate(index)
                 .map_err(|source| no_memory(source, asked))?;
             geometry.write(map.words(), seed, codec, participants::now(), flags);
+            write_directory(map, &geometry);
             creator = Some(Attachment::attach(map, &geometry)?);
             Ok(())
         };
@@ -227,6 +231,17 @@ impl Options {
                 Err(Error::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }
+        }
+    }
+}
+
+/// Stores the directory of a new table, if it grows.
+fn write_directory(map: &Mapping, geometry: &Geometry) {
+    if geometry.grows() {
+        let word = DirectoryWord::at_rest(*geometry.levels().start());
+        for stripe in 0..geometry.stripes {
+            map.words()[geometry.directory(stripe)].store(word.0, Ordering::Relaxed);
+            process_crash_point!("create: directory word written");
         }
     }
 }

@@ -69,6 +69,7 @@ pub enum Trust {
 #[must_use]
 pub struct Options {
     capacity: Option<usize>,
+    max_capacity: Option<usize>,
     value_space: Option<usize>,
     mode: u32,
     stripes: Option<usize>,
@@ -98,6 +99,7 @@ impl Options {
     pub fn new() -> Self {
         Self {
             capacity: None,
+            max_capacity: None,
             value_space: None,
             mode: 0o600,
             stripes: None,
@@ -122,6 +124,14 @@ impl Options {
     /// more in a small table. Larger entries take more memory as they are stored.
     pub fn capacity(mut self, entries: usize) -> Self {
         self.capacity = Some(entries);
+        self
+    }
+
+    /// Sets the number of entries that the table may grow to.
+    ///
+    /// The default is the capacity, if that is set, and otherwise 2^32.
+    pub fn max_capacity(mut self, entries: usize) -> Self {
+        self.max_capacity = Some(entries);
         self
     }
 
