@@ -69,6 +69,9 @@ pub enum FaultKind {
     /// Bytes behind a key or a value are not zero, which may hide the entry from lookups.
     /// Its repair loses nothing.
     Padding,
+    /// A stripe of a growing table doesn't say how many buckets it has. Until it is repaired,
+    /// entries of the stripe may not be found.
+    Directory,
     /// A chunk doesn't fit its records. They can be read, but writes may overwrite them:
     /// repair the table before you write to it.
     Chunk,
@@ -85,6 +88,8 @@ pub enum FaultPlace {
     ParticipantSlot(usize),
     /// The words of this stripe's lock and counts.
     Stripe(usize),
+    /// The directory word of this stripe.
+    Directory(usize),
     /// The version, tags or overflow count of this bucket.
     Bucket(usize),
     /// An entry of a bucket.

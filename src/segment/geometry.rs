@@ -121,6 +121,29 @@ fn invalid(option: &'static str, given: u128, allowed: impl Into<Cow<'static, st
 }
 
 impl Request {
+    /// The capacity that the table begins with, and the one that it may grow to, as far as they
+    /// are given.
+    fn capacities(&self) -> Result<(Option<usize>, Option<usize>)> {
+        let limits = |option, given: Option<usize>| match given {
+            Some(entries) if entries == 0 || entries > 1 << 40 => {
+                Err(invalid(option, entries as u128, "1 to 2^40 entries"))
+            }
+            given => Ok(given),
+        };
+        let first = limits("capacity", self.capacity)?;
+        let most = limits("max_capacity", self.max_capacity)?;
+        if let (Some(first), Some(most)) = (first, most)
+            && most < first
+        {
+            return Err(invalid(
+                "max_capacity",
+                most as u128,
+                format!("the capacity of {first} or more"),
+            ));
+        }
+        Ok((first, most))
+    }
+
     /// The error for a request that makes a segment too large.
     fn too_large(&self, capacity: usize, value_space: usize) -> Error {
         const LIMIT: &str = "a segment has at most 2^45 bytes of address space";
@@ -151,23 +174,7 @@ impl Request {
 impl Geometry {
     /// Plans the geometry of a new table.
     pub(crate) fn plan(request: &Request) -> Result<Self> {
-        let limits = |option, given: Option<usize>| match given {
-            Some(entries) if entries == 0 || entries > 1 << 40 => {
-                Err(invalid(option, entries as u128, "1 to 2^40 entries"))
-            }
-            given => Ok(given),
-        };
-        let first = limits("capacity", request.capacity)?;
-        let most = limits("max_capacity", request.max_capacity)?;
-        if let (Some(first), Some(most)) = (first, most)
-            && most < first
-        {
-            return Err(invalid(
-                "max_capacity",
-                most as u128,
-                format!("the capacity of {first} or more"),
-            ));
-        }
+        let (first, most) = request.capacities()?;
         let grows = CAN_GROW && (first.is_none() || most.is_some_and(|most| first < Some(most)));
         let capacity = match most.or(first) {
             Some(capacity) => capacity,
@@ -369,6 +376,11 @@ impl Geometry {
     /// Position of a stripe's directory word, in a growing table.
     pub(crate) fn directory(&self, stripe: usize) -> usize {
         self.directory_at + stripe
+    }
+
+    /// Position of the first word behind the directory.
+    pub(crate) fn directory_end(&self) -> usize {
+        self.directory_at + if self.grows() { self.stripes } else { 0 }
     }
 
     /// Position of a participant slot's first word.

@@ -45,6 +45,7 @@ use crate::layout::{
 use crate::locking::lock::{SLEEPERS, WAITERS};
 use crate::locking::participants::{self, OWNER_BITS, OwnerId};
 use crate::segment::Segment;
+use crate::segment::directory::DirectoryWord;
 use crate::segment::geometry::Geometry;
 use crate::segment::stripe::Stripe;
 use crate::sync::Ordering;
@@ -140,7 +141,7 @@ fn check_header(segment: &Segment, wrong: &mut Vec<Fault>) {
         );
         wrong.push(header(HEADER_POPULATED, text));
     }
-    for at in reserved(&segment.geometry) {
+    for at in reserved(segment) {
         if load(segment, at) != 0 {
             let text = format!(
                 "the word at byte {} means nothing and is not zero",
@@ -161,7 +162,8 @@ pub(crate) fn header_changed(segment: &Segment) -> bool {
 }
 
 /// The words before the arena that the format does not mention.
-pub(crate) fn reserved(geometry: &Geometry) -> impl Iterator<Item = usize> {
+pub(crate) fn reserved(segment: &Segment) -> impl Iterator<Item = usize> {
+    let geometry = &segment.geometry;
     // The checksum covers the words before it.
     let header = layout::unused(layout::HEADER, HEADER_WORDS).filter(|at| *at > HEADER_CHECKSUM);
     let slots = (0..geometry.participants).flat_map(move |slot| {
@@ -171,16 +173,24 @@ pub(crate) fn reserved(geometry: &Geometry) -> impl Iterator<Item = usize> {
     let stripes = (0..geometry.stripes).flat_map(move |stripe| {
         layout::unused(layout::STRIPE, STRIPE_WORDS).map(move |at| geometry.stripe(stripe) + at)
     });
-    let details = (0..geometry.chunks).flat_map(move |chunk| {
+    let details = (0..segment.chunks_with_state()).flat_map(move |chunk| {
         layout::unused(layout::CHUNK, CHUNK_WORDS).map(move |at| geometry.details(chunk) + at)
     });
+    // The gap behind the states, and the one behind the details, have no pages if the table grows.
+    let gaps = if geometry.grows() {
+        [0..0, 0..0]
+    } else {
+        [
+            geometry.state(geometry.chunks)..geometry.details_at,
+            geometry.details(geometry.chunks)..geometry.arena_at,
+        ]
+    };
     header
         .chain(slots)
         .chain(stripes)
-        .chain(geometry.stripe(geometry.stripes)..geometry.bucket(0))
-        .chain(geometry.state(geometry.chunks)..geometry.details_at)
+        .chain(geometry.directory_end()..geometry.bucket(0))
         .chain(details)
-        .chain(geometry.details(geometry.chunks)..geometry.arena_at)
+        .chain(gaps.into_iter().flatten())
 }
 
 fn check_participants(writer: &Writer, wrong: &mut Vec<Fault>) {
@@ -237,6 +247,7 @@ pub(crate) fn lock_of_nobody(segment: &Segment, stripe: Stripe<'_>) -> Option<Fa
 
 fn check_stripe(locked: &Locked<'_>, wrong: &mut Vec<Fault>) {
     let (segment, stripe) = (locked.segment(), locked.number());
+    wrong.extend(directory_fault(locked));
     let (overflows, entries) = locked.recount();
     let (stored_overflows, stored_entries) = locked.counts();
     if entries != stored_entries {
@@ -275,6 +286,27 @@ fn check_stripe(locked: &Locked<'_>, wrong: &mut Vec<Fault>) {
     }
 }
 
+/// The fault of a stripe's directory word that no owner of the lock leaves.
+pub(crate) fn directory_fault(locked: &Locked<'_>) -> Option<Fault> {
+    let word = DirectoryWord(locked.directory_word()?.load(Ordering::Relaxed));
+    let (geometry, stripe) = (&locked.segment().geometry, locked.number());
+    let levels = geometry.levels();
+    let is_right = word.is_sound(*levels.start(), *levels.end()) && !word.is_moving();
+    (!is_right).then(|| {
+        let text = format!(
+            "stripe {stripe}: its directory word {:#x} says no number of buckets",
+            word.0
+        );
+        let at = geometry.directory(stripe);
+        Fault::new(
+            FaultKind::Directory,
+            FaultPlace::Directory(stripe),
+            at,
+            text,
+        )
+    })
+}
+
 fn check_slot(
     locked: &Locked<'_>,
     bucket: usize,
@@ -290,6 +322,11 @@ fn check_slot(
         if !locked.is_found_in(&key, hash, bucket, slot)? {
             wrong.push(entry(format!(
                 "bucket {bucket}: the key in slot {slot} is not found by its hash"
+            )));
+        }
+        if !locked.keeps_hash(&found, hash) {
+            wrong.push(entry(format!(
+                "bucket {bucket}: slot {slot} keeps another hash than that of its key"
             )));
         }
         if !is_padded(&found.entry) {

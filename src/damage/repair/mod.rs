@@ -31,7 +31,7 @@ use crate::damage::repaired::RepairOutcome::{self, Fixed};
 use crate::damage::repaired::Repaired;
 use crate::error::{Error, Result};
 use crate::index::entry;
-use crate::index::probe;
+use crate::index::probe::{self, Hash};
 use crate::index::stripe_ops::Locked;
 use crate::layout::{
     HEADER_CHECKSUM, HEADER_CREATED, HEADER_POPULATED, HEADER_WORDS, PARTICIPANT_STATE,
@@ -39,6 +39,7 @@ use crate::layout::{
 };
 use crate::locking::participants;
 use crate::segment::Segment;
+use crate::segment::directory::DirectoryWord;
 use crate::segment::record::{self, Record};
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::crash_point;
@@ -110,6 +111,7 @@ impl Table {
         repair.header();
         repair.participants()?;
         repair.populated().map_err(orphans::counted)?;
+        repair.directory();
         let unfound = repair.slots()?;
         repair.overlaps();
         repair.padding();
@@ -167,7 +169,7 @@ impl Repair<'_> {
             }
             self.fixed(FaultPlace::Header, "the header was written again");
         }
-        for at in check::reserved(&segment.geometry) {
+        for at in check::reserved(segment) {
             if put(segment, at, 0) {
                 let place = FaultPlace::of_reserved(&segment.geometry, at);
                 let offset = at * WORD;
@@ -176,6 +178,28 @@ impl Repair<'_> {
                     format!("the word at byte {offset}, which means nothing, was set to zero"),
                 );
             }
+        }
+    }
+
+    /// Repairs the words that say how many buckets stripes have.
+    fn directory(&mut self) {
+        let geometry = &self.segment.geometry;
+        for (stripe, locked) in self.stripes.iter().enumerate() {
+            let (Some(word), Some(fault)) =
+                (locked.directory_word(), check::directory_fault(locked))
+            else {
+                continue;
+            };
+            let said = DirectoryWord(word.load(Ordering::Relaxed)).majority();
+            let levels = geometry.levels();
+            let level = said.filter(|level| levels.contains(level));
+            // No two agree, so more than one is wrong.
+            let level = level.unwrap_or(*levels.start());
+            put_word(word, DirectoryWord::at_rest(level).0);
+            self.fixed(
+                FaultPlace::Directory(stripe),
+                format!("{fault}; it says {level} again"),
+            );
         }
     }
 
@@ -261,7 +285,8 @@ impl Repair<'_> {
         me.is_alive(words, geometry, owner) || !me.may_take_over(words, geometry, owner)
     }
 
-    /// Restores the zeros after keys, which are compared by words, and after values.
+    /// Restores the zeros after keys, which are compared by words, and after values, and the
+    /// hashes of keys.
     fn padding(&mut self) {
         let segment = self.segment;
         for (bucket, slot) in check::slots_in_use(segment, segment.all_buckets()) {
@@ -269,6 +294,17 @@ impl Repair<'_> {
             let Ok(entry) = entry::open(segment, words, slot) else {
                 continue;
             };
+            if entry.at().is_some()
+                && let Ok(key) = entry.key()
+            {
+                let hash = Hash::of(segment, &key).bits();
+                if words.tail(slot).load(Ordering::Relaxed) != hash {
+                    words.set_hash(slot, hash);
+                    let what =
+                        format!("bucket {bucket}, slot {slot}: its key's hash was stored again");
+                    self.fixed(FaultPlace::Slot { bucket, slot }, what);
+                }
+            }
             if let Some(content) = check::right_content(&entry)
                 && !check::is_padded(&entry)
             {

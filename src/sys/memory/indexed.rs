@@ -161,9 +161,7 @@ impl IndexedMapping {
             };
         };
         let stripe = self.stripe_number(hash);
-        // SAFETY: as in `stripes`; the directory has a word for each stripe, and `stripe` is
-        // below their number.
-        let [word] = unsafe { growth.directory.pieces().get_unchecked(stripe) };
+        let word = self.word_of(growth, stripe);
         // Acquire: a reader that sees a level sees the buckets that it adds.
         let directory = word.load(Ordering::Acquire);
         let bucket = growth.home(directory, hash);
@@ -195,10 +193,25 @@ impl IndexedMapping {
         let Some(growth) = self.growth else {
             return true;
         };
-        let stripe = self.stripe_number(hash);
-        // SAFETY: as in `bucket_of`.
-        let [word] = unsafe { growth.directory.pieces().get_unchecked(stripe) };
-        word.load(Ordering::Relaxed) == directory
+        self.word_of(growth, self.stripe_number(hash))
+            .load(Ordering::Relaxed)
+            == directory
+    }
+
+    /// The directory word of a hash's stripe, which is below the number of stripes.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    #[expect(
+        clippy::unused_self,
+        reason = "the word is borrowed for as long as it is mapped"
+    )]
+    fn word_of(&self, growth: Growth, stripe: usize) -> &AtomicU64 {
+        // SAFETY: as in `stripes`.
+        let words = unsafe { growth.directory.pieces() };
+        // SAFETY: both callers have the stripe from `stripe_number`, which is below the number of
+        // stripes, and the directory has a word for each, by `new`.
+        let [word] = unsafe { words.get_unchecked(stripe) };
+        word
     }
 }
 
