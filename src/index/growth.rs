@@ -14,11 +14,15 @@
 //! 2. What a dead participant left in the new buckets is cleared. Nobody reads them yet.
 //! 3. The entries that go are copied to the new buckets, each as near to its new home as there is
 //!    room, with the overflow counts that this calls for.
-//! 4. The directory word is stored, with the next level and the mark that entries are being moved.
-//!    This one store publishes all copies.
+//! 4. The directory word is stored, with the next level and the phase "moving". This one store
+//!    publishes all copies.
 //! 5. In the old buckets, the tags of the entries that went are cleared, and then the versions
 //!    bumped, bucket by bucket; then the overflow counts of those that they had passed are lowered.
-//! 6. The directory word is stored without the mark.
+//! 6. The entries that stayed and are not in their home buckets are copied to nearer ones, where
+//!    there is room now. Each copy's tag publishes it.
+//! 7. The directory word is stored with the phase "nearing".
+//! 8. The tags of their old slots are cleared, versions bumped and overflow counts lowered, as in 5.
+//! 9. The directory word is stored with the phase "at rest".
 //!
 //! # Why an entry that stays is found where it is
 //! Probing goes from home bucket *h* to the buckets *h* xor 1, *h* xor 2 and so on. In a stripe of
@@ -28,21 +32,25 @@
 //! before that leads to the old half, because the new half has as many slots as the old one.
 //!
 //! # Why readers are right
-//! *A hit.* Between 4 and the end of 5 an entry that goes is in two places, and both are right:
-//! whoever could change it waits for the lock. A reader that came by the old directory word and
-//! finds the bucket's version unchanged read the old copy before 5 was done with this bucket, and
-//! so before any writer could change the new copy.
+//! *A hit.* From 4 on an entry that goes is in two places until 5 removes it from one, and from 6
+//! to 8 one that comes nearer; both are right, for whoever could change it waits for the lock. A
+//! reader that finds its bucket's version unchanged read the old copy before it was removed, and
+//! so before any writer could change the new one.
 //!
-//! *A miss.* Say that a key is there throughout a lookup that doesn't find it. If the lookup went
-//! by the new directory word, it saw the copies, because that word is loaded with acquire. If it
-//! went by the old one, it missed a tag that 5 had cleared, or stopped at an overflow count that 5
-//! had lowered. Those loads are acquires of stores that come after 4, so the directory word, when
-//! it is loaded again behind an acquire fence, is a new one, and the lookup is done again.
+//! *A miss.* Say that a key is there throughout a lookup that doesn't find it. Then the lookup
+//! missed a tag that 5 or 8 had cleared, or stopped at an overflow count that they had lowered,
+//! and it didn't see the copy. If it had gone by a directory word that 4, or 7 for a copy of 6,
+//! stored, it would have seen the copy, because that word is loaded with acquire. So it went by an
+//! earlier one. Its load of the tag or the count was an acquire of a store that comes after 4, or
+//! after 7; so the directory word, when it is loaded again behind an acquire fence, is another
+//! one, and the lookup is done again. No value of the word ever comes back: the level never
+//! falls, and the phases of one level have one order.
 //!
 //! # What a death leaves
-//! Before 4: nothing that anybody reads. Between 4 and 6: a directory word with the mark.
-//! [`Locked::finish_moving`], which recovery runs first, removes from the old half whatever belongs
-//! to the new one; recovery then counts and bumps as ever.
+//! Before 4: nothing that anybody reads. From 4 on: a directory word that is not at rest.
+//! [`Locked::finish_growth`], which recovery runs first, removes from the old half what belongs to
+//! the new one, and what is nearer to its home already, with the same stores of the directory word
+//! before; recovery then counts and bumps as ever.
 
 use crate::error::Result;
 use crate::index::bucket::Bucket;
@@ -50,33 +58,40 @@ use crate::index::fast_path::vacancy;
 use crate::index::probe::{self, Hash};
 use crate::index::slot::{self, SlotContent};
 use crate::index::stripe_ops::Locked;
-use crate::layout::{BUCKET_SLOTS, BUCKET_WORDS};
+use crate::layout::{BUCKET_WORDS, USED_SLOTS};
 use crate::segment::StripeBuckets;
-use crate::segment::directory::DirectoryWord;
+use crate::segment::directory::{DirectoryWord, Phase};
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::crash_point;
 
-/// The share of a stripe's slots that are in use when it is doubled. On average over a doubling,
-/// 57 of a hundred slots are in use then, and less than one key in ten is outside its home bucket.
+/// The share of a stripe's slots that are in use when it is doubled.
 const FULL: (u64, u64) = (4, 5);
 
-/// A stripe that is about to be doubled, or has just been.
+/// A stripe that is being doubled.
 struct Doubling<'a> {
-    /// The buckets before and after it.
+    /// The buckets after it.
     all: StripeBuckets<'a>,
     /// How many there were before.
     old: usize,
-    /// The directory word before it, and after it.
-    before: DirectoryWord,
-    after: DirectoryWord,
+    /// The level after it.
+    level: u32,
 }
 
-/// An entry that goes.
-struct Gone {
-    /// The place of its old bucket in the stripe.
+/// An entry that is in a wrong place after the doubling.
+struct Misplaced {
+    /// The place of its bucket in the stripe.
     place: usize,
     slot: usize,
     hash: Hash,
+}
+
+/// The entries of the old buckets that are in a wrong place after the doubling.
+#[derive(Default)]
+struct MisplacedEntries {
+    /// Those that go to new buckets.
+    gone: Vec<Misplaced>,
+    /// Those that stay and are not in their home buckets.
+    astray: Vec<Misplaced>,
 }
 
 impl<'a> Locked<'a> {
@@ -105,23 +120,21 @@ impl<'a> Locked<'a> {
         if !before.is_sound(*levels.start(), levels.end() - 1) {
             return Ok(());
         }
-        let slots = (BUCKET_SLOTS as u64) << before.level();
+        let slots = u64::from(USED_SLOTS.count_ones()) << before.level();
         let entries = self.entries_word().load(Ordering::Relaxed);
         if entries.saturating_mul(FULL.1) < slots * FULL.0 {
             return Ok(());
         }
         let doubling = self.doubling_to(before.level() + 1);
         self.populate_new(&doubling)?;
-        let Some(gone) = self.copy_to_new(&doubling) else {
+        let Some(MisplacedEntries { gone, astray }) = self.copy_to_new(&doubling) else {
             return Ok(());
         };
-        word.store(
-            DirectoryWord::moving(before.level() + 1).0,
-            Ordering::Release,
-        );
+        doubling.store(word, Phase::Moving);
         crash_point!("double: copies published");
-        self.remove_from_old(&doubling, &gone);
-        word.store(doubling.after.0, Ordering::Release);
+        doubling.remove(&gone, |_| 0);
+        doubling.bring_nearer(word, astray);
+        doubling.store(word, Phase::AtRest);
         crash_point!("double: done");
         Ok(())
     }
@@ -131,42 +144,52 @@ impl<'a> Locked<'a> {
         Doubling {
             all: self.segment().first_buckets_of(self.number(), count),
             old: count / 2,
-            before: DirectoryWord::at_rest(level - 1),
-            after: DirectoryWord::at_rest(level),
+            level,
         }
     }
 
     /// Gives pages to the new buckets, and empties them.
     fn populate_new(&self, doubling: &Doubling<'_>) -> Result<()> {
-        let segment = self.segment();
         // They lie together.
-        let first = segment.geometry.bucket(doubling.all.at(doubling.old));
-        segment.populate_words(first..first + doubling.old * BUCKET_WORDS)?;
+        let first = self
+            .segment()
+            .geometry
+            .bucket(doubling.all.at(doubling.old));
+        self.segment()
+            .populate_words(first..first + doubling.old * BUCKET_WORDS)?;
         crash_point!("double: pages present");
-        for number in doubling.all.clone().skip(doubling.old) {
-            probe::bucket(segment, number).reset();
+        for place in doubling.old..2 * doubling.old {
+            doubling.bucket(place).reset();
         }
         Ok(())
     }
 
-    /// Copies the entries that go to the new buckets, and returns them; `None` if one found no
-    /// room, which is damage.
-    fn copy_to_new(&self, doubling: &Doubling<'_>) -> Option<Vec<Gone>> {
-        let segment = self.segment();
-        let mut gone = Vec::new();
+    /// Copies the entries that go to the new buckets; `None` if one found no room, which is
+    /// damage.
+    fn copy_to_new(&self, doubling: &Doubling<'_>) -> Option<MisplacedEntries> {
+        let mut found = MisplacedEntries::default();
         let mut key = Vec::new();
         for place in 0..doubling.old {
-            let bucket = probe::bucket(segment, doubling.all.at(place));
+            let bucket = doubling.bucket(place);
             for slot in bucket.tags().slots() {
                 let hash = self.hash_kept(bucket, slot, &mut key);
-                let home = hash.home_in_stripe(segment, doubling.after);
+                let entry = Misplaced { place, slot, hash };
+                let home = doubling.home(hash);
                 if home >= doubling.old {
-                    self.copy_near(doubling, home, hash, bucket, slot)?;
-                    gone.push(Gone { place, slot, hash });
+                    let (step, room) = doubling.room(home, doubling.old)?;
+                    for passed in 0..step {
+                        doubling.bucket(home ^ passed).raise_overflow();
+                        crash_point!("double: overflow raised in a new bucket");
+                    }
+                    let new = doubling.bucket(home ^ step);
+                    new.copy_slot(room, hash.tag(), bucket, slot);
+                    found.gone.push(entry);
+                } else if home != place {
+                    found.astray.push(entry);
                 }
             }
         }
-        Some(gone)
+        Some(found)
     }
 
     /// The hash of the key in a slot in use, without a look at its record.
@@ -180,72 +203,127 @@ impl<'a> Locked<'a> {
         }
     }
 
-    /// Copies an entry to the first new bucket on its way that has room.
-    fn copy_near(
-        &self,
-        doubling: &Doubling<'_>,
-        home: usize,
-        hash: Hash,
-        from: Bucket<'_>,
-        slot: usize,
-    ) -> Option<()> {
-        let new = |step: usize| probe::bucket(self.segment(), doubling.all.at(home ^ step));
-        let (steps, room) = (0..doubling.old).find_map(|step| Some((step, vacancy(new(step))?)))?;
-        for step in 0..steps {
-            new(step).raise_overflow();
-            crash_point!("double: overflow raised in a new bucket");
-        }
-        new(steps).copy_slot(room, hash.tag(), from, slot);
-        Some(())
-    }
-
-    /// Removes the entries that have gone from the old buckets.
-    fn remove_from_old(&self, doubling: &Doubling<'_>, gone: &[Gone]) {
-        let old = |place: usize| probe::bucket(self.segment(), doubling.all.at(place));
-        for of_one in gone.chunk_by(|one, other| one.place == other.place) {
-            if let Some(first) = of_one.first() {
-                let slots = of_one.iter().fold(0, |mask, entry| mask | 1 << entry.slot);
-                old(first.place).remove_all(slots);
-                crash_point!("double: entries of an old bucket removed");
-            }
-        }
-        for entry in gone {
-            let home = entry.hash.home_in_stripe(self.segment(), doubling.before);
-            for step in 0..home ^ entry.place {
-                old(home ^ step).lower_overflow();
-                crash_point!("double: overflow lowered in an old bucket");
-            }
-        }
-    }
-
     /// Ends the doubling that a dead owner of the lock was in the middle of.
-    pub(super) fn finish_moving(&self) {
+    pub(super) fn finish_growth(&self) {
         let Some(word) = self.directory_word() else {
             return;
         };
         let seen = DirectoryWord(word.load(Ordering::Relaxed));
         let levels = self.segment().geometry.levels();
-        if !seen.is_moving() || !seen.is_sound(levels.start() + 1, *levels.end()) {
+        if seen.phase() == Phase::AtRest || !seen.is_sound(levels.start() + 1, *levels.end()) {
             return;
         }
         let doubling = self.doubling_to(seen.level());
+        self.remove_from_old(&doubling, |_, _, home| home >= doubling.old);
+        doubling.store(word, Phase::Nearing);
+        crash_point!("recover: moving ended");
+        self.remove_from_old(&doubling, |place, slot, home| {
+            (0..home ^ place).any(|step| doubling.is_copied(place, slot, home ^ step))
+        });
+        doubling.store(word, Phase::AtRest);
+        crash_point!("recover: nearing ended");
+    }
+
+    /// Removes the entries from the old buckets that a closure chooses by their places, their
+    /// slots and the places of their homes.
+    fn remove_from_old(
+        &self,
+        doubling: &Doubling<'_>,
+        chosen: impl Fn(usize, usize, usize) -> bool,
+    ) {
         let mut key = Vec::new();
         for place in 0..doubling.old {
-            let bucket = probe::bucket(self.segment(), doubling.all.at(place));
-            let goes = |slot: &usize| {
-                let hash = self.hash_kept(bucket, *slot, &mut key);
-                hash.home_in_stripe(self.segment(), doubling.after) >= doubling.old
-            };
+            let bucket = doubling.bucket(place);
             let slots = bucket
                 .tags()
                 .slots()
-                .filter(goes)
+                .filter(|slot| {
+                    let home = doubling.home(self.hash_kept(bucket, *slot, &mut key));
+                    chosen(place, *slot, home)
+                })
                 .fold(0, |mask, slot| mask | 1 << slot);
             if slots != 0 {
                 bucket.remove_all(slots);
             }
         }
-        word.store(doubling.after.0, Ordering::Release);
-        crash_point!("recover: doubling ended");
+    }
+}
+
+impl<'a> Doubling<'a> {
+    /// The bucket at a place in the stripe.
+    fn bucket(&self, place: usize) -> Bucket<'a> {
+        probe::bucket(self.all.segment(), self.all.at(place))
+    }
+
+    /// The place of a hash's home bucket after the doubling.
+    fn home(&self, hash: Hash) -> usize {
+        let after = DirectoryWord::new(self.level, Phase::AtRest);
+        hash.home_in_stripe(self.all.segment(), after)
+    }
+
+    /// The first of so many buckets on the way from a home that has room, and an empty slot of it.
+    fn room(&self, home: usize, steps: usize) -> Option<(usize, usize)> {
+        (0..steps).find_map(|step| Some((step, vacancy(self.bucket(home ^ step))?)))
+    }
+
+    /// Whether the bucket at `other` has what is in a slot of the bucket at `place`, too.
+    fn is_copied(&self, place: usize, slot: usize, other: usize) -> bool {
+        let words = |bucket: Bucket<'_>, slot| {
+            let tail = bucket.tail(slot).load(Ordering::Relaxed);
+            (bucket.head(slot), tail)
+        };
+        let content = words(self.bucket(place), slot);
+        let other = self.bucket(other);
+        other
+            .tags()
+            .slots()
+            .any(|slot| words(other, slot) == content)
+    }
+
+    /// Moves entries that stayed nearer to their home buckets, where there is room.
+    fn bring_nearer(&self, word: &AtomicU64, mut astray: Vec<Misplaced>) {
+        let mut steps = Vec::new();
+        astray.retain(|entry| {
+            let home = self.home(entry.hash);
+            let Some((step, room)) = self.room(home, home ^ entry.place) else {
+                return false;
+            };
+            let old = self.bucket(entry.place);
+            let near = self.bucket(home ^ step);
+            near.copy_slot(room, entry.hash.tag(), old, entry.slot);
+            steps.push(step);
+            true
+        });
+        if astray.is_empty() {
+            return;
+        }
+        self.store(word, Phase::Nearing);
+        crash_point!("double: nearer copies published");
+        self.remove(&astray, |at| steps.get(at).copied().unwrap_or_default());
+    }
+
+    fn store(&self, word: &AtomicU64, phase: Phase) {
+        // Release: see the head of this file.
+        word.store(DirectoryWord::new(self.level, phase).0, Ordering::Release);
+    }
+
+    /// Removes entries from old buckets; each has left the way from its home bucket to where it was,
+    /// but for the first steps, whose number `kept` returns for each.
+    fn remove(&self, entries: &[Misplaced], kept: impl Fn(usize) -> usize) {
+        for of_one in entries.chunk_by(|one, other| one.place == other.place) {
+            if let Some(first) = of_one.first() {
+                let slots = of_one.iter().fold(0, |mask, entry| mask | 1 << entry.slot);
+                self.bucket(first.place).remove_all(slots);
+                crash_point!("double: entries of an old bucket removed");
+            }
+        }
+        for (at, entry) in entries.iter().enumerate() {
+            // Its old home: the place in the old half.
+            let home = self.home(entry.hash) & (self.old - 1);
+            for step in kept(at)..home ^ entry.place {
+                self.bucket(home ^ step).lower_overflow();
+                crash_point!("double: overflow lowered in an old bucket");
+            }
+        }
     }
 }

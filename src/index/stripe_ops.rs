@@ -329,7 +329,7 @@ impl<'a> Locked<'a> {
     }
 
     fn recover(&self) {
-        self.finish_moving();
+        self.finish_growth();
         let mut without_hash = Vec::new();
         let (overflows, entries) = self.recount_with(|place, hash| {
             if !self.keeps_hash(place, hash) {

@@ -151,10 +151,14 @@ pub(crate) const PARTICIPANT_WORDS: usize = LINE;
 /// Words of a stripe header.
 pub(crate) const STRIPE_WORDS: usize = LINE;
 
-/// Bits of a level, of which a directory word has three copies, from bit 0 on.
+/// Bits of the mask in a directory word, which is in its lowest bits.
+pub(crate) const MASK_BITS: u32 = 40;
+/// Where the first of two copies of the level begins in a directory word, in bits.
+pub(crate) const LEVEL_AT: u32 = 40;
+/// Bits of a copy.
 pub(crate) const LEVEL_BITS: u32 = 8;
-/// The bit of a directory word that says that entries are being moved to new buckets.
-pub(crate) const MOVING_BIT: u32 = 24;
+/// Where the phase begins in a directory word.
+pub(crate) const PHASE_AT: u32 = 56;
 
 /// Words of a bucket: two cache lines, to whose size it is aligned.
 pub(crate) const BUCKET_WORDS: usize = 2 * LINE;
@@ -226,7 +230,8 @@ pub(crate) fn fingerprint() -> u64 {
             KEY_SHIFT as usize,
             VALUE_SHIFT as usize,
         ])
-        .chain([RESERVED_CHUNKS, LEVEL_BITS as usize, MOVING_BIT as usize]);
+        .chain([RESERVED_CHUNKS])
+        .chain([MASK_BITS, LEVEL_AT, LEVEL_BITS, PHASE_AT].map(|bits| bits as usize));
     let bytes: Vec<u8> = constants
         .flat_map(|constant| (constant as u64).to_le_bytes())
         .collect();
@@ -252,8 +257,10 @@ mod tests {
         for group in [HEADER, PARTICIPANT, STRIPE, CHUNK] {
             here.extend(group.iter().map(|word| (word.name, word.at as u64)));
         }
+        here.push(("MASK_BITS", MASK_BITS.into()));
+        here.push(("LEVEL_AT", LEVEL_AT.into()));
         here.push(("LEVEL_BITS", LEVEL_BITS.into()));
-        here.push(("MOVING_BIT", MOVING_BIT.into()));
+        here.push(("PHASE_AT", PHASE_AT.into()));
         here.push(("CURSOR_BITS", CURSOR_BITS.into()));
         here.push(("OVERFLOW_BITS", OVERFLOW_BITS.into()));
         here.push(("KEY_SHIFT", KEY_SHIFT.into()));

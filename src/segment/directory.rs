@@ -1,62 +1,78 @@
 //! The directory: how many buckets each stripe of a growing table has now.
 //!
-//! | bits     | meaning                                                       |
-//! |----------|---------------------------------------------------------------|
-//! | 0 to 7   | level: the stripe has 2^level buckets                         |
-//! | 8 to 15  | the level again                                               |
-//! | 16 to 23 | the level a third time                                        |
-//! | 24       | entries are being moved to the buckets that were added last   |
-//! | 25 to 63 | zero                                                          |
+//! | bits     | meaning                                                                   |
+//! |----------|---------------------------------------------------------------------------|
+//! | 0 to 39  | mask: 2^level - 1; the bits of a hash that choose one of 2^level buckets   |
+//! | 40 to 47 | level                                                                     |
+//! | 48 to 55 | the level again                                                           |
+//! | 56 to 57 | phase: 0 at rest; 1 entries go to the buckets that were added last; 2 entries that stayed come nearer to their home buckets |
+//! | 58 to 63 | zero                                                                      |
 //!
 //! A stripe has one such word, and only the owner of its lock stores it. A level never falls. The
-//! copies tell which level is right if one bit is wrong; readers look at the first one only.
+//! copies tell which level is right if one bit is wrong; a lookup goes by the mask only.
 
-use crate::layout::{LEVEL_BITS, MOVING_BIT};
+use crate::layout::{LEVEL_AT, LEVEL_BITS, MASK_BITS, PHASE_AT};
 
+const MASK: u64 = (1 << MASK_BITS) - 1;
 const LEVEL: u64 = (1 << LEVEL_BITS) - 1;
-/// A level times this is the level three times.
-const COPIES: u64 = 1 | 1 << LEVEL_BITS | 1 << (2 * LEVEL_BITS);
-const MOVING: u64 = 1 << MOVING_BIT;
+const PHASES: u64 = 3;
 
 /// A directory word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DirectoryWord(pub(crate) u64);
 
+/// What the owner of a stripe's lock is doing to its buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    AtRest,
+    /// Entries go to the buckets that were added last, and are removed from their old ones.
+    Moving,
+    /// Entries that stayed come nearer to their home buckets.
+    Nearing,
+}
+
 impl DirectoryWord {
     /// The word of a stripe that has 2^`level` buckets.
-    pub(crate) fn at_rest(level: u32) -> Self {
-        Self(u64::from(level) * COPIES)
+    pub(crate) fn new(level: u32, phase: Phase) -> Self {
+        let wide = u64::from(level);
+        let mask = (1 << level) - 1;
+        let copies = wide << LEVEL_AT | wide << (LEVEL_AT + LEVEL_BITS);
+        Self(mask | copies | (phase as u64) << PHASE_AT)
     }
 
-    /// The word of a stripe that has 2^`level` buckets, to which entries are being moved.
-    pub(crate) fn moving(level: u32) -> Self {
-        Self(Self::at_rest(level).0 | MOVING)
-    }
-
-    /// The level, as readers see it.
+    /// The level.
     #[inline]
     pub(crate) fn level(self) -> u32 {
-        (self.0 & LEVEL) as u32
+        (self.0 >> LEVEL_AT & LEVEL) as u32
     }
 
-    /// Whether entries are being moved to the buckets that were added last.
-    pub(crate) fn is_moving(self) -> bool {
-        self.0 & MOVING != 0
+    /// What the owner of the lock is doing.
+    pub(crate) fn phase(self) -> Phase {
+        match self.0 >> PHASE_AT & PHASES {
+            1 => Phase::Moving,
+            2 => Phase::Nearing,
+            _ => Phase::AtRest,
+        }
     }
 
     /// Whether this is a word that a writer of this format stores, with a level of the range.
     pub(crate) fn is_sound(self, least: u32, most: u32) -> bool {
-        self.0 & !MOVING == Self::at_rest(self.level()).0 && (least..=most).contains(&self.level())
+        let level = self.level();
+        (least..=most).contains(&level)
+            && level < MASK_BITS
+            && self == Self::new(level, self.phase())
     }
 
-    /// The level that at least two of its copies agree on.
+    /// The level that at least two of the mask and the two copies agree on.
     pub(crate) fn majority(self) -> Option<u32> {
-        let [a, b, c] = [0, 1, 2].map(|copy| (self.0 >> (copy * LEVEL_BITS) & LEVEL) as u32);
-        if a == b || a == c {
-            Some(a)
-        } else {
-            (b == c).then_some(b)
+        let mask = self.0 & MASK;
+        let by_mask = (mask & (mask + 1) == 0).then_some(mask.count_ones());
+        let copies = [LEVEL_AT, LEVEL_AT + LEVEL_BITS].map(|at| (self.0 >> at & LEVEL) as u32);
+        let [one, other] = copies;
+        if one == other {
+            return Some(one);
         }
+        by_mask.filter(|level| copies.contains(level))
     }
 }
 
@@ -66,14 +82,16 @@ mod tests {
 
     #[test]
     fn one_wrong_bit_is_noticed_and_hides_no_level() {
-        for level in 0..40 {
-            for word in [DirectoryWord::at_rest(level), DirectoryWord::moving(level)] {
+        for level in 0..MASK_BITS {
+            for phase in [Phase::AtRest, Phase::Moving, Phase::Nearing] {
+                let word = DirectoryWord::new(level, phase);
                 assert!(word.is_sound(0, 40));
-                assert_eq!((word.level(), word.majority()), (level, Some(level)));
-                for bit in (0..64).filter(|bit| *bit != MOVING_BIT) {
+                assert_eq!((word.level(), word.phase()), (level, phase));
+                assert_eq!(word.majority(), Some(level));
+                for bit in (0..64).filter(|bit| !(PHASE_AT..PHASE_AT + 2).contains(bit)) {
                     let wrong = DirectoryWord(word.0 ^ 1 << bit);
                     assert!(!wrong.is_sound(0, 255), "{level}, bit {bit}");
-                    assert_eq!(wrong.majority(), Some(level), "bit {bit}");
+                    assert_eq!(wrong.majority(), Some(level), "{level}, bit {bit}");
                 }
             }
         }
@@ -81,7 +99,8 @@ mod tests {
 
     #[test]
     fn a_level_out_of_range_is_not_sound() {
-        assert!(!DirectoryWord::at_rest(2).is_sound(3, 9));
-        assert!(!DirectoryWord::at_rest(10).is_sound(3, 9));
+        assert!(!DirectoryWord::new(2, Phase::AtRest).is_sound(3, 9));
+        assert!(!DirectoryWord::new(10, Phase::AtRest).is_sound(3, 9));
+        assert!(!DirectoryWord(3 << PHASE_AT).is_sound(0, 9));
     }
 }

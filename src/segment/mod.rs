@@ -52,9 +52,9 @@ impl Segment {
         hooks: Hooks,
     ) -> Self {
         let get = |at: usize| map.words()[at].load(Ordering::Relaxed);
-        let directory = geometry.grows().then(|| Directory {
+        let directory = geometry.grows().then_some(Directory {
             at: geometry.directory_at,
-            levels: geometry.levels(),
+            most_buckets: geometry.most_buckets,
         });
         Self {
             seed: Seed::new(get(HEADER_HASH_SEED)),
@@ -136,13 +136,15 @@ impl Segment {
     /// The stripe that a bucket belongs to, and the bucket's number in the stripe.
     pub(crate) fn place_of(&self, bucket: usize) -> (usize, usize) {
         let geometry = &self.geometry;
-        let first = geometry.stripe_buckets;
-        let begun = geometry.stripes * first;
-        if !geometry.grows() || bucket < begun {
-            return (bucket / first, bucket % first);
+        if !geometry.grows() {
+            let length = geometry.stripe_buckets;
+            return (bucket / length, bucket % length);
         }
-        // The doubling that added it added `added` buckets to each stripe, which had as many.
-        let added = 1 << (bucket / geometry.stripes).ilog2();
+        let Some(doubling) = (bucket / geometry.stripes).checked_ilog2() else {
+            return (bucket, 0);
+        };
+        // The doubling that added it added so many buckets to each stripe, which had as many.
+        let added = 1 << doubling;
         let among_added = bucket - geometry.stripes * added;
         (among_added / added, added + among_added % added)
     }
@@ -254,7 +256,11 @@ pub(crate) struct StripeBuckets<'a> {
     count: usize,
 }
 
-impl StripeBuckets<'_> {
+impl<'a> StripeBuckets<'a> {
+    pub(crate) fn segment(&self) -> &'a Segment {
+        self.segment
+    }
+
     /// The number of the bucket at this place in the stripe.
     pub(crate) fn at(&self, place: usize) -> usize {
         let segment = self.segment;

@@ -18,7 +18,6 @@ pub(crate) type OwnedEntry = (Vec<u8>, Vec<u8>);
 pub struct Iter {
     table: Table,
     filter: ScanFilter,
-    stripe: usize,
     walk: Walk,
     read: VecDeque<OwnedEntry>,
     failed: bool,
@@ -32,8 +31,7 @@ impl Iter {
                 part,
                 prefix: prefix.into(),
             },
-            stripe: 0,
-            walk: Walk::default(),
+            walk: Walk::new(0),
             read: VecDeque::new(),
             failed: false,
         }
@@ -41,15 +39,13 @@ impl Iter {
 
     fn fill(&mut self) -> Result<bool> {
         let segment = self.table.segment();
-        while self.read.is_empty() && self.stripe < segment.geometry.stripes {
-            let Some(bucket) = self.walk.next(segment, self.stripe) else {
-                self.stripe += 1;
-                self.walk = Walk::default();
+        while self.read.is_empty() && self.walk.stripe() < segment.geometry.stripes {
+            let stripe = self.walk.stripe();
+            let Some(bucket) = self.walk.next(segment) else {
+                self.walk = Walk::new(stripe + 1);
                 continue;
             };
-            let mut read = self
-                .table
-                .entries_of_bucket(self.stripe, bucket, &self.filter)?;
+            let mut read = self.table.entries_of_bucket(stripe, bucket, &self.filter)?;
             read.retain(|(key, _)| self.walk.passes(segment, key));
             self.read = read.into();
         }

@@ -173,10 +173,10 @@ impl Table {
         let mut removed = 0;
         let segment = self.segment();
         for stripe in segment.stripes() {
-            let mut walk = Walk::default();
+            let mut walk = Walk::new(segment.number_of(stripe));
             loop {
                 let locked = writer.lock(stripe)?;
-                let Some(bucket) = walk.next(segment, locked.number()) else {
+                let Some(bucket) = walk.next(segment) else {
                     break;
                 };
                 locked.for_each_in(bucket, |place| {

@@ -5,41 +5,78 @@ use std::collections::HashSet;
 
 use crate::index::probe::Hash;
 use crate::segment::Segment;
+use crate::segment::directory::{DirectoryWord, Phase};
+use crate::sync::Ordering;
 
 /// How far a walk has come.
 ///
-/// A doubling takes entries from the buckets that there were to those that it adds, which come
-/// behind them in the walk. So those added are walked too, and there an entry counts only if it
-/// was not passed before. An entry that the walk did not find where it had been was taken away by
-/// a doubling, which shows when the walk has come to the end: the directory word was stored before
-/// (see [`growth`](crate::index::growth)).
-#[derive(Debug, Default)]
+/// A doubling takes entries to other buckets, which the walk may have passed already, or not. An
+/// entry that the walk did not find where it had been was removed there after the directory word
+/// was stored again (see [`growth`](crate::index::growth)). So if that word is another one at the end
+/// of the walk, it begins again, and passes only what it has not passed before.
+#[derive(Debug)]
 pub(crate) struct Walk {
+    stripe: usize,
     /// The place in the stripe of the bucket that comes next.
     place: usize,
-    /// The number of the stripe's buckets when the walk began.
-    began_with: usize,
+    /// The stripe's directory word when the walk began, or began again.
+    began_by: Option<DirectoryWord>,
     /// The hashes of the entries that were passed, in a table that grows.
     passed: Vec<u64>,
-    /// The same, once the walk has come to added buckets.
+    /// The same, once it has to be asked for each entry whether it was passed.
     known: HashSet<u64>,
+    asks: bool,
 }
 
 impl Walk {
-    /// The bucket that comes next, if the stripe has another one now.
-    pub(crate) fn next(&mut self, segment: &Segment, stripe: usize) -> Option<usize> {
-        let buckets = segment.buckets_of(segment.stripe(stripe));
-        if self.place == 0 {
-            self.began_with = buckets.len();
+    /// A walk through the stripe of this number.
+    pub(crate) fn new(stripe: usize) -> Self {
+        Self {
+            stripe,
+            place: 0,
+            began_by: None,
+            passed: Vec::new(),
+            known: HashSet::new(),
+            asks: false,
         }
-        if self.place >= buckets.len() {
-            return None;
+    }
+
+    /// The stripe's number.
+    pub(crate) fn stripe(&self) -> usize {
+        self.stripe
+    }
+
+    /// The stripe's directory word; `None` if the table doesn't grow.
+    fn word(&self, segment: &Segment) -> Option<DirectoryWord> {
+        let word = segment.map.directory(self.stripe)?;
+        // Acquire: who sees it sees all copies that it published.
+        Some(DirectoryWord(word.load(Ordering::Acquire)))
+    }
+
+    /// The bucket that comes next, if there is another one.
+    pub(crate) fn next(&mut self, segment: &Segment) -> Option<usize> {
+        let stripe = self.stripe;
+        loop {
+            let Some(now) = self.word(segment) else {
+                let buckets = segment.buckets_of(segment.stripe(stripe));
+                self.place += 1;
+                return (self.place <= buckets.len()).then(|| buckets.at(self.place - 1));
+            };
+            let by = *self.began_by.get_or_insert(now);
+            let count = segment.buckets_by(by);
+            if self.place < count {
+                // Some entries may be in two places.
+                self.asks |= by.phase() != Phase::AtRest;
+                self.place += 1;
+                return Some(segment.first_buckets_of(stripe, count).at(self.place - 1));
+            }
+            if now == by {
+                return None;
+            }
+            self.began_by = Some(now);
+            self.place = 0;
+            self.asks = true;
         }
-        if self.place >= self.began_with {
-            self.known.extend(self.passed.drain(..));
-        }
-        self.place += 1;
-        Some(buckets.at(self.place - 1))
     }
 
     /// Whether an entry of the bucket that [`next`](Self::next) returned last was not passed
@@ -49,10 +86,13 @@ impl Walk {
             return true;
         }
         let hash = Hash::of(segment, key).bits();
-        if self.place <= self.began_with {
-            self.passed.push(hash);
-            return true;
+        // A copy that the walk has just come to was made under another word.
+        self.asks |= self.word(segment) != self.began_by;
+        if self.asks {
+            self.known.extend(self.passed.drain(..));
+            return self.known.insert(hash);
         }
-        self.known.insert(hash)
+        self.passed.push(hash);
+        true
     }
 }

@@ -45,7 +45,7 @@ use crate::layout::{
 use crate::locking::lock::{SLEEPERS, WAITERS};
 use crate::locking::participants::{self, OWNER_BITS, OwnerId};
 use crate::segment::Segment;
-use crate::segment::directory::DirectoryWord;
+use crate::segment::directory::{DirectoryWord, Phase};
 use crate::segment::geometry::Geometry;
 use crate::segment::stripe::Stripe;
 use crate::sync::Ordering;
@@ -291,7 +291,7 @@ pub(crate) fn directory_fault(locked: &Locked<'_>) -> Option<Fault> {
     let word = DirectoryWord(locked.directory_word()?.load(Ordering::Relaxed));
     let (geometry, stripe) = (&locked.segment().geometry, locked.number());
     let levels = geometry.levels();
-    let is_right = word.is_sound(*levels.start(), *levels.end()) && !word.is_moving();
+    let is_right = word.is_sound(*levels.start(), *levels.end()) && word.phase() == Phase::AtRest;
     (!is_right).then(|| {
         let text = format!(
             "stripe {stripe}: its directory word {:#x} says no number of buckets",

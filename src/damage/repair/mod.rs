@@ -39,7 +39,7 @@ use crate::layout::{
 };
 use crate::locking::participants;
 use crate::segment::Segment;
-use crate::segment::directory::DirectoryWord;
+use crate::segment::directory::{DirectoryWord, Phase};
 use crate::segment::record::{self, Record};
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::crash_point;
@@ -195,7 +195,7 @@ impl Repair<'_> {
             let level = said.filter(|level| levels.contains(level));
             // No two agree, so more than one is wrong.
             let level = level.unwrap_or(*levels.start());
-            put_word(word, DirectoryWord::at_rest(level).0);
+            put_word(word, DirectoryWord::new(level, Phase::AtRest).0);
             self.fixed(
                 FaultPlace::Directory(stripe),
                 format!("{fault}; it says {level} again"),

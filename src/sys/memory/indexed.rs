@@ -1,9 +1,9 @@
 //! A mapping whose stripe headers and buckets are reached without a bounds check.
 
-use std::ops::{Deref, Range, RangeInclusive};
+use std::ops::{Deref, Range};
 use std::ptr::NonNull;
 
-use crate::layout::{BUCKET_WORDS, LEVEL_BITS, STRIPE_WORDS};
+use crate::layout::{BUCKET_WORDS, STRIPE_WORDS};
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::Mapping;
 
@@ -19,24 +19,26 @@ pub(crate) struct IndexedMapping {
 
 /// How the buckets of a table that grows are numbered.
 ///
-/// A stripe begins with 2^`first` buckets, and has twice as many after each doubling; in the
-/// stripe they are numbered from 0. In the table, the first buckets of all stripes come first,
-/// stripe by stripe; then all that the first doubling adds, stripe by stripe; and so on. So no
-/// bucket ever moves, and whatever the number of doublings, the buckets in use lie closely
-/// together.
+/// A stripe has one bucket before the first doubling, and twice as many after each; in the stripe
+/// they are numbered from 0. (No table begins with fewer buckets than some doublings give.) In the
+/// table, the first buckets of all stripes come first, stripe by stripe; then all that the first
+/// doubling adds, stripe by stripe; and so on. So no bucket ever moves, and after any doubling of
+/// all stripes the buckets in use lie without a gap.
 #[derive(Clone, Copy)]
 struct Growth {
     /// One word for each stripe.
     directory: Array<1>,
-    first: u32,
-    most: u32,
+    /// One less than the number of stripes.
+    other_stripes: usize,
+    /// One less than the most buckets of a stripe, which are a power of two.
+    most_mask: usize,
 }
 
-/// Where the directory is, and the levels that stripes may have.
+/// Where the directory is, and the most buckets that a stripe may have.
 pub(crate) struct Directory {
     /// The position of its first word.
     pub(crate) at: usize,
-    pub(crate) levels: RangeInclusive<u32>,
+    pub(crate) most_buckets: usize,
 }
 
 /// The bucket that a hash falls on.
@@ -57,8 +59,8 @@ impl IndexedMapping {
     ///
     /// # Panics
     /// If the mapping is too short for them, if there are no buckets, or if the number of
-    /// stripes isn't a power of two; if it grows, and there are not as many buckets as all
-    /// stripes have at the highest level.
+    /// stripes isn't a power of two; if the table grows, and the most buckets of a stripe are no
+    /// power of two, or all buckets are another number.
     pub(crate) fn new(
         mapping: Mapping,
         stripes: Range<usize>,
@@ -66,15 +68,13 @@ impl IndexedMapping {
         directory: Option<Directory>,
     ) -> Self {
         assert!(stripes.len().is_power_of_two(), "stripes");
-        let growth = directory.map(|Directory { at, levels }| {
-            let (first, most) = levels.into_inner();
-            let all = 1_usize.checked_shl(most);
-            let all = all.and_then(|all| all.checked_mul(stripes.len()));
-            assert!(first <= most && all == Some(buckets.len()), "levels");
+        let growth = directory.map(|Directory { at, most_buckets }| {
+            let all = most_buckets.checked_mul(stripes.len());
+            assert!(most_buckets.is_power_of_two() && all == Some(buckets.len()));
             Growth {
                 directory: Array::new(mapping.words(), at..at + stripes.len()),
-                first,
-                most,
+                other_stripes: stripes.len() - 1,
+                most_mask: most_buckets - 1,
             }
         });
         Self {
@@ -102,7 +102,7 @@ impl IndexedMapping {
     pub(crate) fn bucket_in_stripe(&self, stripe: usize, bucket: usize) -> usize {
         #[expect(clippy::expect_used, reason = "a caller's bug")]
         let growth = self.growth.expect("a table that grows");
-        growth.number(self.stripes().len(), stripe, bucket)
+        growth.number(stripe, bucket)
     }
 
     /// All stripe headers.
@@ -165,11 +165,11 @@ impl IndexedMapping {
         // Acquire: a reader that sees a level sees the buckets that it adds.
         let directory = word.load(Ordering::Acquire);
         let bucket = growth.home(directory, hash);
-        let number = growth.number(self.stripes().len(), stripe, bucket);
+        let number = growth.number(stripe, bucket);
         HomeBucket {
             number,
-            // SAFETY: `home` returns less than 2^most, for which `number` returns less than
-            // stripes * 2^most, the number of buckets by `new`.
+            // SAFETY: `home` returns no more than `most_mask`, for which `number` returns less
+            // than the number of all buckets by `new`.
             words: unsafe { buckets.get_unchecked(number) },
             directory,
         }
@@ -216,31 +216,25 @@ impl IndexedMapping {
 }
 
 impl Growth {
-    /// The number in its stripe of the bucket that a hash falls on: less than 2^most, even if
-    /// the directory word is damaged.
+    /// The number in its stripe of the bucket that a hash falls on: no more than `most_mask`,
+    /// even if the directory word is damaged. The mask is in the word's lowest bits.
     #[inline(always)]
     #[allow(clippy::inline_always)]
     fn home(self, directory: u64, hash: u64) -> usize {
-        let level = directory & ((1 << LEVEL_BITS) - 1);
-        let level = level.min(self.most.into());
-        (hash >> BUCKET_BITS_AT) as usize & ((1 << level) - 1)
+        (directory & hash >> BUCKET_BITS_AT) as usize & self.most_mask
     }
 
-    /// The number in the table of a bucket of a stripe: for a stripe below `stripes` and a bucket
-    /// below 2^most less than stripes * 2^most.
+    /// The number in the table of a bucket of a stripe: less than that of all buckets if there is
+    /// such a stripe and such a bucket.
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    fn number(self, stripes: usize, stripe: usize, bucket: usize) -> usize {
-        // In units of as many buckets as a stripe begins with.
-        let unit = bucket >> self.first;
-        let first = bucket & ((1 << self.first) - 1);
-        let at = match unit.checked_ilog2() {
+    fn number(self, stripe: usize, bucket: usize) -> usize {
+        match bucket.checked_ilog2() {
             None => stripe,
-            // The doubling that added this unit added 2^doubling units to each stripe, and
-            // before it came as many for each.
-            Some(doubling) => ((stripes + stripe - 1) << doubling) + unit,
-        };
-        at << self.first | first
+            // The doubling that added this bucket added 2^doubling buckets to each stripe, and
+            // before them come as many of each.
+            Some(doubling) => ((self.other_stripes + stripe) << doubling) + bucket,
+        }
     }
 }
 
@@ -338,27 +332,27 @@ mod tests {
 
     #[test]
     fn buckets_of_all_levels_are_numbered_closely_and_once() {
-        for (first, most, stripes) in [(0, 5, 1), (2, 2, 4), (2, 6, 8), (1, 4, 16), (0, 3, 2)] {
+        for (most, stripes) in [(5, 1), (2, 4), (6, 8), (4, 16), (3, 2)] {
             let growth = Growth {
                 directory: Array(NonNull::<[[AtomicU64; 1]; 0]>::dangling()),
-                first,
-                most,
+                other_stripes: stripes - 1,
+                most_mask: (1 << most) - 1,
             };
-            for level in first..=most {
+            for level in 0..=most {
                 let mut numbers: Vec<usize> = (0..stripes)
                     .flat_map(|stripe| {
-                        (0..1 << level).map(move |bucket| growth.number(stripes, stripe, bucket))
+                        (0..1 << level).map(move |bucket| growth.number(stripe, bucket))
                     })
                     .collect();
                 numbers.sort_unstable();
                 let all: Vec<usize> = (0..stripes << level).collect();
-                assert_eq!(numbers, all, "{first} to {level}");
+                assert_eq!(numbers, all, "level {level}");
             }
             // What a doubling adds to a stripe lies together.
-            for bucket in (1 << first)..(1 << most) - 1_usize {
+            for bucket in 1..growth.most_mask {
                 if !(bucket + 1).is_power_of_two() {
-                    let number = growth.number(stripes, 0, bucket);
-                    assert_eq!(growth.number(stripes, 0, bucket + 1), number + 1);
+                    let number = growth.number(0, bucket);
+                    assert_eq!(growth.number(0, bucket + 1), number + 1);
                 }
             }
         }
@@ -366,23 +360,27 @@ mod tests {
 
     #[test]
     fn a_bucket_is_found_by_the_level_that_the_directory_says() {
-        let (stripes, first, most) = (4_usize, 1, 3);
+        let stripes = 4_usize;
         let mapping = Name::new().create();
         let begin = mapping.words().as_ptr().addr();
-        let levels = first..=most;
-        let map = IndexedMapping::new(mapping, 0..4, 3..35, Some(Directory { at: 40, levels }));
-        for level in first..=most {
+        let directory = Directory {
+            at: 40,
+            most_buckets: 8,
+        };
+        let map = IndexedMapping::new(mapping, 0..4, 3..35, Some(directory));
+        for level in 1..=3 {
             for stripe in 0..stripes {
                 let word = map.directory(stripe).unwrap();
-                word.store(u64::from(level), Ordering::Relaxed);
+                let mask = (1 << level) - 1_u64;
+                word.store(mask, Ordering::Relaxed);
                 for bits in 0..16_usize {
                     let hash = (stripe as u64) << 62 | (bits as u64) << 8 | 0xa5;
                     let home = map.bucket_of(hash);
                     let expected = map.bucket_in_stripe(stripe, bits % (1 << level));
-                    assert_eq!((home.number, home.directory), (expected, level.into()));
+                    assert_eq!((home.number, home.directory), (expected, mask));
                     let at = home.words.as_ptr().addr() - begin;
                     assert_eq!(at, (3 + expected) * BUCKET_WORDS * WORD);
-                    assert!(map.is_still(level.into(), hash));
+                    assert!(map.is_still(mask, hash));
                     assert!(!map.is_still(0, hash));
                 }
                 // A damaged word leads to no other place than a bucket.

@@ -8,7 +8,7 @@ use super::opening::{Refusal, check_name, inside};
 use crate::error::{Error, Result};
 use crate::layout::{FLAG_ANONYMOUS, WORD, anonymous_name};
 use crate::locking::participants::{self, Attachment};
-use crate::segment::directory::DirectoryWord;
+use crate::segment::directory::{DirectoryWord, Phase};
 use crate::segment::geometry::{Geometry, Request};
 use crate::segment::{Segment, no_memory};
 use crate::sync::Ordering;
@@ -238,7 +238,7 @@ impl Options {
 /// Stores the directory of a new table, if it grows.
 fn write_directory(map: &Mapping, geometry: &Geometry) {
     if geometry.grows() {
-        let word = DirectoryWord::at_rest(*geometry.levels().start());
+        let word = DirectoryWord::new(*geometry.levels().start(), Phase::AtRest);
         for stripe in 0..geometry.stripes {
             map.words()[geometry.directory(stripe)].store(word.0, Ordering::Relaxed);
             process_crash_point!("create: directory word written");
