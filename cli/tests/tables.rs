@@ -91,7 +91,7 @@ fn ls_tells_who_uses_a_table_and_is_no_user_itself() {
         (&1.into(), &"used".into())
     );
     assert_eq!(one["bytes_used"], 1016);
-    assert!(one["bytes_reserved"].as_u64() > Some(1016));
+    assert!(one["memory_bytes"].as_u64() > Some(1016));
     assert_eq!(one["uid"], rustix::process::geteuid().as_raw());
     let reader = Table::open_read_only(&name).unwrap();
     drop(handle);

@@ -9,15 +9,15 @@ class Stats(dict[str, int]):
     """The figures of a table at one moment, which `SharedDict.stats` returns.
 
     A dict of names to ints; `print` shows them for people, with units. Figures whose names
-    contain `bytes` are in bytes, `created` is in nanoseconds since 1970, and all others are
-    counts. The documentation explains each.
+    contain `bytes` are in bytes, `created` is in nanoseconds since 1970, `grows` is 1 or 0,
+    and all others are counts. The documentation explains each.
 
     >>> from shmtable import SharedDict
     >>> stats = SharedDict({'a': 1}, capacity=1000).stats()
     >>> stats['entries'] / stats['capacity']
     0.001
     >>> print(stats)  # doctest: +ELLIPSIS
-    entries       1 of 1,000 (0.1 %)
+    entries       1 of 1,000 (0.1 %), 1,792 slots
     ...
     """
 
@@ -36,7 +36,7 @@ def _lines(stats: Stats) -> list[tuple[str, str]]:
 
     created = datetime.datetime.fromtimestamp(stats["created"] // 10**9, datetime.timezone.utc)
     return [
-        ("entries", f"{count('entries')} of {count('capacity')} {_share(stats, 'entries', 'capacity')}"),
+        ("entries", f"{_entries(stats)}, {count('slots')} slots"),
         (
             "value space",
             f"{size('value_space')}: {size('value_bytes_live')} live, {size('value_bytes_dead')} "
@@ -44,8 +44,8 @@ def _lines(stats: Stats) -> list[tuple[str, str]]:
         ),
         (
             "memory",
-            f"{size('index_bytes')} for the index, {size('value_bytes_reserved')} for values, of "
-            f"{size('segment_bytes')} of address space",
+            f"{size('memory_bytes')}: {size('index_bytes')} for the index{_most_index(stats)}, "
+            f"{size('value_bytes_reserved')} for values; {size('segment_bytes')} of address space",
         ),
         (
             "chunks",
@@ -63,6 +63,18 @@ def _lines(stats: Stats) -> list[tuple[str, str]]:
         ("lookups", f"at most {count('longest_probe')} {'bucket' if stats['longest_probe'] == 1 else 'buckets'}"),
         ("created", f"{created:%Y-%m-%d %H:%M:%S} UTC"),
     ]
+
+
+def _entries(stats: Stats) -> str:
+    entries, capacity = stats["entries"], stats["capacity"]
+    if stats["grows"]:
+        return f"{entries:,}, grows to {capacity:,}"
+    return f"{entries:,} of {capacity:,} {_share(stats, 'entries', 'capacity')}"
+
+
+def _most_index(stats: Stats) -> str:
+    most = stats["max_index_bytes"]
+    return "" if most == stats["index_bytes"] else f" (up to {_size(most)})"
 
 
 def _share(stats: Stats, part: str, whole: str) -> str:

@@ -127,7 +127,7 @@ def conflict(d: ANYTHING, name: str) -> None:
 
 
 def corrupted(d: ANYTHING, name: str) -> None:
-    with overwritten(name, d.stats()["index_bytes"], b"\xff" * 4096):
+    with overwritten(name, d.stats()["max_index_bytes"], b"\xff" * 4096):
         d["too long"]
 
 

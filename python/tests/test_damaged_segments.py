@@ -25,7 +25,7 @@ NEW = Callable[..., ANYTHING]
 def test_a_damaged_arena_is_noticed_by_every_operation_that_looks(new: NEW) -> None:
     there = {number: f"{number}, too long for a slot" for number in range(1000)}
     d = new(there, value_space=64_000, max_participants=8)
-    arena = d.stats()["index_bytes"]
+    arena = d.stats()["max_index_bytes"]
     with overwritten(d.name, arena, b"\xff" * (d.stats()["segment_bytes"] - arena)):
         for look in (
             lambda: [d[number] for number in range(1000)],

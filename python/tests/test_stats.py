@@ -42,6 +42,8 @@ def test_every_figure_is_printed(new: NEW) -> None:
 FIGURES = Stats(
     entries=1500,
     capacity=1_000_000,
+    grows=0,
+    slots=1_677_312,
     value_space=64 << 20,
     value_bytes_live=300,
     value_bytes_dead=1 << 10,
@@ -49,6 +51,8 @@ FIGURES = Stats(
     value_bytes_reserved=3 << 20,
     segment_bytes=2 << 40,
     index_bytes=31_457_280,
+    max_index_bytes=31_457_280,
+    memory_bytes=33 << 20,
     chunk_bytes=1 << 20,
     chunks_free=60,
     chunks_open=1,
@@ -66,9 +70,9 @@ FIGURES = Stats(
     created=int(datetime.datetime(2024, 2, 29, 12, 30, tzinfo=datetime.timezone.utc).timestamp()) * 10**9 + 5,
 )
 PRINTED = """\
-entries       1,500 of 1,000,000 (0.1 %)
+entries       1,500 of 1,000,000 (0.1 %), 1,677,312 slots
 value space   64.0 MiB: 300 B live, 1.0 KiB to be cleaned, 1.5 MiB free
-memory        30.0 MiB for the index, 3.0 MiB for values, of 2.0 TiB of address space
+memory        33.0 MiB: 30.0 MiB for the index, 3.0 MiB for values; 2.0 TiB of address space
 chunks        of 1.0 MiB: 60 free, 1 open, 2 sealed, 0 being cleaned, 1,234 in runs; 12 cleaned so far
 participants  3 of 1,024
 locks         2,048, taken 40,000 times: 100 (0.2 %) after a wait, 7 recovered from dead processes
@@ -79,6 +83,9 @@ created       2024-02-29 12:30:00 UTC"""
 def test_figures_are_printed_with_their_units() -> None:
     assert str(FIGURES) == PRINTED
     assert str(Stats({**FIGURES, "acquired": 0, "contended": 0})).count("(0.0 %)") == 1
+    grows = str(Stats({**FIGURES, "grows": 1, "capacity": 1 << 32, "max_index_bytes": 132 << 30}))
+    assert "entries       1,500, grows to 4,294,967,296, 1,677,312 slots\n" in grows
+    assert ": 30.0 MiB for the index (up to 132.0 GiB), 3.0 MiB for values;" in grows
     assert "lookups       at most 1 bucket\n" in str(Stats({**FIGURES, "longest_probe": 1}))
 
 

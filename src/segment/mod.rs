@@ -1,6 +1,7 @@
 //! A mapped segment whose header was found good: what all layers above share.
 
 pub(crate) mod directory;
+mod footprint;
 pub(crate) mod geometry;
 pub(crate) mod hash;
 pub(crate) mod header;

@@ -51,6 +51,7 @@ macro_rules! figures {
             /// # Ok(())
             /// # }
             /// ```
+            #[allow(clippy::cast_lossless, reason = "the types of figures differ")]
             pub fn figures(&self) -> impl Iterator<Item = Figure> + use<> {
                 let figures = [$(
                     Figure {
@@ -78,8 +79,15 @@ figures! {
     pub struct Stats {
         /// Entries in the table.
         pub entries: usize = Gauge of Count,
-        /// Entries the table was created for.
+        /// Entries the table has room for, at its largest.
+        ///
+        /// That many were asked for at creation; a table that [`grows`](Self::grows) has memory
+        /// for so many when it has grown.
         pub capacity: usize = Gauge of Count,
+        /// Whether the index grows with the entries.
+        pub grows: bool = Gauge of YesNo,
+        /// Slots that the index has now, each for an entry.
+        pub slots: usize = Gauge of Count,
         /// Bytes of keys and values the table was created for.
         pub value_space: usize = Gauge of Bytes,
         /// Bytes of live records, with their headers and padding.
@@ -92,10 +100,15 @@ figures! {
         pub value_bytes_reserved: usize = Gauge of Bytes,
         /// Bytes of address space of the whole segment.
         pub segment_bytes: usize = Gauge of Bytes,
-        /// Bytes of the segment outside the arena.
+        /// Bytes of memory that the index has now.
         ///
-        /// These are the header, the participants, the stripes, the buckets and the chunk table.
+        /// The index is what is outside the arena: the header, the participants, the stripes, the
+        /// directory, the buckets and the chunk table.
         pub index_bytes: usize = Gauge of Bytes,
+        /// Bytes of memory that the index has when the table has grown to its largest.
+        pub max_index_bytes: usize = Gauge of Bytes,
+        /// Bytes of memory that the whole table has now.
+        pub memory_bytes: usize = Gauge of Bytes,
         /// Bytes of one chunk.
         pub chunk_bytes: usize = Gauge of Bytes,
         /// Chunks that hold nothing.
@@ -173,6 +186,8 @@ pub enum FigureUnit {
     Bytes,
     /// A point in time, in nanoseconds since the Unix epoch.
     UnixNanoseconds,
+    /// 1 for yes, 0 for no.
+    YesNo,
 }
 
 /// Statistics.
@@ -230,13 +245,19 @@ impl Table {
         let chunk_bytes = geometry.chunk_words * WORD;
         let stripes = self.stripe_stats();
         let sum = |of: fn(&StripeStats) -> u64| stripes.iter().map(of).fold(0, u64::saturating_add);
+        let index_bytes = segment.index_bytes();
+        let value_bytes_reserved = segment.populated() * chunk_bytes;
         let mut stats = Stats {
             entries: stripe_ops::entries(segment),
             capacity: geometry.capacity,
+            grows: geometry.grows(),
+            slots: segment.slots(),
             value_space: geometry.value_space,
-            value_bytes_reserved: segment.populated() * chunk_bytes,
+            value_bytes_reserved,
             segment_bytes: geometry.words * WORD,
-            index_bytes: geometry.arena_at * WORD,
+            index_bytes,
+            max_index_bytes: geometry.arena_at * WORD,
+            memory_bytes: index_bytes + value_bytes_reserved,
             chunk_bytes,
             stripes: geometry.stripes,
             participants: self.living()?,
@@ -284,19 +305,91 @@ fn count_chunks(segment: &Segment, stats: &mut Stats) {
     }
 }
 
-/// One more than the longest row of neighboring buckets with an overflow count.
+/// The most buckets that a lookup visits: it goes on from a bucket as long as that has an overflow
+/// count.
 fn longest_probe(segment: &Segment) -> usize {
     let mut longest = 0;
+    let mut passed = Vec::new();
     for stripe in segment.stripes() {
-        let mut row = 0;
-        for number in segment.buckets_of(stripe) {
-            if probe::bucket(segment, number).tags().overflow() == 0 {
-                row = 0;
-            } else {
-                row += 1;
-                longest = longest.max(row);
+        let buckets = segment.buckets_of(stripe);
+        let all = buckets.len();
+        passed.clear();
+        passed.extend(buckets.map(|number| {
+            let overflow = probe::bucket(segment, number).tags().overflow();
+            usize::from(overflow > 0)
+        }));
+        let most = if passed.iter().all(|passed| *passed == 0) {
+            0
+        } else if segment.geometry.grows() {
+            most_passed_by_halves(&mut passed)
+        } else {
+            longest_row(&passed)
+        };
+        longest = longest.max((most + 1).min(all));
+    }
+    longest
+}
+
+/// The longest row of neighboring buckets that are passed.
+fn longest_row(passed: &[usize]) -> usize {
+    let rows = passed.split(|passed| *passed == 0);
+    rows.map(<[_]>::len).max().unwrap_or(0)
+}
+
+/// The most buckets that a lookup passes where it goes from *h* to the buckets *h* xor 1, *h* xor
+/// 2 and so on. There are a power of two of them; those that are passed are 1, the others 0.
+///
+/// A lookup is first done with the half of the buckets that its home is in, which it visits as if
+/// there were no others, and then visits the other half as a lookup whose home is in the place of
+/// its own there. So what is passed of a whole follows from what is passed of its halves.
+fn most_passed_by_halves(passed: &mut [usize]) -> usize {
+    let mut half = 1;
+    while half < passed.len() {
+        for whole in passed.chunks_exact_mut(2 * half) {
+            let (left, right) = whole.split_at_mut(half);
+            for (left, right) in left.iter_mut().zip(right) {
+                let (of_left, of_right) = (*left, *right);
+                if of_left == half {
+                    *left += of_right;
+                }
+                if of_right == half {
+                    *right += of_left;
+                }
+            }
+        }
+        half *= 2;
+    }
+    passed.iter().copied().max().unwrap_or(0)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_passed_of_halves_is_what_a_walk_passes() {
+        let mut dice = 1_u64;
+        for count in [1_usize, 2, 4, 8, 16, 64] {
+            for share in 0..8 {
+                let overflows: Vec<usize> = (0..count)
+                    .map(|_| {
+                        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                        usize::from(dice >> 61 < share)
+                    })
+                    .collect();
+                let passes = |home: usize| {
+                    (0..count)
+                        .take_while(|step| overflows[home ^ step] > 0)
+                        .count()
+                };
+                let walked = (0..count).map(passes).max();
+                assert_eq!(Some(most_passed_by_halves(&mut overflows.clone())), walked);
             }
         }
     }
-    longest + 1
+
+    #[test]
+    fn a_row_of_buckets_is_as_long_as_it_is() {
+        assert_eq!(longest_row(&[0, 1, 1, 0, 1]), 2);
+    }
 }

@@ -44,7 +44,13 @@ fn stats_fit_what_was_done() {
     assert_eq!(stats.longest_probe, 1);
     assert_eq!(
         stats.segment_bytes,
-        stats.index_bytes + stats.chunks_free * stats.chunk_bytes
+        stats.max_index_bytes + stats.chunks_free * stats.chunk_bytes
+    );
+    assert_eq!((stats.grows, stats.capacity), (false, 1000));
+    assert!(stats.slots >= 1000);
+    assert_eq!(
+        (stats.index_bytes, stats.memory_bytes),
+        (stats.max_index_bytes, stats.max_index_bytes)
     );
     #[cfg(target_os = "linux")]
     assert_eq!(
@@ -73,6 +79,10 @@ fn stats_fit_what_was_done() {
         chunks * stats.chunk_bytes
     );
     assert!(stats.value_bytes_reserved >= stats.value_bytes_live);
+    assert_eq!(
+        stats.memory_bytes,
+        stats.index_bytes + stats.value_bytes_reserved
+    );
     assert_eq!(stats.value_bytes_reserved % stats.chunk_bytes, 0);
 
     for number in 0..250_u32 {
@@ -91,6 +101,49 @@ fn stats_fit_what_was_done() {
         (empty.entries, empty.value_bytes_live, empty.longest_probe),
         (0, 0, 1)
     );
+}
+
+/// Elsewhere no table grows.
+#[cfg(all(target_os = "linux", not(shmtable_portable)))]
+#[test]
+fn the_figures_of_a_table_that_grows_are_those_of_its_present_size() {
+    use std::os::unix::fs::MetadataExt;
+
+    let named = common::Named::create(&Options::new());
+    let memory = || {
+        let data = std::fs::metadata(named.name.path()).unwrap();
+        data.blocks() as usize * 512
+    };
+    let empty = named.stats().unwrap();
+    assert!(empty.grows);
+    assert_eq!((empty.capacity, empty.value_space), (1 << 32, 16 << 30));
+    assert_eq!((empty.slots, empty.longest_probe), (1024 * 4 * 7, 1));
+    assert!(empty.memory_bytes < 3 << 19, "{empty:?}");
+    assert!(empty.memory_bytes <= memory());
+    let mut before = empty;
+    for doubling in 0..4 {
+        let entries = 20_000_usize << doubling;
+        for number in entries / 2..entries {
+            named
+                .insert(&number.to_le_bytes(), b"a long value")
+                .unwrap();
+        }
+        let now = named.stats().unwrap();
+        assert!(
+            now.slots > now.entries && now.slots < 4 * entries.max(28_672),
+            "{now:?}"
+        );
+        assert!(now.slots > before.slots || doubling == 0);
+        assert!(now.index_bytes > before.index_bytes);
+        assert!(now.index_bytes < now.max_index_bytes);
+        assert_eq!(now.memory_bytes, now.index_bytes + now.value_bytes_reserved);
+        // The pages around those that a table asks for may be there too.
+        let memory = memory();
+        assert!(now.memory_bytes <= memory && memory < 2 * now.memory_bytes);
+        assert!((2..64).contains(&now.longest_probe), "{now:?}");
+        before = now;
+    }
+    assert_sound(&named);
 }
 
 #[test]

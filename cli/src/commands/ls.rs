@@ -65,7 +65,7 @@ fn row(sample: &Sample) -> Vec<String> {
         count(stats.entries as u64),
         count(stats.capacity as u64),
         size(sample.used()),
-        size(sample.reserved()),
+        size(sample.memory()),
         // Readers can't be counted.
         format!(
             "{}{}",

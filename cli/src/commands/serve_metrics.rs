@@ -130,16 +130,13 @@ impl Tables {
 type Value = fn(&Sample) -> f64;
 
 /// Values that aren't figures of the crate: the metric, its label `state`, its help, its value.
-const OTHERS: [(&str, Option<&str>, &str, Value); 3] = [
+const OTHERS: [(&str, Option<&str>, &str, Value); 2] = [
     (
         "participants",
         Some("died"),
         "Handles that may write, by state",
         |sample| sample.died() as f64,
     ),
-    ("reserved_bytes", None, "Bytes of memory", |sample| {
-        sample.reserved() as f64
-    }),
     (
         "readers",
         None,

@@ -69,6 +69,7 @@ pub(super) fn add_to(json: &mut Json, figure: &Figure) {
     let field = path.split('.').fold(json, |json, name| &mut json[name]);
     *field = match figure.unit {
         FigureUnit::UnixNanoseconds => moment(figure.value).into(),
+        FigureUnit::YesNo => (figure.value > 0).into(),
         _ => figure.value.into(),
     };
 }

@@ -116,8 +116,8 @@ impl Sample {
     }
 
     /// Bytes of memory that the table takes.
-    pub(crate) fn reserved(&self) -> u64 {
-        (self.stats.index_bytes + self.stats.value_bytes_reserved) as u64
+    pub(crate) fn memory(&self) -> u64 {
+        self.stats.memory_bytes as u64
     }
 
     pub(crate) fn used(&self) -> u64 {
@@ -134,7 +134,6 @@ impl Sample {
         }
         let mut add = |name: &str, value: Json| json[name] = value;
         add("bytes_used", self.used().into());
-        add("bytes_reserved", self.reserved().into());
         add("readers", self.readers.into());
         add("died", self.died().into());
         add("owner", user_name(self.owner).into());

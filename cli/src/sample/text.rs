@@ -33,6 +33,7 @@ impl Unshown {
             let value = match figure.unit {
                 FigureUnit::Bytes => size(figure.value),
                 FigureUnit::UnixNanoseconds => moment(figure.value),
+                FigureUnit::YesNo => if figure.value > 0 { "yes" } else { "no" }.to_owned(),
                 _ => count(figure.value),
             };
             (figure.name, value)
@@ -60,7 +61,7 @@ pub(crate) fn text(sample: &Sample, rates: Option<&Rates>) -> String {
         ("codec", Codec::of(sample.codec).name),
     ];
     let attached = attached(sample, &mut figures);
-    lines.extend(space(sample, &mut figures));
+    lines.extend(space(&mut figures));
     lines.extend(events(&mut figures));
     lines.extend(figures.lines());
     lines.extend(rates.map(per_second));
@@ -75,17 +76,24 @@ pub(crate) fn text(sample: &Sample, rates: Option<&Rates>) -> String {
     text.join("\n")
 }
 
-fn space(sample: &Sample, figures: &mut Unshown) -> [Line; 4] {
+fn space(figures: &mut Unshown) -> [Line; 4] {
     let (entries, capacity) = (figures.take("entries"), figures.take("capacity"));
+    let full = if figures.take("grows") > 0 {
+        format!("{}, grows to {}", count(entries), count(capacity))
+    } else {
+        let percent = percent(entries, capacity);
+        format!("{} of {} ({percent:.1} %)", count(entries), count(capacity))
+    };
+    let (index, most_index) = (figures.take("index_bytes"), figures.take("max_index_bytes"));
+    let grown = if most_index == index {
+        String::new()
+    } else {
+        format!(" (up to {})", size(most_index))
+    };
     [
         (
             "entries",
-            format!(
-                "{} of {} ({:.1} %)",
-                count(entries),
-                count(capacity),
-                percent(entries, capacity)
-            ),
+            format!("{full}; {} slots", figures.count("slots")),
         ),
         (
             "value space",
@@ -100,9 +108,9 @@ fn space(sample: &Sample, figures: &mut Unshown) -> [Line; 4] {
         (
             "memory",
             format!(
-                "{}: index {}, records {}; address space {}",
-                size(sample.reserved()),
-                figures.size("index_bytes"),
+                "{}: index {}{grown}, records {}; address space {}",
+                figures.size("memory_bytes"),
+                size(index),
                 figures.size("value_bytes_reserved"),
                 figures.size("segment_bytes")
             ),

@@ -91,18 +91,27 @@ fn space(sample: &Sample, width: u16) -> Paragraph<'static> {
     let (alive, dead) = (stats.value_bytes_live as f64, stats.value_bytes_dead as f64);
     let all = stats.value_bytes_live + stats.value_bytes_dead + stats.value_bytes_free;
     let index = stats.index_bytes as f64;
+    let (entries, full) = if stats.grows {
+        let slots = count(stats.slots as u64);
+        (stats.slots, format!("; grows, {slots} slots now"))
+    } else {
+        let full = percent(stats.entries as u64, stats.capacity as u64);
+        let capacity = count(stats.capacity as u64);
+        (stats.capacity, format!(" of {capacity}, {full:.1} %"))
+    };
+    // Of the address space of a table that grows, nothing could be seen.
+    let memory = if stats.grows {
+        stats.memory_bytes
+    } else {
+        stats.segment_bytes
+    };
     let records = stats.value_bytes_reserved as f64;
     Paragraph::new(vec![
         line(
             "entries",
-            stats.capacity,
+            entries,
             &[(stats.entries as f64, "█", Color::Green)],
-            format!(
-                "{} of {}, {:.1} %",
-                count(stats.entries as u64),
-                count(stats.capacity as u64),
-                percent(stats.entries as u64, stats.capacity as u64)
-            ),
+            format!("{}{full}", count(stats.entries as u64)),
         ),
         line(
             "values",
@@ -117,7 +126,7 @@ fn space(sample: &Sample, width: u16) -> Paragraph<'static> {
         ),
         line(
             "memory",
-            stats.segment_bytes,
+            memory,
             &[(index, "█", Color::Blue), (records, "▒", Color::Cyan)],
             format!(
                 "{} index, {} of {}",

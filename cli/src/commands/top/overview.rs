@@ -7,12 +7,13 @@ use ratatui::layout::{Alignment, Constraint, Rect};
 use ratatui::style::{Color, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Cell, Row, Table, TableState};
+use shmtable::Stats;
 
 use super::model::{App, History};
 use super::{Column, frame_of, headings, keys, title};
 use crate::out::printable;
 use crate::sample::State;
-use crate::units::{age, count, since, size};
+use crate::units::{age, count, percent, since, size};
 
 const COLUMNS: [Column; 8] = [
     ("NAME", Alignment::Left, Constraint::Min(12)),
@@ -76,8 +77,8 @@ fn compare(column: usize, one: &History, other: &History) -> Ordering {
         let stats = &sample.stats;
         Some(match column {
             1 => stats.entries as f64,
-            2 => stats.entries as f64 / stats.capacity as f64,
-            3 => sample.reserved() as f64,
+            2 => full(stats),
+            3 => sample.memory() as f64,
             4 => history.rates.as_ref().map_or(0.0, |rates| rates.writes),
             5 => sample.living() as f64,
             6 => -(stats.created as f64),
@@ -86,6 +87,15 @@ fn compare(column: usize, one: &History, other: &History) -> Ordering {
         })
     };
     key(one).partial_cmp(&key(other)).unwrap_or(Ordering::Equal)
+}
+
+/// How full a table of fixed capacity is, in hundredths; others come before those that are empty.
+fn full(stats: &Stats) -> f64 {
+    if stats.grows {
+        -1.0
+    } else {
+        percent(stats.entries as u64, stats.capacity as u64)
+    }
 }
 
 fn row(name: &str, history: &History) -> Row<'static> {
@@ -97,7 +107,11 @@ fn row(name: &str, history: &History) -> Row<'static> {
         return Row::new(aligned(cells)).style(Style::new().fg(Color::DarkGray));
     };
     let stats = &sample.stats;
-    let full = crate::units::percent(stats.entries as u64, stats.capacity as u64);
+    let full = if stats.grows {
+        "grows".to_owned()
+    } else {
+        format!("{:.0} %", full(stats))
+    };
     let readers = if sample.readers { "+" } else { "" };
     let writes = history
         .rates
@@ -106,8 +120,8 @@ fn row(name: &str, history: &History) -> Row<'static> {
     let cells = vec![
         name,
         count(stats.entries as u64),
-        format!("{full:.0} %"),
-        size(sample.reserved()),
+        full,
+        size(sample.memory()),
         writes.map_or_else(String::new, count),
         format!("{}{readers}", sample.living()),
         age(since(stats.created)),

@@ -1,0 +1,75 @@
+//! How much of a segment has memory.
+
+use std::ops::Range;
+
+use crate::layout::{BUCKET_SLOTS, PAGE, WORD};
+use crate::segment::Segment;
+
+/// Counts pages that have memory, of ranges of words in ascending order.
+#[derive(Default)]
+struct Pages {
+    count: usize,
+    /// The first page that isn't counted yet.
+    next: usize,
+}
+
+impl Pages {
+    fn add(&mut self, words: Range<usize>) {
+        if words.is_empty() {
+            return;
+        }
+        let end = words.end.div_ceil(PAGE);
+        let first = (words.start / PAGE).max(self.next);
+        self.count += end.saturating_sub(first);
+        self.next = self.next.max(end);
+    }
+}
+
+impl Segment {
+    /// The number of slots that all buckets have now.
+    pub(crate) fn slots(&self) -> usize {
+        let buckets = self.stripes().map(|stripe| self.buckets_of(stripe).len());
+        buckets.sum::<usize>() * BUCKET_SLOTS
+    }
+
+    /// The bytes in front of the arena that have memory, in whole pages.
+    pub(crate) fn index_bytes(&self) -> usize {
+        let geometry = &self.geometry;
+        let mut pages = Pages::default();
+        pages.add(0..geometry.first_words());
+        if geometry.grows() {
+            let counts: Vec<usize> = self
+                .stripes()
+                .map(|stripe| self.buckets_of(stripe).len())
+                .collect();
+            // What a doubling adds to a stripe lies together, stripe by stripe.
+            for level in geometry.levels().skip(1) {
+                let before = 1 << (level - 1);
+                let doubled = counts.iter().enumerate().filter(|(_, n)| **n > before);
+                for (stripe, _) in doubled {
+                    let first = geometry.bucket(self.map.bucket_in_stripe(stripe, before));
+                    let words = geometry.bucket(before) - geometry.bucket(0);
+                    pages.add(first..first + words);
+                }
+            }
+            let chunks = self.populated();
+            pages.add(geometry.state(0)..geometry.state(chunks));
+            pages.add(geometry.details(0)..geometry.details(chunks));
+        }
+        pages.count * PAGE * WORD
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_counted_once() {
+        let mut pages = Pages::default();
+        for words in [0..1, 0..PAGE, 5..5, PAGE - 1..PAGE + 1, 4 * PAGE..5 * PAGE] {
+            pages.add(words);
+        }
+        assert_eq!(pages.count, 3);
+    }
+}
