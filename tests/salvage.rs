@@ -13,7 +13,7 @@ use shmtable::{Error, Options, Salvage, SalvageFault, Table, codec_id};
 /// The words that tell a segment of this format from others.
 const OF_THE_FORMAT: [usize; 3] = [0, 1, 2];
 /// The words from which the places of all entries follow.
-const OF_THE_GEOMETRY: [usize; 6] = [3, 6, 7, 8, 9, 10];
+const OF_THE_GEOMETRY: [usize; 7] = [3, 6, 7, 8, 9, 10, 11];
 /// The words that may have had any value: the hash seed, the time of creation, the checksum.
 const OF_ANY_VALUE: [usize; 3] = [12, 14, CHECKSUM];
 
@@ -181,7 +181,7 @@ fn damage_is_told_in_sentences() {
     let sentences = |salvage: &Salvage| -> Vec<String> {
         salvage.damage().iter().map(ToString::to_string).collect()
     };
-    let chunks = whole.segment.chunks;
+    let (chunks, most) = (whole.segment.chunks, whole.segment.most_buckets);
     assert_eq!(
         sentences(&whole.with(&[(9, 0)]).unwrap()),
         [format!(
@@ -190,7 +190,9 @@ fn damage_is_told_in_sentences() {
     );
     assert_eq!(
         sentences(&whole.with(&[(11, 5)]).unwrap()),
-        ["the header's unused word is 0x5, and was 0x0"]
+        [format!(
+            "the header's greatest number of buckets of a stripe is 0x5, and was {most:#x}"
+        )]
     );
     assert_eq!(
         sentences(&whole.with(&[(CHECKSUM, 1)]).unwrap()),
@@ -265,11 +267,14 @@ fn all_words_of_the_format_may_be_wrong_beside_one_of_the_geometry() {
 #[test]
 fn a_whole_header_of_another_format_is_refused() {
     let whole = &Whole::shapes()[0];
-    let opened = whole.with(&[(1, 3), (CHECKSUM, whole.checksum(&[(1, 3)]))]);
-    assert!(matches!(
-        opened,
-        Err(Error::IncompatibleFormat { found: 3, .. })
-    ));
+    for other in [2, 4] {
+        let version = (1, other);
+        let opened = whole.with(&[version, (CHECKSUM, whole.checksum(&[version]))]);
+        match opened {
+            Err(Error::IncompatibleFormat { found, .. }) => assert_eq!(found, other),
+            opened => panic!("{opened:?}"),
+        }
+    }
 }
 
 #[test]
@@ -402,12 +407,13 @@ fn most_entries_are_had_of_tables_that_are_damaged_all_over() {
 #[cfg(not(shmtable_portable))]
 fn a_header_that_claims_a_huge_index_takes_no_time() {
     use common::layout::{
-        CHUNK_BYTES, CHUNKS, PARTICIPANTS, SEGMENT_BYTES, STRIPE_BUCKETS, STRIPES,
+        CHUNK_BYTES, CHUNKS, MOST_BUCKETS, PARTICIPANTS, SEGMENT_BYTES, STRIPE_BUCKETS, STRIPES,
     };
     let whole = &Whole::shapes()[0];
     let mut words = vec![
         (STRIPES, 1 << 16),
         (STRIPE_BUCKETS, 1 << 20),
+        (MOST_BUCKETS, 1 << 20),
         (PARTICIPANTS, 1),
         (CHUNKS, 1),
         (CHUNK_BYTES, 4096),

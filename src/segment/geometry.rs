@@ -89,7 +89,7 @@ pub(crate) struct Request {
 const DEFAULT_CAPACITY: usize = 1 << 20;
 const DEFAULT_PARTICIPANTS: usize = 1024;
 /// The number of entries up to which a table grows by default.
-const DEFAULT_MOST: usize = 1 << 32;
+pub(crate) const DEFAULT_MOST: usize = 1 << 32;
 /// The number of stripes of a large table that grows. More would take more memory when the table
 /// is empty.
 const GROWING_STRIPES: usize = 1024;
@@ -100,7 +100,7 @@ const FIRST_BUCKETS: usize = 4;
 const GROWING_CHUNK: usize = 1 << 18;
 /// The default value space of a table that grows without a bound: with its overhead, it takes no
 /// more than half of the most chunks of the default length.
-const GROWING_SPACE: usize = 16 << 30;
+pub(crate) const GROWING_SPACE: usize = 16 << 30;
 /// The least default value space: a small table accepts large values too.
 const LEAST_DEFAULT_SPACE: usize = 64 << 20;
 const MAX_SPACE: usize = 1 << 43;
@@ -371,6 +371,21 @@ impl Geometry {
     /// its level.
     pub(crate) fn levels(&self) -> RangeInclusive<u32> {
         self.stripe_buckets.ilog2()..=self.most_buckets.ilog2()
+    }
+
+    /// The stripe that a bucket belongs to, and the bucket's place in the stripe.
+    pub(crate) fn place_of(&self, bucket: usize) -> (usize, usize) {
+        if !self.grows() {
+            let length = self.stripe_buckets;
+            return (bucket / length, bucket % length);
+        }
+        let Some(doubling) = (bucket / self.stripes).checked_ilog2() else {
+            return (bucket, 0);
+        };
+        // The doubling that added it added so many buckets to each stripe, which had as many.
+        let added = 1 << doubling;
+        let among_added = bucket - self.stripes * added;
+        (among_added / added, added + among_added % added)
     }
 
     /// Position of a stripe's directory word, in a growing table.

@@ -95,9 +95,8 @@ impl Geometry {
         if get(HEADER_CHECKSUM) != checksum(get) {
             return Err(damaged("the header's checksum is wrong", HEADER_CHECKSUM));
         }
-        let flags = get(HEADER_FLAGS);
-        if flags & !KNOWN_FLAGS != 0 {
-            return Err(differs("the set of features", flags, KNOWN_FLAGS));
+        if let Some((what, found, expected)) = unknown_flags(get(HEADER_FLAGS)) {
+            return Err(differs(what, found, expected));
         }
         // The checksum is right, so a writer of this format wrote these words. The
         // ranges are checked nevertheless, before any arithmetic with them.
@@ -164,6 +163,12 @@ pub(crate) fn known() -> [(&'static str, usize, u64); 3] {
         ("the format version", HEADER_VERSION, FORMAT_VERSION),
         ("the layout fingerprint", HEADER_FINGERPRINT, fingerprint()),
     ]
+}
+
+/// What is wrong with flags of which this version doesn't know all: its name in messages, the
+/// flags and those that are known.
+pub(crate) fn unknown_flags(flags: u64) -> Option<(&'static str, u64, u64)> {
+    (flags & !KNOWN_FLAGS != 0).then_some(("the set of features", flags, KNOWN_FLAGS))
 }
 
 /// The checksum of a header's words.

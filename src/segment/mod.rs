@@ -136,18 +136,7 @@ impl Segment {
 
     /// The stripe that a bucket belongs to, and the bucket's number in the stripe.
     pub(crate) fn place_of(&self, bucket: usize) -> (usize, usize) {
-        let geometry = &self.geometry;
-        if !geometry.grows() {
-            let length = geometry.stripe_buckets;
-            return (bucket / length, bucket % length);
-        }
-        let Some(doubling) = (bucket / geometry.stripes).checked_ilog2() else {
-            return (bucket, 0);
-        };
-        // The doubling that added it added so many buckets to each stripe, which had as many.
-        let added = 1 << doubling;
-        let among_added = bucket - geometry.stripes * added;
-        (among_added / added, added + among_added % added)
+        self.geometry.place_of(bucket)
     }
 
     /// All stripes, in ascending order.

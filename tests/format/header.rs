@@ -20,12 +20,16 @@ fn the_header_is_as_documented() {
     let reader = DocumentReader::of(typed.as_table());
     assert_eq!(&reader.bytes[..8], b"shmtable");
     let words = [
-        ("HEADER_VERSION", 2),
+        ("HEADER_VERSION", 3),
         ("HEADER_FINGERPRINT", reader.document.fingerprint() as usize),
         ("HEADER_SEGMENT_BYTES", reader.bytes.len()),
         ("HEADER_CAPACITY", 1000),
         ("HEADER_VALUE_SPACE", 50_000),
         ("HEADER_STRIPES", 8),
+        (
+            "HEADER_MOST_BUCKETS",
+            reader.header("HEADER_STRIPE_BUCKETS"),
+        ),
         ("HEADER_PARTICIPANTS", 7),
         ("HEADER_CHUNK_BYTES", 8192),
         ("HEADER_CODEC", xxh3_64(b"str\0u64") as usize),
@@ -62,7 +66,7 @@ fn the_header_is_as_documented() {
 }
 
 #[test]
-fn a_segment_of_version_1_is_refused() {
+fn a_segment_of_another_version_or_with_an_unknown_flag_is_refused() {
     let name = common::Name::new();
     drop(
         Options::new()
@@ -71,21 +75,42 @@ fn a_segment_of_version_1_is_refused() {
             .create(&name)
             .unwrap(),
     );
-    let mut segment = common::SegmentBytes::read(&name);
-    segment.set(1, 1);
-    common::fix_checksum(&mut segment.bytes);
-    segment.write(&name);
-    for opened in [Table::open(&name), Table::open_read_only(&name)] {
-        assert!(matches!(
-            opened,
-            Err(Error::IncompatibleFormat {
-                what: "the format version",
-                found: 1,
-                expected: 2,
-                ..
-            })
-        ));
+    let reader = DocumentReader::of(&Table::open(&name).unwrap());
+    let flags = reader.header("HEADER_FLAGS") as u64;
+    let known = reader.get("FLAG_ANONYMOUS") as u64;
+    assert_eq!(flags, 0);
+    let (version, flags_at) = (reader.get("HEADER_VERSION"), reader.get("HEADER_FLAGS"));
+    let others = [1, 2, 4].map(|other| (version, other, "the format version", 3));
+    let flags =
+        [known << 1, 1 << 63 | known].map(|of| (flags_at, of, "the set of features", known));
+    for (at, word, what, expected) in others.into_iter().chain(flags) {
+        let mut segment = common::SegmentBytes::read(&name);
+        let right = segment.get(at);
+        segment.set(at, word);
+        common::fix_checksum(&mut segment.bytes);
+        segment.write(&name);
+        let damaged = Options::new().open_damaged(&name).map(drop);
+        let opened = [Table::open(&name), Table::open_read_only(&name)];
+        for refused in opened
+            .map(|table| table.map(drop))
+            .into_iter()
+            .chain([damaged])
+        {
+            match refused {
+                Err(Error::IncompatibleFormat {
+                    what: told,
+                    found,
+                    expected: known,
+                    ..
+                }) => assert_eq!((told, found, known), (what, word, expected)),
+                other => panic!("{other:?}"),
+            }
+        }
+        segment.set(at, right);
+        common::fix_checksum(&mut segment.bytes);
+        segment.write(&name);
     }
+    assert!(Table::open(&name).is_ok());
 }
 
 #[test]

@@ -10,13 +10,13 @@ use super::fault::SalvageFault;
 use crate::error::{Error, Result};
 use crate::layout::{
     BUCKET_SLOTS, FLAG_ANONYMOUS, HEADER_CAPACITY, HEADER_CHECKSUM, HEADER_CHUNK_BYTES,
-    HEADER_CHUNKS, HEADER_CODEC, HEADER_FLAGS, HEADER_PARTICIPANTS, HEADER_SEGMENT_BYTES,
-    HEADER_STRIPE_BUCKETS, HEADER_STRIPES, HEADER_VALUE_SPACE, MAX_PARTICIPANTS, RECORD_OVERHEAD,
-    RESERVED_CHUNKS, WORD,
+    HEADER_CHUNKS, HEADER_CODEC, HEADER_FLAGS, HEADER_MOST_BUCKETS, HEADER_PARTICIPANTS,
+    HEADER_SEGMENT_BYTES, HEADER_STRIPE_BUCKETS, HEADER_STRIPES, HEADER_VALUE_SPACE,
+    MAX_PARTICIPANTS, RECORD_OVERHEAD, RESERVED_CHUNKS, WORD,
 };
 use crate::layout::{CODEC_NAMES, codec_id};
-use crate::segment::geometry::{Geometry, MAX_CHUNKS, default_space};
-use crate::segment::header::{self, known};
+use crate::segment::geometry::{DEFAULT_MOST, GROWING_SPACE, Geometry, MAX_CHUNKS, default_space};
+use crate::segment::header::{self, known, unknown_flags};
 
 pub(super) const WORDS: usize = HEADER_CHECKSUM + 1;
 /// The words that the checksum covers, and the checksum.
@@ -31,6 +31,8 @@ const MOST_READINGS: usize = 64;
 pub(super) struct Reading {
     pub(super) header: HeaderWords,
     pub(super) geometry: Geometry,
+    /// Whether the checksum confirms it.
+    pub(super) is_confirmed: bool,
     /// What is wrong with the header.
     pub(super) damage: Vec<SalvageFault>,
 }
@@ -49,6 +51,7 @@ impl Reading {
         Some(Self {
             header,
             geometry,
+            is_confirmed,
             damage,
         })
     }
@@ -62,16 +65,19 @@ pub(super) fn readings(
     codecs: &[u64],
 ) -> Result<Vec<Reading>> {
     if found[HEADER_CHECKSUM] == checksum(found) {
-        for (what, word, expected) in known() {
-            if found[word] != expected {
-                // A whole header of another format: its entries can't be read as ours.
-                return Err(Error::IncompatibleFormat {
-                    name: name.to_owned(),
-                    what,
-                    found: found[word],
-                    expected,
-                });
-            }
+        let wrong = known()
+            .into_iter()
+            .find(|(_, word, expected)| found[*word] != *expected)
+            .map(|(what, word, expected)| (what, found[word], expected))
+            .or_else(|| unknown_flags(found[HEADER_FLAGS]));
+        // A whole header of another format: its entries can't be read as ours.
+        if let Some((what, found, expected)) = wrong {
+            return Err(Error::IncompatibleFormat {
+                name: name.to_owned(),
+                what,
+                found,
+                expected,
+            });
         }
         if is_sound(found) {
             return Ok(Reading::new(*found, found, true).into_iter().collect());
@@ -156,14 +162,21 @@ fn candidates<'a>(
     let others: Box<dyn Iterator<Item = u64>> = match word {
         HEADER_STRIPES => Box::new((0..=16).map(|bits| 1 << bits)),
         HEADER_CHUNK_BYTES => Box::new((12..=30).map(|bits| 1 << bits)),
-        HEADER_STRIPE_BUCKETS | HEADER_CHUNKS | HEADER_PARTICIPANTS => {
-            Box::new(solutions(base, word).into_iter())
+        // Of a table of fixed capacity both are the same, else powers of two.
+        HEADER_STRIPE_BUCKETS | HEADER_MOST_BUCKETS => {
+            let other = HEADER_STRIPE_BUCKETS + HEADER_MOST_BUCKETS - word;
+            Box::new(std::iter::once(base[other]).chain((0..=40).map(|bits| 1 << bits)))
         }
-        HEADER_CAPACITY => Box::new(std::iter::once(base[HEADER_VALUE_SPACE] / 64).chain(sizes(
-            base,
-            base[HEADER_VALUE_SPACE].into(),
-            RECORD_OVERHEAD as u128,
-        ))),
+        HEADER_CHUNKS | HEADER_PARTICIPANTS => Box::new(solutions(base, word).into_iter()),
+        HEADER_CAPACITY => Box::new(
+            [base[HEADER_VALUE_SPACE] / 64, DEFAULT_MOST as u64]
+                .into_iter()
+                .chain(sizes(
+                    base,
+                    base[HEADER_VALUE_SPACE].into(),
+                    RECORD_OVERHEAD as u128,
+                )),
+        ),
         HEADER_VALUE_SPACE => {
             let capacity = base[HEADER_CAPACITY];
             let entries = RECORD_OVERHEAD as u128 * u128::from(capacity);
@@ -171,8 +184,14 @@ fn candidates<'a>(
             let likely = [
                 capacity.saturating_mul(64),
                 default_space(capacity as usize) as u64,
+                GROWING_SPACE as u64,
             ];
-            Box::new(likely.into_iter().chain(sizes(base, entries, 1)))
+            let of_capacity = sizes(base, entries, 1);
+            // In a table that may grow to more entries than fill its value space, these are one
+            // for each word of it.
+            let of_words = [0, RECORD_OVERHEAD as u128].map(|rest| sizes(base, rest, 4));
+            let chunks = of_capacity.chain(of_words.into_iter().flatten());
+            Box::new(likely.into_iter().chain(chunks))
         }
         HEADER_CODEC => Box::new(
             codecs.iter().copied().chain(
@@ -182,8 +201,6 @@ fn candidates<'a>(
             ),
         ),
         HEADER_FLAGS => Box::new([0, FLAG_ANONYMOUS].into_iter()),
-        // Unused.
-        11 => Box::new(std::iter::once(0)),
         _ => Box::new(std::iter::empty()),
     };
     Box::new(flipped.chain(others))
@@ -206,8 +223,7 @@ fn sizes(base: &HeaderWords, rest: u128, factor: u128) -> impl Iterator<Item = u
 fn solutions(base: &HeaderWords, word: usize) -> Vec<u64> {
     let most = match word {
         HEADER_PARTICIPANTS => MAX_PARTICIPANTS as u64,
-        HEADER_CHUNKS => MAX_CHUNKS as u64,
-        _ => 1 << 40,
+        _ => MAX_CHUNKS as u64,
     };
     let target = base[HEADER_SEGMENT_BYTES];
     let mut header = *base;
@@ -250,6 +266,7 @@ fn by_length(found: &HeaderWords, length: u64) -> Vec<Reading> {
     let words = [
         HEADER_STRIPES,
         HEADER_STRIPE_BUCKETS,
+        HEADER_MOST_BUCKETS,
         HEADER_PARTICIPANTS,
         HEADER_CHUNKS,
         HEADER_CHUNK_BYTES,
@@ -273,7 +290,7 @@ fn by_length(found: &HeaderWords, length: u64) -> Vec<Reading> {
 /// The header with a capacity and a value space that are possible.
 fn with_sizes(mut header: HeaderWords) -> HeaderWords {
     let slots = header[HEADER_STRIPES]
-        .saturating_mul(header[HEADER_STRIPE_BUCKETS])
+        .saturating_mul(header[HEADER_MOST_BUCKETS])
         .saturating_mul(BUCKET_SLOTS as u64);
     let arena = header[HEADER_CHUNKS].saturating_mul(header[HEADER_CHUNK_BYTES]);
     if !(1..=slots).contains(&header[HEADER_CAPACITY]) {

@@ -24,7 +24,7 @@ use crate::table::iter::OwnedEntry;
 use crate::table::options::Options;
 pub use fault::SalvageFault;
 use header::Reading;
-use source::{BLOCK, Source};
+use source::{BLOCK, Block, Levels, Source};
 
 /// Opening damaged tables.
 impl Options {
@@ -82,7 +82,7 @@ impl Options {
             what: "the header says nothing",
             offset: 0,
         })?;
-        Ok(Salvage::new(source, reading))
+        Salvage::new(source, reading)
     }
 }
 
@@ -91,10 +91,16 @@ impl Options {
 /// It yields the entries that the index leads to. If part of the index leads nowhere, it then
 /// yields the records that the index doesn't lead to and whose keys it doesn't have. Among these
 /// may be values that were replaced, keys that were removed, and the same key twice.
+///
+/// In a table that grows, a stripe that doesn't say how many buckets it has is read wherever it may
+/// have some. Each key is given once, but with a value that it may have had before.
 #[derive(Debug)]
 pub struct Salvage {
     source: Source,
     geometry: Geometry,
+    levels: Levels,
+    /// The keys that may be met once more, by their hashes.
+    unsure_keys: HashSet<u64>,
     codec: u64,
     damage: Vec<SalvageFault>,
     lost: usize,
@@ -115,7 +121,7 @@ enum Next {
 }
 
 impl Salvage {
-    fn new(source: Source, reading: Reading) -> Self {
+    fn new(source: Source, reading: Reading) -> Result<Self> {
         let mut damage = reading.damage;
         if source.length < reading.geometry.words {
             damage.push(SalvageFault::Truncated {
@@ -130,9 +136,17 @@ impl Salvage {
                 expected: reading.geometry.buckets,
             });
         }
-        Self {
+        // A header that is guessed may number the buckets otherwise.
+        let levels = if reading.is_confirmed {
+            source.levels(&reading.geometry)?
+        } else {
+            Levels::default()
+        };
+        Ok(Self {
             codec: reading.header[HEADER_CODEC],
             geometry: reading.geometry,
+            levels,
+            unsure_keys: HashSet::new(),
             source,
             damage,
             lost: 0,
@@ -141,7 +155,7 @@ impl Salvage {
             found: 0,
             read: VecDeque::new(),
             next: Next::Bucket(0),
-        }
+        })
     }
 
     /// Returns what is wrong with the table's header and its length; nothing if both are right.
@@ -199,12 +213,21 @@ impl Salvage {
                         self.next = self.after_the_index()?;
                         continue;
                     }
-                    let (entries, lost) = self.source.block(&self.geometry, first, end)?;
-                    *bucket = if entries.is_empty() && lost == 0 {
+                    let block = self
+                        .source
+                        .block(&self.geometry, &self.levels, first, end)?;
+                    *bucket = if block.is_empty() {
                         self.source.next_bucket(&self.geometry, end)?
                     } else {
                         end
                     };
+                    let Block {
+                        mut entries,
+                        mut unsure,
+                        lost,
+                    } = block;
+                    unsure.retain(|(key, _)| self.unsure_keys.insert(xxh3_64(key)));
+                    entries.append(&mut unsure);
                     self.found += entries.len() as u64;
                     self.lost += lost;
                     self.read = entries.into();
@@ -216,6 +239,9 @@ impl Salvage {
                     }
                     let (entries, chunks) = self.source.chunk(&self.geometry, *chunk)?;
                     *chunk += chunks;
+                    if entries.is_empty() {
+                        *chunk = self.source.next_chunk(&self.geometry, *chunk)?;
+                    }
                     let entries = entries.into_iter();
                     let unknown = entries.filter(|(key, _)| !keys.contains(&xxh3_64(key)));
                     self.read = unknown.collect();
@@ -230,7 +256,7 @@ impl Salvage {
     /// What to read after the index: the arena, if the index lacks entries.
     fn after_the_index(&mut self) -> Result<Next> {
         let geometry = &self.geometry;
-        let said = self.source.entries_said(geometry)?;
+        let said = self.source.entries_said(geometry, &self.levels)?;
         let known = said.credible.saturating_sub(self.found);
         self.lost = self.lost.max(usize::try_from(known).unwrap_or(usize::MAX));
         let is_cut = self.source.buckets(geometry) < geometry.buckets;
@@ -244,13 +270,14 @@ impl Salvage {
         let mut first = 0;
         while first < buckets {
             let end = (first + BLOCK).min(buckets);
-            let (entries, _) = self.source.block(geometry, first, end)?;
-            first = if entries.is_empty() {
+            let block = self.source.block(geometry, &self.levels, first, end)?;
+            first = if block.is_empty() {
                 self.source.next_bucket(geometry, end)?
             } else {
                 end
             };
-            keys.extend(entries.iter().map(|(key, _)| xxh3_64(key)));
+            let entries = block.entries.iter().chain(&block.unsure);
+            keys.extend(entries.map(|(key, _)| xxh3_64(key)));
         }
         Ok(Next::Chunk(0, keys))
     }

@@ -1,9 +1,13 @@
 //! The bytes of a damaged segment, of which none is believed.
+//!
+//! Of a table that grows, much has no memory: it is skipped, and nothing is as large as a number
+//! of the segment says.
 
 use crate::arena::chunk;
 use crate::error::{Error, Result};
 use crate::index::slot::{self, SlotContent};
 use crate::layout::{BUCKET_SLOTS, BUCKET_WORDS, CHUNK_CURSOR, STRIPE_ENTRIES, STRIPE_WORDS, WORD};
+use crate::segment::directory::{DirectoryWord, Phase};
 use crate::segment::geometry::{ArenaOffset, Geometry};
 use crate::segment::record::{KEY_AT, Lengths};
 use crate::sys::Mapping;
@@ -17,6 +21,67 @@ const LOOKS: usize = 4;
 const SAMPLES: usize = 64;
 /// Bytes that are copied where a record begins; most records are not longer.
 const GLANCE: usize = 256;
+
+/// What the directory of a table that grows says of a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Its stripe has it.
+    There,
+    /// Its stripe doesn't have it yet.
+    NotYet,
+    /// Its stripe may have it, or may have the same entries elsewhere too.
+    Unsure,
+}
+
+/// The words that tell how many buckets stripes have. Empty: all have all their buckets.
+#[derive(Debug, Default)]
+pub(super) struct Levels(Vec<DirectoryWord>);
+
+impl Levels {
+    fn of(&self, geometry: &Geometry, bucket: usize) -> Standing {
+        let (stripe, place) = geometry.place_of(bucket);
+        match self.0.get(stripe) {
+            None if geometry.grows() => Standing::Unsure,
+            None => Standing::There,
+            Some(word) => match credible_level(geometry, *word) {
+                None => Standing::Unsure,
+                Some(level) if place >> level != 0 => Standing::NotYet,
+                Some(_) if word.phase() != Phase::AtRest => Standing::Unsure,
+                Some(_) => Standing::There,
+            },
+        }
+    }
+
+    /// The most buckets that a stripe can have.
+    fn most_buckets(&self, geometry: &Geometry, stripe: usize) -> usize {
+        let word = self.0.get(stripe);
+        let level = word.and_then(|word| credible_level(geometry, *word));
+        level.map_or(geometry.most_buckets, |level| 1 << level)
+    }
+}
+
+/// The level of a directory word, if at least two of its copies agree on one that is possible.
+fn credible_level(geometry: &Geometry, word: DirectoryWord) -> Option<u32> {
+    let levels = geometry.levels();
+    word.majority().filter(|level| levels.contains(level))
+}
+
+/// The entries of some buckets.
+#[derive(Debug, Default)]
+pub(super) struct Block {
+    /// Those that stand in one place.
+    pub(super) entries: Vec<OwnedEntry>,
+    /// Those that may stand in another place too.
+    pub(super) unsure: Vec<OwnedEntry>,
+    /// The number of slots in use that lead to none.
+    pub(super) lost: usize,
+}
+
+impl Block {
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.unsure.is_empty() && self.lost == 0
+    }
+}
 
 /// How many entries the stripes count.
 pub(super) struct Said {
@@ -89,14 +154,40 @@ impl Source {
         }))
     }
 
+    /// The first chunk from this one on whose first record can have memory.
+    pub(super) fn next_chunk(&self, geometry: &Geometry, chunk: usize) -> Result<usize> {
+        if chunk >= geometry.chunks {
+            return Ok(chunk);
+        }
+        let offset = geometry.chunk(chunk) * WORD;
+        let present = self.map.next_present(offset).map_err(cannot_read)?;
+        Ok(present.map_or(geometry.chunks, |present| {
+            let words = (present / WORD).saturating_sub(geometry.chunk(0));
+            chunk.max(words / geometry.chunk_words)
+        }))
+    }
+
+    /// The directory of a table that grows.
+    pub(super) fn levels(&self, geometry: &Geometry) -> Result<Levels> {
+        if !geometry.grows() {
+            return Ok(Levels::default());
+        }
+        let mut words = vec![0; geometry.stripes];
+        self.words(geometry.directory(0), &mut words)?;
+        Ok(Levels(words.into_iter().map(DirectoryWord).collect()))
+    }
+
     /// The number of entries, as the stripes count them.
-    pub(super) fn entries_said(&self, geometry: &Geometry) -> Result<Said> {
+    pub(super) fn entries_said(&self, geometry: &Geometry, levels: &Levels) -> Result<Said> {
         let mut words = vec![0; geometry.stripes * STRIPE_WORDS];
         self.words(geometry.stripe(0), &mut words)?;
         let counts = words.iter().skip(STRIPE_ENTRIES).step_by(STRIPE_WORDS);
         // No stripe has more entries than slots: a higher count is damaged.
-        let most = (geometry.stripe_buckets * BUCKET_SLOTS) as u64;
-        let credible = counts.clone().filter(|count| **count <= most);
+        let most = |stripe| (levels.most_buckets(geometry, stripe) * BUCKET_SLOTS) as u64;
+        let credible = counts
+            .enumerate()
+            .filter(|(stripe, count)| **count <= most(*stripe))
+            .map(|(_, count)| *count);
         Ok(Said {
             credible: credible.clone().sum(),
             is_complete: geometry.stripe(0) + words.len() <= self.length
@@ -104,28 +195,34 @@ impl Source {
         })
     }
 
-    /// The entries of a range of buckets, and the number of slots in use that lead to none.
+    /// The entries of a range of buckets.
     pub(super) fn block(
         &self,
         geometry: &Geometry,
+        levels: &Levels,
         first: usize,
         end: usize,
-    ) -> Result<(Vec<OwnedEntry>, usize)> {
+    ) -> Result<Block> {
         let mut words = vec![0; (end - first) * BUCKET_WORDS];
         let mut again = words.clone();
         self.words(geometry.bucket(first), &mut words)?;
         for look in 0.. {
-            let (mut entries, mut lost) = (Vec::new(), 0);
-            for bucket in words.as_chunks().0 {
-                self.bucket(geometry, bucket, &mut entries, &mut lost)?;
+            let mut block = Block::default();
+            for (number, bucket) in (first..).zip(words.as_chunks().0) {
+                let entries = match levels.of(geometry, number) {
+                    Standing::There => &mut block.entries,
+                    Standing::Unsure => &mut block.unsure,
+                    Standing::NotYet => continue,
+                };
+                self.bucket(geometry, bucket, entries, &mut block.lost)?;
             }
             self.words(geometry.bucket(first), &mut again)?;
             if again == words || look == LOOKS {
-                return Ok((entries, lost));
+                return Ok(block);
             }
             words.copy_from_slice(&again);
         }
-        Ok((Vec::new(), 0))
+        Ok(Block::default())
     }
 
     fn bucket(
@@ -224,10 +321,17 @@ impl Source {
         let buckets = self.buckets(geometry);
         // Only parts of a large index: a wrong geometry is wrong everywhere.
         let step = (buckets / SAMPLES).max(1).next_multiple_of(BLOCK);
+        let mut read = 0;
         for first in (0..buckets).step_by(step) {
+            let first = self.next_bucket(geometry, first.max(read))?;
             let end = (first + BLOCK).min(buckets);
-            let (entries, lost) = self.block(geometry, first, end)?;
-            score += entries.len() as i64 - 10 * lost as i64;
+            if first >= end {
+                break;
+            }
+            read = end;
+            let block = self.block(geometry, &Levels::default(), first, end)?;
+            let entries = block.entries.len() + block.unsure.len();
+            score += entries as i64 - 10 * block.lost as i64;
         }
         Ok(score)
     }

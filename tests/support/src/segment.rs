@@ -21,7 +21,7 @@ pub mod layout {
     pub const SEGMENT_BYTES: usize = 3;
     /// The header's word for the number of stripes.
     pub const STRIPES: usize = 6;
-    /// The header's word for the number of buckets in a stripe.
+    /// The header's word for the number of buckets that a stripe begins with.
     pub const STRIPE_BUCKETS: usize = 7;
     /// The header's word for the number of participants.
     pub const PARTICIPANTS: usize = 8;
@@ -29,6 +29,8 @@ pub mod layout {
     pub const CHUNKS: usize = 9;
     /// The header's word for the bytes of a chunk.
     pub const CHUNK_BYTES: usize = 10;
+    /// The header's word for the most buckets of a stripe.
+    pub const MOST_BUCKETS: usize = 11;
     /// The header's word for the hash seed.
     pub const SEED: usize = 12;
     /// The header's word for the checksum of the words before it.
@@ -57,8 +59,8 @@ pub mod layout {
 
 use layout::{
     BUCKET_WORDS, CHECKSUM, CHUNK_BYTES, CHUNK_WORDS, CHUNKS, HEAD_BYTES, HEADER_WORDS,
-    OVERFLOW_BITS, PAGE_WORDS, PARTICIPANT_WORDS, PARTICIPANTS, SEED, SLOTS, STRIPE_BUCKETS,
-    STRIPE_WORDS, STRIPES, WORD,
+    MOST_BUCKETS, OVERFLOW_BITS, PAGE_WORDS, PARTICIPANT_WORDS, PARTICIPANTS, POPULATED, SEED,
+    SLOTS, STRIPE_BUCKETS, STRIPE_WORDS, STRIPES, WORD,
 };
 
 /// A word of these bytes.
@@ -91,8 +93,10 @@ pub struct SegmentBytes {
     pub participants: usize,
     /// How many stripes there are.
     pub stripes: usize,
-    /// How many buckets a stripe has.
+    /// How many buckets a stripe has, or begins with in a table that grows.
     pub stripe_buckets: usize,
+    /// How many buckets a stripe may have.
+    pub most_buckets: usize,
     /// How many chunks there are.
     pub chunks: usize,
     /// How many words a chunk has.
@@ -112,6 +116,7 @@ impl SegmentBytes {
             participants: get(PARTICIPANTS),
             stripes: get(STRIPES),
             stripe_buckets: get(STRIPE_BUCKETS),
+            most_buckets: get(MOST_BUCKETS),
             chunks: get(CHUNKS),
             chunk_words: get(CHUNK_BYTES) / WORD,
             bytes,
@@ -153,14 +158,29 @@ impl SegmentBytes {
         self.stripes_at() + stripe * STRIPE_WORDS
     }
 
-    /// The first bucket.
-    pub fn buckets_at(&self) -> usize {
-        self.stripes_end().next_multiple_of(BUCKET_WORDS)
+    /// Whether stripes get more buckets as they fill.
+    pub fn grows(&self) -> bool {
+        self.most_buckets > self.stripe_buckets
     }
 
-    /// How many buckets there are.
+    /// The word of a stripe in the directory of a table that grows.
+    pub fn directory_at(&self, stripe: usize) -> usize {
+        self.stripes_end() + stripe
+    }
+
+    /// The end of the directory.
+    pub fn directory_end(&self) -> usize {
+        self.directory_at(if self.grows() { self.stripes } else { 0 })
+    }
+
+    /// The first bucket.
+    pub fn buckets_at(&self) -> usize {
+        self.directory_end().next_multiple_of(BUCKET_WORDS)
+    }
+
+    /// How many buckets there may be.
     pub fn buckets(&self) -> usize {
-        self.stripes * self.stripe_buckets
+        self.stripes * self.most_buckets
     }
 
     /// The state of the first chunk.
@@ -207,14 +227,57 @@ impl SegmentBytes {
         1 + key.div_ceil(8) as usize + value.div_ceil(8) as usize
     }
 
+    /// The chunks whose states and details have memory.
+    pub fn chunks_with_state(&self) -> usize {
+        if self.grows() {
+            self.get(POPULATED) as usize
+        } else {
+            self.chunks
+        }
+    }
+
     /// The stripe of a bucket.
     pub fn stripe_of(&self, bucket: usize) -> usize {
-        bucket / self.stripe_buckets
+        if !self.grows() {
+            return bucket / self.stripe_buckets;
+        }
+        match (bucket / self.stripes).checked_ilog2() {
+            None => bucket,
+            Some(doubling) => (bucket >> doubling) - self.stripes,
+        }
+    }
+
+    /// How many buckets a stripe has now.
+    pub fn count_of(&self, stripe: usize) -> usize {
+        if self.grows() {
+            1 << (self.get(self.directory_at(stripe)) >> 40 & 0xff)
+        } else {
+            self.stripe_buckets
+        }
+    }
+
+    /// The bucket at a place in a stripe.
+    pub fn bucket_of(&self, stripe: usize, place: usize) -> usize {
+        if !self.grows() {
+            return stripe * self.stripe_buckets + place;
+        }
+        match place.checked_ilog2() {
+            None => stripe,
+            Some(doubling) => ((self.stripes + stripe - 1) << doubling) + place,
+        }
     }
 
     /// The buckets of a stripe.
-    pub fn buckets_of(&self, stripe: usize) -> Range<usize> {
-        stripe * self.stripe_buckets..(stripe + 1) * self.stripe_buckets
+    pub fn buckets_of(&self, stripe: usize) -> Vec<usize> {
+        let places = 0..self.count_of(stripe);
+        places.map(|place| self.bucket_of(stripe, place)).collect()
+    }
+
+    /// The buckets that there are now.
+    pub fn all_buckets(&self) -> Vec<usize> {
+        (0..self.stripes)
+            .flat_map(|stripe| self.buckets_of(stripe))
+            .collect()
     }
 
     /// A bucket.
@@ -280,9 +343,31 @@ impl SegmentBytes {
         (self.hash(key) & 0xff).max(1)
     }
 
+    /// The stripe of a key.
+    pub fn stripe_of_key(&self, key: &[u8]) -> usize {
+        ((u128::from(self.hash(key)) * self.stripes as u128) >> 64) as usize
+    }
+
+    /// The buckets in which a key may be, in the order of probing.
+    pub fn probe(&self, key: &[u8]) -> Vec<usize> {
+        let (hash, stripe) = (self.hash(key), self.stripe_of_key(key));
+        let count = self.count_of(stripe);
+        let places = 0..count;
+        if self.grows() {
+            let home = (hash >> 8) as usize % count;
+            return places
+                .map(|step| self.bucket_of(stripe, home ^ step))
+                .collect();
+        }
+        let home = ((u128::from(hash) * self.buckets() as u128) >> 64) as usize % count;
+        places
+            .map(|step| self.bucket_of(stripe, (home + step) % count))
+            .collect()
+    }
+
     /// The home bucket of a key.
     pub fn home(&self, key: &[u8]) -> usize {
-        ((u128::from(self.hash(key)) * self.buckets() as u128) >> 64) as usize
+        self.probe(key)[0]
     }
 
     /// The stripes whose locks have an owner.
