@@ -12,6 +12,8 @@ mod buckets;
 mod common;
 mod document;
 mod entries;
+#[cfg(all(target_os = "linux", not(shmtable_portable)))]
+mod growth;
 mod header;
 mod locks;
 mod reader;

@@ -13,6 +13,7 @@ pub struct DocumentReader {
     pub document: Document,
     pub bytes: Vec<u8>,
     pub stripes_at: usize,
+    pub directory_at: usize,
     pub buckets_at: usize,
     pub states_at: usize,
     pub details_at: usize,
@@ -36,6 +37,7 @@ impl DocumentReader {
             document: Document::read(),
             bytes: common::read_segment(table.name()),
             stripes_at: 0,
+            directory_at: 0,
             buckets_at: 0,
             states_at: 0,
             details_at: 0,
@@ -44,13 +46,16 @@ impl DocumentReader {
         let get = |name| reader.document.get(name);
         let stripes_at =
             get("HEADER_WORDS") + reader.header("HEADER_PARTICIPANTS") * get("PARTICIPANT_WORDS");
-        let stripes_end = stripes_at + reader.header("HEADER_STRIPES") * get("STRIPE_WORDS");
-        let buckets_at = stripes_end.next_multiple_of(get("BUCKET_WORDS"));
+        let stripes = reader.header("HEADER_STRIPES");
+        let directory_at = stripes_at + stripes * get("STRIPE_WORDS");
+        let directory = if reader.grows() { stripes } else { 0 };
+        let buckets_at = (directory_at + directory).next_multiple_of(get("BUCKET_WORDS"));
         let states_at = buckets_at + reader.buckets() * get("BUCKET_WORDS");
         let chunks = reader.header("HEADER_CHUNKS");
         let details_at = states_at + chunks.next_multiple_of(get("LINE"));
         let arena_at = (details_at + chunks * get("CHUNK_WORDS")).next_multiple_of(get("PAGE"));
         reader.stripes_at = stripes_at;
+        reader.directory_at = directory_at;
         reader.buckets_at = buckets_at;
         reader.states_at = states_at;
         reader.details_at = details_at;
@@ -71,8 +76,54 @@ impl DocumentReader {
         self.word(self.get(name)) as usize
     }
 
+    /// The number of buckets that there may be.
     pub fn buckets(&self) -> usize {
-        self.header("HEADER_STRIPES") * self.header("HEADER_STRIPE_BUCKETS")
+        self.header("HEADER_STRIPES") * self.header("HEADER_MOST_BUCKETS")
+    }
+
+    /// Whether stripes get more buckets as they fill.
+    pub fn grows(&self) -> bool {
+        self.header("HEADER_MOST_BUCKETS") > self.header("HEADER_STRIPE_BUCKETS")
+    }
+
+    /// A field of a stripe's word in the directory of a table that grows.
+    pub fn directory(&self, stripe: usize, field: &str) -> u64 {
+        self.document
+            .field(field, self.word(self.directory_at + stripe))
+    }
+
+    /// The number of buckets that a stripe has now.
+    pub fn stripe_buckets(&self, stripe: usize) -> usize {
+        if self.grows() {
+            1 << self.directory(stripe, "DIRECTORY_LEVEL")
+        } else {
+            self.header("HEADER_STRIPE_BUCKETS")
+        }
+    }
+
+    /// The number of the bucket at a place in a stripe.
+    pub fn number_of(&self, stripe: usize, place: usize) -> usize {
+        if !self.grows() {
+            return stripe * self.header("HEADER_STRIPE_BUCKETS") + place;
+        }
+        if place == 0 {
+            return stripe;
+        }
+        let mut added = 1;
+        while 2 * added <= place {
+            added *= 2;
+        }
+        self.header("HEADER_STRIPES") * added + stripe * added + (place - added)
+    }
+
+    /// The buckets that stripes have now.
+    pub fn present_buckets(&self) -> Vec<usize> {
+        (0..self.header("HEADER_STRIPES"))
+            .flat_map(|stripe| {
+                let places = 0..self.stripe_buckets(stripe);
+                places.map(move |place| self.number_of(stripe, place))
+            })
+            .collect()
     }
 
     pub fn chunk_words(&self) -> usize {
@@ -141,6 +192,7 @@ impl DocumentReader {
         let (key, value, record) = if lengths == [15, 15] {
             let at = self.arena_at + self.document.field("SLOT_OFFSET", head) as usize;
             let (key, value, _) = self.record(at);
+            assert_eq!(tail, self.hash(key), "the hash that the slot keeps");
             (key.to_vec(), value.to_vec(), Some(at))
         } else {
             let (key, value) = self.small(head, tail, lengths);
@@ -176,7 +228,8 @@ impl DocumentReader {
 
     /// The entries of all slots in use.
     pub fn all_entries(&self) -> Vec<Entry> {
-        (0..self.buckets())
+        self.present_buckets()
+            .into_iter()
             .flat_map(|bucket| self.slots().map(move |slot| (bucket, slot)))
             .filter(|(bucket, slot)| self.tag(*bucket, *slot) != 0)
             .map(|(bucket, slot)| self.entry(bucket, slot))
@@ -214,11 +267,23 @@ impl DocumentReader {
 
     /// The buckets in which a key may be, in the order of probing.
     pub fn probe(&self, key: &[u8]) -> impl Iterator<Item = usize> {
-        let first = (u128::from(self.hash(key)) * self.buckets() as u128) >> 64;
-        let length = self.header("HEADER_STRIPE_BUCKETS");
-        let (stripe, first) = (first as usize / length, first as usize % length);
-        assert_eq!(stripe, self.stripe_of(key));
-        (0..length).map(move |i| stripe * length + (first + i) % length)
+        let (hash, stripe) = (self.hash(key), self.stripe_of(key));
+        let (grows, length) = (self.grows(), self.stripe_buckets(stripe));
+        let first = if grows {
+            (hash >> 8) as usize % length
+        } else {
+            let first = ((u128::from(hash) * self.buckets() as u128) >> 64) as usize;
+            assert_eq!(first / length, stripe);
+            first % length
+        };
+        (0..length).map(move |i| {
+            let place = if grows {
+                first ^ i
+            } else {
+                (first + i) % length
+            };
+            self.number_of(stripe, place)
+        })
     }
 
     /// The entry of a key.
@@ -258,7 +323,7 @@ impl DocumentReader {
             self.document
                 .field("BUCKET_VERSION", self.bucket(bucket, 0))
         };
-        (0..self.buckets()).map(version).sum()
+        self.present_buckets().into_iter().map(version).sum()
     }
 
     /// The words of a chunk, or of the run that begins there, that records fill.

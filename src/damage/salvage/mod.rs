@@ -18,8 +18,9 @@ use std::iter::FusedIterator;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, Result};
-use crate::layout::{HEADER_CODEC, WORD};
+use crate::layout::{HEADER_CODEC, HEADER_HASH_SEED, WORD};
 use crate::segment::geometry::Geometry;
+use crate::segment::hash::Seed;
 use crate::table::iter::OwnedEntry;
 use crate::table::options::Options;
 pub use fault::SalvageFault;
@@ -72,7 +73,8 @@ impl Options {
             let score = if one {
                 0
             } else {
-                source.score(&reading.geometry)?
+                let seed = Seed::new(reading.header[HEADER_HASH_SEED]);
+                source.score(&reading.geometry, &seed)?
             };
             if best.as_ref().is_none_or(|(before, _)| score > *before) {
                 best = Some((score, reading));

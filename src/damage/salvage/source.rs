@@ -9,6 +9,7 @@ use crate::index::slot::{self, SlotContent};
 use crate::layout::{BUCKET_SLOTS, BUCKET_WORDS, CHUNK_CURSOR, STRIPE_ENTRIES, STRIPE_WORDS, WORD};
 use crate::segment::directory::{DirectoryWord, Phase};
 use crate::segment::geometry::{ArenaOffset, Geometry};
+use crate::segment::hash::Seed;
 use crate::segment::record::{KEY_AT, Lengths};
 use crate::sys::Mapping;
 use crate::table::iter::OwnedEntry;
@@ -316,8 +317,8 @@ impl Source {
     }
 
     /// A score for how well a geometry explains the index.
-    pub(super) fn score(&self, geometry: &Geometry) -> Result<i64> {
-        let mut score = 0;
+    pub(super) fn score(&self, geometry: &Geometry, seed: &Seed) -> Result<i64> {
+        let (mut all, mut at_home, mut lost) = (0, 0, 0);
         let buckets = self.buckets(geometry);
         // Only parts of a large index: a wrong geometry is wrong everywhere.
         let step = (buckets / SAMPLES).max(1).next_multiple_of(BLOCK);
@@ -329,17 +330,40 @@ impl Source {
                 break;
             }
             read = end;
-            let block = self.block(geometry, &Levels::default(), first, end)?;
-            let entries = block.entries.len() + block.unsure.len();
-            score += entries as i64 - 10 * block.lost as i64;
+            let mut words = vec![0; (end - first) * BUCKET_WORDS];
+            self.words(geometry.bucket(first), &mut words)?;
+            for (number, bucket) in (first..).zip(words.as_chunks().0) {
+                let mut entries = Vec::new();
+                self.bucket(geometry, bucket, &mut entries, &mut lost)?;
+                let is_at_home = |(key, _): &&OwnedEntry| {
+                    let hash = seed.hash(key);
+                    may_be_home(geometry, hash, number)
+                };
+                all += entries.len();
+                at_home += entries.iter().filter(is_at_home).count();
+            }
         }
-        Ok(score)
+        // Most entries are in their home buckets, or the seed is wrong and this tells nothing.
+        let bonus = if 2 * at_home > all { 4 * at_home } else { 0 };
+        Ok((all + bonus) as i64 - 10 * lost as i64)
     }
 }
 
 /// The lengths of the record that begins with these bytes.
 fn lengths_in(bytes: &[u8; GLANCE]) -> Option<Lengths> {
     Lengths::unpack(u64::from_le_bytes(*bytes.first_chunk()?))
+}
+
+/// Whether a bucket can be the home bucket of a hash.
+fn may_be_home(geometry: &Geometry, hash: u64, bucket: usize) -> bool {
+    let share = |of: usize| ((u128::from(hash) * of as u128) >> u64::BITS) as usize;
+    if !geometry.grows() {
+        return share(geometry.buckets) == bucket;
+    }
+    let (stripe, place) = geometry.place_of(bucket);
+    // By the bits of the hash that it takes to have this place.
+    let mask = (place + 1).next_power_of_two() - 1;
+    share(geometry.stripes) == stripe && (hash >> u8::BITS) as usize & mask == place
 }
 
 /// Whether a record can be at this place: in one chunk, or at the beginning of a run.
