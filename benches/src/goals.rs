@@ -7,6 +7,7 @@ use shmtable_bench::figure::Figures;
 use shmtable_bench::work::Kind;
 
 use crate::section::fullness::UNCLEANED;
+use crate::section::growth;
 use crate::section::sizes::ABOVE;
 
 /// The number of entries of goals about one size.
@@ -87,6 +88,7 @@ pub(crate) fn judge(figures: &Figures) -> Vec<Goal> {
     goals.shared(&Kind::Decimal.name());
     goals.shared(&Kind::Random(100).name());
     goals.rest();
+    goals.growth();
     goals.goals
 }
 
@@ -201,6 +203,55 @@ impl Goals<'_> {
             .ratio(at("95/5, read p99.9"), at("95/5, read p50"));
         let what = format!("two processes, {work}, 95/5, a get's p99.9 to its median");
         self.at_most(20.0, what, found);
+    }
+
+    /// A table that no size was given to.
+    fn growth(&mut self) {
+        let figures = self.figures;
+        let sizes = figures.names("growth", |figure| &figure.row);
+        // Up to ten million.
+        let most = sizes.iter().rfind(|size| size.len() <= 8);
+        let most = most.map_or("", String::as_str);
+        let at = |row, operation, name| figures.median(["growth", row, operation, name]);
+        let grown = "growing from empty";
+        let found = at(most, "insert, slowest", US).map(|nanoseconds| nanoseconds / 1e6);
+        self.at_most(2.0, format!("{grown}, the slowest insert, in ms"), found);
+        let found = at(most, "insert, p99.9", US).map(|nanoseconds| nanoseconds / 1e3);
+        self.at_most(50.0, format!("{grown}, an insert's p99.9, in µs"), found);
+        let to_size = "to that of a table made to size";
+        let time = |name| ["growth", most, "insert", name];
+        let found = figures.ratio_by_turns(time(US), time(growth::TO_SIZE));
+        self.at_most(1.3, format!("{grown}, time {to_size}"), found);
+        for (row, called) in [("1000000", "1M"), ("10000000", "10M")] {
+            for (operation, _, _) in growth::GETS {
+                let time = |name| ["growth", row, operation, name];
+                let found = figures.ratio_by_turns(time(US), time(growth::TO_SIZE));
+                let what = format!("grown to {called}, {operation}, time {to_size}");
+                self.at_most(1.05, what, found);
+            }
+        }
+        let found = figures.median(["growth-memory", growth::EMPTY, "bytes", US]);
+        let found = found.map(|bytes| bytes / f64::from(1 << 20));
+        self.at_most(1.5, "an empty table of no given size, in MiB", found);
+        for kind in [Kind::Decimal, Kind::Random(100)] {
+            let operation = growth::above(kind);
+            let found = figures.median(["growth-memory", growth::MEAN, &operation, US]);
+            let what = format!(
+                "bytes of an entry above key and value, mean of a doubling, {}",
+                kind.name()
+            );
+            self.at_most(40.0, what, found);
+        }
+        let rows = figures.names("growth-opening", |figure| &figure.row);
+        let times = ["attach", "attach, in a new process"]
+            .into_iter()
+            .flat_map(|operation| {
+                let median =
+                    move |row: &String| figures.median(["growth-opening", row, operation, US]);
+                rows.iter().filter_map(median)
+            });
+        let found = times.reduce(f64::max).map(|nanoseconds| nanoseconds / 1e3);
+        self.at_most(100.0, "the slowest attachment of any maximum, in µs", found);
     }
 
     fn rest(&mut self) {

@@ -7,6 +7,7 @@
 
 mod boost;
 mod goals;
+mod latencies;
 mod machine;
 mod order;
 mod process;
@@ -104,6 +105,7 @@ impl Arguments {
         };
         if self.huge {
             scale.sizes.push(100_000_000);
+            scale.growth.push(100_000_000);
         }
         scale
     }
@@ -116,12 +118,13 @@ impl Arguments {
 
 type Section = fn(&mut Run<'_>) -> Result;
 
-const SECTIONS: [(&str, Section); 7] = [
+const SECTIONS: [(&str, Section); 8] = [
     ("sizes", section::sizes::run),
     ("values", section::values::run),
     ("shared", section::shared::run),
     ("fullness", section::fullness::run),
     ("attach", section::attach::run),
+    ("growth", section::growth::run),
     ("take-over", section::take_over::run),
     ("locks", section::locks::run),
 ];

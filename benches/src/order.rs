@@ -56,11 +56,25 @@ impl fmt::Display for Operation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pass {
     pub(crate) operation: Operation,
-    /// `keys`, `hits` or `half`.
+    /// `keys`, `hits`, `half` or `misses`.
     pub(crate) keys: Keys,
     pub(crate) first: usize,
     pub(crate) count: usize,
     pub(crate) most: Duration,
+}
+
+impl fmt::Display for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} {} {} {}",
+            self.operation,
+            self.keys,
+            self.first,
+            self.count,
+            self.most.as_millis()
+        )
+    }
 }
 
 /// The orders of keys.
@@ -69,12 +83,15 @@ pub(crate) enum Keys {
     Inserted,
     Hits,
     Half,
+    /// The keys of `half` that are absent.
+    Misses,
 }
 
-const KEYS: [(Keys, &str); 3] = [
+const KEYS: [(Keys, &str); 4] = [
     (Keys::Inserted, "keys"),
     (Keys::Hits, "hits"),
     (Keys::Half, "half"),
+    (Keys::Misses, "misses"),
 ];
 
 impl fmt::Display for Keys {
@@ -124,6 +141,8 @@ impl fmt::Display for MixKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     Pass(Pass),
+    /// A pass of insertions, each of which is timed.
+    Latencies(Pass),
     Mix(Mix),
     /// How much memory the table takes.
     Bytes,
@@ -134,15 +153,8 @@ pub(crate) enum Order {
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pass(pass) => write!(
-                f,
-                "pass {} {} {} {} {}",
-                pass.operation,
-                pass.keys,
-                pass.first,
-                pass.count,
-                pass.most.as_millis()
-            ),
+            Self::Pass(pass) => write!(f, "pass {pass}"),
+            Self::Latencies(pass) => write!(f, "latencies {pass}"),
             Self::Mix(mix) => {
                 let (kind, writes) = match mix.kind {
                     MixKind::Writes(writes) => ("values", writes),
@@ -169,13 +181,8 @@ impl FromStr for Order {
     fn from_str(line: &str) -> Result<Self> {
         let mut words = line.split_whitespace();
         Ok(match text(&mut words)? {
-            "pass" => Self::Pass(Pass {
-                operation: named(&OPERATIONS, text(&mut words)?)?,
-                keys: named(&KEYS, text(&mut words)?)?,
-                first: number(&mut words)?,
-                count: number(&mut words)?,
-                most: Duration::from_millis(number(&mut words)?),
-            }),
+            "pass" => Self::Pass(pass(&mut words)?),
+            "latencies" => Self::Latencies(pass(&mut words)?),
             "mix" => Self::Mix(Mix {
                 kind: match (text(&mut words)?, number(&mut words)?) {
                     ("values", writes) => MixKind::Writes(writes),
@@ -193,6 +200,16 @@ impl FromStr for Order {
             _ => return Err(format!("no order: {line}").into()),
         })
     }
+}
+
+fn pass(words: &mut SplitWhitespace<'_>) -> Result<Pass> {
+    Ok(Pass {
+        operation: named(&OPERATIONS, text(words)?)?,
+        keys: named(&KEYS, text(words)?)?,
+        first: number(words)?,
+        count: number(words)?,
+        most: Duration::from_millis(number(words)?),
+    })
 }
 
 fn text<'l>(words: &mut SplitWhitespace<'l>) -> Result<&'l str> {
@@ -236,7 +253,7 @@ impl FromStr for Passed {
     }
 }
 
-/// What several processes or threads did at the same time.
+/// What several processes or threads did at the same time, or one that was timed closely.
 #[derive(Debug, Clone)]
 pub(crate) struct Mixed {
     /// Operations per second of all together.
@@ -311,13 +328,18 @@ mod tests {
 
     #[test]
     fn lines_give_orders_and_answers_back() {
-        let pass = Order::Pass(Pass {
+        let pass = Pass {
             operation: Operation::GetMany,
             keys: Keys::Half,
             first: 7,
             count: 1000,
             most: Duration::from_millis(250),
-        });
+        };
+        let misses = Pass {
+            keys: Keys::Misses,
+            ..pass
+        };
+        let passes = [Order::Pass(pass), Order::Latencies(misses)];
         let mix = Order::Mix(Mix {
             kind: MixKind::Writes(5),
             time: Duration::from_millis(300),
@@ -326,7 +348,10 @@ mod tests {
             threads: 2,
             latencies: true,
         });
-        for order in [pass, mix, Order::Bytes, Order::Counter] {
+        for order in passes
+            .into_iter()
+            .chain([mix, Order::Bytes, Order::Counter])
+        {
             assert_eq!(order.to_string().parse::<Order>().expect("an order"), order);
         }
         let mut mixed = Mixed::new();

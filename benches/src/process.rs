@@ -173,6 +173,12 @@ impl Team {
         self.processes[0].ask(&Order::Pass(pass))
     }
 
+    /// The latencies of single insertions: by the processor's time in the place of gets, and by
+    /// the wall clock in that of writes.
+    pub(crate) fn latencies(&mut self, pass: Pass) -> Result<Mixed> {
+        self.processes[0].ask(&Order::Latencies(pass))
+    }
+
     pub(crate) fn bytes(&mut self) -> Result<u64> {
         self.processes[0].ask(&Order::Bytes)
     }

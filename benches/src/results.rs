@@ -108,6 +108,7 @@ fn measured_in(figure: &Figure) -> &str {
         "memory" => "sizes",
         "attach" if figure.operation.starts_with("attach, full") => "sizes",
         "latency" | "counters" => "shared",
+        section if section.starts_with("growth") => "growth",
         section => section,
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Scale {
     pub(crate) mix: Duration,
     /// Entries of the tables that are kept full.
     pub(crate) full: usize,
+    /// Entries of the tables that grow.
+    pub(crate) growth: Vec<usize>,
     /// Deaths of lock owners.
     pub(crate) deaths: usize,
 }
@@ -49,6 +51,7 @@ impl Scale {
             parties: vec![1, 2, 4, 8],
             mix: Duration::from_millis(200),
             full: 1_000_000,
+            growth: vec![1_000_000, 10_000_000],
             deaths: 51,
         }
     }
@@ -70,6 +73,7 @@ impl Scale {
             parties: vec![1, 2],
             mix: Duration::from_millis(30),
             full: 200_000,
+            growth: vec![1_000_000],
             deaths: 15,
         }
     }
@@ -88,6 +92,7 @@ impl Scale {
             parties: vec![1, 2],
             mix: Duration::from_millis(10),
             full: 5_000,
+            growth: vec![20_000],
             deaths: 2,
         }
     }

@@ -39,7 +39,7 @@ impl Stopwatch {
 }
 
 /// This thread's time on a processor.
-fn processor() -> Duration {
+pub(crate) fn processor() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

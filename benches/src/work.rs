@@ -99,6 +99,8 @@ pub struct Work {
     pub hits: Vec<Key>,
     /// Keys of which every second one, at random, is not in the table.
     pub half: Vec<Key>,
+    /// Those of them that are not.
+    pub misses: Vec<Key>,
     /// Twice as many bytes as a value has; a value is their beginning.
     pub bytes: Vec<u8>,
     /// Lengths from 0 to all bytes, equally likely.
@@ -122,6 +124,7 @@ impl Work {
         keys.shuffle(&mut SmallRng::seed_from_u64(2));
         let hits = shuffled(&keys, 3);
         let half = shuffled(&[&hits[..half], &misses[..]].concat(), 4);
+        let misses = absent(&half);
         let mut bytes = vec![b'1'; 2 * kind.value_bytes()];
         if kind != Kind::Decimal {
             SmallRng::seed_from_u64(5).fill(&mut bytes[..]);
@@ -134,6 +137,7 @@ impl Work {
             keys,
             hits,
             half,
+            misses,
             bytes,
             lengths,
         }
@@ -187,16 +191,24 @@ impl Work {
             let key = |at: &[u8]| Key::new(&at[..usize::from(at[16])], at[17] != 0);
             Ok(stored.chunks_exact(STORED).map(key).collect())
         };
+        let half = keys("half")?;
         let lengths = fs::read(folder.join("lengths"))?;
         let length = |at: &[u8; 4]| u32::from_le_bytes(*at) as usize;
         Ok(Self {
             keys: keys("keys")?,
             hits: keys("hits")?,
-            half: keys("half")?,
+            misses: absent(&half),
+            half,
             bytes: fs::read(folder.join("bytes"))?,
             lengths: lengths.as_chunks().0.iter().map(length).collect(),
         })
     }
+}
+
+/// The keys that are not in the table.
+fn absent(keys: &[Key]) -> Vec<Key> {
+    let absent = keys.iter().filter(|key| !key.present);
+    absent.copied().collect()
 }
 
 /// The same keys in an order of this seed.
@@ -223,6 +235,8 @@ mod tests {
         assert_eq!(read.lengths, work.lengths);
         let hits = work.half.iter().filter(|key| key.present).count();
         assert_eq!(hits, 501);
+        assert_eq!(all(&read.misses), all(&work.misses));
+        assert_eq!(read.misses.len(), 501);
         assert!(work.hits.iter().all(|key| key.present));
     }
 }

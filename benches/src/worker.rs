@@ -16,11 +16,12 @@ use shmtable_bench::contender::{
 use shmtable_bench::limit::Limit;
 use shmtable_bench::work::{Key, Work};
 
+use crate::latencies::latencies;
 use crate::order::{Keys, Mix, MixKind, Mixed, Operation, Order, Pass, Passed};
 use crate::stopwatch::Stopwatch;
 
 /// Operations between two readings of the clock.
-const STRIDE: usize = 64;
+pub(crate) const STRIDE: usize = 64;
 
 /// Keys in one call of `get_many`.
 const MANY: usize = 1000;
@@ -82,6 +83,9 @@ fn serve<C: Contender>(arguments: &Arguments, work: &Work) -> Result {
             Order::Pass(asked) => {
                 pass(&mut contender.session(true), work, &asked, C::ABOUT.slow)?.to_string()
             }
+            Order::Latencies(asked) => {
+                latencies(&mut contender.session(true), work, &asked)?.to_string()
+            }
             Order::Mix(asked) => mix(&contender, work, &asked)?.to_string(),
             Order::Bytes => match contender.bytes()? {
                 Some(bytes) => bytes,
@@ -121,7 +125,7 @@ fn resident() -> Result<u64> {
 
 /// Keys, round and round, in slices: little code runs between two operations, because its
 /// time counts as the contender's.
-struct Round<'w> {
+pub(crate) struct Round<'w> {
     keys: &'w [Key],
     left: &'w [Key],
 }
@@ -134,17 +138,18 @@ impl<'w> Round<'w> {
     }
 
     /// The keys of a pass.
-    fn of(work: &'w Work, asked: &Pass) -> Self {
+    pub(crate) fn of(work: &'w Work, asked: &Pass) -> Self {
         let keys = match asked.keys {
             Keys::Inserted => &work.keys,
             Keys::Hits => &work.hits,
             Keys::Half => &work.half,
+            Keys::Misses => &work.misses,
         };
         Self::from(keys, asked.first)
     }
 
     /// The next keys: at most `most`, and at least one.
-    fn next(&mut self, most: usize) -> &'w [Key] {
+    pub(crate) fn next(&mut self, most: usize) -> &'w [Key] {
         if self.left.is_empty() {
             self.left = self.keys;
         }

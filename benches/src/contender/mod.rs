@@ -68,7 +68,7 @@ impl About {
 /// The sizes that a table is created for.
 #[derive(Debug, Clone, Copy)]
 pub struct Room {
-    /// The most entries at a time.
+    /// The most entries at a time; 0 if no size is given.
     pub entries: usize,
     /// Bytes of keys and values, including room to replace them.
     pub value_space: usize,
@@ -77,6 +77,13 @@ pub struct Room {
 }
 
 impl Room {
+    /// No size: the table is to grow.
+    pub const NOT_GIVEN: Self = Self {
+        entries: 0,
+        value_space: 0,
+        counters: false,
+    };
+
     /// Room for twice this work.
     pub fn for_work(work: &Work) -> Self {
         let entries = work.keys.len();

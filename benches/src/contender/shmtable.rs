@@ -1,5 +1,8 @@
 //! shmtable.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
 use shmtable::{Options, Table};
 
 use super::{About, Contender, Room, Session, Sharing};
@@ -18,9 +21,13 @@ impl Contender for Table {
     type Session<'a> = &'a Self;
 
     fn create(room: &Room) -> Result<Self> {
-        let options = Options::new()
-            .capacity(room.entries)
-            .value_space(room.value_space);
+        let options = if room.entries == 0 {
+            Options::new()
+        } else {
+            Options::new()
+                .capacity(room.entries)
+                .value_space(room.value_space)
+        };
         Ok(options.create_anonymous()?)
     }
 
@@ -37,9 +44,8 @@ impl Contender for Table {
     }
 
     fn bytes(&self) -> Result<Option<u64>> {
-        let stats = self.stats()?;
-        let bytes = stats.index_bytes + stats.value_bytes_reserved;
-        Ok(Some(bytes as u64))
+        let blocks = fs::metadata(format!("/dev/shm/shmtable.{}", self.name()))?.blocks();
+        Ok(Some(512 * blocks))
     }
 }
 

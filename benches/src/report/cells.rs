@@ -12,6 +12,15 @@ pub(super) fn entries(row: &str) -> String {
     grouped.collect::<Vec<_>>().into_iter().rev().collect()
 }
 
+/// A number of entries, or the name of a row that has none.
+pub(super) fn entries_or_name(row: &str) -> String {
+    if row.parse::<u64>().is_ok() {
+        entries(row)
+    } else {
+        row.to_owned()
+    }
+}
+
 /// The size of a value.
 pub(super) fn bytes(row: &str) -> String {
     row.parse().map_or(row.to_owned(), size)
@@ -62,6 +71,8 @@ mod tests {
     fn numbers_are_readable() {
         assert_eq!(entries("1000000"), "1,000,000");
         assert_eq!(entries("100"), "100");
+        assert_eq!(entries_or_name("1000"), "1,000");
+        assert_eq!(entries_or_name("mean"), "mean");
         assert_eq!(time(5.678), "5.7 ns");
         assert_eq!(long(2_345_000.0), "2,345 µs");
         assert_eq!(rate(12_340_000.0), "12.3 M/s");

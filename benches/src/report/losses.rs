@@ -8,17 +8,19 @@ use shmtable_bench::figure::Figures;
 
 use super::cells::{bytes, digits, entries, long, rate, time};
 use super::markdown::{LIMIT, US, heading, names};
+use crate::section::growth::TO_SIZE;
 use crate::section::sizes::ABOVE;
 
 /// The sections that compare contenders, with how figures and rows are shown.
 type Compared = (&'static str, fn(f64) -> String, fn(&str) -> String);
 
-const COMPARED: [Compared; 6] = [
+const COMPARED: [Compared; 7] = [
     ("sizes", time, entries),
     ("values", time, bytes),
     ("counters", time, entries),
     ("shared", rate, str::to_owned),
     ("attach", long, entries),
+    ("growth", long, entries),
     ("memory", |number| format!("{number:.1} bytes"), entries),
 ];
 
@@ -83,7 +85,7 @@ fn loss(figures: &Figures, section: &str, row: &str, operation: &str) -> Option<
     let ours = median(US)?;
     let mut rivals = names(figures, section);
     // A table of one thread is a reference. The default hasher is the slower one.
-    rivals.retain(|name| ![US, LIMIT, <Std>::ABOUT.name].contains(&name.as_str()));
+    rivals.retain(|name| ![US, TO_SIZE, LIMIT, <Std>::ABOUT.name].contains(&name.as_str()));
     rivals.retain(|name| !name.ends_with(DEFAULT_HASHER));
     let losses = rivals.into_iter().filter_map(|rival| {
         let theirs = median(&rival)?;
@@ -120,6 +122,7 @@ fn page(section: &str, operation: &str) -> (&'static str, &'static str) {
             ("Several processes", "processes")
         }
         ("attach", _) => ("Creating and opening", "opening"),
+        ("growth", _) => ("Growth", "growth"),
         ("memory", _) => ("Memory", "memory"),
         _ => ("Counters", "counters"),
     }

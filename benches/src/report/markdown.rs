@@ -6,7 +6,7 @@ use shmtable_bench::contender::DEFAULT_HASHER;
 use shmtable_bench::figure::{Figure, Figures, median, spread};
 use shmtable_bench::work::Kind;
 
-use super::cells::{bytes, entries, long, plain, rate, time};
+use super::cells::{bytes, entries, entries_or_name, long, plain, rate, time};
 use super::losses::losses;
 use crate::goals::{Goal, MILLION};
 use crate::results::Results;
@@ -25,6 +25,7 @@ pub(crate) fn parts(results: &Results, goals: &[Goal]) -> Vec<(&'static str, Str
     let sizes = Tables::of(figures, "sizes", &time, &entries);
     let values = Tables::of(figures, "values", &time, &bytes);
     let shared = Tables::of(figures, "shared", &rate, &str::to_owned);
+    let growth = Tables::of(figures, "growth", &long, &entries);
     vec![
         ("run", run(results)),
         ("notes", notes(results)),
@@ -58,6 +59,23 @@ pub(crate) fn parts(results: &Results, goals: &[Goal]) -> Vec<(&'static str, Str
         (
             "memory",
             Tables::of(figures, "memory", &plain, &entries).by_operation(&|_| true),
+        ),
+        ("growth-fill", growth.by_operation(&|name| name == "insert")),
+        (
+            "growth-latency",
+            growth.by_operation(&|name| name.starts_with("insert, ")),
+        ),
+        (
+            "growth-gets",
+            growth.by_operation(&|name| name.starts_with("get")),
+        ),
+        (
+            "growth-memory",
+            Tables::of(figures, "growth-memory", &plain, &entries_or_name).by_operation(&|_| true),
+        ),
+        (
+            "growth-opening",
+            Tables::of(figures, "growth-opening", &long, &entries_or_name).by_operation(&|_| true),
         ),
         ("take-over", list(figures, "take-over", &long)),
         ("locks", list(figures, "locks", &time)),
@@ -282,7 +300,7 @@ fn beside(figures: &Figures, at: [&str; 4], shown: Shown<'_>) -> String {
     };
     let [section, row, operation, name] = at;
     match figures.ratio(at, [section, row, operation, US]) {
-        Some(ratio) if name != US && section != "memory" => {
+        Some(ratio) if name != US && !section.ends_with("memory") => {
             format!("{} ({ratio:.2})", shown(found))
         }
         _ => shown(found),

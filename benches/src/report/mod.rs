@@ -33,6 +33,7 @@ const PAGES: &[(&str, &str)] = pages![
     "benchmarks/processes.md",
     "benchmarks/latency.md",
     "benchmarks/opening.md",
+    "benchmarks/growth.md",
     "benchmarks/memory.md",
     "benchmarks/locks.md",
     "benchmarks/instructions.md",

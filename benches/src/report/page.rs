@@ -20,11 +20,14 @@ enum Part {
     Beside,
 }
 
-const PARTS: [(&str, Part); 23] = [
+const PARTS: [(&str, Part); 28] = [
     ("run", Part::Beside),
     ("notes", Part::Beside),
     ("goals", Part::Verdicts),
-    ("losses", Part::Of(&["sizes", "values", "shared", "attach"])),
+    (
+        "losses",
+        Part::Of(&["sizes", "values", "shared", "attach", "growth"]),
+    ),
     ("contenders", Part::Beside),
     ("spread", Part::Rows),
     ("gets", Part::Of(&["sizes"])),
@@ -42,6 +45,11 @@ const PARTS: [(&str, Part); 23] = [
     ("latency", Part::Of(&["shared"])),
     ("attach", Part::Of(&["sizes", "attach"])),
     ("memory", Part::Of(&["sizes"])),
+    ("growth-fill", Part::Of(&["growth"])),
+    ("growth-latency", Part::Of(&["growth"])),
+    ("growth-gets", Part::Of(&["growth"])),
+    ("growth-memory", Part::Of(&["growth"])),
+    ("growth-opening", Part::Of(&["growth"])),
     ("take-over", Part::Of(&["take-over"])),
     ("locks", Part::Of(&["locks"])),
 ];
@@ -175,12 +183,13 @@ fn beside(new: &str, old: &str, measured: &[&str]) -> String {
 mod tests {
     use super::*;
 
-    const ALL: [&str; 7] = [
+    const ALL: [&str; 8] = [
         "sizes",
         "values",
         "shared",
         "fullness",
         "attach",
+        "growth",
         "take-over",
         "locks",
     ];

@@ -3,6 +3,7 @@
 
 pub(crate) mod attach;
 pub(crate) mod fullness;
+pub(crate) mod growth;
 pub(crate) mod locks;
 pub(crate) mod shared;
 pub(crate) mod sizes;
