@@ -136,6 +136,7 @@ impl<'a> Locked<'a> {
         doubling.bring_nearer(word, astray);
         doubling.store(word, Phase::AtRest);
         crash_point!("double: done");
+        self.segment().doubled_to(doubling.level);
         Ok(())
     }
 

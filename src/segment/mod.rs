@@ -23,7 +23,7 @@ use crate::segment::geometry::Geometry;
 use crate::segment::hash::Seed;
 use crate::segment::hooks::Hooks;
 use crate::segment::stripe::Stripe;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, fence};
 use crate::sys::{Directory, IndexedMapping, Mapping};
 use crate::sys::{crash_point, process_crash_point};
 
@@ -118,6 +118,21 @@ impl Segment {
     pub(crate) fn buckets_by(&self, word: DirectoryWord) -> usize {
         let levels = self.geometry.levels();
         1 << word.level().clamp(*levels.start(), *levels.end())
+    }
+
+    /// Notes that a stripe was doubled to this level. When all stripes have been, all their
+    /// buckets may be laid out in huge pages.
+    pub(crate) fn doubled_to(&self, level: u32) {
+        // Of two processes that double the last two stripes, at least one must see both.
+        fence(Ordering::SeqCst);
+        let are_all = (0..self.geometry.stripes).all(|stripe| {
+            let word = self.map.directory(stripe);
+            word.is_some_and(|word| DirectoryWord(word.load(Ordering::Relaxed)).level() >= level)
+        });
+        if are_all && level > 0 {
+            let added = self.geometry.stripes << (level - 1);
+            self.map.make_huge_later(0..self.geometry.bucket(2 * added));
+        }
     }
 
     /// The numbers of all buckets that there are now, stripe by stripe.

@@ -45,6 +45,8 @@
 //!   machine has no memory for them; pages that became present before that stay. A
 //!   system that can't refuse pages in advance must not raise a signal when memory runs
 //!   out.
+//! - `make_huge_later(range)`: may lay out these words, which are present, in pages that are found
+//!   sooner, in the background. A matter of speed only.
 //! - `sleep(at, low_half, timeout)`: sleeps while the low 32 bits of the word `at`
 //!   equal `low_half`, until woken or timed out; may return early for no
 //!   reason. Works across processes, on read-only mappings too.

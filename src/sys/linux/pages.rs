@@ -1,12 +1,15 @@
 //! Making pages present before they are touched, huge ones where it is worth it.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::ops::Range;
+use std::thread::Builder;
 
 use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
 use rustix::io::Errno;
 
 use super::mapping::Mapping;
+use crate::layout::WORD;
 use crate::sync::AtomicU64;
 use crate::sys::Access;
 use crate::sys::unix::pages;
@@ -22,6 +25,9 @@ const FEWEST: usize = 8;
 
 /// The most huge pages that one system call asks for.
 const MOST: usize = 128;
+
+/// The stack of a thread that makes system calls and nothing else, in bytes.
+const STACK: usize = 64 << 10;
 
 impl Mapping {
     /// Makes the pages of these words present.
@@ -42,6 +48,30 @@ impl Mapping {
                 populate_huge(words, bytes);
             },
         )
+    }
+
+    /// Makes huge pages of those of these words, which are present, if there are enough of them
+    /// and the machine can: in the background, in a thread that ends with that.
+    ///
+    /// It takes the kernel some milliseconds for all of them and a fraction of one for each, in
+    /// which accesses to that one wait. A process that forks in the meantime has no such
+    /// thread in the child, where nothing depends on it. Nor does it depend on the mapping: if that
+    /// is gone, the kernel refuses, or makes huge pages of what has come there.
+    pub(crate) fn make_huge_later(&self, words: Range<usize>) {
+        let bytes = words.start * WORD..words.end * WORD;
+        let (first, end) = (bytes.start.div_ceil(HUGE_PAGE), bytes.end / HUGE_PAGE);
+        let begin = self.words().as_ptr().addr();
+        if first + FEWEST > end || !begin.is_multiple_of(HUGE_PAGE) {
+            return;
+        }
+        in_background(move || {
+            for next in (first..end).step_by(MOST) {
+                let count = MOST.min(end - next);
+                if collapse_at(begin + next * HUGE_PAGE, count).is_err() {
+                    break;
+                }
+            }
+        });
     }
 
     /// Makes bytes present through the file. No store to these pages fails afterwards,
@@ -84,17 +114,39 @@ pub(super) fn populate_huge(words: &[AtomicU64], bytes: Range<usize>) -> Range<u
 /// Makes each of `count` huge pages out of the pages that are there and memory of zeros, by
 /// one system call.
 fn collapse(words: &[AtomicU64], first: usize, count: usize) -> io::Result<()> {
-    let address = words
-        .as_ptr()
-        .wrapping_byte_add(first * HUGE_PAGE)
-        .cast_mut()
-        .cast();
-    // SAFETY: the caller's huge pages are all words of this mapping; the advice changes
-    // where their bytes are in the machine's memory, and no byte.
-    let status = unsafe { libc::madvise(address, count * HUGE_PAGE, libc::MADV_COLLAPSE) };
+    let address = words.as_ptr().wrapping_byte_add(first * HUGE_PAGE);
+    collapse_at(address.addr(), count)
+}
+
+/// Makes `count` huge pages out of the pages from an address on, if they can be made there.
+fn collapse_at(address: usize, count: usize) -> io::Result<()> {
+    let start = std::ptr::without_provenance_mut(address);
+    // SAFETY: whatever is mapped there, if anything is, the advice changes where its bytes are in
+    // the machine's memory, and no byte.
+    let status = unsafe { libc::madvise(start, count * HUGE_PAGE, libc::MADV_COLLAPSE) };
     if status == 0 {
         Ok(())
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+/// Does `work` in a thread of its own that ends with it, and that no signal is delivered to.
+/// Without a thread to be had, nothing is done.
+fn in_background(work: impl FnOnce() + Send + 'static) {
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: it fills the set that it gets a pointer to.
+    unsafe { libc::sigfillset(all.as_mut_ptr()) };
+    // SAFETY: the first set was filled, the second one has room for the mask of this thread.
+    let blocked =
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
+    if blocked != 0 {
+        return;
+    }
+    // A thread begins with the mask of the one that makes it.
+    let made = Builder::new().name("shmtable".to_owned()).stack_size(STACK);
+    drop(made.spawn(work));
+    // SAFETY: `before` was filled by the call that blocked all signals.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
 }

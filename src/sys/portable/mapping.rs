@@ -236,6 +236,10 @@ impl Mapping {
         Ok(size_of_val(self.words()) as u64)
     }
 
+    /// Leaves pages as they are: see `linux`.
+    #[allow(clippy::unused_self, reason = "elsewhere it does something")]
+    pub(crate) fn make_huge_later(&self, _words: Range<usize>) {}
+
     /// Makes the pages of these words present.
     pub(crate) fn populate(&self, words: Range<usize>) -> io::Result<()> {
         if self.access == Access::ReadOnly {

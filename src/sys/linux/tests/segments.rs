@@ -340,6 +340,31 @@ fn many_pages_at_once_are_huge_pages_where_the_machine_has_them() {
     assert_eq!(found, [(5 * huge + 3, 3)]);
 }
 
+#[test]
+fn pages_that_are_there_become_huge_later_where_the_machine_has_them() {
+    let (huge, first, second) = (HUGE_PAGE / 8, Name::new(), Name::new());
+    let words = 10 * huge;
+    let fill = |_: &Mapping| Ok::<_, io::Error>(());
+    let segment = Mapping::create(&first.0, words, 0o600, fill).unwrap();
+    for at in (0..words).step_by(511) {
+        segment.words()[at].store(at as u64, Ordering::Relaxed);
+    }
+    let other = Mapping::create(&second.0, words, 0o600, fill).unwrap();
+    let made = populate_huge(other.words(), 0..10 * HUGE_PAGE).len();
+    segment.make_huge_later(0..words - 1);
+    // The kernel maps a huge page when something in it is asked for. The tenth was not asked for
+    // as a whole.
+    eventually(|| {
+        for page in 0..10 {
+            segment.words()[page * huge].load(Ordering::Relaxed);
+        }
+        huge_bytes(&segment) == made / 10 * 9
+    });
+    for at in (0..words).step_by(511) {
+        assert_eq!(segment.words()[at].load(Ordering::Relaxed), at as u64);
+    }
+}
+
 /// Runs in a mount namespace with a small `/dev/shm` of its own, if this user may
 /// create one.
 #[test]
