@@ -83,6 +83,9 @@ pub(crate) struct Request {
     pub(crate) stripes: Option<usize>,
     pub(crate) chunk_bytes: Option<usize>,
     pub(crate) participants: Option<usize>,
+    /// By how many powers of four less than by default a table reserves that may grow without a
+    /// bound of its own.
+    pub(crate) modesty: u32,
 }
 
 /// The default capacity where tables can't grow.
@@ -101,6 +104,8 @@ const GROWING_CHUNK: usize = 1 << 18;
 /// The default value space of a table that grows without a bound: with its overhead, it takes no
 /// more than half of the most chunks of the default length.
 pub(crate) const GROWING_SPACE: usize = 16 << 30;
+/// The most modest table grows to a million entries, and its segment has some hundred megabytes.
+const MOST_MODESTY: u32 = 6;
 /// The least default value space: a small table accepts large values too.
 const LEAST_DEFAULT_SPACE: usize = 64 << 20;
 const MAX_SPACE: usize = 1 << 43;
@@ -144,6 +149,18 @@ impl Request {
         Ok((first, most))
     }
 
+    /// Whether the table has a bound that is a default, and a lower one makes sense.
+    pub(crate) fn may_be_more_modest(&self) -> bool {
+        let is_bounded = self.max_capacity.is_some() && self.value_space.is_some();
+        let grows = CAN_GROW && self.capacity.is_none();
+        grows && !is_bounded && self.modesty < MOST_MODESTY
+    }
+
+    /// A default in a table that reserves less than by default.
+    fn modest(&self, default: usize) -> usize {
+        default >> (2 * self.modesty.min(MOST_MODESTY))
+    }
+
     /// The error for a request that makes a segment too large.
     fn too_large(&self, capacity: usize, value_space: usize) -> Error {
         const LIMIT: &str = "a segment has at most 2^45 bytes of address space";
@@ -178,12 +195,12 @@ impl Geometry {
         let grows = CAN_GROW && (first.is_none() || most.is_some_and(|most| first < Some(most)));
         let capacity = match most.or(first) {
             Some(capacity) => capacity,
-            None if grows => DEFAULT_MOST,
+            None if grows => request.modest(DEFAULT_MOST),
             None => DEFAULT_CAPACITY,
         };
         let value_space = match request.value_space {
             Some(bytes) => bytes,
-            None if grows && most.is_none() => GROWING_SPACE,
+            None if grows && most.is_none() => request.modest(GROWING_SPACE),
             None => default_space(capacity),
         };
         if value_space == 0 || value_space > MAX_SPACE {

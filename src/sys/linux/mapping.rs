@@ -13,7 +13,10 @@ use rustix::fs::{
     unlink,
 };
 use rustix::io::{Errno, pread};
-use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
+use rustix::mm::{
+    Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munlock,
+    munmap,
+};
 use rustix::process::{Resource, getrlimit};
 
 use super::pages::HUGE_PAGE;
@@ -199,19 +202,18 @@ impl Mapping {
 
     /// Maps a file of `bytes` bytes, neither zero nor more than `isize::MAX`.
     fn map(fd: OwnedFd, bytes: usize, access: Access, paths: Vec<String>) -> io::Result<Mapping> {
-        let protection = match access {
-            Access::ReadOnly => ProtFlags::READ,
-            Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
-        };
         let descriptor = Descriptor::inherited(fd)?;
         let file = descriptor.fd()?;
+        // Without rights at first: in a process that has the kernel lock all that it will map
+        // (`mlockall`), the kernel would give pages to the whole segment.
+        //
         // SAFETY: without MAP_FIXED the kernel takes the requested address if nothing is
         // mapped there, and else chooses one, so no memory in use changes.
         let base = unsafe {
             mmap(
                 free_address(bytes),
                 bytes,
-                protection,
+                ProtFlags::empty(),
                 MapFlags::SHARED,
                 file,
                 0,
@@ -229,14 +231,34 @@ impl Mapping {
             error => error.into(),
         })?;
         let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Mapping {
+        let mapping = Mapping {
             words: NonNull::slice_from_raw_parts(base, bytes / size_of::<u64>()),
             bytes,
             access,
             descriptor,
             paths,
             named_since: KnownSince::default(),
-        })
+        };
+        mapping.allow()?;
+        Ok(mapping)
+    }
+
+    /// Gives a mapping that nobody has used yet its rights. It stays out of core dumps: to write
+    /// one, the kernel would give a page to each that has none.
+    fn allow(&self) -> io::Result<()> {
+        let base = self.words.as_ptr().cast();
+        // SAFETY: the bytes are those of this mapping; their pages need not stay in memory.
+        let unlocked = unsafe { munlock(base, self.bytes) };
+        // SAFETY: as above; what is in a core dump changes nothing in this process.
+        let undumped = unsafe { madvise(base, self.bytes, Advice::LinuxDontDump) };
+        // Both are refused by rules for system calls alone, which may be there.
+        let _ = (unlocked, undumped);
+        let flags = match self.access {
+            Access::ReadOnly => MprotectFlags::READ,
+            Access::ReadWrite => MprotectFlags::READ | MprotectFlags::WRITE,
+        };
+        // SAFETY: the bytes are those of this mapping, which gets the rights that `access` says.
+        Ok(unsafe { mprotect(base, self.bytes, flags) }?)
     }
 
     /// The segment.

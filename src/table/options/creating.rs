@@ -156,17 +156,33 @@ impl Options {
         .map_err(orphans::counted)
     }
 
+    /// Creates a table; one without bounds reserves less address space where what it reserves by
+    /// default is refused.
     fn create_at_once(&self, name: &str, flags: u64, taken: Taken) -> Result<Table> {
         check_name(name)?;
         check_mode(self.mode)?;
-        let geometry = Geometry::plan(&Request {
+        let mut request = Request {
             capacity: self.capacity,
             max_capacity: self.max_capacity,
             value_space: self.value_space,
             stripes: self.stripes,
             chunk_bytes: self.chunk_bytes,
             participants: self.participants,
-        })?;
+            modesty: 0,
+        };
+        loop {
+            match self.create_as(name, flags, taken, Geometry::plan(&request)?) {
+                Err(Error::AddressSpaceFull { .. } | Error::FileTooLarge { .. })
+                    if request.may_be_more_modest() =>
+                {
+                    request.modesty += 1;
+                }
+                created => return created,
+            }
+        }
+    }
+
+    fn create_as(&self, name: &str, flags: u64, taken: Taken, geometry: Geometry) -> Result<Table> {
         #[cfg(shmtable_crash_points)]
         let seed = crate::sync::crash::SEED;
         #[cfg(not(shmtable_crash_points))]
