@@ -86,7 +86,7 @@ impl Table {
             .map(|stripe| stripe.word(STRIPE_LOCK).load(Ordering::Relaxed))
             .filter_map(OwnerId::from_bits)
             .collect();
-        let chunks: Vec<_> = (0..geometry.chunks)
+        let chunks: Vec<_> = (0..segment.chunks_with_state())
             .filter_map(|chunk| match chunk::state(segment, chunk) {
                 State::Open(owner) | State::Cleaning(owner) => Some(owner),
                 _ => None,

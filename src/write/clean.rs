@@ -224,14 +224,19 @@ impl Writer {
         let populated = segment.populated();
         let looked_at = segment.geometry.chunks.min(populated + length);
         let costs: Vec<Option<usize>> = (0..looked_at)
-            .map(|chunk| match chunk::state(segment, chunk) {
-                _ if chunk >= populated => Some(0),
-                State::Free => Some(0),
-                State::Sealed => {
-                    let live = chunk::live(segment, chunk);
-                    (chunk::run(segment, chunk) == 1 || live == 0).then_some(live)
+            .map(|chunk| {
+                if chunk >= populated {
+                    // Its state may have no page: it is not to be read.
+                    return Some(0);
                 }
-                _ => None,
+                match chunk::state(segment, chunk) {
+                    State::Free => Some(0),
+                    State::Sealed => {
+                        let live = chunk::live(segment, chunk);
+                        (chunk::run(segment, chunk) == 1 || live == 0).then_some(live)
+                    }
+                    _ => None,
+                }
             })
             .collect();
         let all_free = costs.iter().flatten().count() + segment.geometry.chunks - looked_at;

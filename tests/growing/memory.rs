@@ -101,6 +101,9 @@ fn reading_takes_no_memory() {
         unchanged("figures");
         drop(table.stripe_stats());
         unchanged("figures of stripes");
+        table.participants().unwrap();
+        table.has_readers().unwrap();
+        unchanged("participants");
     }
     assert_eq!(named.snapshot().unwrap().len(), 22_000);
     unchanged("a snapshot");

@@ -7,7 +7,9 @@
 
 #![cfg(target_os = "linux")]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod growing;
 
 use std::collections::HashMap;
 use std::fs::File;
