@@ -67,6 +67,44 @@ fn a_size_that_a_table_has_not_is_refused_and_remedies_work() {
 }
 
 #[test]
+fn a_table_that_may_grow_to_a_capacity_has_it() {
+    let named = Named::create(&Options::new().max_capacity(5000));
+    for options in [
+        Options::new().capacity(5000),
+        Options::new().max_capacity(5000),
+        Options::new().capacity(10).max_capacity(400),
+        Options::new(),
+    ] {
+        let opened = options.open_or_create(&named.name).unwrap();
+        assert_eq!(opened.capacity(), 5000);
+    }
+    for (asked, larger) in [
+        ("capacity", Options::new().capacity(5001)),
+        ("max_capacity", Options::new().max_capacity(5001)),
+        (
+            "max_capacity",
+            Options::new().capacity(10).max_capacity(5001),
+        ),
+    ] {
+        let refused = larger.open_or_create(&named.name);
+        assert!(
+            matches!(refused, Err(Error::TooSmall { option, found: 5000, .. }) if option == asked),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn a_greatest_capacity_below_the_capacity_is_refused() {
+    let options = Options::new().capacity(100);
+    refused(&options.max_capacity(99), "max_capacity", &["99", "100"]);
+    let too_many = Options::new().max_capacity(1 << 41);
+    refused(&too_many, "max_capacity", &["2^40"]);
+    let too_large = Options::new().max_capacity(1 << 40);
+    refused(&too_large, "max_capacity", &["less", "2^45"]);
+}
+
+#[test]
 fn a_table_of_a_hundred_entries_takes_a_page_and_an_image() {
     let table = Options::new().capacity(100).create_anonymous().unwrap();
     for number in 0..100_u8 {

@@ -67,7 +67,7 @@ pub enum Fault {
     #[error("it does not begin like a dump")]
     Magic,
     /// It was written in a version of the format that this one doesn't read.
-    #[error("its version is {found}, not {VERSION}")]
+    #[error("its version is {found}, not {VERSION} or an older one")]
     Version {
         /// The version.
         found: u32,

@@ -24,6 +24,7 @@
 //!     capacity: stats.capacity as u64,
 //!     value_space: stats.value_space as u64,
 //!     entries: entries.len() as u64,
+//!     grows: stats.grows,
 //! };
 //! let file = BufWriter::new(Replacement::begin(&path)?);
 //! let mut writer = Writer::begin(file, &header)?;
@@ -35,11 +36,15 @@
 //! assert_eq!(written, 1);
 //!
 //! let (mut reader, header) = Reader::begin(BufReader::new(File::open(&path)?))?;
-//! let loaded = Options::new()
+//! let options = Options::new()
 //!     .codec(header.codec)
-//!     .capacity(header.capacity as usize)
-//!     .value_space(header.value_space as usize)
-//!     .create_anonymous()?;
+//!     .value_space(header.value_space as usize);
+//! let options = if header.grows {
+//!     options.max_capacity(header.capacity as usize)
+//! } else {
+//!     options.capacity(header.capacity as usize)
+//! };
+//! let loaded = options.create_anonymous()?;
 //! while let Some((key, value)) = reader.entry()? {
 //!     loaded.insert(key, value)?;
 //! }
@@ -58,7 +63,7 @@ mod writer;
 
 pub use checksum::Checksum;
 pub use damage::{Damage, Error, Fault, Part, Position};
-pub use header::{Header, MAGIC, VERSION};
+pub use header::{Header, MAGIC, VERSION, VERSION_WITHOUT_GROWTH};
 pub use owner::is_private;
 pub use reader::{Entry, Reader};
 pub use replacement::Replacement;

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::checksum::Checksum;
 use crate::damage::{Damage, Error, Fault, Part, Position};
-use crate::header::{HEADER_BYTES, Header, MAGIC, VERSION};
+use crate::header::{HEADER_BYTES, Header, MAGIC, VERSION, VERSION_WITHOUT_GROWTH};
 
 /// A key and its value.
 pub type Entry = (Vec<u8>, Vec<u8>);
@@ -46,22 +46,27 @@ impl<R: BufRead> Reader<R> {
         if *magic != MAGIC {
             return Err(reader.damaged(Part::Header, 0, Fault::Magic));
         }
-        reader.fill(rest, Part::Header)?;
-        let (version, numbers) = rest.split_at(4);
-        let found = version.try_into().map_or(0, u32::from_le_bytes);
-        let (numbers, _) = numbers.as_chunks();
-        let [codec, capacity, value_space, entries] =
-            [0, 1, 2, 3].map(|at: usize| u64::from_le_bytes(numbers[at]));
-        if found != VERSION {
-            return Err(reader.damaged(Part::Header, 0, Fault::Version { found }));
-        }
+        let (version, rest) = rest.split_at_mut(4);
+        reader.fill(version, Part::Header)?;
+        let found = (&*version).try_into().map_or(0, u32::from_le_bytes);
+        let length = match found {
+            VERSION => rest.len(),
+            VERSION_WITHOUT_GROWTH => rest.len() - 8,
+            _ => return Err(reader.damaged(Part::Header, 0, Fault::Version { found })),
+        };
+        reader.fill(&mut rest[..length], Part::Header)?;
+        let (numbers, _) = rest.as_chunks();
+        let [codec, capacity, value_space, entries, grows] =
+            [0, 1, 2, 3, 4].map(|at: usize| u64::from_le_bytes(numbers[at]));
         let checksum = reader.word(Part::Header)?;
-        reader.verify(checksum, xxh3_64(&bytes), Part::Header, 0)?;
+        let end = MAGIC.len() + 4 + length;
+        reader.verify(checksum, xxh3_64(&bytes[..end]), Part::Header, 0)?;
         let header = Header {
             codec,
             capacity,
             value_space,
             entries,
+            grows: grows != 0,
         };
         Ok((reader, header))
     }

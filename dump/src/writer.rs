@@ -35,6 +35,7 @@ impl<W: Write> Writer<W> {
             header.capacity,
             header.value_space,
             header.entries,
+            header.grows.into(),
         ] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }

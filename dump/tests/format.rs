@@ -3,11 +3,15 @@
 use shmtable_dump::{Damage, Entry, Error, Fault, Header, Part, Position, Reader, Writer};
 use xxhash_rust::xxh3::xxh3_64;
 
+/// Bytes of a header, with its checksum.
+const HEAD: usize = 60;
+
 const HEADER: Header = Header {
     codec: 0x0123_4567_89ab_cdef,
     capacity: 1000,
     value_space: 1 << 20,
     entries: 2,
+    grows: true,
 };
 
 fn written(entries: &[(&[u8], &[u8])]) -> Vec<u8> {
@@ -63,8 +67,8 @@ fn changed(mut bytes: Vec<u8>, at: usize) -> Vec<u8> {
 #[test]
 fn the_bytes_are_those_of_the_document() {
     let number = |number: u64| number.to_le_bytes().to_vec();
-    let mut head = b"\x93SHMTAB\n\x01\0\0\0".to_vec();
-    for value in [0x0123_4567_89ab_cdef, 1000, 1 << 20, 2] {
+    let mut head = b"\x93SHMTAB\n\x02\0\0\0".to_vec();
+    for value in [0x0123_4567_89ab_cdef, 1000, 1 << 20, 2, 1] {
         head.extend(number(value));
     }
     let block = [&[1, 1][..], b"a1", &[0, 0xc8, 1], &[7; 200]].concat();
@@ -94,6 +98,24 @@ fn the_bytes_are_those_of_the_document() {
 }
 
 #[test]
+fn a_dump_of_the_version_without_growth_is_read() {
+    let mut head = b"\x93SHMTAB\n\x01\0\0\0".to_vec();
+    for value in [7_u64, 1000, 1 << 20, 2] {
+        head.extend(value.to_le_bytes());
+    }
+    let checksum = xxh3_64(&head).to_le_bytes();
+    let older = [&head, &checksum[..], &small()[HEAD..]].concat();
+    let (header, entries) = read(&older).unwrap();
+    let expected = Header {
+        codec: 7,
+        grows: false,
+        ..HEADER
+    };
+    assert_eq!(header, expected);
+    assert_eq!(entries, read(&small()).unwrap().1);
+}
+
+#[test]
 fn no_flipped_bit_is_read() {
     let whole = small();
     for at in 0..whole.len() {
@@ -114,7 +136,7 @@ fn a_cut_dump_tells_where_it_ends() {
     }
     let whole = large();
     let block = 8 + 8 + 1 + 3 + 1 + 70_000;
-    let second = 52 + block;
+    let second = HEAD + block;
     is_found(
         &whole[..second],
         Part::Block(2),
@@ -122,14 +144,14 @@ fn a_cut_dump_tells_where_it_ends() {
         2,
         Fault::Cut,
     );
-    let end = 52 + 3 * block;
+    let end = HEAD + 3 * block;
     is_found(&whole[..end + 8], Part::End, end as u64 + 8, 4, Fault::Cut);
 }
 
 #[test]
 fn a_damaged_block_is_named_with_both_checksums() {
     let block = 8 + 8 + 1 + 3 + 1 + 70_000;
-    let second = 52 + block;
+    let second = HEAD + block;
     let bytes = changed(large(), second + 1000);
     let written = second + 8..second + 16;
     let fault = Fault::Checksum {
@@ -151,8 +173,8 @@ fn a_damaged_block_is_named_with_both_checksums() {
 fn what_is_no_dump_of_this_version_is_named() {
     is_found(b"{\"shmtable\":", Part::Header, 0, 1, Fault::Magic);
     let mut later = small();
-    later[8] = 2;
-    is_found(&later, Part::Header, 0, 1, Fault::Version { found: 2 });
+    later[8] = 3;
+    is_found(&later, Part::Header, 0, 1, Fault::Version { found: 3 });
     let bytes = [&small()[..], b"x"].concat();
     let end = small().len() as u64;
     is_found(&bytes, Part::End, end, 3, Fault::BytesAfter);
@@ -162,12 +184,12 @@ fn what_is_no_dump_of_this_version_is_named() {
 fn of_block(block: &[u8]) -> Vec<u8> {
     let length = (block.len() as u64).to_le_bytes();
     let checksum = xxh3_64(block).to_le_bytes();
-    [&small()[..52], &length, &checksum, block].concat()
+    [&small()[..HEAD], &length, &checksum, block].concat()
 }
 
 #[test]
 fn a_length_that_no_writer_wrote_is_placed_at_its_entry() {
-    let first = 52 + 16;
+    let first = HEAD as u64 + 16;
     let beyond = of_block(&[1, 1, b'a', b'1', 1, 9, b'b']);
     is_found(&beyond, Part::Block(1), first + 4, 2, Fault::Beyond);
     let endless = of_block(&[0xff; 20]);
@@ -182,11 +204,11 @@ fn a_length_that_no_writer_wrote_is_placed_at_its_entry() {
 fn a_missing_block_is_found_at_the_end() {
     let whole = large();
     let block = 8 + 8 + 1 + 3 + 1 + 70_000;
-    let without_second = [&whole[..52 + block], &whole[52 + 2 * block..]].concat();
+    let without_second = [&whole[..HEAD + block], &whole[HEAD + 2 * block..]].concat();
     let fault = Fault::Count {
         expected: 3,
         found: 2,
     };
-    let end = 52 + 2 * block as u64;
+    let end = HEAD as u64 + 2 * block as u64;
     is_found(&without_second, Part::End, end, 3, fault);
 }

@@ -53,8 +53,8 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     until `close`, or until the process ends. A handle that is passed to a process or a
     pool keeps its table; see Lifetime in the documentation. With a name, it opens the
     table with that name, or creates it; the table lives until `unlink`. An existing table
-    keeps its sizes: if it was created with a smaller `capacity`, `value_space` or
-    `max_participants` than you ask for, a `TooSmallError` is raised.
+    keeps its sizes: if it was created with a smaller `capacity`, `max_capacity`,
+    `value_space` or `max_participants` than you ask for, a `TooSmallError` is raised.
 
     >>> with SharedDict(name='docs-example', capacity=1000) as d:
     ...     d['a'] = 1
@@ -68,7 +68,8 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     - it has no order;
     - keys are str, bytes, None, numbers, dates and times, UUIDs, paths, enum members,
       classes, and tuples and frozensets of these;
-    - it has a fixed capacity: a full table raises a `MemoryError`.
+    - it can be full: when the machine has no shared memory left, or at a bound that you
+      set. Then it raises a `MemoryError`.
 
     Each operation on one key is atomic among all processes, but `d[key] += 1` is two
     operations. Use `add`, `update_value`, `compare_exchange`, `setdefault` or
@@ -77,9 +78,13 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
     Args:
         initial: a mapping, or pairs of keys and values, to store first.
         name: 1 to 246 bytes without `/`, not beginning with a dot.
-        capacity: the number of entries that are sure to fit (1 048 576); more may fit.
-        value_space: the number of bytes of keys and values that are sure to fit (64 for
-            each entry, and at least 64 MiB).
+        capacity: the number of entries that have their place from the beginning (none: the
+            table grows). Without `max_capacity`, it doesn't grow beyond that; more entries
+            may fit.
+        max_capacity: the number of entries that the table may grow to (2³² without a
+            `capacity`).
+        value_space: the number of bytes of keys and values that are sure to fit (16 GiB
+            without a capacity; otherwise 64 for each entry, and at least 64 MiB).
         mode: the permission bits of the segment (0o600), in octal: 0o600, not 600.
         chunk_size: the unit in which memory is taken, in bytes (depends on the value
             space).
@@ -95,8 +100,8 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
         allow_pickle: whether to load and store pickles; by default, only if no other
             user may write to the table.
 
-    Memory is taken as the table fills, plus about 31 bytes for each entry of the
-    capacity.
+    You need no size: an empty table takes less than a megabyte, and grows with its entries.
+    With a `capacity`, about 31 bytes for each entry of it are taken at once.
     """
 
     __slots__ = ("__weakref__", "_borrowed", "_lease", "_reduced", "_settings")
@@ -207,8 +212,8 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
 
         Without a name, the table is anonymous. A name that a table has already raises
         `FileExistsError`; with `replace=True`, the new table replaces that one, as in `create`.
-        `capacity`, `value_space` and `codec` are those of the saved table. You may ask for other
-        sizes, or for `codec="raw"` to get the stored bytes; any other codec must be the file's.
+        The sizes and the `codec` are those of the saved table. You may ask for other sizes, or
+        for `codec="raw"` to get the stored bytes; any other codec must be the file's.
 
         The file must be one that can be read twice, in the format of `save` or
         `shmtable dump --format binary`. It is checked as a whole before the table is created: if

@@ -33,16 +33,25 @@ def load(
     pickles = codec != "pickle" or _may_hold_pickles(dump, settings)
     # The whole file is read before there is a table: a damaged one replaces nothing.
     entries, size = dump.verify(pickles)
-    if isinstance(settings.capacity, int) and settings.capacity < entries:
+    option = "capacity" if settings.max_capacity is None else "max_capacity"
+    most = getattr(settings, option)
+    if isinstance(most, int) and most < entries:
         raise InvalidOptionError(
-            f"the option capacity is {settings.capacity}, and the dump holds {entries} entries; "
+            f"the option {option} is {most}, and the dump holds {entries} entries; "
             "leave it out to get the capacity of the dumped table, or ask for more"
         )
     # A table may hold more than it was created for, if chance allows it.
-    if settings.capacity is None:
-        settings = settings._replace(capacity=max(dump.capacity, entries))
+    if settings.capacity is None and settings.max_capacity is None:
+        capacity = max(dump.capacity, entries)
+        if dump.grows:
+            settings = settings._replace(max_capacity=capacity)
+        else:
+            settings = settings._replace(capacity=capacity)
     if settings.value_space is None:
-        settings = settings._replace(value_space=max(dump.value_space, size))
+        space = max(dump.value_space, size)
+        # A table that may grow further gets the space for it.
+        if not (isinstance(settings.max_capacity, int) and space <= 64 * settings.max_capacity):
+            settings = settings._replace(value_space=space)
     how = "open_or_create" if name is None else "create"
     handle._start("create_or_replace" if replace else how, name, settings._replace(codec=codec))
     try:

@@ -22,6 +22,7 @@ class TableOptions(TypedDict, total=False):
     """
 
     capacity: int | None
+    max_capacity: int | None
     value_space: int | None
     mode: int | None
     chunk_size: int | None
@@ -36,6 +37,7 @@ class Settings(NamedTuple):
     """The options that the native half opens a table with; `None` is the default."""
 
     capacity: int | None = None
+    max_capacity: int | None = None
     value_space: int | None = None
     mode: int | None = None
     chunk_size: int | None = None

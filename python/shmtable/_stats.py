@@ -17,7 +17,7 @@ class Stats(dict[str, int]):
     >>> stats['entries'] / stats['capacity']
     0.001
     >>> print(stats)  # doctest: +ELLIPSIS
-    entries       1 of 1,000 (0.1 %), 1,792 slots
+    entries       1 of 1,000 (0.1 %), 2,240 slots
     ...
     """
 

@@ -27,7 +27,7 @@ def test_an_option_of_the_wrong_type_is_named(option: str, given: Any, takes: st
         SharedDict(**{option: given})
 
 
-@pytest.mark.parametrize("option", ["capacity", "value_space", "chunk_size", "max_participants"])
+@pytest.mark.parametrize("option", ["capacity", "max_capacity", "value_space", "chunk_size", "max_participants"])
 def test_numbers_beyond_the_machines_are_refused_as_those_within(option: str) -> None:
     messages = set()
     for given in (-1, 1 << 62, 1 << 70):

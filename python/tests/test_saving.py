@@ -389,11 +389,11 @@ def test_a_changed_byte_is_refused_with_the_block_and_both_checksums(
     whole[1000] ^= 1
     path.write_bytes(whole)
     # As docs/dump.md has it: header, length of the block, its checksum.
-    (written,) = struct.unpack_from("<Q", whole, 60)
+    (written,) = struct.unpack_from("<Q", whole, 68)
     refused(
         path,
         name,
-        rf"block 1 \(byte 52, entry 1\): its checksum is wrong: {written:016x} was expected, and "
+        rf"block 1 \(byte 60, entry 1\): its checksum is wrong: {written:016x} was expected, and "
         "its bytes have [0-9a-f]{16}; load another copy",
     )
 
@@ -415,6 +415,6 @@ def test_a_file_that_is_no_dump_is_refused_with_what_writes_one(path: Path, name
 def test_a_file_of_a_later_version_is_refused(new: NEW, path: Path, name: str) -> None:
     new().save(path)
     content = bytearray(path.read_bytes())
-    content[8] = 2
+    content[8] = 3
     path.write_bytes(content)
-    refused(path, name, "its version is 2, not 1; load it with the version that wrote it")
+    refused(path, name, "its version is 3, not 2 or an older one; load it with the version that wrote it")

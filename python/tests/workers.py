@@ -295,6 +295,18 @@ class Ledger(SharedDict[str, int]):
         return self.add(who, amount)
 
 
+def filled(child: int, number: int) -> object:
+    """What `fill` stores: entries of all sizes."""
+    return number if number % 3 else f"{child} stores {number}" * (number % 4)
+
+
+def fill(d: SharedDict[Any, Any], child: int, entries: int) -> None:
+    """Stores entries in a table that grows meanwhile; none that it stored is ever missing."""
+    for number in range(entries):
+        d[child, number] = filled(child, number)
+        assert d[child, number // 2] == filled(child, number // 2)
+
+
 def greet(d: SharedDict[Any, Any], who: object) -> None:
     """Says that it is there, and answers what it is asked then."""
     d["here", who] = os.getpid()

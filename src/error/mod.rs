@@ -8,10 +8,14 @@ use std::io;
 use std::time::Duration;
 
 use crate::sys;
-use words::{entry_of, holdings, orphans_hold, remedy_for_missing};
+use words::{
+    entry_of, found_for_expected, holdings, orphans_hold, remedy_for_format, remedy_for_missing,
+};
 
 /// What [`Error::IncompatibleFormat`] says of a segment that is too short for a header.
 pub(crate) const LENGTH: &str = "the length in bytes";
+/// What it says of a segment of another version of the format.
+pub(crate) const VERSION: &str = "the format version";
 
 /// The result of every call of this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -36,16 +40,20 @@ pub type BoxedError = Box<dyn std::error::Error + Send + Sync + 'static>;
 pub enum Error {
     /// The table is full: the stripe of a new key has no free slot left.
     #[error(
-        "the table is full: no slot is left in the stripe that this key belongs to; it was \
-         created for {capacity} entries, which always fit, and holds {entries} (more fit only by \
-         chance); remove entries, or create a table with a larger capacity"
+        "the table is full: no slot is left in the stripe that this key belongs to; it {} \
+         {capacity} entries, which always fit, and holds {entries} (more fit only by chance); \
+         remove entries, or create a table with a larger {}",
+        if *grows { "grows to" } else { "was created for" },
+        if *grows { "max_capacity" } else { "capacity" }
     )]
     #[non_exhaustive]
     TableFull {
-        /// Entries the table was created for.
+        /// Entries the table was created for: the most, if it grows.
         capacity: usize,
         /// Entries it holds now.
         entries: usize,
+        /// Whether the table grows. It has grown to its largest then.
+        grows: bool,
     },
 
     /// The value space is full: no chunk, or no row of chunks, is left for a record, and cleaning
@@ -214,7 +222,7 @@ pub enum Error {
     TooSmall {
         /// The name.
         name: String,
-        /// The option: `capacity`, `value_space` or `max_participants`.
+        /// The option: `capacity`, `max_capacity`, `value_space` or `max_participants`.
         option: &'static str,
         /// What was asked for.
         asked: usize,
@@ -263,13 +271,9 @@ pub enum Error {
 
     /// The segment was not created by a compatible version of this crate.
     #[error(
-        "the segment {name:?} is not a table this version can use: {what} is {}; open it with the \
-         version that made it, or unlink it",
-        if *what == LENGTH {
-            format!("{found}, at least {expected} are needed")
-        } else {
-            format!("{found:#x}, expected {expected:#x}")
-        }
+        "the segment {name:?} is not a table this version can use: {what} is {}; {}",
+        found_for_expected(what, *found, *expected),
+        remedy_for_format(what, *found, *expected)
     )]
     #[non_exhaustive]
     IncompatibleFormat {

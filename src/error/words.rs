@@ -1,5 +1,6 @@
 //! The parts of error messages that depend on what happened.
 
+use super::{LENGTH, VERSION};
 use crate::layout::{anonymous_name, codec_names};
 
 /// Says what a table of a codec id holds.
@@ -35,6 +36,25 @@ pub(super) fn remedy_for_missing(name: &str) -> &'static str {
         ": its creator closed it or ended; keep it open until all who need it have opened it"
     } else {
         "; create it, or use open_or_create"
+    }
+}
+
+/// What a header says, and what it should say.
+pub(super) fn found_for_expected(what: &str, found: u64, expected: u64) -> String {
+    match what {
+        LENGTH => format!("{found}, at least {expected} are needed"),
+        VERSION => format!("{found}, expected {expected}"),
+        _ => format!("{found:#x}, expected {expected:#x}"),
+    }
+}
+
+/// Says what to do about a table of another format.
+pub(super) fn remedy_for_format(what: &str, found: u64, expected: u64) -> &'static str {
+    if what == VERSION && (1..expected).contains(&found) {
+        "save its entries with the command `shmtable dump` of the older version that made it, \
+         unlink it, and load them with `shmtable load --create` of this one"
+    } else {
+        "open it with the version that made it, or unlink it"
     }
 }
 

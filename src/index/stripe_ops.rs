@@ -190,6 +190,7 @@ impl<'a> Locked<'a> {
             return Err(Error::TableFull {
                 capacity: self.segment().geometry.capacity,
                 entries: entries(self.segment()),
+                grows: self.segment().geometry.grows(),
             });
         };
         for (_, passed) in probe::passed(self.segment(), hash, number) {

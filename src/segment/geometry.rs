@@ -165,6 +165,10 @@ impl Request {
     fn too_large(&self, capacity: usize, value_space: usize) -> Error {
         const LIMIT: &str = "a segment has at most 2^45 bytes of address space";
         let participants = self.participants.unwrap_or(DEFAULT_PARTICIPANTS);
+        let option = match self.max_capacity {
+            Some(_) => "max_capacity",
+            None => "capacity",
+        };
         match self.value_space {
             // The index alone takes 31 bytes for each entry, and overhead is added.
             Some(_) if value_space / 64 > capacity => invalid(
@@ -175,12 +179,12 @@ impl Request {
                 ),
             ),
             Some(_) => invalid(
-                "capacity",
+                option,
                 capacity as u128,
                 format!("less, or with a smaller value_space than {value_space}: {LIMIT}"),
             ),
             None => invalid(
-                "capacity",
+                option,
                 capacity as u128,
                 format!("less, or with a value_space below the default of {value_space}: {LIMIT}"),
             ),

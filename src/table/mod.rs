@@ -239,7 +239,7 @@ impl Table {
         self.0.read_only
     }
 
-    /// Returns the number of entries that the table was created for.
+    /// Returns the number of entries that the table was created for: the most, if it grows.
     pub fn capacity(&self) -> usize {
         self.segment().geometry.capacity
     }

@@ -53,6 +53,17 @@ fn incompatible_format() {
         flip(&file, byte, 4);
         assert!(Table::open(&name).is_ok());
     }
+    // An older version: the command carries the entries over.
+    flip(&file, 8, 1);
+    refused(
+        Table::open(&name),
+        &[
+            "the format version is 2, expected 3",
+            "`shmtable dump` of the older version",
+            "`shmtable load --create` of this one",
+        ],
+    );
+    flip(&file, 8, 1);
     // Files that are no segment: too short for a header, or all zero.
     for length in [100, 0, 4095] {
         file.set_len(length).unwrap();

@@ -56,6 +56,33 @@ fn table_full() {
     assert!(table.insert(&key(number), b"value").unwrap());
 }
 
+/// Elsewhere no table grows.
+#[cfg(all(target_os = "linux", not(shmtable_portable)))]
+#[test]
+fn a_table_that_grows_names_its_maximum() {
+    let options = Options::new().max_capacity(5000);
+    let table = options.create_anonymous().unwrap();
+    let mut entries = 0_u32;
+    let error = loop {
+        match table.insert(entries.to_le_bytes(), b"value") {
+            Ok(_) => entries += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(
+        error,
+        Error::TableFull {
+            capacity: 5000,
+            grows: true,
+            ..
+        }
+    ));
+    refused::<()>(
+        Err(error),
+        &["grows to 5000", "remove", "larger max_capacity"],
+    );
+}
+
 #[test]
 fn value_space_full() {
     let table = Options::new()

@@ -14,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use dumps::{Dump, Format, Load};
 pub(crate) use entries::{Add, Cas, Count, Del, Extreme, Get, Put, Scan, Take, Wait, Watch};
+pub(crate) use shape::Model;
 pub(crate) use tables::{
     Bench, Check, Copy, Create, Diff, Gc, OneTable, Rename, Rm, ServeMetrics, Stat, Top,
 };

@@ -8,20 +8,61 @@ use crate::units::{parse_count, parse_mode, parse_size};
 /// The size of a new table.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Shape {
-    /// Number of entries that always fit; a small table may hold more
+    /// Number of entries that have their place from the beginning; without --max-capacity, the table
+    /// doesn't grow beyond it [default: none, the table grows, or that of the table that is copied
+    /// or was dumped]
     #[arg(long, value_name = "N", value_parser = parse_count)]
     pub(crate) capacity: Option<usize>,
-    /// Total size of keys and values that always fits, such as 64MiB [default: 64 bytes for each
-    /// entry, and at least 64MiB, or that of the table that is copied or was dumped]
+    /// Number of entries that the table may grow to [default: 2^32, or that of the table that is
+    /// copied or was dumped]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    pub(crate) max_capacity: Option<usize>,
+    /// Total size of keys and values that always fits, such as 64MiB [default: 16GiB without a
+    /// capacity, otherwise 64 bytes for each entry, and at least 64MiB, or that of the table that is
+    /// copied or was dumped]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) value_space: Option<usize>,
 }
 
+/// The sizes of a table that a new one is made after.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Model {
+    pub(crate) capacity: usize,
+    pub(crate) value_space: usize,
+    pub(crate) grows: bool,
+}
+
 impl Shape {
+    /// Whether any size was given.
+    pub(crate) fn is_given(&self) -> bool {
+        self.capacity.is_some() || self.max_capacity.is_some() || self.value_space.is_some()
+    }
+
+    /// The options with the sizes of the command line, and with those of another table where none
+    /// were given.
+    pub(crate) fn applied_after(&self, model: Model, mut options: Options) -> Options {
+        if self.capacity.is_none() && self.max_capacity.is_none() {
+            options = if model.grows {
+                options.max_capacity(model.capacity)
+            } else {
+                options.capacity(model.capacity)
+            };
+        }
+        // A table that may grow further gets the space for it.
+        let by_default = self.max_capacity.unwrap_or(0).saturating_mul(64);
+        if model.value_space > by_default {
+            options = options.value_space(model.value_space);
+        }
+        self.applied_to(options)
+    }
+
     /// The options with those of the command line that were given.
     pub(crate) fn applied_to(&self, mut options: Options) -> Options {
         if let Some(capacity) = self.capacity {
             options = options.capacity(capacity);
+        }
+        if let Some(most) = self.max_capacity {
+            options = options.max_capacity(most);
         }
         if let Some(bytes) = self.value_space {
             options = options.value_space(bytes);

@@ -122,6 +122,10 @@ pub(crate) struct Diff {
 
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
+    /// Measure a table of fixed capacity, which has its memory from the beginning; by default, the
+    /// table grows as it is filled
+    #[arg(long)]
+    pub(crate) fixed: bool,
     /// Number of entries
     #[arg(long, value_name = "N", default_value = "200000", value_parser = crate::units::parse_some)]
     pub(crate) entries: usize,

@@ -43,12 +43,14 @@ pub(crate) fn bench(mut context: Context, args: &args::Bench) -> Result {
         .max(1);
     let each = (args.entries / threads).max(1);
     // It is removed when it is dropped, also after Ctrl-C.
-    let table = context
-        .options
-        .clone()
-        .capacity(each * threads)
-        .value_space(each * threads * (16 + args.value_size))
-        .create_anonymous()?;
+    let options = context.options.clone();
+    let options = options.value_space(each * threads * (16 + args.value_size));
+    let options = if args.fixed {
+        options.capacity(each * threads)
+    } else {
+        options
+    };
+    let table = options.create_anonymous()?;
     let value = vec![b'v'; args.value_size];
     let mut results = Vec::new();
     for (name, prefix, operation) in PHASES {
@@ -68,6 +70,7 @@ pub(crate) fn bench(mut context: Context, args: &args::Bench) -> Result {
         || {
             json!({
                 "entries": each * threads,
+                "grows": !args.fixed,
                 "threads": threads,
                 "value_size": args.value_size,
                 "operations": figures.iter().map(|(name, nanoseconds, rate)| json!({
@@ -92,10 +95,15 @@ pub(crate) fn bench(mut context: Context, args: &args::Bench) -> Result {
                 })
                 .collect();
             format!(
-                "{}\n{} entries, keys of 15 bytes, values of {}, {threads} threads",
+                "{}\n{} entries, keys of 15 bytes, values of {}, {threads} threads, a table {}",
                 columns(&heads, &rows),
                 count((each * threads) as u64),
                 args.value_size,
+                if args.fixed {
+                    "of fixed capacity"
+                } else {
+                    "that grows"
+                },
             )
         },
     )?;

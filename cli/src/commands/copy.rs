@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::json;
 use shmtable::Table;
 
-use crate::args;
+use crate::args::{self, Model};
 use crate::context::Context;
 use crate::failure::{Failure, Result, interrupted};
 use crate::interrupt;
@@ -25,13 +25,17 @@ pub(crate) fn copy(mut context: Context, args: &args::Copy) -> Result {
         .options
         .clone()
         .codec(from.codec_id())
-        .capacity(stats.capacity)
-        .value_space(stats.value_space)
         .max_participants(stats.max_participants);
     if let Ok(data) = fs::metadata(segment_file(&args.from)) {
         options = options.mode(data.permissions().mode() & 0o777);
     }
-    let options = args.details.applied_to(args.shape.applied_to(options));
+    let model = Model {
+        capacity: stats.capacity,
+        value_space: stats.value_space,
+        grows: stats.grows,
+    };
+    let options = args.shape.applied_after(model, options);
+    let options = args.details.applied_to(options);
     if !args.replace && Table::list()?.contains(&args.to) {
         return Err(Failure::AlreadyExists {
             name: args.to.clone(),

@@ -24,6 +24,7 @@ pub(crate) fn create(mut context: Context, args: &args::Create) -> Result {
             json!({
                 "name": args.name,
                 "capacity": stats.capacity,
+                "grows": stats.grows,
                 "value_space": stats.value_space,
                 "codec": Codec::of(args.codec.id).name,
             })

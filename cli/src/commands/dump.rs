@@ -29,6 +29,7 @@ pub(crate) fn dump(context: Context, args: &args::Dump) -> Result {
         capacity: stats.capacity as u64,
         value_space: stats.value_space as u64,
         entries: stats.entries as u64,
+        grows: stats.grows,
     };
     let entries = || {
         if args.snapshot {
@@ -94,6 +95,7 @@ fn salvage(context: Context, args: &args::Dump) -> Result {
         capacity: (salvage.capacity() as u64).max(entries),
         value_space: (salvage.value_space() as u64).max(bytes),
         entries,
+        grows: salvage.grows(),
     };
     let salvaged = Salvaged {
         damage: salvage.damage().iter().map(ToString::to_string).collect(),

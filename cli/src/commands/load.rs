@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use serde_json::json;
 use shmtable::{Error, Table};
 
-use crate::args;
+use crate::args::{self, Model};
 use crate::codec::Codec;
 use crate::context::Context;
 use crate::dump_format::{DumpReader, Header};
@@ -38,9 +38,10 @@ impl Loaded {
 }
 
 pub(crate) fn load(mut context: Context, args: &args::Load) -> Result {
-    if !args.create && (args.shape.capacity.is_some() || args.shape.value_space.is_some()) {
+    if !args.create && args.shape.is_given() {
         return Err(Failure::Usage(
-            "--capacity and --value-space are for the table that --create creates".to_owned(),
+            "--capacity, --max-capacity and --value-space are for the table that --create creates"
+                .to_owned(),
         ));
     }
     interrupt::catch()?;
@@ -93,18 +94,19 @@ pub(crate) fn load(mut context: Context, args: &args::Load) -> Result {
 }
 
 fn create(context: &Context, args: &args::Load, header: Option<&Header>) -> Result<Table> {
-    let mut options = context.options.clone();
-    match header {
+    let options = context.options.clone();
+    let options = match header {
         Some(header) => {
-            options = options
-                .codec(header.codec)
-                .capacity(header.capacity as usize)
-                .value_space(header.value_space as usize);
+            let model = Model {
+                capacity: header.capacity as usize,
+                value_space: header.value_space as usize,
+                grows: header.grows,
+            };
+            args.shape.applied_after(model, options.codec(header.codec))
         }
-        None if args.shape.capacity.is_none() => return Err(Failure::NoShape),
-        None => {}
-    }
-    Ok(args.shape.applied_to(options).create(&args.name)?)
+        None => args.shape.applied_to(options),
+    };
+    Ok(options.create(&args.name)?)
 }
 
 /// Checks that the dump fits the table, and returns the codec.

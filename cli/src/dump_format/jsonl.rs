@@ -4,7 +4,7 @@
 use std::io::{self, BufRead, Write};
 
 use serde_json::{Map, Value as Json, json};
-use shmtable_dump::{Checksum, VERSION};
+use shmtable_dump::{Checksum, VERSION, VERSION_WITHOUT_GROWTH};
 
 use super::{Entry, Header, damaged};
 use crate::codec::{Codec, notation};
@@ -26,6 +26,7 @@ impl<W: Write> JsonlWriter<W> {
             // Many JSON parsers don't support integers of 64 bits.
             "codec_id": format!("{:016x}", header.codec),
             "capacity": header.capacity,
+            "grows": header.grows,
             "value_space": header.value_space,
             "entries": header.entries,
         });
@@ -91,8 +92,12 @@ impl<R: BufRead> JsonlReader<R> {
             let number = first.get(name).and_then(Json::as_u64);
             number.ok_or_else(|| damaged("line 1", format!("{name} is missing")))
         };
-        if number("version")? != u64::from(VERSION) {
-            let reason = format!("its version is not {VERSION}");
+        let version = number("version")?;
+        if ![VERSION_WITHOUT_GROWTH, VERSION]
+            .map(u64::from)
+            .contains(&version)
+        {
+            let reason = format!("its version is not {VERSION} or an older one");
             return Err(damaged("line 1", reason));
         }
         let header = Header {
@@ -100,6 +105,7 @@ impl<R: BufRead> JsonlReader<R> {
             capacity: number("capacity")?,
             value_space: number("value_space")?,
             entries: number("entries")?,
+            grows: first.get("grows").and_then(Json::as_bool).unwrap_or(false),
         };
         Ok((reader, Some(header)))
     }

@@ -106,8 +106,6 @@ pub(crate) enum Failure {
         second: String,
         second_codec: String,
     },
-    #[error("the dump does not say how large its table was; give --capacity")]
-    NoShape,
     #[error("{}; {told}", in_command(.error))]
     Load { error: Error, told: String },
     #[error("{failed} of {asked} tables could not be removed:{reasons}")]

@@ -9,7 +9,12 @@ use shmtable::Error;
 use crate::codec::Codec;
 
 /// What the crate calls something, and what the command calls it. Longer phrases come first.
-const WORDS: [(&str, &str); 27] = [
+const WORDS: [(&str, &str); 30] = [
+    ("the command `shmtable dump` of", "`shmtable dump` of"),
+    (
+        "unlink it, and load them",
+        "remove it with `shmtable rm`, and load them",
+    ),
     (
         "create it, or use open_or_create",
         "`shmtable ls` lists the tables that exist, `shmtable create` creates one",
@@ -65,6 +70,7 @@ const WORDS: [(&str, &str); 27] = [
     ("the option value_space", "the option --value-space"),
     ("value_space", "--value-space"),
     ("max_participants", "--max-participants"),
+    ("max_capacity", "--max-capacity"),
     ("chunk_size", "--chunk-size"),
     ("lock_timeout", "--lock-timeout"),
     ("Options::", "the option --"),

@@ -66,7 +66,7 @@ where
 
 /// A message of the crate, with Python's names in place of Rust's.
 fn in_python(mut message: String) -> String {
-    const NAMES: [(&str, &str); 9] = [
+    const NAMES: [(&str, &str); 10] = [
         ("Table::repair", "SharedDict.repair"),
         ("Table::remove_orphans", "shmtable.gc()"),
         (
@@ -78,6 +78,12 @@ fn in_python(mut message: String) -> String {
             "with SharedDict.create(name, replace=True)",
         ),
         ("Options::", "the option "),
+        (
+            "save its entries with the command `shmtable dump` of the older version that made it, \
+             unlink it, and load them with `shmtable load --create` of this one",
+            "save it with d.save of the older version that made it, unlink it, and load the file \
+             with SharedDict.load of this one",
+        ),
         ("Table::open to", "SharedDict.open to"),
         ("open_read_only asks", "read_only=True asks"),
         (

@@ -253,7 +253,7 @@ impl SharedDictBase {
         Ok(self.open(py)?.table.name().to_owned())
     }
 
-    /// The number of entries the table was created for.
+    /// The number of entries the table was created for: the most, if it grows.
     #[getter]
     fn capacity(&self, py: Python<'_>) -> PyResult<usize> {
         Ok(self.open(py)?.table.capacity())

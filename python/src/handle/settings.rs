@@ -16,6 +16,7 @@ use crate::sleep::around_sleep;
 /// Python's `Settings`: a tuple, which is pickled with a handle.
 pub(crate) struct Settings<'py> {
     capacity: Bound<'py, PyAny>,
+    max_capacity: Bound<'py, PyAny>,
     value_space: Bound<'py, PyAny>,
     mode: Bound<'py, PyAny>,
     chunk_size: Bound<'py, PyAny>,
@@ -65,7 +66,7 @@ where
 /// The range of an option, as the crate's messages have it, for numbers beyond its types.
 fn allowed(option: &str) -> &'static str {
     match option {
-        "capacity" => "1 to 2^40 entries",
+        "capacity" | "max_capacity" => "1 to 2^40 entries",
         "value_space" => "1 to 2^43 bytes",
         "chunk_size" => "a power of two from 4096 to 2^30 bytes",
         "max_participants" => "1 to 4096",
@@ -112,6 +113,7 @@ impl<'py> FromPyObject<'_, 'py> for Settings<'py> {
         let settings = settings.extract()?;
         let (
             capacity,
+            max_capacity,
             value_space,
             mode,
             chunk_size,
@@ -123,6 +125,7 @@ impl<'py> FromPyObject<'_, 'py> for Settings<'py> {
         ) = settings;
         Ok(Self {
             capacity,
+            max_capacity,
             value_space,
             mode,
             chunk_size,
@@ -142,6 +145,9 @@ impl Settings<'_> {
             .trust(trusted(&self.trust)?);
         if let Some(capacity) = whole("capacity", &self.capacity)? {
             options = options.capacity(capacity);
+        }
+        if let Some(most) = whole("max_capacity", &self.max_capacity)? {
+            options = options.max_capacity(most);
         }
         if let Some(bytes) = whole("value_space", &self.value_space)? {
             options = options.value_space(bytes);

@@ -133,7 +133,7 @@ impl SharedDictBase {
     /// >>> stats['entries'], stats['participants']
     /// (1, 1)
     /// >>> print(stats)  # doctest: +ELLIPSIS
-    /// entries       1 of 1,000 (0.1 %), 1,792 slots
+    /// entries       1 of 1,000 (0.1 %), 2,240 slots
     /// ...
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let open = self.open_long(py)?;

@@ -68,6 +68,7 @@ impl SharedDictBase {
             capacity: stats.capacity as u64,
             value_space: stats.value_space as u64,
             entries: total as u64,
+            grows: stats.grows,
         };
         let in_file = |error| of_file(py, &path, &error);
         let writer = py.detach(|| {
@@ -163,6 +164,12 @@ impl Dump {
     #[getter]
     fn capacity(&self) -> u64 {
         self.header.capacity
+    }
+
+    /// Whether the dumped table grows.
+    #[getter]
+    fn grows(&self) -> bool {
+        self.header.grows
     }
 
     /// The bytes of keys and values that the dumped table was created for.

@@ -179,6 +179,11 @@ impl Salvage {
         self.geometry.capacity
     }
 
+    /// Returns whether the table grows.
+    pub fn grows(&self) -> bool {
+        self.geometry.grows()
+    }
+
     /// Returns the value space that the table was created with, or more if that can't be known.
     pub fn value_space(&self) -> usize {
         self.geometry.value_space

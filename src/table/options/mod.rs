@@ -30,24 +30,32 @@ pub enum Trust {
 
 /// Options for creating and opening a table.
 ///
-/// | option             | default                                            | used by         |
-/// |--------------------|----------------------------------------------------|-----------------|
-/// | `capacity`         | 1 048 576 entries                                  | create          |
-/// | `value_space`      | 64 bytes for each entry of capacity, 64 MiB or more | create          |
-/// | `mode`             | `0o600`                                            | create          |
-/// | `stripes`          | capacity / 512, from 16 to 4096                    | create          |
-/// | `chunk_size`       | 256 KiB to 1 MiB, more above 32 GiB of value space | create          |
-/// | `max_participants` | 1024                                               | create          |
-/// | `lock_timeout`     | 5 s                                                | create and open |
-/// | `around_sleep`     | sleep, and go on                                   | create and open |
-/// | `trust`            | [`Trust::SameUser`]                                | open, replace   |
-/// | `codec`            | plain bytes                                        | create and open |
-/// | `codec_if_created` | plain bytes                                        | create          |
+/// | option             | default                                             | used by         |
+/// |--------------------|-----------------------------------------------------|-----------------|
+/// | `capacity`         | none: the table grows                               | create          |
+/// | `max_capacity`     | the capacity; without one, 2^32 entries             | create          |
+/// | `value_space`      | 64 bytes for each entry of the greatest capacity, 64 MiB or more; 16 GiB without any capacity | create |
+/// | `mode`             | `0o600`                                             | create          |
+/// | `stripes`          | greatest capacity / 512, from 16 to 4096; 1024 at most if the table grows | create |
+/// | `chunk_size`       | 64 KiB to 1 MiB, 256 KiB at most if the table grows; more for a very large value space | create |
+/// | `max_participants` | 1024                                                | create          |
+/// | `lock_timeout`     | 5 s                                                 | create and open |
+/// | `around_sleep`     | sleep, and go on                                    | create and open |
+/// | `trust`            | [`Trust::SameUser`]                                 | open, replace   |
+/// | `codec`            | plain bytes                                         | create and open |
+/// | `codec_if_created` | plain bytes                                         | create          |
+///
+/// Without any size, the table *grows*: it begins with less than a megabyte, and takes memory as
+/// entries come. Set a [`capacity`](Self::capacity) to have the memory of the index at once, and
+/// [`max_capacity`](Self::max_capacity) and [`value_space`](Self::value_space) to bound a table.
+/// Where the system can't reserve address space without memory (Windows, macOS), no table grows:
+/// the index has memory for `max_capacity` entries from the beginning, and for 1 048 576 if you set
+/// no capacity.
 ///
 /// A table keeps the shape that it was created with: [`open`](Options::open) ignores the
 /// options that only `create` uses. [`open_or_create`](Options::open_or_create) ignores them
-/// too when it finds a table, except the sizes that you set (`capacity`, `value_space` and
-/// `max_participants`): the table has at least these, or you get
+/// too when it finds a table, except the sizes that you set (`capacity`, `max_capacity`,
+/// `value_space` and `max_participants`): the table has at least these, or you get
 /// [`Error::TooSmall`](crate::Error::TooSmall).
 /// [`create_or_replace`](Options::create_or_replace) always creates a new table.
 ///
@@ -56,11 +64,14 @@ pub enum Trust {
 ///
 /// # fn main() -> shmtable::Result<()> {
 /// # let name = format!("doc-options-{}", std::process::id());
-/// let table = Options::new()
-///     .capacity(10_000)
-///     .value_space(1 << 20)
-///     .create(&name)?;
+/// let table = Options::new().create(&name)?; // it grows
 /// table.insert(b"answer", b"42")?;
+///
+/// let bounded = Options::new()
+///     .capacity(10_000) // these have their place from the beginning
+///     .value_space(1 << 20)
+///     .create_or_replace(&name)?;
+/// assert_eq!(bounded.capacity(), 10_000);
 /// # shmtable::Table::unlink(&name)?;
 /// # Ok(())
 /// # }
@@ -114,14 +125,19 @@ impl Options {
         }
     }
 
-    /// Sets the number of entries that the table must take.
+    /// Sets the number of entries that have their place from the beginning.
     ///
-    /// Any set of that many keys fits; the chance that one doesn't is below 10^-12. More may fit,
-    /// in a small table several times as many. Which keys fit is chance: where one is refused,
+    /// It is a promise: any set of that many keys fits; the chance that one doesn't is below
+    /// 10^-12. The index takes its memory at creation, about 31 bytes for each entry of the
+    /// capacity, and more in a small table. Larger entries take more memory as they are stored.
+    ///
+    /// Without [`max_capacity`](Self::max_capacity), such a table doesn't grow. More entries may
+    /// fit, in a small table several times as many. Which keys fit is chance: where one is refused,
     /// another may still fit.
     ///
-    /// The index takes its memory at creation: about 31 bytes for each entry of the capacity, and
-    /// more in a small table. Larger entries take more memory as they are stored.
+    /// You need no capacity for a table that grows. Set one if an insertion must never fail for
+    /// lack of memory for the index, or if you know how many entries come: filling such a table
+    /// doubles nothing on the way.
     pub fn capacity(mut self, entries: usize) -> Self {
         self.capacity = Some(entries);
         self
@@ -129,7 +145,22 @@ impl Options {
 
     /// Sets the number of entries that the table may grow to.
     ///
-    /// The default is the capacity, if that is set, and otherwise 2^32.
+    /// The default is the capacity, if that is set, and otherwise 2^32. The table takes that many
+    /// entries if the machine has the memory, and refuses more with
+    /// [`TableFull`](crate::Error::TableFull), though some may fit, as with
+    /// [`capacity`](Self::capacity).
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::Options;
+    ///
+    /// let table = Options::new().max_capacity(1_000_000).create_anonymous()?;
+    /// assert_eq!(table.capacity(), 1_000_000);
+    /// # #[cfg(target_os = "linux")]
+    /// assert!(table.stats()?.memory_bytes < 1 << 20); // as long as it is empty
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn max_capacity(mut self, entries: usize) -> Self {
         self.max_capacity = Some(entries);
         self
@@ -137,7 +168,7 @@ impl Options {
 
     /// Sets the number of bytes that keys and values may fill, overhead excluded.
     ///
-    /// Any set of at most `capacity` entries fits whose keys and values have at most that many
+    /// Any set of at most as many entries as the capacity fits whose keys and values have at most that many
     /// bytes together, whatever was stored, replaced and removed before, if no entry is larger than
     /// a chunk less 24 bytes. A larger entry needs neighboring chunks. An empty table takes one of
     /// any size up to the whole value space; a table with little room left may answer

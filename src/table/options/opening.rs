@@ -68,9 +68,10 @@ impl Options {
     ///
     /// If several processes do this at once, one creates the table and the others open it.
     ///
-    /// The table has at least the sizes that you ask for: if you set `capacity`, `value_space` or
-    /// `max_participants`, and the existing table was created with less, you get `TooSmall`. A size
-    /// that you don't set may be anything.
+    /// The table has at least the sizes that you ask for: if you set `capacity`, `max_capacity`,
+    /// `value_space` or `max_participants`, and the existing table was created with less, you get
+    /// `TooSmall`. A table that grows to the capacity that you ask for has it. A size that you don't
+    /// set may be anything.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -257,6 +258,7 @@ impl Options {
     fn check_sizes(&self, name: &str, geometry: &Geometry) -> Result<()> {
         for (option, asked, found) in [
             ("capacity", self.capacity, geometry.capacity),
+            ("max_capacity", self.max_capacity, geometry.capacity),
             ("value_space", self.value_space, geometry.value_space),
             ("max_participants", self.participants, geometry.participants),
         ] {
