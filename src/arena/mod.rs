@@ -59,6 +59,8 @@ struct Bump {
     leaving: Vec<Open>,
     /// Whether chunks that others left half full were looked for.
     looked_around: bool,
+    /// The chunk behind the one that was taken last, where the next free one probably is.
+    next: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -234,8 +236,8 @@ impl Bump {
                 return Ok(Some(Open::new(chunk, cursor)));
             }
         }
-        if let Some(chunk) = take_free(segment, me, purpose) {
-            return Ok(Some(Open::new(chunk, 0)));
+        if let Some(open) = self.take_free(segment, me, purpose) {
+            return Ok(Some(open));
         }
         let Purpose::Move { away_from } = purpose else {
             return Ok(None);
@@ -248,9 +250,15 @@ impl Bump {
         let populated = segment.populated();
         if populated < segment.geometry.chunks {
             segment.populate(populated + 1)?;
-            return Ok(take_free(segment, me, purpose).map(|chunk| Open::new(chunk, 0)));
+            return Ok(self.take_free(segment, me, purpose));
         }
         Ok(None)
+    }
+
+    fn take_free(&mut self, segment: &Segment, me: &Attachment, purpose: &Purpose) -> Option<Open> {
+        let chunk = take_free(segment, me, purpose, self.next)?;
+        self.next = chunk + 1;
+        Some(Open::new(chunk, 0))
     }
 
     /// Stops filling a chunk.

@@ -22,18 +22,23 @@ pub(crate) enum Purpose {
     Move { away_from: Range<usize> },
 }
 
-/// Takes the lowest free chunk, if enough are left.
-pub(super) fn take_free(segment: &Segment, me: &Attachment, purpose: &Purpose) -> Option<usize> {
+/// Takes the first free chunk from a chunk on, or else the first of all, if enough are left.
+pub(super) fn take_free(
+    segment: &Segment,
+    me: &Attachment,
+    purpose: &Purpose,
+    from: usize,
+) -> Option<usize> {
     let avoid = match purpose {
         Purpose::Write => 0..0,
         Purpose::Move { away_from } => away_from.clone(),
     };
     let mine = State::Open(me.id());
-    if !enough_free(segment, purpose, 1) {
+    if !enough_free(segment, purpose, 1, from) {
         return None;
     }
     process_crash_point!("take: enough are free");
-    let taken = (0..segment.populated()).find(|chunk| {
+    let taken = in_turn(segment, from).find(|chunk| {
         !avoid.contains(chunk)
             && chunk::state(segment, *chunk) == State::Free
             && chunk::transit(segment, *chunk, State::Free, mine)
@@ -41,12 +46,18 @@ pub(super) fn take_free(segment: &Segment, me: &Attachment, purpose: &Purpose) -
     })?;
     crash_point!("take: chunk taken");
     // Other participants may have taken chunks because they saw the same free ones.
-    if enough_free(segment, purpose, 0) {
+    if enough_free(segment, purpose, 0, taken) {
         return Some(taken);
     }
     chunk::transit(segment, taken, mine, State::Free);
     process_crash_point!("take: chunk given back");
     None
+}
+
+/// The chunks with pages, beginning with one.
+fn in_turn(segment: &Segment, from: usize) -> impl Iterator<Item = usize> {
+    let populated = segment.populated();
+    (from..populated).chain(0..from.min(populated))
 }
 
 /// Whether a chunk that was just taken is empty, as a free one must be. If it isn't,
@@ -63,8 +74,9 @@ fn is_blank(segment: &Segment, chunk: usize, taken: State) -> bool {
     blank
 }
 
-/// Whether enough chunks for a cleaner are left after `take` more have been taken.
-fn enough_free(segment: &Segment, purpose: &Purpose, take: usize) -> bool {
+/// Whether enough chunks for a cleaner are left after `take` more have been taken. They are
+/// looked for from a chunk on.
+fn enough_free(segment: &Segment, purpose: &Purpose, take: usize, from: usize) -> bool {
     let (present, all) = match purpose {
         // A chunk with pages must stay: there may be no memory for more.
         Purpose::Write => (take + 1, take + RESERVED_CHUNKS),
@@ -73,7 +85,7 @@ fn enough_free(segment: &Segment, purpose: &Purpose, take: usize) -> bool {
     let populated = segment.populated();
     let unpopulated = segment.geometry.chunks - populated;
     let wanted = present.max(all.saturating_sub(unpopulated));
-    (0..populated)
+    in_turn(segment, from)
         .filter(|&chunk| chunk::state(segment, chunk) == State::Free)
         .take(wanted)
         .count()

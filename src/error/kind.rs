@@ -10,7 +10,9 @@ impl Error {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::AlreadyExists { .. } => ErrorKind::AlreadyExists,
             Self::WrongOwner { .. } | Self::ReadOnly => ErrorKind::PermissionDenied,
-            Self::TableFull { .. } | Self::ValueSpaceFull { .. } => ErrorKind::StorageFull,
+            Self::TableFull { .. } | Self::ValueSpaceFull { .. } | Self::MaxBytesReached { .. } => {
+                ErrorKind::StorageFull
+            }
             Self::SharedMemoryFull { .. } | Self::AddressSpaceFull { .. } => ErrorKind::OutOfMemory,
             Self::KeyTooLarge { .. }
             | Self::ValueTooLarge { .. }
@@ -42,7 +44,7 @@ impl Error {
 /// |---|---|
 /// | `NotFound`, `AlreadyExists` | those of the same names |
 /// | `PermissionDenied` | `WrongOwner`, `ReadOnly` |
-/// | `StorageFull` | `TableFull`, `ValueSpaceFull` |
+/// | `StorageFull` | `TableFull`, `ValueSpaceFull`, `MaxBytesReached` |
 /// | `OutOfMemory` | `SharedMemoryFull`, `AddressSpaceFull` |
 /// | `InvalidInput` | `KeyTooLarge`, `ValueTooLarge`, `InvalidName`, `NotATable`, `TooSmall`, `InvalidOption`, `CounterOverflow`, `Codec` while encoding |
 /// | `InvalidData` | `IncompatibleFormat`, `Corrupted`, `CodecMismatch`, `NotACounter`, `Codec` while decoding |

@@ -87,6 +87,21 @@ pub enum Error {
         neighbors: usize,
     },
 
+    /// The table may not take more memory: see [`Options::max_bytes`](crate::Options::max_bytes).
+    #[error(
+        "the table may take {limit} bytes of memory (max_bytes): it takes {used}, and {asked} more \
+         would be needed; remove entries, or create a table with a larger max_bytes"
+    )]
+    #[non_exhaustive]
+    MaxBytesReached {
+        /// The most bytes that the table may take.
+        limit: usize,
+        /// Bytes that it takes.
+        used: usize,
+        /// Bytes that were asked for.
+        asked: usize,
+    },
+
     /// The machine has no memory, or the shared-memory file system no room, for more pages.
     #[error(
         "the machine's shared memory is full: {asked} more bytes were refused; free some of it \

@@ -157,7 +157,7 @@ impl<'a> Locked<'a> {
             .geometry
             .bucket(doubling.all.at(doubling.old));
         self.segment()
-            .populate_words(first..first + doubling.old * BUCKET_WORDS)?;
+            .populate_index(first..first + doubling.old * BUCKET_WORDS)?;
         crash_point!("double: pages present");
         for place in doubling.old..2 * doubling.old {
             doubling.bucket(place).reset();

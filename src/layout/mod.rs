@@ -70,7 +70,8 @@ macro_rules! words {
 // the words that `Table::check` wants to be zero, what salvage calls a word that the checksum
 // covers, and the test that compares `docs/format/`.
 words! {
-    /// The header. Words 0 to 15 never change after creation; 16 is their checksum.
+    /// The header. Words 0 to 15 never change after creation; 16 is their checksum. So it is with
+    /// words 17 to 22 and 23.
     HEADER {
         HEADER_MAGIC = 0, "magic number";
         HEADER_VERSION = 1, "format version";
@@ -91,6 +92,9 @@ words! {
         HEADER_CREATED = 14, "time of creation";
         HEADER_FLAGS = 15, "flags";
         HEADER_CHECKSUM = 16;
+        /// The most bytes of memory that the table may take; 0: any number.
+        HEADER_MAX_BYTES = 17;
+        HEADER_SECOND_CHECKSUM = 23;
         /// Chunks below this index have pages; only ever grows.
         HEADER_POPULATED = 24;
         /// Times a dead owner's lock or chunk was taken over.

@@ -32,6 +32,11 @@ impl Segment {
         buckets.sum::<usize>() * BUCKET_SLOTS
     }
 
+    /// The bytes of memory that the table takes: its index and its chunks.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.index_bytes() + self.populated() * self.geometry.chunk_words * WORD
+    }
+
     /// The bytes in front of the arena that have memory, in whole pages.
     pub(crate) fn index_bytes(&self) -> usize {
         let geometry = &self.geometry;

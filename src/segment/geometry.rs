@@ -41,6 +41,8 @@ pub(crate) struct Geometry {
     pub(crate) participants: usize,
     pub(crate) chunks: usize,
     pub(crate) chunk_words: usize,
+    /// The most bytes of memory that the table may take.
+    pub(crate) max_bytes: Option<usize>,
 
     // Derived, so that no hot path adds them up.
     /// The most bytes that a key and its value may have together.
@@ -83,6 +85,7 @@ pub(crate) struct Request {
     pub(crate) stripes: Option<usize>,
     pub(crate) chunk_bytes: Option<usize>,
     pub(crate) participants: Option<usize>,
+    pub(crate) max_bytes: Option<usize>,
     /// By how many powers of four less than by default a table reserves that may grow without a
     /// bound of its own.
     pub(crate) modesty: u32,
@@ -100,10 +103,10 @@ const GROWING_STRIPES: usize = 1024;
 const FIRST_BUCKETS: usize = 4;
 /// The default length of a chunk of a growing table, in bytes. A small table has one for each
 /// process that stores something; a large one has as many as its values need.
-const GROWING_CHUNK: usize = 1 << 18;
-/// The default value space of a table that grows without a bound: with its overhead, it takes no
-/// more than half of the most chunks of the default length.
-pub(crate) const GROWING_SPACE: usize = 16 << 30;
+const GROWING_CHUNK: usize = 1 << 17;
+/// The default value space of a table that grows without a bound: with its overhead, it takes
+/// nearly as many chunks of the default length as there may be.
+pub(crate) const GROWING_SPACE: usize = 15 << 30;
 /// The most modest table grows to a million entries, and its segment has some hundred megabytes.
 const MOST_MODESTY: u32 = 6;
 /// The least default value space: a small table accepts large values too.
@@ -261,7 +264,8 @@ impl Geometry {
         let chunk_bytes = chunk_bytes.unwrap_or_else(|| {
             let bytes = default_chunk_bytes(entries as u128 + overhead, payload);
             if grows {
-                let least = (2 * payload).div_ceil(MAX_CHUNKS / 2) as usize;
+                let spare = MAX_PARTICIPANTS as u128 + RESERVED_CHUNKS as u128;
+                let least = (2 * payload).div_ceil(MAX_CHUNKS - spare) as usize;
                 bytes.min(GROWING_CHUNK).max(least.next_power_of_two())
             } else {
                 bytes
@@ -286,7 +290,7 @@ impl Geometry {
                 ),
             ));
         }
-        Self::derive(&Shape {
+        let geometry = Self::derive(&Shape {
             capacity,
             value_space,
             stripes,
@@ -296,7 +300,20 @@ impl Geometry {
             chunks: chunks as usize,
             chunk_words: chunk_bytes / WORD,
         })
-        .ok_or_else(|| request.too_large(capacity, value_space))
+        .ok_or_else(|| request.too_large(capacity, value_space))?;
+        geometry.bounded(request.max_bytes)
+    }
+
+    /// The geometry of a table that may take so many bytes of memory.
+    fn bounded(mut self, max_bytes: Option<usize>) -> Result<Self> {
+        // One chunk is kept back for cleaning. Details take a page or two.
+        let least = (self.first_words() + 2 * self.chunk_words + 4 * PAGE) * WORD;
+        if let Some(most) = max_bytes.filter(|most| *most < least) {
+            let allowed = format!("{least} or more, which the table takes with its first record");
+            return Err(invalid("max_bytes", most as u128, allowed));
+        }
+        self.max_bytes = max_bytes;
+        Ok(self)
     }
 
     /// A tiny geometry for models: one stripe, and chunks of `chunk_words`.
@@ -362,6 +379,7 @@ impl Geometry {
             participants,
             chunks,
             chunk_words,
+            max_bytes: None,
             first_stripe: stripes_at as usize / STRIPE_WORDS,
             directory_at: directory_at as usize,
             first_bucket: buckets_at as usize / BUCKET_WORDS,

@@ -7,9 +7,9 @@ use crate::error::{Error, Result};
 use crate::layout::{
     FORMAT_VERSION, HEADER_CAPACITY, HEADER_CHECKSUM, HEADER_CHUNK_BYTES, HEADER_CHUNKS,
     HEADER_CODEC, HEADER_CREATED, HEADER_FINGERPRINT, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_MAGIC,
-    HEADER_MOST_BUCKETS, HEADER_PARTICIPANTS, HEADER_SEGMENT_BYTES, HEADER_STRIPE_BUCKETS,
-    HEADER_STRIPES, HEADER_VALUE_SPACE, HEADER_VERSION, HEADER_WORDS, KNOWN_FLAGS, MAGIC,
-    MAX_PARTICIPANTS, WORD, fingerprint,
+    HEADER_MAX_BYTES, HEADER_MOST_BUCKETS, HEADER_PARTICIPANTS, HEADER_SECOND_CHECKSUM,
+    HEADER_SEGMENT_BYTES, HEADER_STRIPE_BUCKETS, HEADER_STRIPES, HEADER_VALUE_SPACE,
+    HEADER_VERSION, HEADER_WORDS, KNOWN_FLAGS, MAGIC, MAX_PARTICIPANTS, WORD, fingerprint,
 };
 use crate::segment::geometry::{Geometry, MAX_CHUNKS, Shape};
 use crate::sync::{AtomicU64, Ordering};
@@ -48,6 +48,14 @@ impl Geometry {
         put(
             HEADER_CHECKSUM,
             checksum(|at| words[at].load(Ordering::Relaxed)),
+        );
+        put(
+            HEADER_MAX_BYTES,
+            self.max_bytes.map_or(0, |most| most as u64),
+        );
+        put(
+            HEADER_SECOND_CHECKSUM,
+            second_checksum(|at| words[at].load(Ordering::Relaxed)),
         );
     }
 
@@ -100,8 +108,15 @@ impl Geometry {
         }
         // The checksum is right, so a writer of this format wrote these words. The
         // ranges are checked nevertheless, before any arithmetic with them.
-        let geometry = Self::said_by(get)
+        let mut geometry = Self::said_by(get)
             .ok_or_else(|| damaged("the geometry is out of range", HEADER_CAPACITY))?;
+        if get(HEADER_SECOND_CHECKSUM) != second_checksum(get) {
+            return Err(damaged(
+                "the header's second checksum is wrong",
+                HEADER_SECOND_CHECKSUM,
+            ));
+        }
+        geometry.max_bytes = Some(get(HEADER_MAX_BYTES) as usize).filter(|most| *most > 0);
         if get(HEADER_SEGMENT_BYTES) != (geometry.words * WORD) as u64 {
             return Err(damaged(
                 "the geometry contradicts itself",
@@ -180,6 +195,15 @@ pub(crate) fn checksum(get: impl Fn(usize) -> u64) -> u64 {
     xxh3_64(&bytes)
 }
 
+/// The checksum of the words behind the first one.
+fn second_checksum(get: impl Fn(usize) -> u64) -> u64 {
+    let mut bytes = [0; (HEADER_SECOND_CHECKSUM - HEADER_MAX_BYTES) * WORD];
+    for (at, to) in (HEADER_MAX_BYTES..).zip(bytes.as_chunks_mut().0) {
+        *to = get(at).to_le_bytes();
+    }
+    xxh3_64(&bytes)
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
@@ -208,7 +232,7 @@ mod tests {
         let geometry = geometry(10);
         let words: Vec<AtomicU64> = (0..geometry.words).map(|_| AtomicU64::new(0)).collect();
         geometry.write(&words, 1, 2, 3, 0);
-        for word in 0..=HEADER_CHECKSUM {
+        for word in 0..=HEADER_SECOND_CHECKSUM {
             for bit in 0..64 {
                 let good = words[word].fetch_xor(1 << bit, Ordering::Relaxed);
                 assert!(

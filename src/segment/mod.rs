@@ -176,6 +176,7 @@ impl Segment {
             return Ok(());
         }
         let geometry = &self.geometry;
+        self.check_max_bytes((chunks - present) * geometry.chunk_words * WORD)?;
         if geometry.grows() {
             // Zeros, which say that the chunks are free.
             self.populate_words(geometry.state(present)..geometry.state(chunks))?;
@@ -191,8 +192,27 @@ impl Segment {
         Ok(())
     }
 
+    /// Gives pages to these words of the index.
+    pub(crate) fn populate_index(&self, words: Range<usize>) -> Result<()> {
+        self.check_max_bytes(words.len() * WORD)?;
+        self.populate_words(words)
+    }
+
+    /// Refuses so many more bytes of memory if the table may not take them. Processes that ask at
+    /// the same moment may together get more.
+    fn check_max_bytes(&self, asked: usize) -> Result<()> {
+        let Some(limit) = self.geometry.max_bytes else {
+            return Ok(());
+        };
+        let used = self.memory_bytes();
+        if used.saturating_add(asked) <= limit {
+            return Ok(());
+        }
+        Err(Error::MaxBytesReached { limit, used, asked })
+    }
+
     /// Gives pages to these words.
-    pub(crate) fn populate_words(&self, words: Range<usize>) -> Result<()> {
+    fn populate_words(&self, words: Range<usize>) -> Result<()> {
         let asked = words.len() * WORD;
         self.map
             .populate(words)

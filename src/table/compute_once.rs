@@ -264,6 +264,7 @@ impl Table {
                 Error::TableFull { .. }
                 | Error::ValueSpaceFull { .. }
                 | Error::SharedMemoryFull { .. }
+                | Error::MaxBytesReached { .. }
                 | Error::ValueTooLarge { .. },
             ) => Ok(value.to_vec()),
             Err(error) => Err(error.into()),

@@ -257,7 +257,7 @@ impl Table {
             segment_bytes: geometry.words * WORD,
             index_bytes,
             max_index_bytes: geometry.arena_at * WORD,
-            memory_bytes: index_bytes + value_bytes_reserved,
+            memory_bytes: segment.memory_bytes(),
             chunk_bytes,
             stripes: geometry.stripes,
             participants: self.living()?,

@@ -33,6 +33,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 const PATIENCE: usize = 8;
 /// How many more surveys a table that seems full gets.
 const LOOKS: usize = if cfg!(loom) { 0 } else { 3 };
+/// The most chunks that get pages at once.
+const MOST_AT_ONCE: usize = 16;
 /// Windows that are emptied for one run before it is given up.
 const WINDOWS: usize = 16;
 
@@ -55,8 +57,10 @@ pub(crate) struct Effort {
     /// Chunks whose records found no place. They are not tried again.
     stuck: Vec<usize>,
     windows: usize,
+    /// Whether the chunk that this process filled was left, so that it can be cleaned.
+    left_its_own: bool,
     deadline: Option<Instant>,
-    /// The system had no more pages to give.
+    /// There were no more pages to be had.
     no_memory: Option<Error>,
 }
 
@@ -64,7 +68,7 @@ impl Effort {
     /// Notes that pages were refused; other errors are the caller's.
     pub(crate) fn refused(&mut self, error: Error) -> Result<()> {
         match error {
-            Error::SharedMemoryFull { .. } => {
+            Error::SharedMemoryFull { .. } | Error::MaxBytesReached { .. } => {
                 self.no_memory = Some(error);
                 Ok(())
             }
@@ -120,6 +124,12 @@ impl Writer {
                     .victim
                     .is_some_and(|(_, live)| live <= geometry.chunk_words / 2);
             if !wasteful && populated < geometry.chunks && effort.no_memory.is_none() {
+                // Several at once in a large table, so that a survey comes less often.
+                let more = (populated / 64).clamp(1, MOST_AT_ONCE);
+                let several = geometry.chunks.min(populated + more);
+                if segment.populate(several).is_ok() {
+                    return Ok(());
+                }
                 match segment.populate(populated + 1) {
                     Ok(()) => return Ok(()),
                     Err(error) => effort.refused(error)?,
@@ -149,6 +159,12 @@ impl Writer {
                     effort.refused(error)
                 }
             };
+        }
+        // The chunk that this process fills may be the one to clean.
+        if !effort.left_its_own {
+            effort.left_its_own = true;
+            self.arena.seal_current(segment, &self.me);
+            return Ok(());
         }
         // Chunks in other hands are about to be given back.
         let held = survey.cleaning + survey.pending + of_the_dead.spared;

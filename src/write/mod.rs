@@ -303,7 +303,9 @@ impl Writer {
             Some(staged) => staged,
             None => match self.try_stage(key, value) {
                 Ok(Some(staged)) => staged,
-                Ok(None) | Err(Error::SharedMemoryFull { .. }) => return Ok(false),
+                Ok(None) | Err(Error::SharedMemoryFull { .. } | Error::MaxBytesReached { .. }) => {
+                    return Ok(false);
+                }
                 Err(error) => return Err(error),
             },
         };

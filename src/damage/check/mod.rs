@@ -38,8 +38,8 @@ use crate::index::probe;
 use crate::index::slot::Content;
 use crate::index::stripe_ops::Locked;
 use crate::layout::{
-    self, CHUNK_WORDS, HEADER_CHECKSUM, HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED,
-    HEADER_POPULATED, HEADER_WORDS, PARTICIPANT_STATE, PARTICIPANT_WORDS, STRIPE_ENTRIES,
+    self, CHUNK_WORDS, HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED,
+    HEADER_SECOND_CHECKSUM, HEADER_WORDS, PARTICIPANT_STATE, PARTICIPANT_WORDS, STRIPE_ENTRIES,
     STRIPE_LOCK, STRIPE_WORDS, WORD,
 };
 use crate::locking::lock::{SLEEPERS, WAITERS};
@@ -164,8 +164,9 @@ pub(crate) fn header_changed(segment: &Segment) -> bool {
 /// The words before the arena that the format does not mention.
 pub(crate) fn reserved(segment: &Segment) -> impl Iterator<Item = usize> {
     let geometry = &segment.geometry;
-    // The checksum covers the words before it.
-    let header = layout::unused(layout::HEADER, HEADER_WORDS).filter(|at| *at > HEADER_CHECKSUM);
+    // The checksums cover the words before them.
+    let header =
+        layout::unused(layout::HEADER, HEADER_WORDS).filter(|at| *at > HEADER_SECOND_CHECKSUM);
     let slots = (0..geometry.participants).flat_map(move |slot| {
         layout::unused(layout::PARTICIPANT, PARTICIPANT_WORDS)
             .map(move |at| geometry.participant(slot) + at)

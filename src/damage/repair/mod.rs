@@ -34,7 +34,7 @@ use crate::index::entry;
 use crate::index::probe::{self, Hash};
 use crate::index::stripe_ops::Locked;
 use crate::layout::{
-    HEADER_CHECKSUM, HEADER_CREATED, HEADER_POPULATED, HEADER_WORDS, PARTICIPANT_STATE,
+    HEADER_CREATED, HEADER_POPULATED, HEADER_SECOND_CHECKSUM, HEADER_WORDS, PARTICIPANT_STATE,
     STRIPE_ENTRIES, WORD,
 };
 use crate::locking::participants;
@@ -164,7 +164,7 @@ impl Repair<'_> {
                 created,
                 segment.flags,
             );
-            for (at, word) in fresh.iter().enumerate().take(HEADER_CHECKSUM + 1) {
+            for (at, word) in fresh.iter().enumerate().take(HEADER_SECOND_CHECKSUM + 1) {
                 put(segment, at, word.load(Ordering::Relaxed));
             }
             self.fixed(FaultPlace::Header, "the header was written again");

@@ -168,6 +168,7 @@ impl Options {
             stripes: self.stripes,
             chunk_bytes: self.chunk_bytes,
             participants: self.participants,
+            max_bytes: self.max_bytes,
             modesty: 0,
         };
         loop {

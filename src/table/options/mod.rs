@@ -86,6 +86,7 @@ pub struct Options {
     stripes: Option<usize>,
     chunk_bytes: Option<usize>,
     participants: Option<usize>,
+    max_bytes: Option<usize>,
     lock_timeout: Duration,
     hooks: Hooks,
     trust: Trust,
@@ -116,6 +117,7 @@ impl Options {
             stripes: None,
             chunk_bytes: None,
             participants: None,
+            max_bytes: None,
             lock_timeout: Duration::from_secs(5),
             hooks: Hooks::new(orphans::counted),
             trust: Trust::default(),
@@ -163,6 +165,29 @@ impl Options {
     /// ```
     pub fn max_capacity(mut self, entries: usize) -> Self {
         self.max_capacity = Some(entries);
+        self
+    }
+
+    /// Sets the number of bytes of memory that the table may take: its index and all its chunks.
+    ///
+    /// What would need more gets [`Error::MaxBytesReached`](crate::Error::MaxBytesReached), after
+    /// replaced values have been cleaned away. Processes that grow the table at the same moment may
+    /// together exceed the bound by what each of them asked for. Default: no bound but the
+    /// machine's.
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// use shmtable::{Error, Options};
+    ///
+    /// let table = Options::new().max_bytes(4 << 20).create_anonymous()?;
+    /// let refused = (0..).find_map(|key: u64| table.insert(key.to_le_bytes(), [7; 100]).err());
+    /// assert!(matches!(refused, Some(Error::MaxBytesReached { limit: 4_194_304, .. })));
+    /// assert_eq!(table.get(0_u64.to_le_bytes())?, Some(vec![7; 100]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = Some(bytes);
         self
     }
 
