@@ -56,7 +56,7 @@ fn work(results: &Results, computed: &Results) -> Result<(), Box<dyn Error>> {
 }
 
 fn parent() -> Result<(), Box<dyn Error>> {
-    let options = Options::new().capacity(1000);
+    let options = Options::new();
     let results = Results::create_anonymous(options.clone())?;
     let computed = Results::create_anonymous(options)?;
     let mut children = Vec::new();

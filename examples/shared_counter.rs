@@ -39,7 +39,7 @@ fn serve(table: &Table) -> Result<(), Box<dyn Error>> {
 
 fn parent() -> Result<(), Box<dyn Error>> {
     // The table has a generated name, which is removed when this value is dropped.
-    let table = Options::new().capacity(1000).create_anonymous()?;
+    let table = Options::new().create_anonymous()?;
 
     let mut servers = Vec::new();
     for _ in 0..SERVERS {

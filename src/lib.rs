@@ -16,8 +16,8 @@
 //! # /*
 //! let name = "results";
 //! # */
-//! // One process creates the table and says how much it must hold.
-//! let results = Options::new().capacity(10_000).create(name)?;
+//! // One process creates the table, which grows with its entries.
+//! let results = Options::new().create(name)?;
 //! results.insert(b"worker 1", b"done")?;
 //!
 //! // Any other process can open it at any time: it only has to know the name.
@@ -30,7 +30,7 @@
 //! # }
 //! ```
 //!
-//! [`Options`] has the rest: how large the table is, which users may open it, how long to
+//! [`Options`] has the rest: how large the table may get, which users may open it, how long to
 //! wait for a lock. Use [`Options::open_or_create`] where any of the processes may come
 //! first. [`Options::create_anonymous`] generates a name and removes it with its creator.
 //! The examples below use it; pass [`Table::name`] on to processes that need it.
@@ -183,7 +183,8 @@
 //!
 //! # Errors
 //!
-//! A table never grows: its capacity and its value space are fixed when it is created.
+//! A table grows with its entries, up to the bounds that are fixed when it is created
+//! ([`max_capacity`](Options::max_capacity), [`value_space`](Options::value_space)).
 //! Everything that can run out has a variant of [`Error`], whose message names the limit,
 //! what was asked for and the remedy. A call for one key that returns an error has changed
 //! nothing. Closures that may fail ([`try_update`](Table::try_update),
@@ -244,8 +245,9 @@
 //! - A write: a lookup, an uncontended lock (one compare-exchange), and a copy of key and
 //!   value, made before the lock is taken if they have more than 256 bytes. A value of at
 //!   most 8 bytes that keeps its length is replaced in place.
-//! - Memory: about 31 bytes for each entry of the capacity from the start. Small entries
-//!   need no more. Any other takes its key and its value, each rounded up to 8 bytes, and 8
+//! - Memory: less than a megabyte for an empty table that grows, and about 32 bytes of index
+//!   for each entry; with a [`capacity`](Options::capacity), about 31 bytes for each entry of
+//!   it from the start. Small entries need no more. Any other takes its key and its value, each rounded up to 8 bytes, and 8
 //!   bytes more. Replaced entries that are not yet cleaned away take about as much again.
 //! - Locks: writers of different keys meet only by chance, if both keys belong to the same
 //!   of many stripes.

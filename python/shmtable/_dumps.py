@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from shmtable._dict import SharedDict
     from shmtable._settings import Settings
 
+# The greatest capacity and the value space of a table that was given no size.
+_BY_DEFAULT = (1 << 32, 16 << 30)
+
 # The bits of a mode by which other users may write.
 _OTHERS_WRITE = 0o022
 
@@ -40,18 +43,7 @@ def load(
             f"the option {option} is {most}, and the dump holds {entries} entries; "
             "leave it out to get the capacity of the dumped table, or ask for more"
         )
-    # A table may hold more than it was created for, if chance allows it.
-    if settings.capacity is None and settings.max_capacity is None:
-        capacity = max(dump.capacity, entries)
-        if dump.grows:
-            settings = settings._replace(max_capacity=capacity)
-        else:
-            settings = settings._replace(capacity=capacity)
-    if settings.value_space is None:
-        space = max(dump.value_space, size)
-        # A table that may grow further gets the space for it.
-        if not (isinstance(settings.max_capacity, int) and space <= 64 * settings.max_capacity):
-            settings = settings._replace(value_space=space)
+    settings = _sized(settings, dump, entries, size)
     how = "open_or_create" if name is None else "create"
     handle._start("create_or_replace" if replace else how, name, settings._replace(codec=codec))
     try:
@@ -62,6 +54,25 @@ def load(
                 handle._unlink()
         handle.close()
         raise
+
+
+def _sized(settings: Settings, dump: Dump, entries: int, size: int) -> Settings:
+    """Returns the settings with the sizes of the dumped table where none are asked for."""
+    # A table may hold more than it was created for, if chance allows it.
+    capacity, space = max(dump.capacity, entries), max(dump.value_space, size)
+    most = settings.max_capacity
+    if settings.capacity is None and most is None:
+        if dump.grows and (capacity, space) == _BY_DEFAULT:
+            # Without sizes, less address space is reserved where it is short.
+            return settings
+        if dump.grows:
+            settings = settings._replace(max_capacity=capacity)
+        else:
+            settings = settings._replace(capacity=capacity)
+    # A table that may grow further gets the space for it.
+    if settings.value_space is None and not (isinstance(most, int) and space <= 64 * most):
+        settings = settings._replace(value_space=space)
+    return settings
 
 
 def _may_hold_pickles(dump: Dump, settings: Settings) -> bool:

@@ -125,7 +125,7 @@ pub enum Error {
     #[error(
         "this process's address space has no room for the {asked} bytes of the segment, and its \
          limit is {}; raise it (on Linux: ulimit -v, RLIMIT_AS), close other tables, or create \
-         this one with a smaller value_space or fewer max_participants",
+         this one with a smaller max_capacity and value_space, or fewer max_participants",
         limit.map_or_else(|| "the machine's".to_owned(), |limit| format!("{limit} bytes"))
     )]
     #[non_exhaustive]

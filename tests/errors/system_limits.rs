@@ -51,7 +51,11 @@ fn address_space_full() {
         ] {
             let error = refused::<()>(
                 Err(error.expect("it is refused")),
-                &["address space", "ulimit -v", "smaller value_space"],
+                &[
+                    "address space",
+                    "ulimit -v",
+                    "smaller max_capacity and value_space",
+                ],
             );
             let Error::AddressSpaceFull {
                 asked, limit: told, ..

@@ -32,6 +32,13 @@ pub(crate) struct Model {
     pub(crate) grows: bool,
 }
 
+impl Model {
+    /// Whether its sizes are those of a table that was given none.
+    fn is_default(self) -> bool {
+        self.grows && (self.capacity, self.value_space) == (1 << 32, 16 << 30)
+    }
+}
+
 impl Shape {
     /// Whether any size was given.
     pub(crate) fn is_given(&self) -> bool {
@@ -41,6 +48,10 @@ impl Shape {
     /// The options with the sizes of the command line, and with those of another table where none
     /// were given.
     pub(crate) fn applied_after(&self, model: Model, mut options: Options) -> Options {
+        // Without sizes, less address space is reserved where it is short.
+        if model.is_default() && self.capacity.is_none() && self.max_capacity.is_none() {
+            return self.applied_to(options);
+        }
         if self.capacity.is_none() && self.max_capacity.is_none() {
             options = if model.grows {
                 options.max_capacity(model.capacity)

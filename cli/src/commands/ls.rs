@@ -14,7 +14,7 @@ const HEADS: [(&str, Side); 9] = [
     ("ENTRIES", Side::Right),
     ("CAPACITY", Side::Right),
     ("USED", Side::Right),
-    ("RESERVED", Side::Right),
+    ("MEMORY", Side::Right),
     ("ATTACHED", Side::Right),
     ("OWNER", Side::Left),
     ("AGE", Side::Right),

@@ -139,9 +139,9 @@ impl SharedDictBase {
     /// Waits until any of several keys has a value, and returns the key and the value.
     ///
     /// Of several that have a value, it is the first in the order of `keys`. Waits as `wait`
-    /// does, with the same `timeout`. If the keys are in more than 127 parts of the table (one
-    /// for about five hundred entries of its capacity, 16 at least), the table is read every 2
-    /// ms.
+    /// does, with the same `timeout`. If the keys are in more than 127 parts of the table (it
+    /// has 1024 if it grows, and otherwise one for about five hundred entries of its capacity,
+    /// 16 at least), the table is read every 2 ms.
     ///
     /// >>> import threading
     /// >>> d = SharedDict()

@@ -62,12 +62,14 @@ def test_a_full_container_goes_on_with_what_it_has(page: pages.Page) -> None:
 SIZES = """
 import os
 from shmtable import SharedDict, SharedMemoryFullError
-for options in ({}, {"capacity": 100_000}, {"capacity": 10_000}):
+for options in ({}, {"capacity": 1_000_000}, {"capacity": 100_000}):
     with SharedDict(**options) as d:
         print(os.stat(f"/dev/shm/shmtable.{d.name}").st_blocks * 512)
-kept = [SharedDict(), SharedDict()]
+kept = [SharedDict() for _ in range(64)]
+for table in kept:
+    table["small"] = 1
 try:
-    SharedDict()
+    SharedDict(capacity=1_000_000)
 except SharedMemoryFullError:
     print("full")
 """
