@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::index::probe::Hash;
 use crate::layout::{HEADER_HASH_SEED, HEADER_POPULATED};
 use crate::segment;
+use crate::segment::directory::{DirectoryWord, Phase};
 use crate::segment::geometry::Geometry;
 use crate::segment::hooks::Hooks;
 use crate::sync::Ordering;
@@ -36,7 +37,7 @@ impl ModelSegment {
     /// Makes a segment whose chunks have memory. A chunk of 4 words holds one record with a
     /// key of 1 to 8 bytes and a value of 9 to 16 bytes; a chunk of 8 words holds two.
     pub fn new(buckets: usize, participants: usize, chunks: usize, chunk_words: usize) -> Self {
-        let geometry = Geometry::tiny(buckets, participants, chunks, chunk_words);
+        let geometry = Geometry::tiny(buckets, buckets, participants, chunks, chunk_words);
         Self::of(geometry, chunks, None)
     }
 
@@ -47,9 +48,21 @@ impl ModelSegment {
         chunks: usize,
         chunk_words: usize,
     ) -> Self {
-        let geometry = Geometry::tiny(buckets, participants, chunks, chunk_words);
+        let geometry = Geometry::tiny(buckets, buckets, participants, chunks, chunk_words);
         let pages = geometry.arena_at;
         Self::of(geometry, 0, Some(pages))
+    }
+
+    /// Makes a segment like [`new`](Self::new), whose stripe grows to `most` buckets.
+    pub fn growing(
+        buckets: usize,
+        most: usize,
+        participants: usize,
+        chunks: usize,
+        chunk_words: usize,
+    ) -> Self {
+        let geometry = Geometry::tiny(buckets, most, participants, chunks, chunk_words);
+        Self::of(geometry, chunks, None)
     }
 
     fn of(geometry: Geometry, populated: usize, pages: Option<usize>) -> Self {
@@ -57,6 +70,10 @@ impl ModelSegment {
         let put = |at: usize, value| map.words()[at].store(value, Ordering::Relaxed);
         put(HEADER_HASH_SEED, sys::random().unwrap());
         put(HEADER_POPULATED, populated as u64);
+        if geometry.grows() {
+            let word = DirectoryWord::new(*geometry.levels().start(), Phase::AtRest);
+            put(geometry.directory(0), word.0);
+        }
         Self { map, geometry }
     }
 
@@ -106,6 +123,34 @@ pub fn keys_of_bucket(table: &Table, bucket: usize, count: usize) -> Vec<[u8; 1]
         .filter(|key| Hash::of(table.segment(), key).home(table.segment()) == bucket)
         .take(count)
         .collect()
+}
+
+/// `count` keys of one byte whose probing begins in bucket `before` of a stripe of 2^`level`
+/// buckets, and in bucket `after` once it has twice as many.
+pub fn keys_that_go(
+    table: &Table,
+    level: u32,
+    before: usize,
+    after: usize,
+    count: usize,
+) -> Vec<[u8; 1]> {
+    let segment = table.segment();
+    let home =
+        |hash: Hash, level| hash.home_in_stripe(segment, DirectoryWord::new(level, Phase::AtRest));
+    (b'!'..=b'z')
+        .map(|byte| [byte])
+        .filter(|key| {
+            let hash = Hash::of(segment, key);
+            (home(hash, level), home(hash, level + 1)) == (before, after)
+        })
+        .take(count)
+        .collect()
+}
+
+/// The number of buckets that the stripe has now.
+pub fn buckets(table: &Table) -> usize {
+    let segment = table.segment();
+    segment.buckets_of(segment.stripe(0)).len()
 }
 
 /// Seals the process's open chunk, as a process does when it ends or when it makes

@@ -316,10 +316,12 @@ impl Geometry {
         Ok(self)
     }
 
-    /// A tiny geometry for models: one stripe, and chunks of `chunk_words`.
+    /// A tiny geometry for models: one stripe, whose buckets may become `most_buckets`, and chunks
+    /// of `chunk_words`.
     #[cfg(loom)]
     pub(crate) fn tiny(
         stripe_buckets: usize,
+        most_buckets: usize,
         participants: usize,
         chunks: usize,
         chunk_words: usize,
@@ -329,7 +331,7 @@ impl Geometry {
             value_space: 1 << 10,
             stripes: 1,
             stripe_buckets,
-            most_buckets: stripe_buckets,
+            most_buckets,
             participants,
             chunks,
             chunk_words,

@@ -1,0 +1,591 @@
+//! Is every key found, with its value and once, while its stripe is doubled, and after a death in
+//! the middle?
+#![cfg(loom)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use loom::thread;
+use loom_tests::{at_each_crash_point, check, clean};
+use shmtable::Table;
+use shmtable::loom_model::{self, ModelSegment, buckets, run_until_death};
+
+/// The length of a value that a slot holds, beside its key of one byte.
+const SMALL: usize = 8;
+/// The length of a value that a record holds.
+const RECORD: usize = 9;
+
+type Key = [u8; 1];
+
+/// The keys of a stripe of one bucket, which a doubling to two parts.
+struct Keys {
+    goes: Vec<Key>,
+    stays: Vec<Key>,
+}
+
+impl Keys {
+    fn of(table: &Table) -> Self {
+        let keys = |after| loom_model::keys_that_go(table, 0, 0, after, 4);
+        Self {
+            goes: keys(1),
+            stays: keys(0),
+        }
+    }
+
+    /// Fills the bucket: two that go, and one that stays.
+    fn fill(&self, table: &Table, length: usize) {
+        for (key, number) in [self.goes[0], self.stays[0], self.goes[1]].iter().zip(1..) {
+            put(table, key, number, length);
+        }
+    }
+}
+
+fn put(table: &Table, key: &Key, number: u8, length: usize) {
+    table.insert(key, &vec![number; length]).unwrap();
+}
+
+/// The number of the value found.
+fn get(table: &Table, key: &Key) -> Option<u8> {
+    let found = table.get(key).expect("a sound table")?;
+    let number = found[0];
+    assert!(
+        matches!(found.len(), SMALL | RECORD) && found == vec![number; found.len()],
+        "a torn value: {found:?}"
+    );
+    Some(number)
+}
+
+/// A process inserts a key into a full bucket, and then does `work`, beside a reader.
+fn doubles_beside_a_reader(
+    insert: fn(&Keys) -> Key,
+    length: usize,
+    work: fn(&Table, &Keys),
+    read: fn(&Table, &Keys),
+) {
+    loom::model(move || {
+        let segment = ModelSegment::growing(1, 2, 1, 8, 4);
+        let writer = segment.attach().unwrap();
+        let reader = segment.attach_read_only();
+        let keys = Arc::new(Keys::of(&writer));
+        keys.fill(&writer, length);
+        let doubles = thread::spawn({
+            let (writer, keys) = (writer.clone(), Arc::clone(&keys));
+            move || {
+                put(&writer, &insert(&keys), 9, length);
+                work(&writer, &keys);
+            }
+        });
+        read(&reader, &keys);
+        doubles.join().unwrap();
+        assert_eq!(buckets(&writer), 2);
+        read(&reader, &keys);
+        check(&writer);
+    });
+}
+
+fn nothing(_: &Table, _: &Keys) {}
+
+#[test]
+fn a_key_that_goes_is_found() {
+    for length in [SMALL, RECORD] {
+        doubles_beside_a_reader(
+            |keys| keys.goes[2],
+            length,
+            nothing,
+            |reader, keys| assert_eq!(get(reader, &keys.goes[0]), Some(1)),
+        );
+    }
+}
+
+#[test]
+fn a_key_that_stays_is_found() {
+    for length in [SMALL, RECORD] {
+        doubles_beside_a_reader(
+            |keys| keys.stays[1],
+            length,
+            nothing,
+            |reader, keys| assert_eq!(get(reader, &keys.stays[0]), Some(2)),
+        );
+    }
+}
+
+#[test]
+fn an_absent_key_is_not_found() {
+    for absent in [|keys: &Keys| keys.goes[3], |keys: &Keys| keys.stays[3]] {
+        loom::model(move || {
+            let segment = ModelSegment::growing(1, 2, 1, 8, 4);
+            let writer = segment.attach().unwrap();
+            let reader = segment.attach_read_only();
+            let keys = Keys::of(&writer);
+            keys.fill(&writer, SMALL);
+            let (absent, new) = (absent(&keys), keys.goes[2]);
+            let doubles = thread::spawn({
+                let writer = writer.clone();
+                move || put(&writer, &new, 9, SMALL)
+            });
+            assert_eq!(get(&reader, &absent), None);
+            doubles.join().unwrap();
+        });
+    }
+}
+
+/// Who finds the key for which a stripe was doubled finds the others, wherever they are now.
+#[test]
+fn the_new_key_is_seen_with_all_others() {
+    doubles_beside_a_reader(
+        |keys| keys.stays[1],
+        SMALL,
+        nothing,
+        |reader, keys| {
+            let new = get(reader, &keys.stays[1]);
+            assert!(matches!(new, None | Some(9)), "{new:?}");
+            assert_eq!(get(reader, &keys.goes[1]), Some(3));
+            assert!(new.is_none() || get(reader, &keys.stays[1]) == Some(9));
+        },
+    );
+}
+
+/// The new key takes the slot of one that went.
+#[test]
+fn the_old_slot_is_used_again() {
+    doubles_beside_a_reader(
+        |keys| keys.stays[1],
+        SMALL,
+        |table, keys| put(table, &keys.stays[2], 7, SMALL),
+        |reader, keys| assert_eq!(get(reader, &keys.goes[0]), Some(1)),
+    );
+}
+
+/// The record of a key that went is replaced, and its memory given to another.
+#[test]
+fn the_memory_of_a_key_that_went_is_used_again() {
+    loom::model(|| {
+        let segment = ModelSegment::growing(1, 2, 1, 6, 4);
+        let writer = segment.attach().unwrap();
+        let reader = segment.attach_read_only();
+        let keys = Keys::of(&writer);
+        put(&writer, &keys.goes[0], 1, RECORD);
+        loom_model::seal(&writer);
+        for key in &keys.stays[..2] {
+            put(&writer, key, 2, SMALL);
+        }
+        let (goes, new) = (keys.goes[0], keys.stays[2]);
+        let doubles = thread::spawn({
+            let writer = writer.clone();
+            move || {
+                put(&writer, &new, 3, SMALL);
+                put(&writer, &goes, 4, SMALL);
+                clean(&writer, 0);
+                put(&writer, &new, 5, RECORD);
+                assert!(writer.stats().unwrap().cleanings > 0);
+            }
+        });
+        let seen = get(&reader, &goes);
+        assert!(matches!(seen, Some(1 | 4)), "{seen:?}");
+        doubles.join().unwrap();
+        assert!(!segment.is_free(0), "the memory was not used again");
+        check(&writer);
+    });
+}
+
+/// Keys of a stripe of two buckets: three that fill the first one, one that has no room there, and
+/// one in the second.
+struct Displaced {
+    all: [Key; 5],
+    /// The one that has no room; a doubling takes it to bucket `after`.
+    displaced: Key,
+    /// One for which the stripe is doubled.
+    new: [Key; 2],
+}
+
+impl Displaced {
+    /// Those of the three for which `with_it` is true go where the displaced one goes.
+    fn of(table: &Table, after: usize, with_it: [bool; 3]) -> Self {
+        let keys = |before, after| loom_model::keys_that_go(table, 1, before, after, 5);
+        let (mut these, mut others) = (keys(0, after), keys(0, 2 - after));
+        let displaced = these.remove(0);
+        let [a, b, c] =
+            with_it.map(|with_it| if with_it { &mut these } else { &mut others }.remove(0));
+        Self {
+            all: [a, b, c, displaced, keys(1, 1)[0]],
+            displaced,
+            new: [these.pop().unwrap(), others.pop().unwrap()],
+        }
+    }
+
+    fn fill(&self, table: &Table) {
+        for key in &self.all {
+            put(table, key, 1, SMALL);
+        }
+        assert_eq!(buckets(table), 2);
+    }
+
+    fn assert_all(&self, table: &Table) {
+        for key in &self.all {
+            assert_eq!(get(table, key), Some(1));
+        }
+    }
+}
+
+fn a_displaced_key_is_found(after: usize, with_it: [bool; 3]) {
+    loom::model(move || {
+        let segment = ModelSegment::growing(2, 4, 1, 6, 4);
+        let writer = segment.attach().unwrap();
+        let reader = segment.attach_read_only();
+        let keys = Displaced::of(&writer, after, with_it);
+        keys.fill(&writer);
+        let new = keys.new[1];
+        let doubles = thread::spawn({
+            let writer = writer.clone();
+            move || put(&writer, &new, 2, SMALL)
+        });
+        assert_eq!(get(&reader, &keys.displaced), Some(1));
+        doubles.join().unwrap();
+        assert_eq!(buckets(&writer), 4);
+        keys.assert_all(&reader);
+        check(&writer);
+    });
+}
+
+#[test]
+fn a_displaced_key_that_goes_is_found() {
+    a_displaced_key_is_found(2, [true, false, true]);
+}
+
+/// It has no room in its new bucket either.
+#[test]
+fn a_key_that_is_displaced_again_is_found() {
+    a_displaced_key_is_found(2, [true, true, true]);
+}
+
+/// It is brought to its home bucket.
+#[test]
+fn a_displaced_key_that_stays_is_found() {
+    a_displaced_key_is_found(0, [true, false, true]);
+}
+
+#[test]
+fn an_iteration_meets_a_displaced_key_once() {
+    loom::model(|| {
+        let segment = ModelSegment::growing(2, 4, 1, 6, 4);
+        let writer = segment.attach().unwrap();
+        let reader = segment.attach_read_only();
+        let keys = Displaced::of(&writer, 0, [true, false, true]);
+        keys.fill(&writer);
+        let new = keys.new[1];
+        let doubles = thread::spawn({
+            let writer = writer.clone();
+            move || put(&writer, &new, 2, SMALL)
+        });
+        assert_meets_once(&reader, keys.all, new);
+        doubles.join().unwrap();
+    });
+}
+
+/// An iteration meets each of these keys once, and another one or not.
+fn assert_meets_once<const COUNT: usize>(reader: &Table, mut all: [Key; COUNT], other: Key) {
+    let mut seen: Vec<Key> = reader
+        .keys()
+        .map(|key| key.unwrap().try_into().unwrap())
+        .filter(|key| *key != other)
+        .collect();
+    seen.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(seen, all);
+}
+
+#[test]
+fn an_iteration_meets_each_key_once() {
+    for length in [SMALL, RECORD] {
+        doubles_beside_a_reader(
+            |keys| keys.stays[1],
+            length,
+            nothing,
+            |reader, keys| {
+                let there = [keys.goes[0], keys.goes[1], keys.stays[0]];
+                assert_meets_once(reader, there, keys.stays[1]);
+            },
+        );
+    }
+}
+
+/// Two processes write to a full bucket at the same time; the first one's key is new.
+fn beside_a_writer(
+    length: usize,
+    write: fn(&Table, &Keys),
+    after: fn(&Keys) -> Vec<(Key, Option<u8>)>,
+) {
+    loom::model(move || {
+        let segment = ModelSegment::growing(1, 2, 2, 9, 4);
+        let [one, other] = [(); 2].map(|()| segment.attach().unwrap());
+        let keys = Arc::new(Keys::of(&one));
+        keys.fill(&one, length);
+        let writes = thread::spawn({
+            let keys = Arc::clone(&keys);
+            move || {
+                write(&other, &keys);
+                other
+            }
+        });
+        put(&one, &keys.stays[1], 9, length);
+        let other = writes.join().unwrap();
+        assert_eq!(buckets(&one), 2);
+        assert_eq!(get(&other, &keys.stays[0]), Some(2));
+        assert_eq!(get(&other, &keys.stays[1]), Some(9));
+        for (key, number) in after(&keys) {
+            assert_eq!(get(&one, &key), number);
+        }
+        check(&other);
+    });
+}
+
+#[test]
+fn the_other_replaces_a_key_that_goes() {
+    for length in [SMALL, RECORD] {
+        beside_a_writer(
+            length,
+            |table, keys| put(table, &keys.goes[0], 8, SMALL),
+            |keys| vec![(keys.goes[0], Some(8)), (keys.goes[1], Some(3))],
+        );
+    }
+}
+
+#[test]
+fn the_other_removes_a_key_that_goes() {
+    beside_a_writer_that_removes(SMALL);
+    beside_a_writer_that_removes(RECORD);
+}
+
+/// The bucket may have room again before it is doubled.
+fn beside_a_writer_that_removes(length: usize) {
+    loom::model(move || {
+        let segment = ModelSegment::growing(1, 2, 2, 9, 4);
+        let [one, other] = [(); 2].map(|()| segment.attach().unwrap());
+        let keys = Keys::of(&one);
+        keys.fill(&one, length);
+        let (goes, new) = (keys.goes[0], keys.goes[2]);
+        let writes = thread::spawn(move || {
+            assert!(other.remove(&goes).unwrap());
+            other
+        });
+        put(&one, &new, 9, length);
+        let other = writes.join().unwrap();
+        let found = [goes, new, keys.stays[0], keys.goes[1]].map(|key| get(&other, &key));
+        assert_eq!(found, [None, Some(9), Some(2), Some(3)]);
+        check(&other);
+    });
+}
+
+#[test]
+fn the_other_adds_to_a_key_that_goes() {
+    loom::model(|| {
+        let segment = ModelSegment::growing(1, 2, 2, 6, 4);
+        let [one, other] = [(); 2].map(|()| segment.attach().unwrap());
+        let keys = Keys::of(&one);
+        keys.fill(&one, SMALL);
+        let goes = keys.goes[0];
+        let sum = one.fetch_add(&goes, 0).unwrap();
+        let adds = thread::spawn(move || {
+            other.fetch_add(&goes, 1).unwrap();
+            other
+        });
+        put(&one, &keys.goes[2], 9, SMALL);
+        one.fetch_add(&goes, 1).unwrap();
+        let other = adds.join().unwrap();
+        assert_eq!(other.fetch_add(&goes, 0).unwrap(), sum + 2);
+        check(&one);
+    });
+}
+
+/// One of them finds the stripe doubled.
+#[test]
+fn both_insert() {
+    beside_a_writer(
+        SMALL,
+        |table, keys| put(table, &keys.goes[2], 8, SMALL),
+        |keys| vec![(keys.goes[0], Some(1)), (keys.goes[2], Some(8))],
+    );
+}
+
+/// The second one doubles the stripe again.
+#[test]
+fn both_double() {
+    loom::model(|| {
+        let segment = ModelSegment::growing(1, 4, 2, 6, 4);
+        let [one, other] = [(); 2].map(|()| segment.attach().unwrap());
+        // All are in one bucket until the second doubling.
+        let mut keys = loom_model::keys_that_go(&one, 1, 0, 0, 3);
+        keys.extend(loom_model::keys_that_go(&one, 1, 0, 2, 3));
+        for key in &keys[..3] {
+            put(&one, key, 1, SMALL);
+        }
+        let (theirs, ours) = ([keys[3]], [keys[4], keys[5]]);
+        let writes = thread::spawn(move || {
+            for key in theirs {
+                put(&other, &key, 1, SMALL);
+            }
+            other
+        });
+        for key in ours {
+            put(&one, &key, 1, SMALL);
+        }
+        let other = writes.join().unwrap();
+        assert_eq!(buckets(&other), 4);
+        for key in &keys {
+            assert_eq!(get(&other, key), Some(1));
+        }
+        check(&other);
+    });
+}
+
+/// Another process passes each key once, under the lock of its stripe.
+#[test]
+fn a_retain_passes_each_key_once() {
+    loom::model(|| {
+        let segment = ModelSegment::growing(1, 2, 2, 6, 4);
+        let [one, other] = [(); 2].map(|()| segment.attach().unwrap());
+        let keys = Keys::of(&one);
+        keys.fill(&one, SMALL);
+        let new = keys.stays[1];
+        let mut there = [keys.goes[0], keys.goes[1], keys.stays[0]];
+        let passes = thread::spawn(move || {
+            let mut passed: Vec<Key> = Vec::new();
+            let removed = other.retain(|key, _| {
+                passed.extend((key != new).then(|| <Key>::try_from(key).unwrap()));
+                true
+            });
+            assert_eq!(removed.unwrap(), 0);
+            passed.sort_unstable();
+            there.sort_unstable();
+            assert_eq!(passed, there);
+            other
+        });
+        put(&one, &new, 9, SMALL);
+        let other = passes.join().unwrap();
+        check(&other);
+    });
+}
+
+/// A process dies in a doubling, beside a reader. The next one inserts a key, for which it takes
+/// over the lock, and doubles the stripe if the dead one had not.
+fn dies_beside_a_reader(length: usize, read: fn(&Keys) -> (Key, u8), next: fn(&Table, &Keys)) {
+    at_each_crash_point(move |point, died| {
+        let segment = ModelSegment::growing(1, 2, 2, 9, 4);
+        let [dies, lives] = [(); 2].map(|()| segment.attach().unwrap());
+        let reader = segment.attach_read_only();
+        let keys = Arc::new(Keys::of(&dies));
+        keys.fill(&dies, length);
+        let works = thread::spawn({
+            let (lives, keys) = (lives.clone(), Arc::clone(&keys));
+            move || {
+                let insert = || put(&dies, &keys.goes[2], 9, SMALL);
+                let done = run_until_death(point, &dies, insert).is_some();
+                next(&lives, &keys);
+                (dies, done)
+            }
+        });
+        let (key, number) = read(&keys);
+        assert_eq!(get(&reader, &key), Some(number));
+        let (_dead, done) = works.join().unwrap();
+        died.fetch_or(!done, Ordering::Relaxed);
+        assert_eq!(buckets(&lives), 2);
+        let found = [keys.goes[0], keys.stays[0], keys.goes[1]].map(|key| get(&lives, &key));
+        assert_eq!(found, [Some(1), Some(2), Some(3)]);
+        let new = get(&lives, &keys.goes[2]);
+        assert!(new == Some(9) || (new.is_none() && !done), "{new:?}");
+        check(&lives);
+    });
+}
+
+#[test]
+fn a_death_beside_a_reader_of_a_small_entry() {
+    dies_beside_a_reader(
+        SMALL,
+        |keys| (keys.goes[0], 1),
+        // In the slots of those that went.
+        |table, keys| {
+            put(table, &keys.stays[1], 7, SMALL);
+            put(table, &keys.stays[2], 7, SMALL);
+        },
+    );
+}
+
+#[test]
+fn a_death_beside_a_reader_of_a_record() {
+    dies_beside_a_reader(
+        RECORD,
+        |keys| (keys.goes[0], 1),
+        |table, keys| put(table, &keys.stays[1], 7, SMALL),
+    );
+}
+
+#[test]
+fn a_death_beside_a_reader_of_a_key_that_stays() {
+    dies_beside_a_reader(
+        SMALL,
+        |keys| (keys.stays[0], 2),
+        |table, keys| put(table, &keys.stays[1], 7, SMALL),
+    );
+}
+
+/// As above, with a key that is brought nearer to its home.
+#[test]
+fn a_death_beside_a_reader_of_a_displaced_key() {
+    at_each_crash_point(|point, died| {
+        let segment = ModelSegment::growing(2, 4, 2, 6, 4);
+        let [dies, lives] = [(); 2].map(|()| segment.attach().unwrap());
+        let reader = segment.attach_read_only();
+        let keys = Displaced::of(&dies, 0, [true, false, true]);
+        keys.fill(&dies);
+        let new = keys.new;
+        let works = thread::spawn({
+            let lives = lives.clone();
+            move || {
+                let insert = || put(&dies, &new[0], 2, SMALL);
+                let done = run_until_death(point, &dies, insert).is_some();
+                put(&lives, &new[1], 2, SMALL);
+                (dies, done)
+            }
+        });
+        assert_eq!(get(&reader, &keys.displaced), Some(1));
+        let (_dead, done) = works.join().unwrap();
+        died.fetch_or(!done, Ordering::Relaxed);
+        keys.assert_all(&lives);
+        assert_eq!(get(&lives, &new[1]), Some(2));
+        check(&lives);
+    });
+}
+
+/// The one who takes over dies too, at each of its stores, and a third one comes.
+#[test]
+fn a_death_of_the_one_who_takes_over() {
+    for (after, with_it) in [
+        (0, [true, false, true]),
+        (2, [true; 3]),
+        (2, [true, false, true]),
+    ] {
+        for first in 0.. {
+            let first_died = Arc::new(AtomicBool::new(false));
+            let flag = Arc::clone(&first_died);
+            at_each_crash_point(move |second, died| {
+                let segment = ModelSegment::growing(2, 4, 3, 6, 4);
+                let [one, two, three] = [(); 3].map(|()| segment.attach().unwrap());
+                let keys = Displaced::of(&one, after, with_it);
+                keys.fill(&one);
+                let insert = || put(&one, &keys.new[0], 2, SMALL);
+                let done = run_until_death(first, &one, insert).is_some();
+                let insert = || put(&two, &keys.new[1], 2, SMALL);
+                let repaired = run_until_death(second, &two, insert).is_some();
+                flag.fetch_or(!done, Ordering::Relaxed);
+                died.fetch_or(!repaired, Ordering::Relaxed);
+                check(&three);
+                keys.assert_all(&three);
+                assert!(!done || get(&three, &keys.new[0]) == Some(2));
+                assert!(!repaired || get(&three, &keys.new[1]) == Some(2));
+            });
+            if !first_died.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+    }
+}
