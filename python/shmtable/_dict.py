@@ -83,7 +83,9 @@ class SharedDict(SharedDictBase[K, V], MutableMapping[K, V]):
             may fit.
         max_capacity: the number of entries that the table may grow to (2³² without a
             `capacity`).
-        value_space: the number of bytes of keys and values that are sure to fit (16 GiB
+        max_bytes: the number of bytes of memory that the table may take, index and values
+            together (none: as many as the machine has).
+        value_space: the number of bytes of keys and values that are sure to fit (15 GiB
             without a capacity; otherwise 64 for each entry, and at least 64 MiB).
         mode: the permission bits of the segment (0o600), in octal: 0o600, not 600.
         chunk_size: the unit in which memory is taken, in bytes (depends on the value

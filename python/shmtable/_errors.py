@@ -17,6 +17,10 @@ class ValueSpaceFullError(Error, MemoryError):
     """The table has no room left for a key and its value."""
 
 
+class MaxBytesReachedError(Error, MemoryError):
+    """The table may not take more memory: its `max_bytes` is reached."""
+
+
 class SharedMemoryFullError(Error, MemoryError):
     """The machine has no room left in its shared memory; `shmtable.gc` may free some."""
 

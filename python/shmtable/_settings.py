@@ -23,6 +23,7 @@ class TableOptions(TypedDict, total=False):
 
     capacity: int | None
     max_capacity: int | None
+    max_bytes: int | None
     value_space: int | None
     mode: int | None
     chunk_size: int | None
@@ -38,6 +39,7 @@ class Settings(NamedTuple):
 
     capacity: int | None = None
     max_capacity: int | None = None
+    max_bytes: int | None = None
     value_space: int | None = None
     mode: int | None = None
     chunk_size: int | None = None

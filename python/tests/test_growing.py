@@ -12,6 +12,7 @@ import pytest
 
 from shmtable import (
     InvalidOptionError,
+    MaxBytesReachedError,
     SharedDict,
     TableFullError,
     TooSmallError,
@@ -193,3 +194,23 @@ def test_a_maximum_that_is_less_than_a_saved_table_holds_is_refused(
     message = "max_capacity is 99, and the dump holds 100 entries"
     with pytest.raises(InvalidOptionError, match=message):
         SharedDict.load(path, max_capacity=99)
+
+
+def test_max_bytes_bounds_the_memory_and_keeps_what_is_there(name: str) -> None:
+    with SharedDict(name=name, max_bytes=3 << 20) as d:
+        stored = 0
+        with pytest.raises(MaxBytesReachedError, match="may take 3145728 bytes of memory .max_bytes.: .* a larger max_bytes"):
+            while True:
+                d[stored] = "x" * 1000
+                stored += 1
+        assert stored > 1000
+        assert d.stats()["memory_bytes"] <= 3 << 20
+        assert dict(d) == {number: "x" * 1000 for number in range(stored)}
+        # Room comes back.
+        for number in range(stored // 2):
+            del d[number]
+        d["other"] = "y" * 1000
+    with pytest.raises(TooSmallError, match="max_bytes"):
+        SharedDict(name=name, max_bytes=4 << 20)
+    with pytest.raises(InvalidOptionError, match="max_bytes is 1000, allowed is"):
+        SharedDict(max_bytes=1000)

@@ -87,6 +87,7 @@ def test_what_is_there_is_not_created_again(there: ANYTHING, name: str) -> None:
     [
         ("capacity", [0, (1 << 40) + 1, -1, 1 << 64, -(1 << 70)]),
         ("max_capacity", [0, (1 << 40) + 1, -1, 1 << 64]),
+        ("max_bytes", [0, 1000, -1, 1 << 64]),
         ("value_space", [0, (1 << 43) + 1, -1, 1 << 64]),
         ("chunk_size", [0, 3, 1000, 4095, 5000, 1 << 31, -4096, 1 << 64]),
         ("max_participants", [0, 4097, -1, 1 << 64]),

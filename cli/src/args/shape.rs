@@ -17,7 +17,11 @@ pub(crate) struct Shape {
     /// copied or was dumped]
     #[arg(long, value_name = "N", value_parser = parse_count)]
     pub(crate) max_capacity: Option<usize>,
-    /// Total size of keys and values that always fits, such as 64MiB [default: 16GiB without a
+    /// Size of the memory that the table may take, index and values together, such as 1GiB [default:
+    /// no bound]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) max_bytes: Option<usize>,
+    /// Total size of keys and values that always fits, such as 64MiB [default: 15GiB without a
     /// capacity, otherwise 64 bytes for each entry, and at least 64MiB, or that of the table that is
     /// copied or was dumped]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
@@ -74,6 +78,9 @@ impl Shape {
         }
         if let Some(most) = self.max_capacity {
             options = options.max_capacity(most);
+        }
+        if let Some(bytes) = self.max_bytes {
+            options = options.max_bytes(bytes);
         }
         if let Some(bytes) = self.value_space {
             options = options.value_space(bytes);

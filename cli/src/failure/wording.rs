@@ -9,7 +9,7 @@ use shmtable::Error;
 use crate::codec::Codec;
 
 /// What the crate calls something, and what the command calls it. Longer phrases come first.
-const WORDS: [(&str, &str); 30] = [
+const WORDS: [(&str, &str); 31] = [
     ("the command `shmtable dump` of", "`shmtable dump` of"),
     (
         "unlink it, and load them",
@@ -71,6 +71,7 @@ const WORDS: [(&str, &str); 30] = [
     ("value_space", "--value-space"),
     ("max_participants", "--max-participants"),
     ("max_capacity", "--max-capacity"),
+    ("max_bytes", "--max-bytes"),
     ("chunk_size", "--chunk-size"),
     ("lock_timeout", "--lock-timeout"),
     ("Options::", "the option --"),

@@ -121,6 +121,7 @@ pub(crate) fn raised(py: Python<'_>, error: Error) -> PyErr {
     let (name, number) = match error {
         Error::TableFull { .. } => ("TableFullError", None),
         Error::ValueSpaceFull { .. } => ("ValueSpaceFullError", None),
+        Error::MaxBytesReached { .. } => ("MaxBytesReachedError", None),
         Error::SharedMemoryFull { .. } => ("SharedMemoryFullError", None),
         Error::AddressSpaceFull { .. } => ("AddressSpaceFullError", None),
         Error::KeyTooLarge { .. } => ("KeyTooLargeError", None),

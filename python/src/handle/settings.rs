@@ -17,6 +17,7 @@ use crate::sleep::around_sleep;
 pub(crate) struct Settings<'py> {
     capacity: Bound<'py, PyAny>,
     max_capacity: Bound<'py, PyAny>,
+    max_bytes: Bound<'py, PyAny>,
     value_space: Bound<'py, PyAny>,
     mode: Bound<'py, PyAny>,
     chunk_size: Bound<'py, PyAny>,
@@ -67,6 +68,7 @@ where
 fn allowed(option: &str) -> &'static str {
     match option {
         "capacity" | "max_capacity" => "1 to 2^40 entries",
+        "max_bytes" => "a number of bytes up to 2^45",
         "value_space" => "1 to 2^43 bytes",
         "chunk_size" => "a power of two from 4096 to 2^30 bytes",
         "max_participants" => "1 to 4096",
@@ -114,6 +116,7 @@ impl<'py> FromPyObject<'_, 'py> for Settings<'py> {
         let (
             capacity,
             max_capacity,
+            max_bytes,
             value_space,
             mode,
             chunk_size,
@@ -126,6 +129,7 @@ impl<'py> FromPyObject<'_, 'py> for Settings<'py> {
         Ok(Self {
             capacity,
             max_capacity,
+            max_bytes,
             value_space,
             mode,
             chunk_size,
@@ -148,6 +152,9 @@ impl Settings<'_> {
         }
         if let Some(most) = whole("max_capacity", &self.max_capacity)? {
             options = options.max_capacity(most);
+        }
+        if let Some(bytes) = whole("max_bytes", &self.max_bytes)? {
+            options = options.max_bytes(bytes);
         }
         if let Some(bytes) = whole("value_space", &self.value_space)? {
             options = options.value_space(bytes);

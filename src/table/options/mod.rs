@@ -34,10 +34,11 @@ pub enum Trust {
 /// |--------------------|-----------------------------------------------------|-----------------|
 /// | `capacity`         | none: the table grows                               | create          |
 /// | `max_capacity`     | the capacity; without one, 2^32 entries             | create          |
-/// | `value_space`      | 64 bytes for each entry of the greatest capacity, 64 MiB or more; 16 GiB without any capacity | create |
+/// | `max_bytes`        | as many as the machine has                          | create          |
+/// | `value_space`      | 64 bytes for each entry of the greatest capacity, 64 MiB or more; 15 GiB without any capacity | create |
 /// | `mode`             | `0o600`                                             | create          |
 /// | `stripes`          | greatest capacity / 512, from 16 to 4096; 1024 at most if the table grows | create |
-/// | `chunk_size`       | 64 KiB to 1 MiB, 256 KiB at most if the table grows; more for a very large value space | create |
+/// | `chunk_size`       | 64 KiB to 1 MiB, 128 KiB at most if the table grows; more for a very large value space | create |
 /// | `max_participants` | 1024                                                | create          |
 /// | `lock_timeout`     | 5 s                                                 | create and open |
 /// | `around_sleep`     | sleep, and go on                                    | create and open |
@@ -47,7 +48,7 @@ pub enum Trust {
 ///
 /// Without any size, the table *grows*: it begins with less than a megabyte, and takes memory as
 /// entries come. Set a [`capacity`](Self::capacity) to have the memory of the index at once, and
-/// [`max_capacity`](Self::max_capacity) and [`value_space`](Self::value_space) to bound a table.
+/// [`max_capacity`](Self::max_capacity) or [`max_bytes`](Self::max_bytes) to bound a table.
 /// Where the system can't reserve address space without memory (Windows, macOS), no table grows:
 /// the index has memory for `max_capacity` entries from the beginning, and for 1 048 576 if you set
 /// no capacity.
@@ -55,7 +56,7 @@ pub enum Trust {
 /// A table keeps the shape that it was created with: [`open`](Options::open) ignores the
 /// options that only `create` uses. [`open_or_create`](Options::open_or_create) ignores them
 /// too when it finds a table, except the sizes that you set (`capacity`, `max_capacity`,
-/// `value_space` and `max_participants`): the table has at least these, or you get
+/// `max_bytes`, `value_space` and `max_participants`): the table has at least these, or you get
 /// [`Error::TooSmall`](crate::Error::TooSmall).
 /// [`create_or_replace`](Options::create_or_replace) always creates a new table.
 ///

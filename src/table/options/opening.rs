@@ -261,6 +261,11 @@ impl Options {
             ("max_capacity", self.max_capacity, geometry.capacity),
             ("value_space", self.value_space, geometry.value_space),
             ("max_participants", self.participants, geometry.participants),
+            (
+                "max_bytes",
+                self.max_bytes,
+                geometry.max_bytes.unwrap_or(usize::MAX),
+            ),
         ] {
             if let Some(asked) = asked
                 && asked > found
