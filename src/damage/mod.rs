@@ -9,6 +9,7 @@
 
 mod check;
 mod fault;
+mod file;
 mod repair;
 mod repaired;
 #[cfg(not(loom))]

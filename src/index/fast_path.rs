@@ -73,17 +73,27 @@ pub(crate) fn lookup_fast<R>(
     match glance(segment, bucket, tags, key, hash) {
         Glance::Small(_, entry) => take(bucket, tags, entry, copy),
         Glance::Record(_, entry) => take(bucket, tags, entry, copy),
-        Glance::Absent => Ok(absent(segment, hash, home.size())),
+        Glance::Absent => Ok(absent::<true, _>(segment, hash, home.size())),
         Glance::Undecided => Ok(Found::Undecided),
     }
 }
 
-/// The outcome of a lookup that found its key nowhere in a stripe of this size.
+/// The outcome of a lookup that found its key nowhere in a stripe of this size. A glance may have
+/// looked at a wrong bucket if the directory word is damaged.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-pub(super) fn absent<R>(segment: &Segment, hash: Hash, size: StripeSize) -> Found<R> {
+pub(super) fn absent<const GLANCE: bool, R>(
+    segment: &Segment,
+    hash: Hash,
+    size: StripeSize,
+) -> Found<R> {
     fence(Ordering::Acquire);
-    if size.holds(segment, hash) {
+    let holds = if GLANCE {
+        size.holds_and_is_sound(segment, hash)
+    } else {
+        size.holds(segment, hash)
+    };
+    if holds {
         Found::Absent
     } else {
         Found::Undecided
@@ -238,14 +248,15 @@ pub(crate) fn validate(bucket: Bucket<'_>, tags: Tags) -> bool {
 /// Stores under the stripe's lock.
 impl<'a> Locked<'a> {
     /// The home bucket of a hash, which was looked for before the lock was taken: the stripe may
-    /// have been doubled since.
+    /// have been doubled since. It is the right one also if one bit of the stripe's directory word
+    /// is wrong.
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn home(&self, home: Home<'a>, hash: Hash) -> Home<'a> {
-        if home.size().holds(self.segment(), hash) {
+        if home.size().holds_and_is_sound(self.segment(), hash) {
             home
         } else {
-            probe::home(self.segment(), hash)
+            probe::home_now(self.segment(), hash)
         }
     }
 

@@ -215,7 +215,11 @@ impl<'a> Locked<'a> {
             return;
         }
         let doubling = self.doubling_to(seen.level());
-        self.remove_from_old(&doubling, |_, _, home| home >= doubling.old);
+        // Without a copy it was there before, beside a full new bucket, and the phase is damaged.
+        self.remove_from_old(&doubling, |place, slot, home| {
+            home >= doubling.old
+                && (0..doubling.old).any(|step| doubling.is_copied(place, slot, home ^ step))
+        });
         doubling.store(word, Phase::Nearing);
         crash_point!("recover: moving ended");
         self.remove_from_old(&doubling, |place, slot, home| {

@@ -61,7 +61,7 @@ fn attempt<R>(
             break;
         }
     }
-    Ok(absent(segment, hash, size))
+    Ok(absent::<false, _>(segment, hash, size))
 }
 
 /// Decides what a slot without an entry means: its memory was reused, or the segment is

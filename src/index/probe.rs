@@ -13,7 +13,7 @@
 use crate::index::bucket::Bucket;
 use crate::layout::CLAIM_BYTES;
 use crate::segment::Segment;
-use crate::segment::directory::DirectoryWord;
+use crate::segment::directory::{DirectoryWord, Phase};
 use crate::segment::stripe::Stripe;
 use crate::sync::Ordering;
 use crate::sys::HomeBucket;
@@ -102,6 +102,14 @@ impl StripeSize {
     pub(crate) fn holds(self, segment: &Segment, hash: Hash) -> bool {
         segment.map.is_still(self.0, hash.0)
     }
+
+    /// As [`holds`](Self::holds), and whether the directory word that said this size shows no
+    /// damage: a home bucket may be a wrong one otherwise.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn holds_and_is_sound(self, segment: &Segment, hash: Hash) -> bool {
+        segment.map.is_still_and_sound(self.0, hash.0)
+    }
 }
 
 /// The home bucket of a hash.
@@ -117,6 +125,22 @@ pub(crate) fn home(segment: &Segment, hash: Hash) -> Home<'_> {
         number,
         bucket: Bucket::new(words),
         size: StripeSize(directory),
+    }
+}
+
+/// The home bucket of a hash by the stripe's size as it is now, also if one bit of the directory
+/// word is wrong.
+#[cold]
+pub(crate) fn home_now(segment: &Segment, hash: Hash) -> Home<'_> {
+    let mut buckets = buckets(segment, hash);
+    let home = home(segment, hash);
+    match buckets.next() {
+        Some((number, bucket)) => Home {
+            number,
+            bucket,
+            ..home
+        },
+        None => home,
     }
 }
 
@@ -161,10 +185,11 @@ impl Places {
     fn new(segment: &Segment, hash: Hash, size: StripeSize) -> Self {
         let grows = segment.geometry.grows();
         if grows {
-            let word = DirectoryWord(size.0);
+            let count = segment.buckets_by(DirectoryWord(size.0));
+            let word = DirectoryWord::new(count.ilog2(), Phase::AtRest);
             Self {
                 home: hash.home_in_stripe(segment, word),
-                count: segment.buckets_by(word),
+                count,
                 grows,
             }
         } else {

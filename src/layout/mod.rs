@@ -163,6 +163,19 @@ pub(crate) const LEVEL_AT: u32 = 40;
 pub(crate) const LEVEL_BITS: u32 = 8;
 /// Where the phase begins in a directory word.
 pub(crate) const PHASE_AT: u32 = 56;
+/// Bits of the phase.
+pub(crate) const PHASE_BITS: u32 = 2;
+
+/// Whether all parts of a directory word say the same number of buckets. They do unless it is
+/// damaged.
+#[inline]
+pub(crate) const fn parts_agree(directory: u64) -> bool {
+    let level = directory >> LEVEL_AT & ((1 << LEVEL_BITS) - 1);
+    let mask = 1_u64.wrapping_shl(level as u32).wrapping_sub(1);
+    let levels = level << LEVEL_AT | level << (LEVEL_AT + LEVEL_BITS);
+    let phase = ((1 << PHASE_BITS) - 1) << PHASE_AT;
+    directory & !phase == mask | levels
+}
 
 /// Words of a bucket: two cache lines, to whose size it is aligned.
 pub(crate) const BUCKET_WORDS: usize = 2 * LINE;

@@ -9,13 +9,14 @@
 //! | 58 to 63 | zero                                                                      |
 //!
 //! A stripe has one such word, and only the owner of its lock stores it. A level never falls. The
-//! copies tell which level is right if one bit is wrong; a lookup goes by the mask only.
+//! copies tell which level is right if one bit is wrong. A lookup goes by the mask only, as long as
+//! it finds its key; a miss, and every write, goes by the level that two of the three agree on.
 
-use crate::layout::{LEVEL_AT, LEVEL_BITS, MASK_BITS, PHASE_AT};
+use crate::layout::{LEVEL_AT, LEVEL_BITS, MASK_BITS, PHASE_AT, PHASE_BITS};
 
 const MASK: u64 = (1 << MASK_BITS) - 1;
 const LEVEL: u64 = (1 << LEVEL_BITS) - 1;
-const PHASES: u64 = 3;
+const PHASES: u64 = (1 << PHASE_BITS) - 1;
 
 /// A directory word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,11 @@ impl DirectoryWord {
             && self == Self::new(level, self.phase())
     }
 
+    /// The number of bits in which it differs from another one, the phase left out.
+    pub(crate) fn differs_in(self, other: Self) -> u32 {
+        ((self.0 ^ other.0) & !(PHASES << PHASE_AT)).count_ones()
+    }
+
     /// The level that at least two of the mask and the two copies agree on.
     pub(crate) fn majority(self) -> Option<u32> {
         let mask = self.0 & MASK;
@@ -79,18 +85,20 @@ impl DirectoryWord {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::layout::parts_agree;
 
     #[test]
     fn one_wrong_bit_is_noticed_and_hides_no_level() {
         for level in 0..MASK_BITS {
             for phase in [Phase::AtRest, Phase::Moving, Phase::Nearing] {
                 let word = DirectoryWord::new(level, phase);
-                assert!(word.is_sound(0, 40));
+                assert!(word.is_sound(0, 40) && parts_agree(word.0));
                 assert_eq!((word.level(), word.phase()), (level, phase));
                 assert_eq!(word.majority(), Some(level));
                 for bit in (0..64).filter(|bit| !(PHASE_AT..PHASE_AT + 2).contains(bit)) {
                     let wrong = DirectoryWord(word.0 ^ 1 << bit);
                     assert!(!wrong.is_sound(0, 255), "{level}, bit {bit}");
+                    assert!(!parts_agree(wrong.0), "{level}, bit {bit}");
                     assert_eq!(wrong.majority(), Some(level), "{level}, bit {bit}");
                 }
             }

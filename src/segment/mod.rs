@@ -114,10 +114,12 @@ impl Segment {
         }
     }
 
-    /// The number of buckets that a stripe has by its directory word.
+    /// The number of buckets that a stripe has by its directory word, also if one bit of that is
+    /// wrong.
     pub(crate) fn buckets_by(&self, word: DirectoryWord) -> usize {
         let levels = self.geometry.levels();
-        1 << word.level().clamp(*levels.start(), *levels.end())
+        let level = word.majority().unwrap_or(word.level());
+        1 << level.clamp(*levels.start(), *levels.end())
     }
 
     /// Notes that a stripe was doubled to this level. When all stripes have been, all their

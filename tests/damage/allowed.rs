@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::cases::Damage;
 use crate::common::layout::{BUCKET_WORDS, HEAD_BYTES, OVERFLOW_BITS, POPULATED, WORD};
-use crate::image::{Image, Stand};
+use crate::image::{Image, Kind, Stand};
 
 /// What a bit of a small entry's slot belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub struct Allowed {
     pub changed: BTreeSet<Vec<u8>>,
     /// What leads to them is damaged: absence, until the table is repaired.
     pub unfound: BTreeSet<Vec<u8>>,
+    /// A write may make them absent, until the table is repaired.
+    pub misled: BTreeSet<Vec<u8>>,
     /// They stand beside one that is: an error, until the table is repaired.
     pub beside: BTreeSet<Vec<u8>>,
     /// A key that was removed may come back.
@@ -74,11 +76,15 @@ impl Allowed {
             let records = stands.iter().filter(|(_, stand)| !stand.is_small());
             allowed.beside = records.map(|(key, _)| (*key).clone()).collect();
         } else if (image.stripes_end()..image.buckets_at()).contains(&at) {
+            // One wrong bit of a directory word misleads nobody.
             allowed.noticed = true;
         } else if (image.buckets_at()..image.states_at()).contains(&at) {
             let at = at - image.buckets_at();
             let (bucket, at) = (at / BUCKET_WORDS, at % BUCKET_WORDS);
-            allowed.flip_in_bucket(image, &stands, bucket, at, bit);
+            // Others mean nothing yet.
+            if image.all_buckets().contains(&bucket) {
+                allowed.flip_in_bucket(image, &stands, bucket, at, bit);
+            }
         } else if at >= image.arena_at() {
             for (key, stand) in &stands {
                 if stand.record.contains(&at) {
@@ -146,11 +152,27 @@ impl Allowed {
                         self.comes_back = true;
                         self.disturb_all_that_meet(image, stands, bucket);
                     }
-                    // The tail beside a record's head, and an empty slot, mean nothing.
-                    _ => {}
+                    Some((_, stand)) => {
+                        self.noticed = true;
+                        if image.kind == Kind::Grown {
+                            self.mislead(image, stands, stand);
+                        }
+                    }
+                    // An empty slot means nothing.
+                    None => {}
                 }
             }
         }
+    }
+
+    /// A doubling goes by the hash that a slot keeps. By a wrong one it brings the entry to a
+    /// wrong place, and lowers overflow counts of others.
+    fn mislead(&mut self, image: &Image, stands: &[(&Vec<u8>, Stand)], wrong: &Stand) {
+        let stripe = image.stripe_of(wrong.bucket);
+        let of_stripe = stands
+            .iter()
+            .filter(|(_, stand)| image.stripe_of(stand.bucket) == stripe);
+        self.misled.extend(of_stripe.map(|(key, _)| (*key).clone()));
     }
 
     /// A flip in the slot that holds a small entry.
@@ -174,7 +196,7 @@ impl Allowed {
                 self.renamed = true;
                 let mut other = key.clone();
                 other[at] ^= 1 << (bit % 8);
-                let stripe = |key: &[u8]| image.stripe_of(image.home(key));
+                let stripe = |key: &[u8]| image.stripe_of_key(key);
                 self.noticed =
                     image.tag_of(&other) != image.tag_of(key) || stripe(&other) != stripe(key);
             }
@@ -200,8 +222,7 @@ impl Allowed {
         self.beside.extend(present.map(|(key, _)| (*key).clone()));
         let never = NEVER.to_vec();
         let absent = image.removed.iter().chain([&never]);
-        let absent =
-            absent.filter(|key| image.stripe_of(image.home(key)) == image.stripe_of(bucket));
+        let absent = absent.filter(|key| image.stripe_of_key(key) == image.stripe_of(bucket));
         self.beside.extend(absent.cloned());
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::common::layout::{CHECKSUM, WORD};
 use crate::common::{self, Dice, bytes, fix_checksum, set_word, word};
-use crate::image::{CHUNK, Image};
+use crate::image::{CHUNK, Image, Kind};
 
 const CASES: &str = "SHMTABLE_DAMAGE";
 
@@ -52,11 +52,12 @@ pub fn cases(image: &Image) -> Vec<Damage> {
     let meaningful: BTreeSet<usize> = image.meaningful().into_iter().collect();
     let mut cases = Vec::new();
     // Odd, so that every bit's turn comes in some word.
-    let (often, seldom) = match share {
-        Share::All => (1, 1),
-        Share::Third => (3, 3),
-        Share::Small if cfg!(windows) => (37, 2003),
-        Share::Small => (11, 701),
+    let (often, seldom) = match (share, image.kind) {
+        (Share::All, _) => (1, 1),
+        (Share::Third, _) => (3, 3),
+        (Share::Small, _) if cfg!(windows) => (37, 2003),
+        (Share::Small, Kind::Fixed) => (11, 701),
+        (Share::Small, Kind::Grown) => (19, 1009),
     };
     for (i, (at, bit)) in (0..arena)
         .flat_map(|at| (0..64).map(move |bit| (at, bit)))

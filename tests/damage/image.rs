@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use shmtable::{Error, Options};
@@ -18,6 +19,35 @@ pub const CHUNK: usize = 4096;
 
 pub type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
+/// Which table is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One of fixed capacity.
+    Fixed,
+    /// One that has grown, and can grow further.
+    Grown,
+}
+
+impl Kind {
+    /// All that there are here.
+    pub fn all() -> &'static [Self] {
+        // Elsewhere no table grows.
+        if cfg!(all(target_os = "linux", not(shmtable_portable))) {
+            &[Self::Fixed, Self::Grown]
+        } else {
+            &[Self::Fixed]
+        }
+    }
+
+    fn options(self) -> Options {
+        match self {
+            Self::Fixed => options(),
+            Self::Grown => options().capacity(2).max_capacity(200),
+        }
+    }
+}
+
+/// Options that open both kinds.
 pub fn options() -> Options {
     Options::new()
         .capacity(32)
@@ -69,6 +99,7 @@ pub fn is_small(key: &[u8], value: &[u8]) -> bool {
 
 /// A table that was closed: its segment, what it holds, and what was removed from it.
 pub struct Image {
+    pub kind: Kind,
     pub segment: SegmentBytes,
     pub model: Model,
     pub removed: BTreeSet<Vec<u8>>,
@@ -105,11 +136,30 @@ impl Stand {
 impl Image {
     /// A table with full buckets, small entries, a record larger than a chunk, garbage and
     /// a free chunk; always the same one.
-    pub fn new() -> Self {
+    pub fn new(kind: Kind) -> Self {
+        // The first of which the table has all kinds of entries.
+        static SEED_OF_GROWN: AtomicU64 = AtomicU64::new(33);
+        if kind == Kind::Fixed {
+            let image = Self::of_seed(kind, 0x5eed);
+            assert_eq!(image.lacks(), None);
+            return image;
+        }
+        loop {
+            let seed = SEED_OF_GROWN.load(Ordering::Relaxed);
+            let image = Self::of_seed(kind, seed);
+            let Some(lacks) = image.lacks() else {
+                return image;
+            };
+            assert!(seed < 500, "{lacks}");
+            SEED_OF_GROWN.store(seed + 1, Ordering::Relaxed);
+        }
+    }
+
+    fn of_seed(kind: Kind, seed: u64) -> Self {
         let name = Name::new();
-        drop(options().create(&name).unwrap());
+        drop(kind.options().create(&name).unwrap());
         let mut fresh = read_segment(&name);
-        set_word(&mut fresh, SEED, 0x5eed);
+        set_word(&mut fresh, SEED, seed);
         fix_checksum(&mut fresh);
         write_at(&open_file(&name.path()), &fresh, 0);
         let table = options().open(&name).unwrap();
@@ -127,8 +177,7 @@ impl Image {
             }
             if let Some((_, value)) = SMALL.get(number) {
                 let value = bytes(number as u64, *value);
-                // Some have been a small entry and a record before, so that slots which
-                // lead to records have tails that are not zero.
+                // Some have been a small entry and a record before.
                 if number < 10 {
                     put(small_key(number), bytes(number as u64, 3));
                     put(small_key(number), bytes(3, 20));
@@ -147,17 +196,16 @@ impl Image {
         model.insert(b"counter".to_vec(), 5_i64.to_le_bytes().to_vec());
         assert_sound(&table);
         drop(table);
-        let image = Self {
+        Self {
+            kind,
             segment: SegmentBytes::read(&name),
             model,
             removed,
-        };
-        image.has_all_kinds();
-        image
+        }
     }
 
-    /// Else a case would be one of nothing.
-    pub fn has_all_kinds(&self) {
+    /// What it lacks that it must have: a case would be one of nothing.
+    fn lacks(&self) -> Option<&'static str> {
         let stands = self.stands();
         let count = |kind: &dyn Fn(&[u8], &Stand) -> bool| {
             stands
@@ -165,28 +213,45 @@ impl Image {
                 .filter(|(key, stand)| kind(key, stand))
                 .count()
         };
-        let tail = |stand: &Stand| self.get(self.slot_at(stand.bucket, stand.slot) + 1);
-        assert!(count(&|key, stand| stand.is_small() && key.len() < HEAD_BYTES) >= 4);
-        assert!(count(&|key, stand| stand.is_small() && key.len() > HEAD_BYTES) >= 4);
-        assert!(count(&|_, stand| stand.is_small() && !stand.passed.is_empty()) >= 1);
-        assert!(count(&|_, stand| !stand.is_small() && !stand.passed.is_empty()) >= 1);
-        assert!(count(&|_, stand| !stand.is_small() && tail(stand) != 0) >= 1);
-        assert!(count(&|key, stand| !stand.is_small() && is_small(key, &self.model[key])) >= 1);
-        let empty = (0..self.buckets())
+        let present = self.all_buckets();
+        let empty = present
+            .iter()
+            .copied()
             .flat_map(|bucket| SLOTS.map(move |slot| (bucket, slot)))
             .filter(|(bucket, slot)| self.tag(*bucket, *slot) == 0);
         let empty = empty.map(|(bucket, slot)| self.slot_at(bucket, slot));
         let (used, unused): (Vec<usize>, Vec<usize>) = empty.partition(|at| self.get(*at) != 0);
-        assert!(used.len() >= 4 && unused.len() >= 4);
-        assert!(self.buckets_at() > self.stripes_end());
+        let has_room = self.kind == Kind::Fixed
+            || (present.len() > self.stripes * self.stripe_buckets
+                && present.len() < self.buckets()
+                && self.chunks_with_state() < self.chunks);
+        let small = |kind: &dyn Fn(&[u8], &Stand) -> bool| {
+            count(&|key, stand| stand.is_small() && kind(key, stand))
+        };
+        let records = |kind: &dyn Fn(&[u8], &Stand) -> bool| {
+            count(&|key, stand| !stand.is_small() && kind(key, stand))
+        };
+        let passed = |_: &[u8], stand: &Stand| !stand.passed.is_empty();
+        [
+            (small(&|key, _| key.len() < HEAD_BYTES) >= 4, "short keys"),
+            (small(&|key, _| key.len() > HEAD_BYTES) >= 4, "long keys"),
+            (small(&passed) >= 1, "a small entry outside its home"),
+            (records(&passed) >= 1, "a record's slot outside its home"),
+            (
+                records(&|key, _| is_small(key, &self.model[key])) >= 1,
+                "a small entry that has a record",
+            ),
+            (used.len() >= 4 && unused.len() >= 4, "empty slots"),
+            (self.buckets_at() > self.directory_end(), "a gap"),
+            (has_room, "growth, and room for more"),
+        ]
+        .into_iter()
+        .find_map(|(has, what)| (!has).then_some(what))
     }
 
     pub fn stand(&self, key: &[u8]) -> Stand {
-        let home = self.home(key);
-        let first = self.stripe_of(home) * self.stripe_buckets;
         let mut passed = Vec::new();
-        for i in 0..self.stripe_buckets {
-            let bucket = first + (home - first + i) % self.stripe_buckets;
+        for bucket in self.probe(key) {
             for slot in self.slots_in_use(bucket) {
                 let (found, record) = self.entry(bucket, slot);
                 if found == key {
@@ -215,14 +280,21 @@ impl Image {
     pub fn meaningful(&self) -> Vec<usize> {
         let header = (0..=CHECKSUM).chain([POPULATED, 32, 33]);
         let three = |at: usize| at..at + 3;
+        let present = self.all_buckets().into_iter();
+        let chunks = self.chunks_with_state();
         header
             .chain((0..self.participants).flat_map(|slot| three(HEADER_WORDS + slot * 8)))
             .chain((0..self.stripes).flat_map(|stripe| {
                 let at = self.stripes_at() + stripe * 8;
                 at..at + 4
             }))
-            .chain(self.buckets_at()..self.states_at() + self.chunks)
-            .chain((0..self.chunks).flat_map(|chunk| three(self.details_at() + chunk * 8)))
+            .chain(self.stripes_end()..self.directory_end())
+            .chain(present.flat_map(|bucket| {
+                let at = self.bucket_at(bucket);
+                at..at + BUCKET_WORDS
+            }))
+            .chain(self.states_at()..self.states_at() + chunks)
+            .chain((0..chunks).flat_map(|chunk| three(self.details_at() + chunk * 8)))
             .collect()
     }
 
@@ -232,7 +304,8 @@ impl Image {
             (0, 0, "header"),
             (HEADER_WORDS, 8, "participant slot"),
             (self.stripes_at(), 8, "stripe"),
-            (self.stripes_end(), 0, "before the buckets"),
+            (self.stripes_end(), 1, "directory word"),
+            (self.directory_end(), 0, "before the buckets"),
             (self.buckets_at(), BUCKET_WORDS, "bucket"),
             (self.states_at(), 1, "state of chunk"),
             (self.details_at(), 8, "details of chunk"),

@@ -18,6 +18,8 @@ mod cases;
 mod common;
 mod faults;
 mod found_once;
+#[cfg(all(target_os = "linux", not(shmtable_portable)))]
+mod growth;
 mod image;
 mod patched;
 mod trial;
@@ -29,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use cases::{Damage, cases, description};
 use common::{Child, Name, write_at};
-use image::Image;
+use image::{Image, Kind};
 use trial::{Count, GUARD, run};
 
 /// Cases of one child.
@@ -49,9 +51,9 @@ fn last_case(name: &str) -> usize {
 
 #[test]
 fn no_damage_gives_a_wrong_answer_a_signal_or_a_hang() {
-    let image = Image::new();
-    let cases = cases(&image);
     if let Some(role) = common::role() {
+        let image = Image::new(Kind::all()[role.number(3)]);
+        let cases = cases(&image);
         let name = role.argument(0);
         let progress = File::create(progress_of(name)).unwrap();
         let mut count = Count::default();
@@ -70,6 +72,16 @@ fn no_damage_gives_a_wrong_answer_a_signal_or_a_hang() {
         ));
         return;
     }
+    for (number, kind) in Kind::all().iter().enumerate() {
+        try_all(common::this_test!(), *kind, number);
+    }
+}
+
+/// Tries all cases of a kind of table, in children that run this test.
+fn try_all(test: &str, kind: Kind, number_of_kind: usize) {
+    let image = Image::new(kind);
+    let cases = cases(&image);
+    let of_kind = number_of_kind.to_string();
     let begin = Instant::now();
     let next = AtomicUsize::new(0);
     let work = || {
@@ -82,7 +94,8 @@ fn no_damage_gives_a_wrong_answer_a_signal_or_a_hang() {
             let to = cases.len().min(from + SHARE);
             let name = Name::new();
             let (first, last) = (from.to_string(), to.to_string());
-            let mut child = Child::start(common::this_test!(), "damager", &[&name, &first, &last]);
+            let arguments = [&*name, &first, &last, &of_kind];
+            let mut child = Child::start(test, "damager", &arguments);
             let mut seen = (from, Instant::now());
             let (said, hangs) = loop {
                 let asked = Instant::now();
@@ -142,7 +155,7 @@ fn no_damage_gives_a_wrong_answer_a_signal_or_a_hang() {
         .filter(|case| matches!(case, Damage::Flip { .. }))
         .count();
     println!(
-        "{} cases, of them {flips} flipped bits: {opened} opens, {refused} refused, {errors} reads \
+        "{kind:?}: {} cases, of them {flips} flipped bits: {opened} opens, {refused} refused, {errors} reads \
          failed, check noticed {noticed}; the slowest case took {} ms, all {:?}",
         cases.len(),
         sums.iter().map(|sum| sum[4]).max().unwrap_or(0),

@@ -6,7 +6,7 @@ use shmtable::Table;
 
 use crate::common::layout::WORD;
 use crate::common::{self, Name, open_file, read_at, write_at};
-use crate::image::{Image, Stand, options};
+use crate::image::{Image, Kind, Stand, options};
 
 /// A segment's file with the always same table in it, and a writer to its words.
 pub struct Patched {
@@ -17,7 +17,11 @@ pub struct Patched {
 
 impl Patched {
     pub fn new() -> Self {
-        let image = Image::new();
+        Self::of(Kind::Fixed)
+    }
+
+    pub fn of(kind: Kind) -> Self {
+        let image = Image::new(kind);
         let name = Name::new();
         common::plant(&name, &image.bytes);
         let file = open_file(&name.path());
@@ -67,7 +71,7 @@ impl Patched {
     }
 
     pub fn sealed_chunks(&self) -> Vec<usize> {
-        (0..self.image.chunks)
+        (0..self.image.chunks_with_state())
             .filter(|chunk| self.state(*chunk) == 2 << 16)
             .collect()
     }

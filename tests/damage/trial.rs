@@ -289,6 +289,7 @@ impl Trial<'_> {
         let Some(table) = self.open() else { return };
         let mut model = self.image.model.clone();
         Self::write(&table, &mut model);
+        self.allowed.unfound.append(&mut self.allowed.misled);
         // To take a key that is not found takes nothing: repair brings it back. To write it
         // writes another entry, which is the one that stays.
         let unfound = self.allowed.unfound.iter();

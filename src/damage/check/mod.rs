@@ -20,15 +20,18 @@
 //!   so an anomaly counts only if three reads show the same.
 //!   Records follow one another up to the last live one, in any chunk; up to the cursor
 //!   in a sealed one, which no participant fills. Live counts that are too low and chunks of
-//!   the dead are what a death leaves, and not wrong.
+//!   the dead are what a death leaves, and not wrong. In a table that grows, chunks behind the
+//!   populated mark have no memory for their states: these are read from the file.
 
 mod census;
 mod chunks;
+mod unmarked;
 
 use std::collections::HashSet;
 
 pub(crate) use census::{Census, Live};
 pub(crate) use chunks::{chunk_faults, in_use, record_at};
+pub(crate) use unmarked::{Unmarked, unmarked_words};
 
 use crate::damage::fault::{Fault, FaultKind, FaultPlace};
 use crate::error::{Error, Result};
@@ -87,6 +90,9 @@ impl Table {
         wrong.extend(census.overlaps());
         for chunk in 0..segment.chunks_with_state() {
             wrong.extend(chunk_faults(segment, &census, chunk));
+        }
+        if segment.geometry.grows() {
+            wrong.extend(unmarked::unmarked_faults(segment)?);
         }
         Ok(wrong)
     }

@@ -22,7 +22,7 @@ impl Repair<'_> {
         let census = Census::take(segment);
         // First of all, so that no other participant takes them for free chunks.
         let mut tails = HashMap::new();
-        for chunk in 0..geometry.chunks {
+        for chunk in 0..segment.chunks_with_state() {
             let records = census.of(segment, chunk);
             for record in records.iter().filter(|r| r.words > geometry.chunk_words) {
                 for distance in 1..record.words.div_ceil(geometry.chunk_words) {
@@ -40,12 +40,12 @@ impl Repair<'_> {
                 self.fixed(FaultPlace::Chunk(chunk), what);
             }
         }
-        for chunk in 0..geometry.chunks {
+        for chunk in 0..segment.chunks_with_state() {
             if let Some(distance) = tails.get(&chunk) {
                 self.tail(chunk, *distance);
             }
         }
-        for chunk in (0..geometry.chunks).filter(|chunk| !tails.contains_key(chunk)) {
+        for chunk in (0..segment.chunks_with_state()).filter(|chunk| !tails.contains_key(chunk)) {
             self.chunk(&census, census.of(segment, chunk), chunk);
         }
     }

@@ -22,9 +22,10 @@
 //! header is stored before the cursor that covers it, as everywhere.
 
 mod chunks;
+mod directory;
+mod populated;
 mod slots;
 
-use crate::arena::chunk::{self, State};
 use crate::damage::check::{self, Census};
 use crate::damage::fault::FaultPlace;
 use crate::damage::repaired::RepairOutcome::{self, Fixed};
@@ -34,12 +35,10 @@ use crate::index::entry;
 use crate::index::probe::{self, Hash};
 use crate::index::stripe_ops::Locked;
 use crate::layout::{
-    HEADER_CREATED, HEADER_POPULATED, HEADER_SECOND_CHECKSUM, HEADER_WORDS, PARTICIPANT_STATE,
-    STRIPE_ENTRIES, WORD,
+    HEADER_CREATED, HEADER_SECOND_CHECKSUM, HEADER_WORDS, PARTICIPANT_STATE, STRIPE_ENTRIES, WORD,
 };
 use crate::locking::participants;
 use crate::segment::Segment;
-use crate::segment::directory::{DirectoryWord, Phase};
 use crate::segment::record::{self, Record};
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::crash_point;
@@ -111,11 +110,12 @@ impl Table {
         repair.header();
         repair.participants()?;
         repair.populated().map_err(orphans::counted)?;
-        repair.directory();
+        repair.directory()?;
         let unfound = repair.slots()?;
         repair.overlaps();
         repair.padding();
         repair.counts(&unfound);
+        repair.unmarked()?;
         repair.chunks();
         Ok(done)
     }
@@ -181,28 +181,6 @@ impl Repair<'_> {
         }
     }
 
-    /// Repairs the words that say how many buckets stripes have.
-    fn directory(&mut self) {
-        let geometry = &self.segment.geometry;
-        for (stripe, locked) in self.stripes.iter().enumerate() {
-            let (Some(word), Some(fault)) =
-                (locked.directory_word(), check::directory_fault(locked))
-            else {
-                continue;
-            };
-            let said = DirectoryWord(word.load(Ordering::Relaxed)).majority();
-            let levels = geometry.levels();
-            let level = said.filter(|level| levels.contains(level));
-            // No two agree, so more than one is wrong.
-            let level = level.unwrap_or(*levels.start());
-            put_word(word, DirectoryWord::new(level, Phase::AtRest).0);
-            self.fixed(
-                FaultPlace::Directory(stripe),
-                format!("{fault}; it says {level} again"),
-            );
-        }
-    }
-
     fn participants(&mut self) -> Result<()> {
         let segment = self.segment;
         let geometry = &segment.geometry;
@@ -236,47 +214,6 @@ impl Repair<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Gives memory to all chunks that have it by the header, and to all that are in use.
-    fn populated(&mut self) -> Result<()> {
-        let segment = self.segment;
-        let geometry = &segment.geometry;
-        segment.populate_again()?;
-        let used = (0..geometry.chunks)
-            .filter(|chunk| self.is_used(*chunk))
-            .map(|chunk| {
-                let filled = chunk::cursor(segment, chunk).max(1);
-                chunk + filled.div_ceil(geometry.chunk_words)
-            })
-            .max()
-            .filter(|chunks| *chunks > segment.populated());
-        if let Some(chunks) = used {
-            segment.populate(chunks)?;
-            let what = format!(
-                "the header says now that {chunks} chunks have memory: records lie in them"
-            );
-            self.fixed(FaultPlace::Header, what);
-        }
-        let mark = &segment.words()[HEADER_POPULATED];
-        let seen = mark.load(Ordering::Relaxed);
-        if seen > geometry.chunks as u64 && put_word(mark, geometry.chunks as u64) {
-            let there = geometry.chunks;
-            let what = format!("the header said that {seen} chunks have memory; there are {there}");
-            self.fixed(FaultPlace::Header, what);
-        }
-        Ok(())
-    }
-
-    /// Returns whether a participant has written to a chunk, or may be about to.
-    fn is_used(&self, chunk: usize) -> bool {
-        match chunk::state(self.segment, chunk) {
-            State::Open(owner) | State::Cleaning(owner) => {
-                chunk::cursor(self.segment, chunk) > 0 || self.lives(owner)
-            }
-            State::Sealed => chunk::cursor(self.segment, chunk) > 0,
-            State::Free | State::Tail(_) | State::Damaged => false,
-        }
     }
 
     fn lives(&self, owner: participants::OwnerId) -> bool {

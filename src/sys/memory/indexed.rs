@@ -3,7 +3,7 @@
 use std::ops::{Deref, Range};
 use std::ptr::NonNull;
 
-use crate::layout::{BUCKET_WORDS, STRIPE_WORDS};
+use crate::layout::{BUCKET_WORDS, STRIPE_WORDS, parts_agree};
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::Mapping;
 
@@ -196,6 +196,13 @@ impl IndexedMapping {
         self.word_of(growth, self.stripe_number(hash))
             .load(Ordering::Relaxed)
             == directory
+    }
+
+    /// As [`is_still`](Self::is_still), and whether what it said shows no damage.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn is_still_and_sound(&self, directory: u64, hash: u64) -> bool {
+        self.growth.is_none() || (parts_agree(directory) && self.is_still(directory, hash))
     }
 
     /// The directory word of a hash's stripe, which is below the number of stripes.
