@@ -46,7 +46,7 @@ pub(crate) struct Word {
     pub(crate) name: &'static str,
     /// Where it is in its group.
     pub(crate) at: usize,
-    /// What messages call it, if it is a word that the checksum covers.
+    /// What messages call it, if it is a word of which salvage tells that it is wrong.
     #[cfg_attr(loom, allow(dead_code))]
     pub(crate) title: Option<&'static str>,
 }
@@ -93,8 +93,8 @@ words! {
         HEADER_FLAGS = 15, "flags";
         HEADER_CHECKSUM = 16;
         /// The most bytes of memory that the table may take; 0: any number.
-        HEADER_MAX_BYTES = 17;
-        HEADER_SECOND_CHECKSUM = 23;
+        HEADER_MAX_BYTES = 17, "bound of its memory";
+        HEADER_SECOND_CHECKSUM = 23, "second checksum";
         /// Chunks below this index have pages; only ever grows.
         HEADER_POPULATED = 24;
         /// Times a dead owner's lock or chunk was taken over.

@@ -196,7 +196,7 @@ pub(crate) fn checksum(get: impl Fn(usize) -> u64) -> u64 {
 }
 
 /// The checksum of the words behind the first one.
-fn second_checksum(get: impl Fn(usize) -> u64) -> u64 {
+pub(crate) fn second_checksum(get: impl Fn(usize) -> u64) -> u64 {
     let mut bytes = [0; (HEADER_SECOND_CHECKSUM - HEADER_MAX_BYTES) * WORD];
     for (at, to) in (HEADER_MAX_BYTES..).zip(bytes.as_chunks_mut().0) {
         *to = get(at).to_le_bytes();

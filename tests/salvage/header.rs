@@ -61,6 +61,39 @@ fn the_wrong_word_of_the_header_is_named() {
     }
 }
 
+/// Words 17 to 23: the bound of the memory, unused words, and their checksum.
+#[test]
+fn a_wrong_word_with_the_second_checksum_is_named() {
+    for whole in Whole::both() {
+        for at in 17..=23 {
+            let right = whole.segment.get(at);
+            for found in [right ^ 1, right ^ 1 << 40, right ^ 1 << 63, !right] {
+                let salvage = whole.with(&[(at, found)]).unwrap();
+                assert!(Table::open(&whole.name).is_err());
+                let expected = whole.segment.get(at);
+                let offset = at * WORD;
+                let fault = SalvageFault::HeaderWord {
+                    offset,
+                    found,
+                    expected,
+                };
+                assert_eq!(salvage.damage(), [fault], "{at}, {found:#x}");
+                assert_eq!(salvage.codec_id(), codec());
+                assert_eq!(entries(salvage), whole.model);
+            }
+        }
+    }
+    // More is wrong than can be found out.
+    let whole = &Whole::both()[0];
+    let salvage = whole.with(&[(17, 12345), (18, 678)]).unwrap();
+    let text = salvage.damage()[0].to_string();
+    assert!(
+        text.starts_with("the header's second checksum is 0x"),
+        "{text}"
+    );
+    assert_eq!(entries(salvage), whole.model);
+}
+
 #[test]
 fn damage_is_told_in_sentences() {
     let whole = &Whole::shapes()[0];

@@ -10,9 +10,9 @@ use super::fault::SalvageFault;
 use crate::error::{Error, Result};
 use crate::layout::{
     BUCKET_SLOTS, FLAG_ANONYMOUS, HEADER_CAPACITY, HEADER_CHECKSUM, HEADER_CHUNK_BYTES,
-    HEADER_CHUNKS, HEADER_CODEC, HEADER_FLAGS, HEADER_MOST_BUCKETS, HEADER_PARTICIPANTS,
-    HEADER_SEGMENT_BYTES, HEADER_STRIPE_BUCKETS, HEADER_STRIPES, HEADER_VALUE_SPACE,
-    MAX_PARTICIPANTS, RECORD_OVERHEAD, RESERVED_CHUNKS, WORD,
+    HEADER_CHUNKS, HEADER_CODEC, HEADER_FLAGS, HEADER_MAX_BYTES, HEADER_MOST_BUCKETS,
+    HEADER_PARTICIPANTS, HEADER_SECOND_CHECKSUM, HEADER_SEGMENT_BYTES, HEADER_STRIPE_BUCKETS,
+    HEADER_STRIPES, HEADER_VALUE_SPACE, MAX_PARTICIPANTS, RECORD_OVERHEAD, RESERVED_CHUNKS, WORD,
 };
 use crate::layout::{CODEC_NAMES, codec_id};
 use crate::segment::geometry::{DEFAULT_MOST, GROWING_SPACE, Geometry, MAX_CHUNKS, default_space};
@@ -55,6 +55,41 @@ impl Reading {
             damage,
         })
     }
+}
+
+/// The words behind those that the checksum covers, which have a checksum of their own.
+pub(super) type SecondWords = [u64; HEADER_SECOND_CHECKSUM + 1 - HEADER_MAX_BYTES];
+
+/// The wrong word among those with the second checksum. No entry depends on them: so if no other
+/// value of one word, with one bit changed or zero, makes the checksum right, the checksum itself
+/// is called wrong.
+pub(super) fn second_fault(found: &SecondWords) -> Option<SalvageFault> {
+    let last = found.len() - 1;
+    let checksum = |words: &SecondWords| {
+        header::second_checksum(|at| words.get(at - HEADER_MAX_BYTES).copied().unwrap_or(0))
+    };
+    let right = checksum(found);
+    if found[last] == right {
+        return None;
+    }
+    let candidates = (0..last).flat_map(|word| {
+        let flipped = (0..u64::BITS).map(move |bit| found[word] ^ 1 << bit);
+        flipped.chain([0]).map(move |value| (word, value))
+    });
+    let corrected = candidates
+        .into_iter()
+        .find(|(word, value)| {
+            let mut words = *found;
+            words[*word] = *value;
+            checksum(&words) == found[last]
+        })
+        .unwrap_or((last, right));
+    let (word, expected) = corrected;
+    Some(SalvageFault::HeaderWord {
+        offset: (HEADER_MAX_BYTES + word) * WORD,
+        found: found[word],
+        expected,
+    })
 }
 
 /// The ways to understand a header; usually there is one.

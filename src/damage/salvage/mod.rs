@@ -18,13 +18,13 @@ use std::iter::FusedIterator;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, Result};
-use crate::layout::{HEADER_CODEC, HEADER_HASH_SEED, WORD};
+use crate::layout::{HEADER_CODEC, HEADER_HASH_SEED, HEADER_MAX_BYTES, WORD};
 use crate::segment::geometry::Geometry;
 use crate::segment::hash::Seed;
 use crate::table::iter::OwnedEntry;
 use crate::table::options::Options;
 pub use fault::SalvageFault;
-use header::Reading;
+use header::{Reading, SecondWords};
 use source::{BLOCK, Block, Levels, Source};
 
 /// Opening damaged tables.
@@ -80,10 +80,13 @@ impl Options {
                 best = Some((score, reading));
             }
         }
-        let (_, reading) = best.ok_or(Error::Corrupted {
+        let (_, mut reading) = best.ok_or(Error::Corrupted {
             what: "the header says nothing",
             offset: 0,
         })?;
+        let mut second: SecondWords = Default::default();
+        source.words(HEADER_MAX_BYTES, &mut second)?;
+        reading.damage.extend(header::second_fault(&second));
         Salvage::new(source, reading)
     }
 }
