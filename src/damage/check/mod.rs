@@ -58,8 +58,8 @@ use crate::write::writer::Writer;
 impl Table {
     /// Verifies every invariant of the table, and returns what is wrong; empty if all is well.
     ///
-    /// It verifies the header, participant slots and lock words; each stripe's counts, tags and
-    /// slots, and the records they lead to; the states, cursors, runs and live counts of chunks,
+    /// It verifies the header, participant slots and lock words; each stripe's number of buckets,
+    /// counts, tags and slots, and the records they lead to; the states, cursors, runs and live counts of chunks,
     /// and that records follow one another in them. It can't tell whether the bytes of a value are
     /// right: they have no checksum.
     ///

@@ -50,8 +50,8 @@ impl Table {
     /// Repairs what [`check`](Self::check) finds wrong, and returns what it did and what it had
     /// to leave.
     ///
-    /// It repairs the header, participant slots and the mark of what has memory; counts and
-    /// tags of stripes; states, cursors, runs and live counts of chunks. A slot that leads to
+    /// It repairs the header, participant slots and the mark of what has memory; numbers of
+    /// buckets, counts and tags of stripes; states, cursors, runs and live counts of chunks. A slot that leads to
     /// no record, or to one that can't be its own, is emptied: **the entry is lost**
     /// ([`RepairOutcome::Lost`] says how many). If a key has two entries, the one that reads
     /// find stays. What a death left is cleared up too: live counts that are too low, and
