@@ -84,6 +84,55 @@ fn a_table_that_grows_names_its_maximum() {
 }
 
 #[test]
+fn max_bytes_reached() {
+    let options = Options::new()
+        .capacity(1000)
+        .value_space(100_000_000)
+        .max_participants(2);
+    let least = {
+        let table = options
+            .clone()
+            .chunk_size(65_536)
+            .create_anonymous()
+            .unwrap();
+        table.stats().unwrap().memory_bytes + 10 * 65_536
+    };
+    let table = options
+        .chunk_size(65_536)
+        .max_bytes(least)
+        .create_anonymous()
+        .unwrap();
+    let key = |number: u32| number.to_le_bytes();
+    let mut number = 0;
+    let error = loop {
+        match table.insert(&key(number), &bytes(1, 2000)) {
+            Ok(new) => assert!(new),
+            Err(error) => break error,
+        }
+        number += 1;
+    };
+    assert!(number > 200, "{number}");
+    let Error::MaxBytesReached {
+        limit, used, asked, ..
+    } = error
+    else {
+        panic!("{error:?}");
+    };
+    assert_eq!(limit, least);
+    assert_eq!(used, table.stats().unwrap().memory_bytes);
+    assert!(used + asked > least);
+    refused::<()>(
+        Err(error),
+        &[&least.to_string(), "remove", "larger max_bytes"],
+    );
+    // The remedy helps.
+    for number in 0..number {
+        assert!(table.remove(&key(number)).unwrap());
+    }
+    assert!(table.insert(&key(number), &bytes(1, 2000)).unwrap());
+}
+
+#[test]
 fn value_space_full() {
     let table = Options::new()
         .capacity(1000)
