@@ -264,24 +264,6 @@ fn a_displaced_key_that_stays_is_found() {
     a_displaced_key_is_found(0, [true, false, true]);
 }
 
-#[test]
-fn an_iteration_meets_a_displaced_key_once() {
-    loom::model(|| {
-        let segment = ModelSegment::growing(2, 4, 1, 6, 4);
-        let writer = segment.attach().unwrap();
-        let reader = segment.attach_read_only();
-        let keys = Displaced::of(&writer, 0, [true, false, true]);
-        keys.fill(&writer);
-        let new = keys.new[1];
-        let doubles = thread::spawn({
-            let writer = writer.clone();
-            move || put(&writer, &new, 2, SMALL)
-        });
-        assert_meets_once(&reader, keys.all, new);
-        doubles.join().unwrap();
-    });
-}
-
 /// An iteration meets each of these keys once, and another one or not.
 fn assert_meets_once<const COUNT: usize>(reader: &Table, mut all: [Key; COUNT], other: Key) {
     let mut seen: Vec<Key> = reader
@@ -438,7 +420,20 @@ fn both_double() {
     });
 }
 
-/// Another process passes each key once, under the lock of its stripe.
+/// Another process passes each of these keys once, under the lock of their stripe, and another one
+/// or not.
+fn assert_retain_passes<const COUNT: usize>(other: &Table, mut all: [Key; COUNT], new: Key) {
+    let mut passed: Vec<Key> = Vec::new();
+    let removed = other.retain(|key, _| {
+        passed.extend((key != new).then(|| <Key>::try_from(key).unwrap()));
+        true
+    });
+    assert_eq!(removed.unwrap(), 0);
+    passed.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(passed, all);
+}
+
 #[test]
 fn a_retain_passes_each_key_once() {
     loom::model(|| {
@@ -447,22 +442,31 @@ fn a_retain_passes_each_key_once() {
         let keys = Keys::of(&one);
         keys.fill(&one, SMALL);
         let new = keys.stays[1];
-        let mut there = [keys.goes[0], keys.goes[1], keys.stays[0]];
+        let there = [keys.goes[0], keys.goes[1], keys.stays[0]];
         let passes = thread::spawn(move || {
-            let mut passed: Vec<Key> = Vec::new();
-            let removed = other.retain(|key, _| {
-                passed.extend((key != new).then(|| <Key>::try_from(key).unwrap()));
-                true
-            });
-            assert_eq!(removed.unwrap(), 0);
-            passed.sort_unstable();
-            there.sort_unstable();
-            assert_eq!(passed, there);
+            assert_retain_passes(&other, there, new);
             other
         });
         put(&one, &new, 9, SMALL);
-        let other = passes.join().unwrap();
-        check(&other);
+        check(&passes.join().unwrap());
+    });
+}
+
+/// It comes nearer to its home behind the one who passes.
+#[test]
+fn a_retain_passes_a_displaced_key_once() {
+    loom::model(|| {
+        let segment = ModelSegment::growing(2, 4, 2, 6, 4);
+        let [one, other] = [(); 2].map(|()| segment.attach().unwrap());
+        let keys = Displaced::of(&one, 0, [true, false, true]);
+        keys.fill(&one);
+        let (all, new) = (keys.all, keys.new[1]);
+        let passes = thread::spawn(move || {
+            assert_retain_passes(&other, all, new);
+            other
+        });
+        put(&one, &new, 2, SMALL);
+        check(&passes.join().unwrap());
     });
 }
 

@@ -249,6 +249,7 @@ impl<'a> Locked<'a> {
                 .fold(0, |mask, slot| mask | 1 << slot);
             if slots != 0 {
                 bucket.remove_all(slots);
+                crash_point!("recover: entries of an old bucket removed");
             }
         }
     }

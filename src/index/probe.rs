@@ -152,7 +152,8 @@ impl Home<'_> {
     }
 }
 
-/// The buckets that probing visits for a key, each once, with their numbers.
+/// The buckets that probing visits for a key, each once, with their numbers. Under the stripe's
+/// lock only.
 pub(crate) fn buckets(segment: &Segment, hash: Hash) -> impl Iterator<Item = (usize, Bucket<'_>)> {
     let size = StripeSize(directory_word(segment, hash).map_or(0, |word| word.0));
     buckets_by(segment, hash, size)
@@ -215,7 +216,8 @@ impl Places {
 /// The directory word of a hash's stripe; `None` if the table doesn't grow.
 fn directory_word(segment: &Segment, hash: Hash) -> Option<DirectoryWord> {
     let word = segment.map.directory(segment.map.stripe_number(hash.0))?;
-    Some(DirectoryWord(word.load(Ordering::Acquire)))
+    // Relaxed: its callers hold the stripe's lock, and nobody else stores it.
+    Some(DirectoryWord(word.load(Ordering::Relaxed)))
 }
 
 /// The number of buckets that probing passes from a key's home bucket to the bucket of this

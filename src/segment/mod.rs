@@ -99,7 +99,8 @@ impl Segment {
         let stripe = self.number_of(stripe);
         let count = match self.map.directory(stripe) {
             None => self.geometry.stripe_buckets,
-            Some(word) => self.buckets_by(DirectoryWord(word.load(Ordering::Acquire))),
+            // Relaxed: under the lock it is the last one, and without it the number is a hint.
+            Some(word) => self.buckets_by(DirectoryWord(word.load(Ordering::Relaxed))),
         };
         self.first_buckets_of(stripe, count)
     }

@@ -208,7 +208,7 @@ pub fn replace(name: &Name, order: &Order<'_>) -> (End, Vec<String>) {
 }
 
 pub fn creators_options() -> Options {
-    let options = Options::new().capacity(50).stripes(1);
+    let options = Options::new().capacity(10).max_capacity(50).stripes(1);
     options.chunk_size(crate::scenarios::CHUNK)
 }
 

@@ -68,7 +68,7 @@ pub fn replacement_row() -> Row {
 }
 
 fn old() -> Named {
-    let old = Named::create(&creators_options().capacity(60));
+    let old = Named::create(&creators_options().max_capacity(60));
     old.insert(&key_of(7), b"old").unwrap();
     old
 }

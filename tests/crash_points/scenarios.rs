@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use shmtable::{Options, Table};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::common::{Dice, Named};
 use crate::damage;
@@ -10,7 +11,7 @@ use crate::steps::Step::{
     self, Check, Clear, Exchange, FetchAdd, FetchMax, FetchMin, Insert, InsertSlices, Remove,
     Repair, Replace, Retain, Snapshot, Take, TryInsert, Update, Wait,
 };
-use crate::steps::{KEYS_EACH, Model, Part, apply_all};
+use crate::steps::{KEYS_EACH, Model, Part, apply_all, key_of};
 
 pub const CHUNK: usize = 4096;
 /// The keys of the process that the worker meets.
@@ -35,6 +36,8 @@ pub enum Handle {
 
 pub struct Scenario {
     pub name: &'static str,
+    /// The capacity with which it begins, if it grows.
+    first: Option<usize>,
     pub capacity: usize,
     pub space: usize,
     stripes: usize,
@@ -58,7 +61,8 @@ pub struct Scenario {
 impl Scenario {
     pub fn options(&self) -> Options {
         Options::new()
-            .capacity(self.capacity)
+            .capacity(self.first.unwrap_or(self.capacity))
+            .max_capacity(self.capacity)
             .value_space(self.space)
             .stripes(self.stripes)
             .chunk_size(CHUNK)
@@ -118,6 +122,7 @@ pub fn repairers_steps(first_key: u64) -> Vec<Step> {
 fn plain(name: &'static str, setup: &[Step], steps: &[Step]) -> Scenario {
     Scenario {
         name,
+        first: None,
         capacity: 40,
         space: 60_000,
         stripes: 1,
@@ -145,11 +150,33 @@ pub fn scenarios() -> Vec<Scenario> {
     // A table of 40 has 9 buckets of 7 slots in one stripe. With this many entries, some are
     // behind their home bucket, and two repairers still find room.
     let full: Vec<Step> = (1..=56).map(|key| Insert(key, 20)).collect();
+    let mut scenarios = of_one_key(&thirty, &full);
+    scenarios.push(with_repair(
+        Scenario {
+            stripes: 4,
+            passes: &[3, 4, 5, 8],
+            ..plain(
+                "all stripes at once",
+                &thirty,
+                &[Snapshot, Check, Repair, Clear],
+            )
+        },
+        // With all locks held.
+        &["unlock: before"],
+    ));
+    scenarios.extend(doublings());
+    scenarios.extend(chunks(&thirty));
+    scenarios.extend(encounters(&thirty));
+    scenarios
+}
+
+/// Scenarios of the entries of one stripe.
+fn of_one_key(thirty: &[Step], full: &[Step]) -> Vec<Scenario> {
     let removals: Vec<Step> = (1..=56).map(Remove).collect();
-    let mut scenarios = vec![
-        plain("attach, detach", &thirty, &[]),
+    vec![
+        plain("attach, detach", thirty, &[]),
         with_repair(
-            plain("insert", &thirty, &[Insert(100, 50), Insert(101, 400)]),
+            plain("insert", thirty, &[Insert(100, 50), Insert(101, 400)]),
             &[
                 "lock: taken",
                 "allocate: cursor moved",
@@ -159,12 +186,12 @@ pub fn scenarios() -> Vec<Scenario> {
         ),
         plain(
             "insert_slices",
-            &thirty,
+            thirty,
             &[InsertSlices(100, 300), InsertSlices(3, 300)],
         ),
         plain(
             "try_insert",
-            &thirty,
+            thirty,
             &[TryInsert(101, 8), TryInsert(101, 9)],
         ),
         with_repair(
@@ -174,20 +201,20 @@ pub fn scenarios() -> Vec<Scenario> {
         with_repair(
             plain(
                 "replace",
-                &thirty,
+                thirty,
                 &[Insert(3, 77), Replace(4, 0), Replace(4, 8)],
             ),
             &["bucket: slot replaced, version not bumped"],
         ),
         plain(
             "replace in place",
-            &[&thirty[..], &[Insert(50, 8), Insert(51, 3)]].concat(),
+            &[thirty, &[Insert(50, 8), Insert(51, 3)]].concat(),
             &[Insert(50, 8), Replace(51, 3), Update(51, Some(3))],
         ),
         with_repair(
             plain(
                 "entries in their slots",
-                &thirty,
+                thirty,
                 &[
                     Insert(100, 5),
                     // A record, and a slot's again.
@@ -208,22 +235,22 @@ pub fn scenarios() -> Vec<Scenario> {
             ],
         ),
         with_repair(
-            plain("remove", &full, &removals),
+            plain("remove", full, &removals),
             &[
                 "bucket: tag cleared, version not bumped",
                 "remove: unlinked",
                 "remove: overflow lowered",
             ],
         ),
-        plain("take", &full, &[Take(3), Take(56), Take(99)]),
+        plain("take", full, &[Take(3), Take(56), Take(99)]),
         plain(
             "update",
-            &thirty,
+            thirty,
             &[Update(100, Some(40)), Update(3, Some(9)), Update(4, None)],
         ),
         plain(
             "compare_exchange",
-            &thirty,
+            thirty,
             &[
                 Exchange(100, Some(20)),
                 Exchange(100, Some(30)),
@@ -233,36 +260,78 @@ pub fn scenarios() -> Vec<Scenario> {
         ),
         plain(
             "fetch_add",
-            &thirty,
+            thirty,
             &[FetchAdd(100, 7), FetchAdd(100, -9), FetchAdd(100, 1)],
         ),
         plain(
             "fetch_max and fetch_min",
-            &thirty,
+            thirty,
             &[FetchMax(100, 7), FetchMax(100, 9), FetchMin(100, -9)],
         ),
-        with_repair(plain("retain", &full, &[Retain(3)]), &["remove: unlinked"]),
+        with_repair(plain("retain", full, &[Retain(3)]), &["remove: unlinked"]),
         with_repair(
-            plain("clear", &full, &[Clear]),
+            plain("clear", full, &[Clear]),
             &["remove: overflow lowered"],
         ),
-    ];
-    scenarios.push(with_repair(
-        Scenario {
-            stripes: 4,
-            passes: &[3, 4, 5, 8],
-            ..plain(
-                "all stripes at once",
-                &thirty,
-                &[Snapshot, Check, Repair, Clear],
-            )
-        },
-        // With all locks held.
-        &["unlock: before"],
-    ));
-    scenarios.extend(chunks(&thirty));
-    scenarios.extend(encounters(&thirty));
-    scenarios
+    ]
+}
+
+/// Scenarios of a stripe that is doubled, from one bucket on.
+fn doublings() -> Vec<Scenario> {
+    let insert = |keys: std::ops::RangeInclusive<u64>| -> Vec<Step> {
+        // Every third is a record.
+        let length = |key: u64| if key.is_multiple_of(3) { 20 } else { 5 };
+        keys.map(|key| Insert(key, length(key))).collect()
+    };
+    let grows = |scenario| Scenario {
+        first: Some(4),
+        capacity: 80,
+        ..scenario
+    };
+    // More of them go to one new bucket than it has room for.
+    let (going, others) = (keys_of_places(2, 10), keys_of_places(1, 3));
+    let crowd: Vec<Step> = others
+        .iter()
+        .chain(&going)
+        .map(|key| Insert(*key, 5))
+        .collect();
+    vec![
+        with_repair(
+            grows(plain("a crowd that goes", &crowd[..12], &crowd[12..])),
+            &["double: overflow raised in a new bucket"],
+        ),
+        // The next insertion doubles it, whoever does it.
+        with_repair(
+            grows(plain("the first doubling", &insert(1..=7), &insert(8..=9))),
+            &[
+                "double: pages present",
+                "double: slot copied",
+                "double: copies published",
+                "double: tags cleared, version not bumped",
+            ],
+        ),
+        with_repair(
+            Scenario {
+                passes: &[3, 4, 5, 8, 12],
+                ..grows(plain("doublings", &insert(1..=20), &insert(21..=80)))
+            },
+            &[
+                "double: entries of an old bucket removed",
+                "double: overflow lowered in an old bucket",
+                "double: nearer copies published",
+            ],
+        ),
+    ]
+}
+
+/// Keys whose home in a stripe of four buckets is at this place.
+fn keys_of_places(place: u64, count: usize) -> Vec<u64> {
+    // The seed of this build, and the bits of a hash that choose the bucket.
+    const SEED: u64 = 0x5eed_5eed_5eed_5eed;
+    (1..KEYS_EACH)
+        .filter(|key| xxh3_64_with_seed(&key_of(*key), SEED) >> 8 & 3 == place)
+        .take(count)
+        .collect()
 }
 
 /// Scenarios of chunks: runs of them, and cleaning.

@@ -10,6 +10,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod diary;
+mod doublings;
 mod lock_owners;
 mod participants;
 mod writers;

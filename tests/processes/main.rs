@@ -6,6 +6,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod doublings;
 mod readers;
 mod single_winners;
 mod sums;
