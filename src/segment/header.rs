@@ -207,7 +207,7 @@ pub(crate) fn second_checksum(get: impl Fn(usize) -> u64) -> u64 {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::segment::geometry::Request;
+    use crate::segment::sizes::Request;
 
     fn geometry(capacity: usize) -> Geometry {
         Geometry::plan(&Request {

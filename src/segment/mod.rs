@@ -7,6 +7,7 @@ pub(crate) mod hash;
 pub(crate) mod header;
 pub(crate) mod hooks;
 pub(crate) mod record;
+pub(crate) mod sizes;
 pub(crate) mod slices;
 pub(crate) mod stripe;
 

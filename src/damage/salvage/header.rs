@@ -15,8 +15,9 @@ use crate::layout::{
     HEADER_STRIPES, HEADER_VALUE_SPACE, MAX_PARTICIPANTS, RECORD_OVERHEAD, RESERVED_CHUNKS, WORD,
 };
 use crate::layout::{CODEC_NAMES, codec_id};
-use crate::segment::geometry::{DEFAULT_MOST, GROWING_SPACE, Geometry, MAX_CHUNKS, default_space};
+use crate::segment::geometry::{Geometry, MAX_CHUNKS};
 use crate::segment::header::{self, known, unknown_flags};
+use crate::segment::sizes::{DEFAULT_MOST, GROWING_SPACE, default_space};
 
 pub(super) const WORDS: usize = HEADER_CHECKSUM + 1;
 /// The words that the checksum covers, and the checksum.
