@@ -29,6 +29,19 @@ pub(super) fn present_from(segment: &Segment, at: usize, end: usize) -> Result<u
     Ok(present.map_or(end, |present| (present / WORD).clamp(at, end)))
 }
 
+/// The number of bytes of the segment that have memory.
+#[cfg(not(loom))]
+pub(super) fn bytes_present(segment: &Segment) -> Result<u64> {
+    let present = segment.map.bytes_present();
+    present.map_err(|source| Error::system("read the segment", source))
+}
+
+#[cfg(loom)]
+#[expect(clippy::unnecessary_wraps, reason = "a file can fail")]
+pub(super) fn bytes_present(_segment: &Segment) -> Result<u64> {
+    Ok(u64::MAX)
+}
+
 /// A model's segment has no file.
 #[cfg(loom)]
 #[expect(clippy::unnecessary_wraps, reason = "a file can fail")]

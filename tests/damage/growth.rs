@@ -1,11 +1,12 @@
 //! Damage to what only tables that grow have: the directory, and the mark of what has memory.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 
-use shmtable::{FaultKind, FaultPlace, RepairOutcome, Repaired, Table};
+use shmtable::{FaultKind, FaultPlace, Options, RepairOutcome, Repaired, Table};
 
 use crate::common::layout::{POPULATED, WORD};
-use crate::common::{assert_sound, bytes, contents};
+use crate::common::{Name, assert_sound, bytes, contents, open_file, read_at, write_at};
 use crate::image::{Kind, key};
 use crate::patched::Patched;
 
@@ -194,4 +195,36 @@ fn chunks_behind_the_populated_mark_are_found_by_the_slots() {
         assert_sound(&table);
         assert_eq!(entries(&table), image.model, "{wrong}");
     }
+}
+
+/// A table that grows may have room for more than there is memory.
+#[test]
+fn a_populated_mark_that_is_too_high_takes_no_memory_in_a_repair() {
+    let name = Name::new();
+    let grows = Options::new().chunk_size(4096).value_space(64 << 20);
+    let table = grows.create(&name).unwrap();
+    let mut model = BTreeMap::new();
+    for number in 0..2000 {
+        let (key, value) = (key(number), bytes(1, number % 50));
+        table.insert(&key, &value).unwrap();
+        model.insert(key, value);
+    }
+    let file = open_file(&name.path());
+    let at = (POPULATED * WORD) as u64;
+    let mut word = [0; WORD];
+    read_at(&file, &mut word, at);
+    let right = u64::from_le_bytes(word);
+    let taken = || std::fs::metadata(name.path()).unwrap().blocks() * 512;
+    let before = taken();
+    // 64 MB of chunks, of which none has memory.
+    write_at(&file, &(right | 1 << 14).to_le_bytes(), at);
+    let found = table.check().unwrap();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].place, FaultPlace::Header);
+    assert_eq!(table.repair().unwrap().len(), 1);
+    assert!(taken() < before + (16 << 20), "{} and {before}", taken());
+    read_at(&file, &mut word, at);
+    assert!((1..=right).contains(&u64::from_le_bytes(word)));
+    assert_sound(&table);
+    assert_eq!(entries(&table), model);
 }

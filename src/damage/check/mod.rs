@@ -31,7 +31,7 @@ use std::collections::HashSet;
 
 pub(crate) use census::{Census, Live};
 pub(crate) use chunks::{chunk_faults, in_use, record_at};
-pub(crate) use unmarked::{Unmarked, unmarked_words};
+pub(crate) use unmarked::{Unmarked, counts_too_many_chunks, unmarked_words};
 
 use crate::damage::fault::{Fault, FaultKind, FaultPlace};
 use crate::error::{Error, Result};
@@ -117,7 +117,7 @@ impl Table {
         // A model's header says only what has memory, and its shape is not one that a file
         // may have.
         if !cfg!(loom) {
-            check_header(segment, &mut wrong);
+            check_header(segment, &mut wrong)?;
         }
         check_participants(writer, &mut wrong);
         for stripe in segment.stripes() {
@@ -133,7 +133,7 @@ fn load(segment: &Segment, at: usize) -> u64 {
     segment.words()[at].load(Ordering::Relaxed)
 }
 
-fn check_header(segment: &Segment, wrong: &mut Vec<Fault>) {
+fn check_header(segment: &Segment, wrong: &mut Vec<Fault>) -> Result<()> {
     let header = |at, text| Fault::new(FaultKind::Header, FaultPlace::Header, at, text);
     if header_changed(segment) {
         let text = "the header is not what it was when the table was opened";
@@ -146,6 +146,9 @@ fn check_header(segment: &Segment, wrong: &mut Vec<Fault>) {
             segment.geometry.chunks
         );
         wrong.push(header(HEADER_POPULATED, text));
+    } else if counts_too_many_chunks(segment, populated as usize)? {
+        let text = format!("the header says that {populated} chunks have memory; less is there");
+        wrong.push(header(HEADER_POPULATED, text));
     }
     for at in reserved(segment) {
         if load(segment, at) != 0 {
@@ -157,6 +160,7 @@ fn check_header(segment: &Segment, wrong: &mut Vec<Fault>) {
             wrong.push(Fault::new(FaultKind::Unused, place, at, text));
         }
     }
+    Ok(())
 }
 
 /// Returns whether a process that opens the table now sees another header than this one did.

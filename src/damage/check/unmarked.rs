@@ -66,6 +66,12 @@ fn collect(
     Ok(())
 }
 
+/// Whether a table that grows hasn't as much memory as so many chunks take.
+pub(crate) fn counts_too_many_chunks(segment: &Segment, chunks: usize) -> Result<bool> {
+    let bytes = (chunks * segment.geometry.chunk_words * WORD) as u64;
+    Ok(segment.geometry.grows() && bytes > file::bytes_present(segment)?)
+}
+
 /// The faults of chunks behind the mark: one for each.
 pub(super) fn unmarked_faults(segment: &Segment) -> Result<Vec<Fault>> {
     let mut words = unmarked_words(segment)?;

@@ -19,6 +19,9 @@ impl Repair<'_> {
     pub(super) fn populated(&mut self) -> Result<()> {
         let segment = self.segment;
         let geometry = &segment.geometry;
+        if geometry.grows() {
+            self.lower_mark()?;
+        }
         segment.populate_again()?;
         let used = if geometry.grows() {
             self.used_behind_the_mark()?
@@ -38,6 +41,38 @@ impl Repair<'_> {
         if seen > geometry.chunks as u64 && put_word(mark, geometry.chunks as u64) {
             let there = geometry.chunks;
             let what = format!("the header said that {seen} chunks have memory; there are {there}");
+            self.fixed(FaultPlace::Header, what);
+        }
+        Ok(())
+    }
+
+    /// Lowers a mark that counts chunks which have no memory. Otherwise they would be given some,
+    /// and a table that grows may have room for more than the machine has.
+    fn lower_mark(&mut self) -> Result<()> {
+        let segment = self.segment;
+        let geometry = &segment.geometry;
+        let seen = segment.populated();
+        if !check::counts_too_many_chunks(segment, seen)? {
+            return Ok(());
+        }
+        let end = geometry.chunk(seen);
+        // The first chunk from which on there is nothing.
+        let (mut low, mut high) = (0, seen);
+        while low < high {
+            let middle = low.midpoint(high);
+            if file::present_from(segment, geometry.chunk(middle), end)? < end {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let states = file::words(segment, geometry.state(0), seen)?;
+        let taken = states.iter().rposition(|state| *state != 0);
+        let there = low.max(taken.map_or(0, |chunk| chunk + 1));
+        if put_word(&segment.words()[HEADER_POPULATED], there as u64) {
+            let what = format!(
+                "the header said that {seen} chunks have memory; no more than {there} have"
+            );
             self.fixed(FaultPlace::Header, what);
         }
         Ok(())
