@@ -62,6 +62,53 @@ fn a_table_is_created_as_asked() {
 }
 
 #[test]
+fn a_table_without_a_size_grows() {
+    let (name, bounded) = (Name::new(), Name::new());
+    let created = json(0, &["create", &name]);
+    assert_eq!(
+        (&created["capacity"], &created["grows"]),
+        (&(1_u64 << 32).into(), &true.into())
+    );
+    let sizes = ["--capacity", "100", "--max-capacity", "10k"];
+    let created = json(0, &[&["create", &*bounded][..], &sizes].concat());
+    assert_eq!(
+        (&created["capacity"], &created["grows"]),
+        (&10_000.into(), &true.into())
+    );
+    let other = Name::new();
+    let sizes = ["--capacity", "100", "--max-capacity", "99"];
+    let failure = ends(2, &[&["create", &*other][..], &sizes].concat());
+    let told = "--max-capacity is 99; allowed is the capacity of 100 or more";
+    assert!(failure.contains(told), "{failure}");
+    let shown = ok(&["stat", &name]);
+    for told in [
+        "0, grows to 4,294,967,296; 28,672 slots",
+        "index 652 KiB (up to 128 GiB), records 0 B",
+    ] {
+        assert!(shown.contains(told), "{shown}");
+    }
+    let handle = Table::open(&name).unwrap();
+    for number in 0..50_000_u32 {
+        handle.insert(number.to_le_bytes(), b"value").unwrap();
+    }
+    let one = listed(&name).unwrap();
+    assert_eq!(one["entries"], 50_000);
+    assert!(one["slots"].as_u64() > Some(50_000));
+    assert!(one["memory_bytes"].as_u64() < Some(50 * 50_000));
+    let table = Table::open(&bounded).unwrap();
+    let refused = (0..1_000_000_u32)
+        .map(|number| number.to_string())
+        .find(|key| table.insert(key, b"").is_err())
+        .unwrap();
+    let failure = ends(2, &["put", &bounded, &refused, ""]);
+    for told in ["it grows to 10000 entries", "a larger --max-capacity"] {
+        assert!(failure.contains(told), "{failure}");
+    }
+    ok(&["check", &name]);
+    ok(&["check", &bounded]);
+}
+
+#[test]
 fn tables_are_removed() {
     let names = [table("bytes"), table("bytes")];
     let still = Table::open(&names[0]).unwrap();

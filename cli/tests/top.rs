@@ -77,6 +77,24 @@ fn aged(line: &str) -> String {
 }
 
 #[test]
+fn the_screen_shows_how_a_table_grows() {
+    let name = common::Name::new();
+    let table = Options::new().create(&name).unwrap();
+    let mut terminal = top(&[&name]);
+    terminal.wait("it is drawn", |text| {
+        text.contains("0; grows, 28,672 slots now")
+    });
+    for number in 0..50_000_u32 {
+        table.insert(number.to_le_bytes(), b"value").unwrap();
+    }
+    terminal.wait("it has grown", |text| {
+        text.contains("50,000; grows, ") && !text.contains(" 28,672 slots")
+    });
+    terminal.press("q");
+    assert!(terminal.end().success());
+}
+
+#[test]
 fn the_screen_shows_what_happens() {
     let (name, table) = open_table();
     let mut terminal = top(&[&name]);

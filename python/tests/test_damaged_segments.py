@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +87,17 @@ def test_a_damaged_header_is_not_opened(
                 attach()
     with SharedDict.open(name) as again:
         assert again == THERE
+
+
+def test_a_table_of_an_older_version_is_refused_with_the_way_over(there: ANYTHING, name: str) -> None:
+    there.close()
+    message = (
+        "the format version is 2, expected 3; save it with d.save of the older version that made "
+        "it, unlink it, and load the file with SharedDict.load of this one"
+    )
+    with overwritten(name, 8, (2).to_bytes(8, "little")):
+        with pytest.raises(IncompatibleFormatError, match=re.escape(message)):
+            SharedDict.open(name)
 
 
 @pytest.mark.parametrize("length", [0, 1, 4095, 4096, 8192])
