@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from shmtable._dict import SharedDict
     from shmtable._settings import Settings
 
-# The greatest capacity and the value space of a table that was given no size.
-_BY_DEFAULT = (1 << 32, 16 << 30)
-
 # The bits of a mode by which other users may write.
 _OTHERS_WRITE = 0o022
 
@@ -62,7 +59,7 @@ def _sized(settings: Settings, dump: Dump, entries: int, size: int) -> Settings:
     capacity, space = max(dump.capacity, entries), max(dump.value_space, size)
     most = settings.max_capacity
     if settings.capacity is None and most is None:
-        if dump.grows and (capacity, space) == _BY_DEFAULT:
+        if dump.by_default and (capacity, space) == (dump.capacity, dump.value_space):
             # Without sizes, less address space is reserved where it is short.
             return settings
         if dump.grows:

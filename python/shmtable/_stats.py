@@ -44,7 +44,7 @@ def _lines(stats: Stats) -> list[tuple[str, str]]:
         ),
         (
             "memory",
-            f"{size('memory_bytes')}: {size('index_bytes')} for the index{_most_index(stats)}, "
+            f"{size('memory_bytes')}{_bound(stats)}: {size('index_bytes')} for the index{_most_index(stats)}, "
             f"{size('value_bytes_reserved')} for values; {size('segment_bytes')} of address space",
         ),
         (
@@ -75,6 +75,11 @@ def _entries(stats: Stats) -> str:
 def _most_index(stats: Stats) -> str:
     most = stats["max_index_bytes"]
     return "" if most == stats["index_bytes"] else f" (up to {_size(most)})"
+
+
+def _bound(stats: Stats) -> str:
+    most = stats["max_bytes"]
+    return f" of at most {_size(most)}" if most else ""
 
 
 def _share(stats: Stats, part: str, whole: str) -> str:

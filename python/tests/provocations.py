@@ -309,6 +309,12 @@ def table_full(d: ANYTHING, name: str) -> None:
             small[number] = None
 
 
+def max_bytes_reached(d: ANYTHING, name: str) -> None:
+    with SharedDict(max_bytes=8 << 20) as small:
+        for number in range(1_000_000):
+            small[number] = "x" * 1000
+
+
 def too_many_participants(d: ANYTHING, name: str) -> None:
     with SharedDict(capacity=10, max_participants=1) as alone:
         SharedDict.open(alone.name, lock_timeout=4)

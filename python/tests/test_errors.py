@@ -48,6 +48,7 @@ ERRORS: dict[str, tuple[type[Exception], str]] = {
     "KeyTooLargeError": (ValueError, r"the key is too large: \d+ bytes, the limit is \d+; store a"),
     "KeyTypeError": (TypeError, r"a key is a str, bytes, .* not a .*; use .* such as str\(key\)"),
     "LockTimeoutError": (TimeoutError, "waited 50ms for a lock held by participant .*; .* lock_timeout"),
+    "MaxBytesReachedError": (MemoryError, r"may take 8388608 bytes .*\(max_bytes\).* a larger max_bytes"),
     "MissingKeyError": (KeyError, "^'missing'$"),
     "NotATableError": (OSError, '"NAME" is the name of a symbolic link, not of a table; remove it'),
     "NotANumberError": (TypeError, r"add\(\) .*, and the value of the key .text. is a str; update_value"),

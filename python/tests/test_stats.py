@@ -53,6 +53,7 @@ FIGURES = Stats(
     index_bytes=31_457_280,
     max_index_bytes=31_457_280,
     memory_bytes=33 << 20,
+    max_bytes=0,
     chunk_bytes=1 << 20,
     chunks_free=60,
     chunks_open=1,
@@ -85,6 +86,8 @@ def test_figures_are_printed_with_their_units() -> None:
     assert str(Stats({**FIGURES, "acquired": 0, "contended": 0})).count("(0.0 %)") == 1
     grows = str(Stats({**FIGURES, "grows": 1, "capacity": 1 << 32, "max_index_bytes": 132 << 30}))
     assert "entries       1,500, grows to 4,294,967,296, 1,677,312 slots\n" in grows
+    bounded = str(Stats({**FIGURES, "max_bytes": 64 << 20}))
+    assert "memory        33.0 MiB of at most 64.0 MiB: 30.0 MiB for the index," in bounded
     assert ": 30.0 MiB for the index (up to 132.0 GiB), 3.0 MiB for values;" in grows
     assert "lookups       at most 1 bucket\n" in str(Stats({**FIGURES, "longest_probe": 1}))
 

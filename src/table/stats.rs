@@ -109,6 +109,8 @@ figures! {
         pub max_index_bytes: usize = Gauge of Bytes,
         /// Bytes of memory that the whole table has now.
         pub memory_bytes: usize = Gauge of Bytes,
+        /// Bytes of memory that the whole table may have; 0 if only the machine bounds them.
+        pub max_bytes: usize = Gauge of Bytes,
         /// Bytes of one chunk.
         pub chunk_bytes: usize = Gauge of Bytes,
         /// Chunks that hold nothing.
@@ -257,6 +259,7 @@ impl Table {
             segment_bytes: geometry.words * WORD,
             index_bytes,
             max_index_bytes: geometry.arena_at * WORD,
+            max_bytes: geometry.max_bytes.unwrap_or(0),
             memory_bytes: segment.memory_bytes(),
             chunk_bytes,
             stripes: geometry.stripes,

@@ -116,7 +116,7 @@ fn the_figures_of_a_table_that_grows_are_those_of_its_present_size() {
     };
     let empty = named.stats().unwrap();
     assert!(empty.grows);
-    assert_eq!((empty.capacity, empty.value_space), (1 << 32, 16 << 30));
+    assert_eq!((empty.capacity, empty.value_space), Options::DEFAULT_SIZES);
     assert_eq!((empty.slots, empty.longest_probe), (1024 * 4 * 7, 1));
     assert!(empty.memory_bytes < 3 << 19, "{empty:?}");
     assert!(empty.memory_bytes <= memory());

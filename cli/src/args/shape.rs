@@ -39,7 +39,7 @@ pub(crate) struct Model {
 impl Model {
     /// Whether its sizes are those of a table that was given none.
     fn is_default(self) -> bool {
-        self.grows && (self.capacity, self.value_space) == (1 << 32, 16 << 30)
+        self.grows && (self.capacity, self.value_space) == Options::DEFAULT_SIZES
     }
 }
 

@@ -29,6 +29,9 @@ pub(crate) fn copy(mut context: Context, args: &args::Copy) -> Result {
     if let Ok(data) = fs::metadata(segment_file(&args.from)) {
         options = options.mode(data.permissions().mode() & 0o777);
     }
+    if stats.max_bytes > 0 {
+        options = options.max_bytes(stats.max_bytes);
+    }
     let model = Model {
         capacity: stats.capacity,
         value_space: stats.value_space,

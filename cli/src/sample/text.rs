@@ -90,6 +90,10 @@ fn space(figures: &mut Unshown) -> [Line; 4] {
     } else {
         format!(" (up to {})", size(most_index))
     };
+    let bound = match figures.take("max_bytes") {
+        0 => String::new(),
+        most => format!(" of at most {}", size(most)),
+    };
     [
         (
             "entries",
@@ -108,7 +112,7 @@ fn space(figures: &mut Unshown) -> [Line; 4] {
         (
             "memory",
             format!(
-                "{}: index {}{grown}, records {}; address space {}",
+                "{}{bound}: index {}{grown}, records {}; address space {}",
                 figures.size("memory_bytes"),
                 size(index),
                 figures.size("value_bytes_reserved"),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use shmtable::SnapshotIntoIter;
+use shmtable::{Options, SnapshotIntoIter};
 use shmtable_dump::{
     Entry, Error, Fault, Header, Reader, Replacement, Writer, is_private as is_private_file,
 };
@@ -164,6 +164,16 @@ impl Dump {
     #[getter]
     fn capacity(&self) -> u64 {
         self.header.capacity
+    }
+
+    /// Whether the dumped table was given no size.
+    #[getter]
+    fn by_default(&self) -> bool {
+        let sizes = (
+            self.header.capacity as usize,
+            self.header.value_space as usize,
+        );
+        self.header.grows && sizes == Options::DEFAULT_SIZES
     }
 
     /// Whether the dumped table grows.

@@ -9,6 +9,7 @@ use std::time::Duration;
 pub(crate) use opening::{check_name, check_os_name, system_error};
 
 use crate::segment::hooks::Hooks;
+use crate::segment::sizes::{DEFAULT_MOST, GROWING_SPACE};
 use crate::table::orphans;
 
 /// Which owners' segments may be opened.
@@ -108,6 +109,11 @@ impl Default for Options {
 const LONGEST_TIMEOUT: Duration = Duration::from_hours(365 * 24);
 
 impl Options {
+    /// The greatest capacity and the value space of a table that is given no size, where address
+    /// space is not short. For the command and the Python package.
+    #[doc(hidden)]
+    pub const DEFAULT_SIZES: (usize, usize) = (DEFAULT_MOST, GROWING_SPACE);
+
     /// Returns the default options.
     pub fn new() -> Self {
         Self {
