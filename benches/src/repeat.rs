@@ -29,6 +29,26 @@ enum Operation {
     /// Decimal keys, a value of another length each time.
     Replace,
     FetchAdd,
+    /// As without the ending, in a table that grows.
+    GetGrown,
+    Get100Grown,
+    MissGrown,
+    InsertGrown,
+    FetchAddGrown,
+}
+
+impl Operation {
+    /// The same operation in a table that doesn't grow, and whether this is in one that does.
+    fn parts(self) -> (Self, bool) {
+        match self {
+            Self::GetGrown => (Self::Get, true),
+            Self::Get100Grown => (Self::Get100, true),
+            Self::MissGrown => (Self::Miss, true),
+            Self::InsertGrown => (Self::Insert, true),
+            Self::FetchAddGrown => (Self::FetchAdd, true),
+            fixed => (fixed, false),
+        }
+    }
 }
 
 /// The most passes of insertions. All their keys are created before the first pass,
@@ -36,41 +56,46 @@ enum Operation {
 const INSERTIONS: usize = 12;
 
 pub(crate) fn run(arguments: &Arguments) -> Result {
-    let key = |number: usize| match arguments.operation {
+    let (operation, grows) = arguments.operation.parts();
+    let key = |number: usize| match operation {
         Operation::Get100 => format!("{number:016}").into_bytes(),
         _ => number.to_string().into_bytes(),
     };
-    let value: &[u8] = match arguments.operation {
+    let value: &[u8] = match operation {
         Operation::Get100 => &[b'1'; 100],
         Operation::FetchAdd => &[0; 8],
         _ => b"1",
     };
     let count = arguments.keys;
-    if let Operation::Insert = arguments.operation {
-        let table = Options::new()
-            .capacity(count * INSERTIONS)
-            .create_anonymous()?;
+    let create = |options: Options| {
+        let options = if grows {
+            // As valgrind has little address space.
+            Options::new().max_capacity(1 << 20)
+        } else {
+            options
+        };
+        options.create_anonymous()
+    };
+    if let Operation::Insert = operation {
+        let table = create(Options::new().capacity(count * INSERTIONS))?;
         let keys: Vec<_> = (0..count * INSERTIONS).map(key).collect();
         for (pass, keys) in keys.chunks(count).take(arguments.passes).enumerate() {
-            repeat(&table, arguments.operation, keys, pass)?;
+            repeat(&table, operation, keys, pass)?;
         }
         return Ok(());
     }
     let keys: Vec<_> = (0..count).map(key).collect();
     let absent: Vec<_> = (count..2 * count).map(key).collect();
-    let table = Options::new()
-        .capacity(count)
-        .value_space(count * 256)
-        .create_anonymous()?;
+    let table = create(Options::new().capacity(count).value_space(count * 256))?;
     for key in &keys {
         table.insert(key, value)?;
     }
-    let asked = match arguments.operation {
+    let asked = match operation {
         Operation::Miss => &absent,
         _ => &keys,
     };
     for pass in 0..arguments.passes {
-        repeat(&table, arguments.operation, asked, pass)?;
+        repeat(&table, operation, asked, pass)?;
     }
     Ok(())
 }
@@ -92,6 +117,7 @@ fn repeat(table: &Table, operation: Operation, keys: &[Vec<u8>], pass: usize) ->
             Operation::FetchAdd => {
                 black_box(table.fetch_add(key, 1)?);
             }
+            _ => return Err("an operation of a table that grows".into()),
         }
     }
     Ok(())

@@ -36,7 +36,7 @@ use crate::arena::chunk;
 use crate::error::Result;
 use crate::index::bucket::{Bucket, Tags};
 use crate::index::entry::{Compared, Damage, Entry, Location};
-use crate::index::probe::{self, Hash, Home, StripeSize};
+use crate::index::probe::{self, Hash, HomeToLock, StripeSize};
 use crate::index::slot::{self, Content, SlotContent};
 use crate::index::stripe_ops::{Locked, New};
 use crate::layout::{USED_SLOTS, WORD};
@@ -252,12 +252,8 @@ impl<'a> Locked<'a> {
     /// is wrong.
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    pub(crate) fn home(&self, home: Home<'a>, hash: Hash) -> Home<'a> {
-        if home.size().holds_and_is_sound(self.segment(), hash) {
-            home
-        } else {
-            probe::home_now(self.segment(), hash)
-        }
+    pub(crate) fn home(&self, before: HomeToLock<'a>, hash: Hash) -> HomeToLock<'a> {
+        probe::home_once_locked(self.segment(), hash, before)
     }
 
     /// Publishes a new key's entry in its [home](probe::home); `false` if that is full.

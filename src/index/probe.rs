@@ -83,7 +83,7 @@ pub(crate) fn bucket(segment: &Segment, number: usize) -> Bucket<'_> {
 /// The home bucket of a hash, where probing begins.
 #[derive(Clone, Copy)]
 pub(crate) struct Home<'a> {
-    pub(crate) number: usize,
+    number: usize,
     pub(crate) bucket: Bucket<'a>,
     /// By which size of its stripe it is the home.
     size: StripeSize,
@@ -131,16 +131,63 @@ pub(crate) fn home(segment: &Segment, hash: Hash) -> Home<'_> {
 /// The home bucket of a hash by the stripe's size as it is now, also if one bit of the directory
 /// word is wrong.
 #[cold]
-pub(crate) fn home_now(segment: &Segment, hash: Hash) -> Home<'_> {
-    let mut buckets = buckets(segment, hash);
-    let home = home(segment, hash);
-    match buckets.next() {
-        Some((number, bucket)) => Home {
-            number,
-            bucket,
-            ..home
-        },
-        None => home,
+fn home_now(segment: &Segment, hash: Hash) -> HomeToLock<'_> {
+    let found = buckets(segment, hash).next();
+    let (number, bucket) = found.unwrap_or_else(|| {
+        let Home { number, bucket, .. } = home(segment, hash);
+        (number, bucket)
+    });
+    HomeToLock { number, bucket }
+}
+
+/// The home bucket of a hash in a stripe whose lock is taken, or is about to be.
+#[derive(Clone, Copy)]
+pub(crate) struct HomeToLock<'a> {
+    pub(crate) number: usize,
+    pub(crate) bucket: Bucket<'a>,
+}
+
+/// The home bucket of a hash, for callers who take or have the stripe's lock. It is the right one
+/// also if one bit of the stripe's directory word is wrong.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+pub(crate) fn home_to_lock(segment: &Segment, hash: Hash) -> HomeToLock<'_> {
+    if segment.map.grows() {
+        return home_where_it_grows(segment, hash);
+    }
+    let Home { number, bucket, .. } = home(segment, hash);
+    HomeToLock { number, bucket }
+}
+
+/// As [`home_to_lock`] in a table that grows. Apart, so that writers of other tables have all
+/// registers.
+#[inline(never)]
+fn home_where_it_grows(segment: &Segment, hash: Hash) -> HomeToLock<'_> {
+    let Home {
+        number,
+        bucket,
+        size,
+    } = home(segment, hash);
+    if size.holds_and_is_sound(segment, hash) {
+        HomeToLock { number, bucket }
+    } else {
+        home_now(segment, hash)
+    }
+}
+
+/// The home bucket of a hash, which was looked for before the stripe's lock was taken: a stripe of
+/// a table that grows may have been doubled since.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+pub(crate) fn home_once_locked<'a>(
+    segment: &'a Segment,
+    hash: Hash,
+    before: HomeToLock<'a>,
+) -> HomeToLock<'a> {
+    if segment.map.grows() {
+        home_where_it_grows(segment, hash)
+    } else {
+        before
     }
 }
 
@@ -154,61 +201,73 @@ impl Home<'_> {
 
 /// The buckets that probing visits for a key, each once, with their numbers. Under the stripe's
 /// lock only.
+#[inline]
 pub(crate) fn buckets(segment: &Segment, hash: Hash) -> impl Iterator<Item = (usize, Bucket<'_>)> {
     let size = StripeSize(directory_word(segment, hash).map_or(0, |word| word.0));
     buckets_by(segment, hash, size)
 }
 
 /// As [`buckets`], for a stripe of this size.
+#[inline]
 pub(crate) fn buckets_by(
     segment: &Segment,
     hash: Hash,
     size: StripeSize,
 ) -> impl Iterator<Item = (usize, Bucket<'_>)> {
-    let stripe = segment.map.stripe_number(hash.0);
-    let places = Places::new(segment, hash, size);
-    let stripe = segment.first_buckets_of(stripe, places.count);
-    (0..places.count).map(move |step| {
-        let number = stripe.at(places.at(step));
+    let way = Way::new(segment, hash, size);
+    (0..way.count).map(move |step| {
+        let number = way.at(segment, step);
         (number, bucket(segment, number))
     })
 }
 
 /// The order in which probing visits the buckets of a stripe.
 #[derive(Clone, Copy)]
-struct Places {
+struct Way {
+    /// The number of the home bucket: in the stripe if the table grows, and otherwise among all.
     home: usize,
     count: usize,
+    /// In a table that grows, the stripe's number; otherwise the number of the bucket behind it.
+    stripe: usize,
     grows: bool,
 }
 
-impl Places {
+impl Way {
+    #[inline]
     fn new(segment: &Segment, hash: Hash, size: StripeSize) -> Self {
-        let grows = segment.geometry.grows();
+        let grows = segment.map.grows();
+        let stripe = segment.map.stripe_number(hash.0);
         if grows {
             let count = segment.buckets_by(DirectoryWord(size.0));
             let word = DirectoryWord::new(count.ilog2(), Phase::AtRest);
             Self {
                 home: hash.home_in_stripe(segment, word),
                 count,
+                stripe,
                 grows,
             }
         } else {
             let count = segment.geometry.stripe_buckets;
             Self {
-                home: hash.home(segment) % count,
+                home: hash.home(segment),
                 count,
+                stripe: (stripe + 1) * count,
                 grows,
             }
         }
     }
 
-    /// The place that is visited after so many others.
-    fn at(self, step: usize) -> usize {
+    /// The number of the bucket that is visited after so many others.
+    #[inline]
+    fn at(self, segment: &Segment, step: usize) -> usize {
         if self.grows {
-            self.home ^ step
+            return segment.map.bucket_in_stripe(self.stripe, self.home ^ step);
+        }
+        let number = self.home + step;
+        if number < self.stripe {
+            number
         } else {
-            (self.home + step) % self.count
+            number - self.count
         }
     }
 }

@@ -115,7 +115,7 @@ impl Table {
         let key = key.as_ref();
         let writer = self.writer()?;
         let hash = Hash::of(&writer.segment, key);
-        let home = probe::home(&writer.segment, hash);
+        let home = probe::home_to_lock(&writer.segment, hash);
         home.bucket.prefetch();
         let locked = writer.lock(hash.stripe(&writer.segment))?;
         let entry = match locked.glance(locked.home(home, hash).bucket, key, hash) {
@@ -175,7 +175,7 @@ impl Table {
     fn add_to(&self, key: &[u8], add: i64) -> Result<i64> {
         let writer = self.writer()?;
         let hash = Hash::of(&writer.segment, key);
-        let home = probe::home(&writer.segment, hash);
+        let home = probe::home_to_lock(&writer.segment, hash);
         home.bucket.prefetch();
         let locked = writer.lock_unchecked(hash.stripe(&writer.segment))?;
         #[expect(clippy::match_same_arms, reason = "two copies, see `Glance`")]

@@ -46,7 +46,7 @@ impl Table {
         let writer = self.writer()?;
         writer.check_sizes(key, value.len())?;
         let hash = Hash::of(&writer.segment, key);
-        let home = probe::home(&writer.segment, hash);
+        let home = probe::home_to_lock(&writer.segment, hash);
         home.bucket.prefetch();
         let locked = writer.lock_unchecked(hash.stripe(&writer.segment))?;
         let home = locked.home(home, hash);

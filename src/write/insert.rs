@@ -76,7 +76,7 @@ impl Writer {
         if key.len() + value.len() > SMALL {
             return self.insert_slow(key, value, None);
         }
-        let home = probe::home(&self.segment, hash);
+        let home = probe::home_to_lock(&self.segment, hash);
         home.bucket.prefetch();
         let mut record = None;
         if self.streak.is_long() || value.len() > WORD {

@@ -14,7 +14,10 @@ pub(crate) struct IndexedMapping {
     /// The number of stripes is 2^(63 - `stripe_shift`).
     stripe_shift: u32,
     buckets: Array<BUCKET_WORDS>,
-    growth: Option<Growth>,
+    /// Whether the table grows: a byte, which one instruction tests in memory.
+    grows: bool,
+    /// Without a meaning if it doesn't.
+    growth: Growth,
 }
 
 /// How the buckets of a table that grows are numbered.
@@ -72,6 +75,7 @@ impl IndexedMapping {
             let all = most_buckets.checked_mul(stripes.len());
             assert!(most_buckets.is_power_of_two() && all == Some(buckets.len()));
             Growth {
+                // A directory word for each stripe.
                 directory: Array::new(mapping.words(), at..at + stripes.len()),
                 other_stripes: stripes.len() - 1,
                 most_mask: most_buckets - 1,
@@ -81,15 +85,33 @@ impl IndexedMapping {
             stripe_shift: u64::BITS - 1 - stripes.len().trailing_zeros(),
             stripes: Array::new(mapping.words(), stripes),
             buckets: Array::new(mapping.words(), buckets),
-            growth,
+            grows: growth.is_some(),
+            growth: growth.unwrap_or(Growth {
+                directory: Array(NonNull::<[_; 0]>::dangling()),
+                other_stripes: 0,
+                most_mask: 0,
+            }),
             mapping,
         }
+    }
+
+    /// Whether the table grows.
+    #[inline]
+    pub(crate) fn grows(&self) -> bool {
+        self.grows
+    }
+
+    /// How the buckets are numbered, if the table grows.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn growth(&self) -> Option<Growth> {
+        self.grows.then_some(self.growth)
     }
 
     /// A stripe's word in the directory; `None` if the table doesn't grow.
     #[inline]
     pub(crate) fn directory(&self, stripe: usize) -> Option<&AtomicU64> {
-        let growth = self.growth?;
+        let growth = self.growth()?;
         // SAFETY: as in `stripes`.
         let [word] = unsafe { growth.directory.pieces() }.get(stripe)?;
         Some(word)
@@ -101,7 +123,7 @@ impl IndexedMapping {
     /// If the table doesn't grow.
     pub(crate) fn bucket_in_stripe(&self, stripe: usize, bucket: usize) -> usize {
         #[expect(clippy::expect_used, reason = "a caller's bug")]
-        let growth = self.growth.expect("a table that grows");
+        let growth = self.growth().expect("a table that grows");
         growth.number(stripe, bucket)
     }
 
@@ -150,7 +172,7 @@ impl IndexedMapping {
     #[allow(clippy::inline_always)]
     pub(crate) fn bucket_of(&self, hash: u64) -> HomeBucket<'_> {
         let buckets = self.buckets();
-        let Some(growth) = self.growth else {
+        let Some(growth) = self.growth() else {
             let number = ((u128::from(hash) * buckets.len() as u128) >> u64::BITS) as usize;
             return HomeBucket {
                 number,
@@ -181,7 +203,7 @@ impl IndexedMapping {
     /// If the table doesn't grow.
     pub(crate) fn home_in_stripe(&self, directory: u64, hash: u64) -> usize {
         #[expect(clippy::expect_used, reason = "a caller's bug")]
-        let growth = self.growth.expect("a table that grows");
+        let growth = self.growth().expect("a table that grows");
         growth.home(directory, hash)
     }
 
@@ -190,7 +212,7 @@ impl IndexedMapping {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn is_still(&self, directory: u64, hash: u64) -> bool {
-        let Some(growth) = self.growth else {
+        let Some(growth) = self.growth() else {
             return true;
         };
         self.word_of(growth, self.stripe_number(hash))
@@ -202,7 +224,7 @@ impl IndexedMapping {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn is_still_and_sound(&self, directory: u64, hash: u64) -> bool {
-        self.growth.is_none() || (parts_agree(directory) && self.is_still(directory, hash))
+        !self.grows || (parts_agree(directory) && self.is_still(directory, hash))
     }
 
     /// The directory word of a hash's stripe, which is below the number of stripes.
