@@ -33,9 +33,9 @@ def test_every_page_is_tested() -> None:
 def test_samples_for_which_there_is_no_room_are_decoded_again(tmp_path: Path) -> None:
     page = pages.Page("dataloader.md", tmp_path)
     program = tmp_path / "samples.py"
-    # Room for a hundred, or up to twice as many.
-    few = "value_space=room // 8, max_participants=16"
-    smaller = page.files["samples.py"].replace("value_space=room", few)
+    # Room for nearly two hundred.
+    few = "SharedDict(max_bytes=10_000_000)"
+    smaller = page.files["samples.py"].replace("SharedDict()", few)
     assert few in smaller
     program.write_text(smaller)
     lines = workers.output(str(program), cwd=tmp_path).splitlines()
