@@ -1,5 +1,22 @@
 //! Is every key found, with its value and once, while its stripe is doubled, and after a death in
 //! the middle?
+//!
+//! # Planted, and seen to fail
+//! - the directory word stored before the copies, or after the old entries' tags are cleared
+//!   (`grow_by`); a miss that counts whatever the directory word is now (`fast_path::absent`): a
+//!   key that goes is missed;
+//! - overflow counts lowered before the directory word is stored: a displaced key that goes is
+//!   missed;
+//! - `remove_all` without its bump: a reader finds the value of the next key in the slot;
+//! - the doubling of a dead process not ended (`finish_growth`): `check` finds its directory word;
+//! - new buckets not cleared (`Bucket::reset`): what a dead process left there is taken for
+//!   entries.
+//!
+//! The hash of a record's key stored before the version is raised, in `republish_record` and in
+//! `recover`, fails in `small_entries`: readers take it for the value of the small entry before.
+//!
+//! An iteration that began in the middle of a doubling passed keys twice; the model of iterations
+//! found that fault.
 #![cfg(loom)]
 
 use std::sync::Arc;

@@ -24,6 +24,7 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 /// A table of a few chunks, that sequences of a few hundred steps turn over many
 /// times.
 const SMALL: Limits = Limits {
+    first: 20,
     capacity: 20,
     space: 12_000,
 };
@@ -31,9 +32,13 @@ const SMALL: Limits = Limits {
 /// One in which the chunks kept back for cleaning and participants are few among
 /// many.
 const LARGE: Limits = Limits {
+    first: 60,
     capacity: 60,
     space: 120_000,
 };
+
+/// A table that begins with a bucket in each stripe.
+const GROWING: Limits = Limits { first: 4, ..LARGE };
 
 const CHUNK: usize = 4096;
 /// The most bytes of key and value in a record that fits a chunk. Beside them, a record has
@@ -45,7 +50,7 @@ const CASES: usize = 80;
 /// Runs sequences whose longest values have `most` bytes: the same ones in every run,
 /// because a check is to fail for a change and not by chance, but new ones where
 /// `SHMTABLE_TEST_SCALE` asks for more of them.
-fn sequences(most: usize) {
+fn sequences(limits: Limits, most: usize) {
     let cases = scaled(CASES);
     let mut runner = TestRunner::new(Config {
         cases: cases as u32,
@@ -60,7 +65,7 @@ fn sequences(most: usize) {
     let (cleanings, refused) = (Cell::new(0), Cell::new(0));
     let sequence = prop::collection::vec(operation(most), 1..400);
     let outcome = runner.run(&sequence, |sequence| {
-        let mut pair = Pair::new(SMALL);
+        let mut pair = Pair::new(limits);
         for operation in &sequence {
             pair.run(operation);
         }
@@ -86,12 +91,18 @@ fn sequences(most: usize) {
 
 #[test]
 fn entries_up_to_a_chunk_behave_as_in_a_map_and_fit_as_promised() {
-    sequences(FITS - 30);
+    sequences(SMALL, FITS - 30);
 }
 
 #[test]
 fn entries_of_several_chunks_behave_as_in_a_map() {
-    sequences(SMALL.space);
+    sequences(SMALL, SMALL.space);
+}
+
+#[test]
+fn entries_of_a_table_that_grows_behave_as_in_a_map_and_fit_as_promised() {
+    let space = SMALL.space;
+    sequences(Limits { space, ..GROWING }, FITS - 30);
 }
 
 /// Keeps a table filled to the last byte that was promised, and changes it.

@@ -14,6 +14,8 @@ pub type Model = HashMap<Vec<u8>, Vec<u8>>;
 /// What a table is created for.
 #[derive(Clone, Copy)]
 pub struct Limits {
+    /// The capacity with which it begins.
+    pub first: usize,
     pub capacity: usize,
     pub space: usize,
 }
@@ -70,7 +72,8 @@ pub struct Pair {
 impl Pair {
     pub fn new(limits: Limits) -> Self {
         let options = Options::new()
-            .capacity(limits.capacity)
+            .capacity(limits.first)
+            .max_capacity(limits.capacity)
             .value_space(limits.space)
             .chunk_size(CHUNK)
             .max_participants(2)
