@@ -10,6 +10,8 @@
 //! model fails without it.
 #![cfg(loom)]
 
+pub mod growth;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
