@@ -11,7 +11,7 @@
 //!   more of each hash keeps all that it has where it is found: see [`growth`](super::growth).
 
 use crate::index::bucket::Bucket;
-use crate::layout::CLAIM_BYTES;
+use crate::layout::{CLAIM_BYTES, parts_agree};
 use crate::segment::Segment;
 use crate::segment::directory::{DirectoryWord, Phase};
 use crate::segment::stripe::Stripe;
@@ -147,32 +147,16 @@ pub(crate) struct HomeToLock<'a> {
     pub(crate) bucket: Bucket<'a>,
 }
 
-/// The home bucket of a hash, for callers who take or have the stripe's lock. It is the right one
-/// also if one bit of the stripe's directory word is wrong.
+/// The home bucket of a hash, for callers who are about to take the stripe's lock: once they have
+/// it, [`home_once_locked`] has the right one.
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(crate) fn home_to_lock(segment: &Segment, hash: Hash) -> HomeToLock<'_> {
     if segment.map.grows() {
-        return home_where_it_grows(segment, hash);
+        return home_that_may_move(segment, hash);
     }
     let Home { number, bucket, .. } = home(segment, hash);
     HomeToLock { number, bucket }
-}
-
-/// As [`home_to_lock`] in a table that grows. Apart, so that writers of other tables have all
-/// registers.
-#[inline(never)]
-fn home_where_it_grows(segment: &Segment, hash: Hash) -> HomeToLock<'_> {
-    let Home {
-        number,
-        bucket,
-        size,
-    } = home(segment, hash);
-    if size.holds_and_is_sound(segment, hash) {
-        HomeToLock { number, bucket }
-    } else {
-        home_now(segment, hash)
-    }
 }
 
 /// The home bucket of a hash, which was looked for before the stripe's lock was taken: a stripe of
@@ -185,9 +169,39 @@ pub(crate) fn home_once_locked<'a>(
     before: HomeToLock<'a>,
 ) -> HomeToLock<'a> {
     if segment.map.grows() {
-        home_where_it_grows(segment, hash)
+        home_that_stays(segment, hash)
     } else {
         before
+    }
+}
+
+/// The home bucket of a hash, for callers who have the stripe's lock. It is the right one also if
+/// one bit of the stripe's directory word is wrong.
+#[inline]
+pub(crate) fn home_locked(segment: &Segment, hash: Hash) -> HomeToLock<'_> {
+    let Home { number, bucket, .. } = home(segment, hash);
+    home_once_locked(segment, hash, HomeToLock { number, bucket })
+}
+
+// In tables that grow. Apart, so that writers of other tables have all registers.
+
+#[inline(never)]
+fn home_that_may_move(segment: &Segment, hash: Hash) -> HomeToLock<'_> {
+    let Home { number, bucket, .. } = home(segment, hash);
+    HomeToLock { number, bucket }
+}
+
+#[inline(never)]
+fn home_that_stays(segment: &Segment, hash: Hash) -> HomeToLock<'_> {
+    let Home {
+        number,
+        bucket,
+        size,
+    } = home(segment, hash);
+    if parts_agree(size.0) {
+        HomeToLock { number, bucket }
+    } else {
+        home_now(segment, hash)
     }
 }
 

@@ -96,7 +96,7 @@ impl<'a> Locked<'a> {
 
     /// Finds `key`.
     pub(crate) fn find(&self, key: &[u8], hash: Hash) -> Result<Option<Place<'a>>> {
-        let home = probe::home_to_lock(self.segment(), hash);
+        let home = probe::home_locked(self.segment(), hash);
         match self.glance(home.bucket, key, hash) {
             Glance::Small(slot, entry) | Glance::Record(slot, entry) => Ok(Some(Place {
                 bucket: home.number,
