@@ -78,8 +78,9 @@ pub(crate) fn lookup_fast<R>(
     }
 }
 
-/// The outcome of a lookup that found its key nowhere in a stripe of this size. A glance may have
-/// looked at a wrong bucket if the directory word is damaged.
+/// The outcome of a lookup that found its key nowhere in a stripe of this size. The tags and
+/// overflow counts that it saw were loaded with acquire: so was all that this validates. A glance
+/// may have looked at a wrong bucket if the directory word is damaged.
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(super) fn absent<const GLANCE: bool, R>(
@@ -87,7 +88,6 @@ pub(super) fn absent<const GLANCE: bool, R>(
     hash: Hash,
     size: StripeSize,
 ) -> Found<R> {
-    fence(Ordering::Acquire);
     let holds = if GLANCE {
         size.holds_and_is_sound(segment, hash)
     } else {

@@ -42,8 +42,8 @@
 //! and it didn't see the copy. If it had gone by a directory word that 4, or 7 for a copy of 6,
 //! stored, it would have seen the copy, because that word is loaded with acquire. So it went by an
 //! earlier one. Its load of the tag or the count was an acquire of a store that comes after 4, or
-//! after 7; so the directory word, when it is loaded again behind an acquire fence, is another
-//! one, and the lookup is done again. No value of the word ever comes back: the level never
+//! after 7; so the directory word, when it is loaded again after that, is another one, and the
+//! lookup is done again. No value of the word ever comes back: the level never
 //! falls, and the phases of one level have one order.
 //!
 //! # What a death leaves

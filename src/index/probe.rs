@@ -95,8 +95,7 @@ pub(crate) struct StripeSize(u64);
 
 impl StripeSize {
     /// Whether the hash's stripe still has this size. A key that was not found may be in buckets
-    /// that have come since, if it has not. An acquire fence must stand between the loads that
-    /// this validates and this one.
+    /// that have come since, if it has not. The loads that this validates must have been acquires.
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn holds(self, segment: &Segment, hash: Hash) -> bool {

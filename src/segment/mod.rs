@@ -24,7 +24,7 @@ use crate::segment::geometry::Geometry;
 use crate::segment::hash::Seed;
 use crate::segment::hooks::Hooks;
 use crate::segment::stripe::Stripe;
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Ordering};
 use crate::sys::{Directory, IndexedMapping, Mapping};
 use crate::sys::{crash_point, process_crash_point};
 
@@ -125,10 +125,9 @@ impl Segment {
     }
 
     /// Notes that a stripe was doubled to this level. When all stripes have been, all their
-    /// buckets may be laid out in huge pages.
+    /// buckets may be laid out in huge pages. (If the last two are doubled at the same moment, neither
+    /// process may see both: then the next doubling of all brings it.)
     pub(crate) fn doubled_to(&self, level: u32) {
-        // Of two processes that double the last two stripes, at least one must see both.
-        fence(Ordering::SeqCst);
         let are_all = (0..self.geometry.stripes).all(|stripe| {
             let word = self.map.directory(stripe);
             word.is_some_and(|word| DirectoryWord(word.load(Ordering::Relaxed)).level() >= level)

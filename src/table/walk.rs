@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use crate::index::probe::Hash;
 use crate::segment::Segment;
 use crate::segment::directory::{DirectoryWord, Phase};
-use crate::sync::Ordering;
 
 /// How far a walk has come.
 ///
@@ -48,9 +47,7 @@ impl Walk {
 
     /// The stripe's directory word; `None` if the table doesn't grow.
     fn word(&self, segment: &Segment) -> Option<DirectoryWord> {
-        let word = segment.map.directory(self.stripe)?;
-        // Acquire: who sees it sees all copies that it published.
-        Some(DirectoryWord(word.load(Ordering::Acquire)))
+        segment.map.directory_seen(self.stripe).map(DirectoryWord)
     }
 
     /// The bucket that comes next, if there is another one.

@@ -276,11 +276,10 @@ fn sixty_four_tables_of_no_given_size_share_64_megabytes() {
     let tables: Vec<Named> = (0..64).map(|_| Named::create(&Options::new())).collect();
     println!("empty: {} bytes each", (all - free_bytes()) / 64);
     let mut expected = Vec::new();
-    for (at, table) in tables.iter().enumerate() {
+    for table in &tables {
         let mut entries = HashMap::new();
         for number in 0..100 {
-            // Every other table has records; a small entry needs no chunk.
-            let value = if at % 2 == 0 {
+            let value = if number % 2 == 0 {
                 vec![1; 7]
             } else {
                 vec![2; 100]

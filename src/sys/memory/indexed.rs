@@ -117,6 +117,11 @@ impl IndexedMapping {
         Some(word)
     }
 
+    /// A stripe's directory word as a reader sees it; `None` if the table doesn't grow.
+    pub(crate) fn directory_seen(&self, stripe: usize) -> Option<u64> {
+        self.directory(stripe).map(seen_by_reader)
+    }
+
     /// The number in the table of a stripe's bucket of this number.
     ///
     /// # Panics
@@ -184,8 +189,7 @@ impl IndexedMapping {
         };
         let stripe = self.stripe_number(hash);
         let word = self.word_of(growth, stripe);
-        // Acquire: a reader that sees a level sees the buckets that it adds.
-        let directory = word.load(Ordering::Acquire);
+        let directory = seen_by_reader(word);
         let bucket = growth.home(directory, hash);
         let number = growth.number(stripe, bucket);
         HomeBucket {
@@ -207,8 +211,8 @@ impl IndexedMapping {
         growth.home(directory, hash)
     }
 
-    /// Whether the directory still says what it said when a hash's bucket was found. An acquire
-    /// fence must stand between the loads that this validates and this one.
+    /// Whether the directory still says what it said when a hash's bucket was found. The loads that
+    /// this validates must have been acquires.
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn is_still(&self, directory: u64, hash: u64) -> bool {
@@ -242,6 +246,13 @@ impl IndexedMapping {
         let [word] = unsafe { words.get_unchecked(stripe) };
         word
     }
+}
+
+/// A directory word as a reader sees it. Acquire: who sees it sees all copies that it published.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn seen_by_reader(word: &AtomicU64) -> u64 {
+    word.load(Ordering::Acquire)
 }
 
 impl Growth {
