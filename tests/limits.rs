@@ -122,7 +122,11 @@ fn a_table_without_bounds_reserves_what_there_is() {
         // Less than the most modest one takes.
         let limit = common::limit_address_space(SLACK);
         let refused = Options::new().create_anonymous();
-        no_address_space(refused, before.1 as u64, limit);
+        let Err(Error::AddressSpaceFull { asked, .. }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(asked as u64 > SLACK && asked <= before.1, "{asked}");
+        no_address_space(refused, asked as u64, limit);
         role.wait_for_start();
         return;
     }
