@@ -9,12 +9,10 @@ mod common;
 
 use std::fs::File;
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use common::{Child, LIMIT, Name, Named, Role, assert_sound, bytes, contents, files_named, key};
-use rustix::mm::{MlockAllFlags, mlockall};
-use rustix::process::{Resource, getrlimit, getuid};
+use rustix::process::Resource;
 use shmtable::{Claimed, Error, Options, Result, Table};
 
 /// What a limited process needs for itself.
@@ -86,82 +84,6 @@ fn a_table_larger_than_the_address_space_is_refused_and_leaves_nothing() {
     child.say("go on");
     child.finish();
     assert_eq!(files_named(&new).len(), 1);
-}
-
-#[test]
-fn a_table_without_bounds_reserves_what_there_is() {
-    if let Some(role) = common::role() {
-        let whole = Options::new().create_anonymous().unwrap();
-        let (most, reserved) = (whole.capacity(), whole.stats().unwrap().segment_bytes);
-        drop(whole);
-        let mut before = (most, reserved);
-        for space in [100 << 30, 4 << 30, 1 << 30, 400 << 20] {
-            common::limit_address_space(space);
-            let table = Options::new().create_anonymous().unwrap();
-            let now = (table.capacity(), table.stats().unwrap().segment_bytes);
-            assert!(
-                now.0 <= before.0 && now.1 <= before.1,
-                "{now:?}, {before:?}"
-            );
-            assert!(now.0 < most && now.0 >= 1 << 20, "{now:?}");
-            assert!(now.1 as u64 <= space && now.1 < reserved, "{now:?}");
-            for number in 0..20_000 {
-                table.insert(key(number), bytes(number as u64, 20)).unwrap();
-            }
-            for number in 0..20_000 {
-                assert_eq!(
-                    table.get(key(number)).unwrap(),
-                    Some(bytes(number as u64, 20))
-                );
-            }
-            assert_sound(&table);
-            drop(table);
-            common::unlimit(Resource::As);
-            before = now;
-        }
-        // Less than the most modest one takes.
-        let limit = common::limit_address_space(SLACK);
-        let refused = Options::new().create_anonymous();
-        let Err(Error::AddressSpaceFull { asked, .. }) = refused else {
-            panic!("{refused:?}");
-        };
-        assert!(asked as u64 > SLACK && asked <= before.1, "{asked}");
-        no_address_space(refused, asked as u64, limit);
-        role.wait_for_start();
-        return;
-    }
-    let mut child = with_little_space(common::this_test!(), &[]);
-    assert_eq!(child.hear(), "ready");
-    child.say("go on");
-    child.finish();
-}
-
-#[test]
-fn a_process_that_locks_its_memory_takes_no_more_of_it() {
-    if let Some(role) = common::role() {
-        let blocks = |table: &Table| {
-            let file = std::fs::metadata(common::path_of(table.name())).unwrap();
-            file.blocks()
-        };
-        let free = Options::new().create_anonymous().unwrap();
-        let expected = blocks(&free);
-        // A user with a limit can map nothing large in such a process.
-        let is_free = getuid().is_root() || getrlimit(Resource::Memlock).current.is_none();
-        let locks = is_free && mlockall(MlockAllFlags::FUTURE).is_ok();
-        for options in [Options::new(), vast()] {
-            let table = options.create_anonymous().unwrap();
-            assert!(blocks(&table) <= 2 * expected, "{locks}");
-            let again = Table::open(table.name()).unwrap();
-            again.insert(b"k", b"v").unwrap();
-            assert_eq!(table.get(b"k").unwrap(), Some(b"v".to_vec()));
-        }
-        role.wait_for_start();
-        return;
-    }
-    let mut child = Child::start(common::this_test!(), "locks", &[]);
-    assert_eq!(child.hear(), "ready");
-    child.say("go on");
-    child.finish();
 }
 
 #[test]
@@ -404,4 +326,91 @@ fn an_open_table_needs_no_more_descriptors() {
     named.insert(b"published", &bytes(1, 20_000)).unwrap();
     limited.finish();
     assert_sound(&named);
+}
+
+/// Elsewhere a segment has memory for all its length.
+#[cfg(not(shmtable_portable))]
+mod sparse {
+    use std::os::unix::fs::MetadataExt;
+
+    use rustix::mm::{MlockAllFlags, mlockall};
+    use rustix::process::{getrlimit, getuid};
+
+    use super::*;
+
+    #[test]
+    fn a_table_without_bounds_reserves_what_there_is() {
+        if let Some(role) = common::role() {
+            let whole = Options::new().create_anonymous().unwrap();
+            let (most, reserved) = (whole.capacity(), whole.stats().unwrap().segment_bytes);
+            drop(whole);
+            let mut before = (most, reserved);
+            for space in [100 << 30, 4 << 30, 1 << 30, 400 << 20] {
+                common::limit_address_space(space);
+                let table = Options::new().create_anonymous().unwrap();
+                let now = (table.capacity(), table.stats().unwrap().segment_bytes);
+                assert!(
+                    now.0 <= before.0 && now.1 <= before.1,
+                    "{now:?}, {before:?}"
+                );
+                assert!(now.0 < most && now.0 >= 1 << 20, "{now:?}");
+                assert!(now.1 as u64 <= space && now.1 < reserved, "{now:?}");
+                for number in 0..20_000 {
+                    table.insert(key(number), bytes(number as u64, 20)).unwrap();
+                }
+                for number in 0..20_000 {
+                    assert_eq!(
+                        table.get(key(number)).unwrap(),
+                        Some(bytes(number as u64, 20))
+                    );
+                }
+                assert_sound(&table);
+                drop(table);
+                common::unlimit(Resource::As);
+                before = now;
+            }
+            // Less than the most modest one takes.
+            let limit = common::limit_address_space(SLACK);
+            let refused = Options::new().create_anonymous();
+            let Err(Error::AddressSpaceFull { asked, .. }) = refused else {
+                panic!("{refused:?}");
+            };
+            assert!(asked as u64 > SLACK && asked <= before.1, "{asked}");
+            no_address_space(refused, asked as u64, limit);
+            role.wait_for_start();
+            return;
+        }
+        let mut child = with_little_space(common::this_test!(), &[]);
+        assert_eq!(child.hear(), "ready");
+        child.say("go on");
+        child.finish();
+    }
+
+    #[test]
+    fn a_process_that_locks_its_memory_takes_no_more_of_it() {
+        if let Some(role) = common::role() {
+            let blocks = |table: &Table| {
+                let file = std::fs::metadata(common::path_of(table.name())).unwrap();
+                file.blocks()
+            };
+            let free = Options::new().create_anonymous().unwrap();
+            let expected = blocks(&free);
+            // A user with a limit can map nothing large in such a process.
+            let is_free = getuid().is_root() || getrlimit(Resource::Memlock).current.is_none();
+            let locks = is_free && mlockall(MlockAllFlags::FUTURE).is_ok();
+            for options in [Options::new(), vast()] {
+                let table = options.create_anonymous().unwrap();
+                assert!(blocks(&table) <= 2 * expected, "{locks}");
+                let again = Table::open(table.name()).unwrap();
+                again.insert(b"k", b"v").unwrap();
+                assert_eq!(table.get(b"k").unwrap(), Some(b"v".to_vec()));
+            }
+            role.wait_for_start();
+            return;
+        }
+        let mut child = Child::start(common::this_test!(), "locks", &[]);
+        assert_eq!(child.hear(), "ready");
+        child.say("go on");
+        child.finish();
+    }
 }
