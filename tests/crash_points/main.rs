@@ -191,6 +191,7 @@ fn is_of_growth(point: &str) -> bool {
     [
         "double:",
         "recover: moving ended",
+        "recover: entries of an old bucket removed",
         "recover: nearing ended",
         "create: directory word written",
         "populate: pages of details present",
