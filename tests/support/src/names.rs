@@ -16,7 +16,8 @@ impl Name {
     pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        Self(format!("test-{}-{count}", std::process::id()))
+        // With as many digits as any other, so that no name is a part of another one.
+        Self(format!("test-{}-{count:06}", std::process::id()))
     }
 
     /// The segment's file.
