@@ -58,7 +58,25 @@ const LEFT_OUT: &[(Sanitizer, &str, &str)] = &[
         "holders_and_waiters_of_two_namespaces_are_killed_on_either_side",
         FIRST_PROCESS,
     ),
+    (
+        Sanitizer::Thread,
+        "sixty_four_tables_of_no_given_size_share_64_megabytes",
+        ADDRESS_SPACE,
+    ),
+    (
+        Sanitizer::Thread,
+        "a_table_without_bounds_reserves_what_there_is",
+        ADDRESS_SPACE,
+    ),
+    (
+        Sanitizer::Thread,
+        "a_process_that_locks_its_memory_takes_no_more_of_it",
+        ADDRESS_SPACE,
+    ),
 ];
+
+const ADDRESS_SPACE: &str = "ThreadSanitizer keeps shadows of all the address space that a segment reserves, and has \
+     not so much";
 
 const FIRST_PROCESS: &str = "LeakSanitizer cannot stop the threads of a PID namespace's first process, and says \
      itself that the leaks it finds then may be false";
