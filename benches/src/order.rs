@@ -253,7 +253,8 @@ impl FromStr for Passed {
     }
 }
 
-/// What several processes or threads did at the same time, or one that was timed closely.
+/// The outcome of a mixed pass by several processes or threads, or of operations that one of them
+/// timed one by one.
 #[derive(Debug, Clone)]
 pub(crate) struct Mixed {
     /// Operations per second of all together.

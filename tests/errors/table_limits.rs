@@ -83,6 +83,22 @@ fn a_table_that_grows_names_its_maximum() {
     );
 }
 
+/// The key of this number.
+fn key(number: u32) -> [u8; 4] {
+    number.to_le_bytes()
+}
+
+/// Inserts values of 2000 bytes until one is refused; how many were stored, and the error.
+fn fill(table: &Table) -> (u32, Error) {
+    for number in 0..1000 {
+        match table.insert(key(number), bytes(1, 2000)) {
+            Ok(new) => assert!(new),
+            Err(error) => return (number, error),
+        }
+    }
+    panic!("1000 values of 2000 bytes were stored");
+}
+
 #[test]
 fn max_bytes_reached() {
     let options = Options::new()
@@ -102,15 +118,7 @@ fn max_bytes_reached() {
         .max_bytes(least)
         .create_anonymous()
         .unwrap();
-    let key = |number: u32| number.to_le_bytes();
-    let mut number = 0;
-    let error = loop {
-        match table.insert(&key(number), &bytes(1, 2000)) {
-            Ok(new) => assert!(new),
-            Err(error) => break error,
-        }
-        number += 1;
-    };
+    let (number, error) = fill(&table);
     assert!(number > 200, "{number}");
     let Error::MaxBytesReached {
         limit, used, asked, ..
@@ -141,16 +149,7 @@ fn value_space_full() {
         .max_participants(2)
         .create_anonymous()
         .unwrap();
-    let key = |number: u32| number.to_le_bytes();
-    let mut number = 0;
-    let error = loop {
-        match table.insert(&key(number), &bytes(1, 2000)) {
-            Ok(new) => assert!(new),
-            Err(error) => break error,
-        }
-        number += 1;
-        assert!(number < 1000);
-    };
+    let (number, error) = fill(&table);
     assert!(
         number >= 49,
         "only {number} entries of 2004 bytes in 100 000"

@@ -5,22 +5,14 @@ use std::collections::HashMap;
 use shmtable::{Error, Options, Table};
 
 use crate::common::{self, Named, Role, assert_sound, contents, finish_all, key, race_as, whole};
-use crate::{Filler, assert_there, fill, free_bytes, in_small_memory, no_part};
+use crate::{
+    Filler, assert_there, fill, fill_from, fill_with, free_bytes, in_small_memory, no_part,
+};
 
-/// Inserts small entries from `first` on, until there is no memory for more; the number of the
+/// Inserts small entries from `first` on until there is no memory for more; the number of the
 /// first that was refused.
 fn fill_index(table: &Table, first: usize) -> usize {
-    for number in first.. {
-        match table.insert(key(number), b"1") {
-            Ok(new) => assert!(new),
-            Err(Error::SharedMemoryFull { asked, .. }) => {
-                assert!(asked > 0);
-                return number;
-            }
-            Err(error) => panic!("entry {number}: {error:?}"),
-        }
-    }
-    unreachable!("memory is finite")
+    fill_with(table, first, |_| b"1".to_vec())
 }
 
 #[track_caller]
@@ -124,7 +116,7 @@ fn records_of_a_table_that_grows_fill_the_memory_and_go_on() {
         let mut count = 0;
         for leave in [0, 2, 64, 130, 65] {
             let filler = Filler::new(leave * 4096);
-            count += fill_from(&named, count);
+            count = fill_from(&named, count);
             assert_there(&named, 0..count);
             assert_eq!(named.len(), count);
             assert_sound(&named);
@@ -149,7 +141,7 @@ fn records_of_a_table_that_grows_fill_the_memory_and_go_on() {
             assert_there(&named, 0..count);
         }
         // Until the memory is all its own; then with a fifth removed.
-        count += fill_from(&named, count);
+        count = fill_from(&named, count);
         assert!(count > 10_000, "{count} entries of a kilobyte in 16 MiB");
         assert_there(&named, 0..count);
         for number in (0..count).step_by(5) {
@@ -168,19 +160,6 @@ fn records_of_a_table_that_grows_fill_the_memory_and_go_on() {
         assert!(fill(&named) > 10_000, "all of the memory is there again");
     };
     in_small_memory(common::this_test!(), body, no_part);
-}
-
-/// As `fill`, from this entry on; how many.
-fn fill_from(table: &Table, first: usize) -> usize {
-    for number in first.. {
-        let value = whole(number as u64, 0, 900 + number % 100);
-        match table.insert(key(number), &value) {
-            Ok(new) => assert!(new),
-            Err(Error::SharedMemoryFull { .. }) => return number - first,
-            Err(error) => panic!("entry {number}: {error:?}"),
-        }
-    }
-    unreachable!("memory is finite")
 }
 
 /// What is promised has its memory, whatever others take.

@@ -87,8 +87,20 @@ fn roomy() -> Options {
 
 /// Inserts entries of about a kilobyte until there is no memory; how many.
 fn fill(table: &Table) -> usize {
-    for number in 0.. {
-        match table.insert(&key(number), &whole(number as u64, 0, 900 + number % 100)) {
+    fill_from(table, 0)
+}
+
+/// As [`fill`], from this entry on; the number of the first that was refused.
+fn fill_from(table: &Table, first: usize) -> usize {
+    fill_with(table, first, |number| {
+        whole(number as u64, 0, 900 + number % 100)
+    })
+}
+
+/// As [`fill_from`], with these values.
+fn fill_with(table: &Table, first: usize, value: impl Fn(usize) -> Vec<u8>) -> usize {
+    for number in first.. {
+        match table.insert(key(number), value(number)) {
             Ok(new) => assert!(new),
             Err(Error::SharedMemoryFull { asked, .. }) => {
                 assert!(asked > 0);

@@ -16,7 +16,7 @@ use super::{LONG, Run, fill};
 use crate::order::{Keys, Operation, Pass};
 use crate::process::{Player, Team};
 
-/// What shmtable's table with a capacity is called.
+/// The name of the contender that is shmtable with a capacity.
 pub(crate) const TO_SIZE: &str = "shmtable, made to size";
 
 /// Quantiles of the latencies, by their names in tables.
@@ -138,13 +138,7 @@ fn one_round(run: &mut Run<'_>, folder: &Path, entries: usize) -> Result {
                     count: entries,
                     most: run.scale.pass,
                 };
-                // The other table emptied the caches.
-                team.pass(Pass {
-                    count: pass.count / 8,
-                    most: pass.most / 4,
-                    ..pass
-                })?;
-                let passed = team.pass(pass)?;
+                let passed = team.warm_pass(pass)?;
                 let each = passed.nanoseconds as f64 / passed.operations as f64;
                 run.figures.add(["growth", &row, operation, name], each);
             }
