@@ -3,19 +3,34 @@
 use crate::error::Result;
 use crate::segment::Segment;
 #[cfg(not(loom))]
-use crate::{error::Error, layout::WORD};
+use crate::{error::Error, layout::WORD, sys::Mapping};
 
 /// The number of words that are read at a time.
 pub(super) const BLOCK: usize = 1024;
 
-/// Copies `count` words; those without memory are zero.
+/// The error for a file that can't be read.
+#[cfg(not(loom))]
+pub(super) fn cannot_read(source: std::io::Error) -> Error {
+    Error::system("read the segment", source)
+}
+
+/// Copies words from `at` on. Those without memory, and those beyond the end, are zero.
+#[cfg(not(loom))]
+pub(super) fn copy_words(map: &Mapping, at: usize, out: &mut [u64]) -> Result<()> {
+    let mut bytes = vec![0; out.len() * WORD];
+    map.copy_bytes(at * WORD, &mut bytes).map_err(cannot_read)?;
+    for (to, from) in out.iter_mut().zip(bytes.as_chunks().0) {
+        *to = u64::from_le_bytes(*from);
+    }
+    Ok(())
+}
+
+/// Copies `count` words, as [`copy_words`] does.
 #[cfg(not(loom))]
 pub(super) fn words(segment: &Segment, at: usize, count: usize) -> Result<Vec<u64>> {
-    let mut bytes = vec![0; count * WORD];
-    let copied = segment.map.copy_bytes(at * WORD, &mut bytes);
-    copied.map_err(|source| Error::system("read the segment", source))?;
-    let words = bytes.as_chunks().0.iter();
-    Ok(words.copied().map(u64::from_le_bytes).collect())
+    let mut words = vec![0; count];
+    copy_words(&segment.map, at, &mut words)?;
+    Ok(words)
 }
 
 /// The first word from one on, up to `end`, that may have memory.
@@ -24,16 +39,14 @@ pub(super) fn present_from(segment: &Segment, at: usize, end: usize) -> Result<u
     if at >= end {
         return Ok(end);
     }
-    let present = segment.map.next_present(at * WORD);
-    let present = present.map_err(|source| Error::system("read the segment", source))?;
+    let present = segment.map.next_present(at * WORD).map_err(cannot_read)?;
     Ok(present.map_or(end, |present| (present / WORD).clamp(at, end)))
 }
 
 /// The number of bytes of the segment that have memory.
 #[cfg(not(loom))]
 pub(super) fn bytes_present(segment: &Segment) -> Result<u64> {
-    let present = segment.map.bytes_present();
-    present.map_err(|source| Error::system("read the segment", source))
+    segment.map.bytes_present().map_err(cannot_read)
 }
 
 #[cfg(loom)]

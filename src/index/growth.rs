@@ -59,8 +59,8 @@ use crate::index::probe::{self, Hash};
 use crate::index::slot::{self, SlotContent};
 use crate::index::stripe_ops::Locked;
 use crate::layout::{BUCKET_WORDS, USED_SLOTS};
-use crate::segment::StripeBuckets;
 use crate::segment::directory::{DirectoryWord, Phase};
+use crate::segment::{Segment, StripeBuckets};
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::crash_point;
 
@@ -83,6 +83,8 @@ struct Misplaced {
     place: usize,
     slot: usize,
     hash: Hash,
+    /// How many of the first buckets on its way it still passes, once it is removed there.
+    still_passed: usize,
 }
 
 /// The entries of the old buckets that are in a wrong place after the doubling.
@@ -132,7 +134,7 @@ impl<'a> Locked<'a> {
         };
         doubling.store(word, Phase::Moving);
         crash_point!("double: copies published");
-        doubling.remove(&gone, |_| 0);
+        doubling.remove(&gone);
         doubling.bring_nearer(word, astray);
         doubling.store(word, Phase::AtRest);
         crash_point!("double: done");
@@ -174,7 +176,12 @@ impl<'a> Locked<'a> {
             let bucket = doubling.bucket(place);
             for slot in bucket.tags().slots() {
                 let hash = self.hash_kept(bucket, slot, &mut key);
-                let entry = Misplaced { place, slot, hash };
+                let entry = Misplaced {
+                    place,
+                    slot,
+                    hash,
+                    still_passed: 0,
+                };
                 let home = doubling.home(hash);
                 if home >= doubling.old {
                     let (step, room) = doubling.room(home, doubling.old)?;
@@ -196,12 +203,8 @@ impl<'a> Locked<'a> {
     /// The hash of the key in a slot in use, without a look at its record.
     fn hash_kept(&self, bucket: Bucket<'_>, slot: usize, key: &mut Vec<u8>) -> Hash {
         let (head, tail) = (bucket.head(slot), bucket.tail(slot).load(Ordering::Relaxed));
-        if let SlotContent::Small(lengths) = slot::holds(head) {
-            slot::key_into(head, tail, lengths.key, key);
-            Hash::of(self.segment(), key)
-        } else {
-            Hash::from_bits(tail)
-        }
+        // A slot without an entry is damaged; it stays or goes by what it has.
+        hash_in(self.segment(), head, tail, key).unwrap_or(Hash::from_bits(tail))
     }
 
     /// Ends the doubling that a dead owner of the lock was in the middle of.
@@ -288,8 +291,7 @@ impl<'a> Doubling<'a> {
 
     /// Moves entries that stayed nearer to their home buckets, where there is room.
     fn bring_nearer(&self, word: &AtomicU64, mut astray: Vec<Misplaced>) {
-        let mut steps = Vec::new();
-        astray.retain(|entry| {
+        astray.retain_mut(|entry| {
             let home = self.home(entry.hash);
             let Some((step, room)) = self.room(home, home ^ entry.place) else {
                 return false;
@@ -297,7 +299,7 @@ impl<'a> Doubling<'a> {
             let old = self.bucket(entry.place);
             let near = self.bucket(home ^ step);
             near.copy_slot(room, entry.hash.tag(), old, entry.slot);
-            steps.push(step);
+            entry.still_passed = step;
             true
         });
         if astray.is_empty() {
@@ -305,7 +307,7 @@ impl<'a> Doubling<'a> {
         }
         self.store(word, Phase::Nearing);
         crash_point!("double: nearer copies published");
-        self.remove(&astray, |at| steps.get(at).copied().unwrap_or_default());
+        self.remove(&astray);
     }
 
     fn store(&self, word: &AtomicU64, phase: Phase) {
@@ -313,9 +315,8 @@ impl<'a> Doubling<'a> {
         word.store(DirectoryWord::new(self.level, phase).0, Ordering::Release);
     }
 
-    /// Removes entries from old buckets; each has left the way from its home bucket to where it was,
-    /// but for the first steps, whose number `kept` returns for each.
-    fn remove(&self, entries: &[Misplaced], kept: impl Fn(usize) -> usize) {
+    /// Removes entries from old buckets. The others that they had passed are passed no more.
+    fn remove(&self, entries: &[Misplaced]) {
         for of_one in entries.chunk_by(|one, other| one.place == other.place) {
             if let Some(first) = of_one.first() {
                 let slots = of_one.iter().fold(0, |mask, entry| mask | 1 << entry.slot);
@@ -323,13 +324,26 @@ impl<'a> Doubling<'a> {
                 crash_point!("double: entries of an old bucket removed");
             }
         }
-        for (at, entry) in entries.iter().enumerate() {
+        for entry in entries {
             // Its old home: the place in the old half.
             let home = self.home(entry.hash) & (self.old - 1);
-            for step in kept(at)..home ^ entry.place {
+            for step in entry.still_passed..home ^ entry.place {
                 self.bucket(home ^ step).lower_overflow();
                 crash_point!("double: overflow lowered in an old bucket");
             }
         }
+    }
+}
+
+/// The hash of the key in a slot with this head and tail, without a look at its record; `None` if
+/// the slot holds nothing. `key` is room for a key.
+pub(crate) fn hash_in(segment: &Segment, head: u64, tail: u64, key: &mut Vec<u8>) -> Option<Hash> {
+    match slot::holds(head) {
+        SlotContent::Small(lengths) => {
+            slot::key_into(head, tail, lengths.key, key);
+            Some(Hash::of(segment, key))
+        }
+        SlotContent::Record(_) => Some(Hash::from_bits(tail)),
+        SlotContent::Nothing => None,
     }
 }

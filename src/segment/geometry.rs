@@ -250,6 +250,17 @@ impl Geometry {
         ArenaOffset(at - self.arena_at)
     }
 
+    /// Whether a record of these lengths can be at this place of the arena: in one chunk, or at the
+    /// beginning of a run.
+    pub(crate) fn fits(&self, place: ArenaOffset, lengths: record::Lengths) -> bool {
+        let (inside, words) = (place.0 % self.chunk_words, lengths.words());
+        if self.needs_run(lengths) {
+            inside == 0 && place.0 + words <= self.chunks * self.chunk_words
+        } else {
+            inside + words <= self.chunk_words
+        }
+    }
+
     /// Whether a record of these lengths is too large for one chunk.
     pub(crate) fn needs_run(&self, lengths: record::Lengths) -> bool {
         lengths.words() > self.chunk_words

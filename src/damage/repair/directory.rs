@@ -7,8 +7,8 @@ use crate::damage::check;
 use crate::damage::fault::FaultPlace;
 use crate::damage::file;
 use crate::error::Result;
+use crate::index::growth;
 use crate::index::probe::Hash;
-use crate::index::slot::{self, SlotContent};
 use crate::layout::{BUCKET_SLOTS, BUCKET_WORDS, OVERFLOW_BITS};
 use crate::segment::Segment;
 use crate::segment::directory::{DirectoryWord, Phase};
@@ -118,13 +118,8 @@ impl<'a> Candidates<'a> {
         let mut key = Vec::new();
         for slot in (1..=BUCKET_SLOTS).filter(|slot| tags[*slot] != 0) {
             let (head, tail) = (bucket[2 * slot], bucket[2 * slot + 1]);
-            let hash = match slot::holds(head) {
-                SlotContent::Small(lengths) => {
-                    slot::key_into(head, tail, lengths.key, &mut key);
-                    Hash::of(self.segment, &key)
-                }
-                SlotContent::Record(_) => Hash::from_bits(tail),
-                SlotContent::Nothing => continue,
+            let Some(hash) = growth::hash_in(self.segment, head, tail, &mut key) else {
+                continue;
             };
             let is_here = self.segment.map.stripe_number(hash.bits()) == stripe;
             if is_here && hash.tag() == tags[slot] {

@@ -152,19 +152,13 @@ impl Repair<'_> {
         let Some(lengths) = header.first().and_then(|header| Lengths::unpack(*header)) else {
             return Ok(None);
         };
-        let (inside, words) = (offset.0 % geometry.chunk_words, lengths.words());
-        let end = offset.0 + words;
-        let fits = if geometry.needs_run(lengths) {
-            inside == 0 && end <= arena
-        } else {
-            inside + words <= geometry.chunk_words
-        };
-        if !fits {
+        if !geometry.fits(offset, lengths) {
             return Ok(None);
         }
         let key = file::words(segment, at + KEY_AT, lengths.key.div_ceil(WORD))?;
         let key: Vec<u8> = key.into_iter().flat_map(u64::to_le_bytes).collect();
         let is_whole = Hash::of(segment, &key[..lengths.key]).bits() == hash;
+        let end = offset.0 + lengths.words();
         Ok(is_whole.then(|| end.div_ceil(geometry.chunk_words)))
     }
 

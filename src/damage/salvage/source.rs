@@ -4,7 +4,8 @@
 //! of the segment says.
 
 use crate::arena::chunk;
-use crate::error::{Error, Result};
+use crate::damage::file::{self, cannot_read};
+use crate::error::Result;
 use crate::index::slot::{self, SlotContent};
 use crate::layout::{BUCKET_SLOTS, BUCKET_WORDS, CHUNK_CURSOR, STRIPE_ENTRIES, STRIPE_WORDS, WORD};
 use crate::segment::directory::{DirectoryWord, Phase};
@@ -109,11 +110,6 @@ impl std::fmt::Debug for Source {
     }
 }
 
-/// The error for a copy of bytes that failed.
-fn cannot_read(source: std::io::Error) -> Error {
-    Error::system("read the segment", source)
-}
-
 impl Source {
     pub(super) fn new(map: Mapping) -> Result<Self> {
         let present = map.bytes_present().map_err(cannot_read)?;
@@ -130,12 +126,7 @@ impl Source {
 
     /// Copies words from `at` on; beyond the end they are zero.
     pub(super) fn words(&self, at: usize, out: &mut [u64]) -> Result<()> {
-        let mut bytes = vec![0; out.len() * WORD];
-        self.bytes(at * WORD, &mut bytes)?;
-        for (to, from) in out.iter_mut().zip(bytes.as_chunks().0) {
-            *to = u64::from_le_bytes(*from);
-        }
-        Ok(())
+        file::copy_words(&self.map, at, out)
     }
 
     /// The number of buckets in the segment, which may be shorter than it should be.
@@ -266,7 +257,7 @@ impl Source {
         let Some(lengths) = lengths_in(&glance) else {
             return Ok(None);
         };
-        if !fits(geometry, place, lengths) || offset + lengths.words() * WORD > self.length * WORD {
+        if !geometry.fits(place, lengths) || offset + lengths.words() * WORD > self.length * WORD {
             return Ok(None);
         }
         let bytes = lengths.words() * WORD;
@@ -307,7 +298,7 @@ impl Source {
             let mut word = [0];
             self.words(geometry.word_of(place), &mut word)?;
             let lengths = Lengths::unpack(word[0]);
-            let Some(lengths) = lengths.filter(|lengths| fits(geometry, place, *lengths)) else {
+            let Some(lengths) = lengths.filter(|lengths| geometry.fits(place, *lengths)) else {
                 break;
             };
             entries.extend(self.record(geometry, place)?);
@@ -364,15 +355,4 @@ fn may_be_home(geometry: &Geometry, hash: u64, bucket: usize) -> bool {
     // By the bits of the hash that it takes to have this place.
     let mask = (place + 1).next_power_of_two() - 1;
     share(geometry.stripes) == stripe && (hash >> u8::BITS) as usize & mask == place
-}
-
-/// Whether a record can be at this place: in one chunk, or at the beginning of a run.
-fn fits(geometry: &Geometry, place: ArenaOffset, lengths: Lengths) -> bool {
-    let inside = place.0 % geometry.chunk_words;
-    let arena = geometry.chunks * geometry.chunk_words;
-    if geometry.needs_run(lengths) {
-        inside == 0 && lengths.words() <= arena - place.0
-    } else {
-        inside + lengths.words() <= geometry.chunk_words
-    }
 }
