@@ -127,23 +127,19 @@ pub(crate) fn home(segment: &Segment, hash: Hash) -> Home<'_> {
     }
 }
 
-/// The home bucket of a hash by the stripe's size as it is now, also if one bit of the directory
-/// word is wrong.
-#[cold]
-fn home_now(segment: &Segment, hash: Hash) -> HomeToLock<'_> {
-    let found = buckets(segment, hash).next();
-    let (number, bucket) = found.unwrap_or_else(|| {
-        let Home { number, bucket, .. } = home(segment, hash);
-        (number, bucket)
-    });
-    HomeToLock { number, bucket }
-}
-
 /// The home bucket of a hash in a stripe whose lock is taken, or is about to be.
 #[derive(Clone, Copy)]
 pub(crate) struct HomeToLock<'a> {
     pub(crate) number: usize,
     pub(crate) bucket: Bucket<'a>,
+}
+
+impl<'a> From<Home<'a>> for HomeToLock<'a> {
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn from(Home { number, bucket, .. }: Home<'a>) -> Self {
+        Self { number, bucket }
+    }
 }
 
 /// The home bucket of a hash, for callers who are about to take the stripe's lock: once they have
@@ -154,8 +150,7 @@ pub(crate) fn home_to_lock(segment: &Segment, hash: Hash) -> HomeToLock<'_> {
     if segment.map.grows() {
         return home_that_may_move(segment, hash);
     }
-    let Home { number, bucket, .. } = home(segment, hash);
-    HomeToLock { number, bucket }
+    home(segment, hash).into()
 }
 
 /// The home bucket of a hash, which was looked for before the stripe's lock was taken: a stripe of
@@ -178,30 +173,34 @@ pub(crate) fn home_once_locked<'a>(
 /// one bit of the stripe's directory word is wrong.
 #[inline]
 pub(crate) fn home_locked(segment: &Segment, hash: Hash) -> HomeToLock<'_> {
-    let Home { number, bucket, .. } = home(segment, hash);
-    home_once_locked(segment, hash, HomeToLock { number, bucket })
+    if segment.map.grows() {
+        return home_that_stays(segment, hash);
+    }
+    home(segment, hash).into()
 }
 
 // In tables that grow. Apart, so that writers of other tables have all registers.
 
 #[inline(never)]
 fn home_that_may_move(segment: &Segment, hash: Hash) -> HomeToLock<'_> {
-    let Home { number, bucket, .. } = home(segment, hash);
-    HomeToLock { number, bucket }
+    home(segment, hash).into()
 }
 
 #[inline(never)]
 fn home_that_stays(segment: &Segment, hash: Hash) -> HomeToLock<'_> {
-    let Home {
-        number,
-        bucket,
-        size,
-    } = home(segment, hash);
-    if parts_agree(size.0) {
-        HomeToLock { number, bucket }
+    let home = home(segment, hash);
+    if parts_agree(home.size.0) {
+        home.into()
     } else {
-        home_now(segment, hash)
+        home_by_majority(segment, hash).unwrap_or(home.into())
     }
+}
+
+/// The home bucket of a hash by what most parts of the stripe's directory word say.
+#[cold]
+fn home_by_majority(segment: &Segment, hash: Hash) -> Option<HomeToLock<'_>> {
+    let (number, bucket) = buckets(segment, hash).next()?;
+    Some(HomeToLock { number, bucket })
 }
 
 impl Home<'_> {

@@ -312,7 +312,7 @@ impl<'a> Locked<'a> {
                     continue;
                 };
                 for (passed, _) in probe::passed(self.segment(), hash, number) {
-                    let (_, at) = self.segment().place_of(passed);
+                    let (_, at) = self.segment().geometry.place_of(passed);
                     let count: &mut u32 = &mut overflows[at];
                     *count = (*count + 1).min(bucket::MAX_OVERFLOW);
                 }
@@ -376,9 +376,10 @@ impl<'a> Locked<'a> {
 pub(crate) fn entries(segment: &Segment) -> usize {
     segment
         .stripes()
-        .map(|stripe| {
+        .enumerate()
+        .map(|(number, stripe)| {
             let count = stripe.word(STRIPE_ENTRIES).load(Ordering::Relaxed);
-            let most = segment.buckets_of(stripe).len() * BUCKET_SLOTS;
+            let most = segment.bucket_count(number) * BUCKET_SLOTS;
             (count as usize).min(most)
         })
         .sum()

@@ -26,10 +26,14 @@ impl Pages {
 }
 
 impl Segment {
+    /// How many buckets each stripe has now.
+    fn bucket_counts(&self) -> impl Iterator<Item = usize> {
+        (0..self.geometry.stripes).map(|stripe| self.bucket_count(stripe))
+    }
+
     /// The number of slots that all buckets have now.
     pub(crate) fn slots(&self) -> usize {
-        let buckets = self.stripes().map(|stripe| self.buckets_of(stripe).len());
-        buckets.sum::<usize>() * BUCKET_SLOTS
+        self.bucket_counts().sum::<usize>() * BUCKET_SLOTS
     }
 
     /// The bytes of memory that the table takes: its index and its chunks.
@@ -43,10 +47,7 @@ impl Segment {
         let mut pages = Pages::default();
         pages.add(0..geometry.first_words());
         if geometry.grows() {
-            let counts: Vec<usize> = self
-                .stripes()
-                .map(|stripe| self.buckets_of(stripe).len())
-                .collect();
+            let counts: Vec<usize> = self.bucket_counts().collect();
             // What a doubling adds to a stripe lies together, stripe by stripe.
             for level in geometry.levels().skip(1) {
                 let before = 1 << (level - 1);

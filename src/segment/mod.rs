@@ -98,12 +98,16 @@ impl Segment {
     /// The numbers of the buckets that a stripe has now.
     pub(crate) fn buckets_of(&self, stripe: Stripe<'_>) -> StripeBuckets<'_> {
         let stripe = self.number_of(stripe);
-        let count = match self.map.directory(stripe) {
+        self.first_buckets_of(stripe, self.bucket_count(stripe))
+    }
+
+    /// How many buckets the stripe of this number has now.
+    pub(crate) fn bucket_count(&self, stripe: usize) -> usize {
+        match self.map.directory(stripe) {
             None => self.geometry.stripe_buckets,
             // Relaxed: under the lock it is the last one, and without it the number is a hint.
             Some(word) => self.buckets_by(DirectoryWord(word.load(Ordering::Relaxed))),
-        };
-        self.first_buckets_of(stripe, count)
+        }
     }
 
     /// The numbers of the first `count` buckets of a stripe of this number.
@@ -132,9 +136,9 @@ impl Segment {
             let word = self.map.directory(stripe);
             word.is_some_and(|word| DirectoryWord(word.load(Ordering::Relaxed)).level() >= level)
         });
-        if are_all && level > 0 {
-            let added = self.geometry.stripes << (level - 1);
-            self.map.make_huge_later(0..self.geometry.bucket(2 * added));
+        if are_all {
+            let buckets = self.geometry.stripes << level;
+            self.map.make_huge_later(0..self.geometry.bucket(buckets));
         }
     }
 
@@ -150,11 +154,6 @@ impl Segment {
         } else {
             self.geometry.chunks
         }
-    }
-
-    /// The stripe that a bucket belongs to, and the bucket's number in the stripe.
-    pub(crate) fn place_of(&self, bucket: usize) -> (usize, usize) {
-        self.geometry.place_of(bucket)
     }
 
     /// All stripes, in ascending order.

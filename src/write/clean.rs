@@ -127,7 +127,7 @@ impl Writer {
                 // Several at once in a large table, so that a survey comes less often.
                 let more = (populated / 64).clamp(1, MOST_AT_ONCE);
                 let several = geometry.chunks.min(populated + more);
-                if segment.populate(several).is_ok() {
+                if more > 1 && segment.populate(several).is_ok() {
                     return Ok(());
                 }
                 match segment.populate(populated + 1) {
