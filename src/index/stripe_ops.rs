@@ -355,9 +355,16 @@ impl<'a> Locked<'a> {
 
     /// Whether the slot of an entry that has a record keeps this hash; `true` for a small entry.
     pub(crate) fn keeps_hash(&self, place: &Place<'_>, hash: Hash) -> bool {
+        let kept = self.kept_hash(place);
+        kept.is_none_or(|kept| kept.bits() == hash.bits())
+    }
+
+    /// The hash that a slot keeps beside a record's place.
+    pub(crate) fn kept_hash(&self, place: &Place<'_>) -> Option<Hash> {
+        place.entry.at()?;
         let bucket = probe::bucket(self.segment(), place.bucket);
         let kept = bucket.tail(place.slot).load(Ordering::Relaxed);
-        place.entry.at().is_none() || kept == hash.bits()
+        Some(Hash::from_bits(kept))
     }
 
     /// The stripe's own count of entries, and of its overflow counts.

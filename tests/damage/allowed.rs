@@ -75,6 +75,7 @@ impl Allowed {
         if at == POPULATED {
             let records = stands.iter().filter(|(_, stand)| !stand.is_small());
             allowed.beside = records.map(|(key, _)| (*key).clone()).collect();
+            allowed.beside.extend(image.absent());
         } else if (image.stripes_end()..image.buckets_at()).contains(&at) {
             // One wrong bit of a directory word misleads nobody.
             allowed.noticed = true;
@@ -90,11 +91,7 @@ impl Allowed {
                 if stand.record.contains(&at) {
                     allowed.renamed = true;
                     allowed.damaged.insert((*key).clone());
-                    for (other, beside) in &stands {
-                        if beside.meets(stand.bucket) {
-                            allowed.beside.insert((*other).clone());
-                        }
-                    }
+                    allowed.disturb_all_that_meet(image, &stands, stand.bucket);
                 }
             }
         }
@@ -220,10 +217,28 @@ impl Allowed {
     ) {
         let present = stands.iter().filter(|(_, stand)| stand.meets(bucket));
         self.beside.extend(present.map(|(key, _)| (*key).clone()));
-        let never = NEVER.to_vec();
-        let absent = image.removed.iter().chain([&never]);
-        let absent = absent.filter(|key| image.stripe_of_key(key) == image.stripe_of(bucket));
-        self.beside.extend(absent.cloned());
+        let absent = image.absent();
+        self.beside
+            .extend(absent.filter(|key| image.stripe_of_key(key) == image.stripe_of(bucket)));
+    }
+
+    /// After writes, of which one may have doubled a stripe: its entries stand elsewhere then,
+    /// perhaps beside one that is damaged.
+    pub fn stand_anywhere<'a>(
+        &mut self,
+        image: &Image,
+        present: impl Iterator<Item = &'a Vec<u8>>,
+    ) {
+        if image.kind == Kind::Grown {
+            let stripes: BTreeSet<usize> = self
+                .beside
+                .iter()
+                .map(|key| image.stripe_of_key(key))
+                .collect();
+            let keys = present.cloned().chain(image.absent());
+            let of_stripes = keys.filter(|key| stripes.contains(&image.stripe_of_key(key)));
+            self.beside.extend(of_stripes);
+        }
     }
 
     /// Whether this may be a key's value, before the table is repaired.
@@ -236,6 +251,3 @@ impl Allowed {
             || (found.map(Vec::len) == expected.map(Vec::len) && self.changed.contains(key))
     }
 }
-
-/// A key that is never written.
-pub const NEVER: &[u8] = b"never";

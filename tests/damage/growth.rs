@@ -170,6 +170,39 @@ fn a_wrong_hash_in_a_slot_is_reported_and_repaired() {
     }
 }
 
+/// The hash that a slot keeps proves that it led to another record.
+#[test]
+fn a_slot_that_leads_to_a_record_of_the_past_loses_its_entry_and_brings_none_back() {
+    for kind in [Kind::Fixed, Kind::Grown] {
+        let patched = Patched::of(kind);
+        let image = &patched.image;
+        let stands = image.stands();
+        for (key, stand) in stands.iter().filter(|(_, stand)| !stand.is_small()) {
+            let stripe = image.stripe_of(stand.bucket);
+            let (removed, past) = stands
+                .iter()
+                .rfind(|(other, past)| {
+                    let is_of_stripe = image.stripe_of(past.bucket) == stripe;
+                    is_of_stripe && !past.is_small() && other != key
+                })
+                .unwrap();
+            write_at(&open_file(&patched.name.path()), &image.bytes, 0);
+            let table = patched.open();
+            assert!(table.remove(removed).unwrap());
+            let head = image.slot_at(stand.bucket, stand.slot);
+            patched.set(head, image.get(image.slot_at(past.bucket, past.slot)));
+
+            let repaired = table.repair().unwrap();
+            assert_eq!(lost(&repaired), 1, "{repaired:?}");
+            assert_sound(&table);
+            let mut expected = image.model.clone();
+            expected.remove(*key);
+            expected.remove(*removed);
+            assert_eq!(entries(&table), expected);
+        }
+    }
+}
+
 /// The mark of what has memory may be too low for the records that slots lead to.
 #[test]
 fn chunks_behind_the_populated_mark_are_found_by_the_slots() {

@@ -17,6 +17,9 @@ use crate::common::{
 
 pub const CHUNK: usize = 4096;
 
+/// A key that is never written.
+pub const NEVER: &[u8] = b"never";
+
 pub type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Which table is damaged.
@@ -266,6 +269,11 @@ impl Image {
             passed.push(bucket);
         }
         panic!("{key:?} stands nowhere");
+    }
+
+    /// The keys that are read though they are absent.
+    pub fn absent(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.removed.iter().cloned().chain([NEVER.to_vec()])
     }
 
     /// All entries.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use shmtable::{Error, Result, Table};
 
-use crate::allowed::{Allowed, NEVER};
+use crate::allowed::Allowed;
 use crate::cases::{Damage, damaged};
 use crate::common::{self, assert_sound, bytes, contents, is_by_damage, refuses_damage};
 use crate::image::{Image, Model, key, options, small_key};
@@ -75,8 +75,7 @@ impl Trial<'_> {
     /// Reads everything in every way.
     pub fn read(&mut self, table: &Table, model: &Model) {
         let mut keys: Vec<Vec<u8>> = model.keys().cloned().collect();
-        keys.extend(self.image.removed.iter().cloned());
-        keys.push(NEVER.to_vec());
+        keys.extend(self.image.absent());
         let mut buffer = [0; 64];
         for key in &keys {
             let read = table.get(key);
@@ -290,6 +289,7 @@ impl Trial<'_> {
         let mut model = self.image.model.clone();
         Self::write(&table, &mut model);
         self.allowed.unfound.append(&mut self.allowed.misled);
+        self.allowed.stand_anywhere(self.image, model.keys());
         // To take a key that is not found takes nothing: repair brings it back. To write it
         // writes another entry, which is the one that stays.
         let unfound = self.allowed.unfound.iter();

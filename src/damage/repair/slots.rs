@@ -10,7 +10,7 @@ use crate::damage::fault::FaultPlace;
 use crate::damage::repaired::RepairOutcome;
 use crate::error::{Error, Result};
 use crate::index::probe::{self, Hash};
-use crate::index::stripe_ops::Locked;
+use crate::index::stripe_ops::{Locked, Place};
 use crate::segment::Segment;
 use crate::sys::crash_point;
 
@@ -128,6 +128,12 @@ impl<'a> Repair<'a> {
         let (key, hash) = locked.hash_of(&place)?;
         let record = match place.entry.at() {
             Some(at) => {
+                if self.leads_elsewhere(locked, &place, hash) {
+                    return Err(Segment::damaged(
+                        "it leads to the record of another key than the one whose hash it keeps",
+                        at,
+                    ));
+                }
                 let (chunk, words) = (geometry.chunk_of(at), place.entry.lengths().words());
                 let begin = geometry.chunk(chunk);
                 let fits = if words > geometry.chunk_words {
@@ -159,6 +165,18 @@ impl<'a> Repair<'a> {
             found,
         };
         Ok((key, candidate))
+    }
+
+    /// Whether a slot that leads to a key of this hash led to another key's record once: the hash
+    /// that it keeps has its tag and is of its stripe. One wrong bit of that hash is no proof.
+    fn leads_elsewhere(&self, locked: &Locked<'a>, place: &Place<'_>, hash: Hash) -> bool {
+        let Some(kept) = locked.kept_hash(place) else {
+            return false;
+        };
+        let tags = probe::bucket(self.segment, place.bucket).tags();
+        (kept.bits() ^ hash.bits()).count_ones() > 1
+            && tags.matching(kept.tag()) & 1 << place.slot != 0
+            && kept.stripe(self.segment) == hash.stripe(self.segment)
     }
 
     /// The number of buckets from an entry's home bucket to its bucket.
