@@ -214,9 +214,8 @@ impl<'a> Bucket<'a> {
     /// Empties the slots of a mask, which has a bit for each, with one store.
     pub(crate) fn remove_all(self, slots: u32) {
         let tags = self.0[1].load(Ordering::Relaxed);
-        let kept = (1..=BUCKET_SLOTS).filter(|slot| slots & 1 << slot == 0);
-        let mask = kept.fold(0, |mask, slot| mask | 0xff << (8 * slot));
-        self.0[1].store(tags & mask, Ordering::Release);
+        let gone = bits(slots & SLOTS).fold(0, |mask, slot| mask | 0xff << (8 * slot));
+        self.0[1].store(tags & !gone, Ordering::Release);
         crash_point!("double: tags cleared, version not bumped");
         self.bump_version();
     }

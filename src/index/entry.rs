@@ -96,18 +96,19 @@ impl<'a> Entry<'a> {
 
     /// Copies the key.
     pub(crate) fn key(&self) -> Result<Vec<u8>> {
-        let mut key = Vec::new();
         match self.location {
             Location::InSlot { head } => {
                 let tail = self.value.first();
                 let tail = tail.map_or(0, |tail| tail.load(Ordering::Relaxed));
-                slot::key_into(head, tail, self.lengths.key, &mut key);
+                let bytes = slot::key_in(head, tail, self.lengths.key);
+                Ok(bytes[..self.lengths.key].to_vec())
             }
             Location::InRecord { key: words, .. } => {
+                let mut key = Vec::new();
                 record::load_bytes(words, self.lengths.key, &mut key)?;
+                Ok(key)
             }
         }
-        Ok(key)
     }
 
     /// Copies the value.

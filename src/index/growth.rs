@@ -52,6 +52,8 @@
 //! the new one, and what is nearer to its home already, with the same stores of the directory word
 //! before; recovery then counts and bumps as ever.
 
+use std::ops::Range;
+
 use crate::error::Result;
 use crate::index::bucket::Bucket;
 use crate::index::fast_path::vacancy;
@@ -75,25 +77,31 @@ struct Doubling<'a> {
     old: usize,
     /// The level after it.
     level: u32,
+    /// The directory word after it.
+    after: DirectoryWord,
 }
 
-/// An entry that is in a wrong place after the doubling.
-struct Misplaced {
+/// An entry that stays, in another bucket than its home.
+struct Astray {
     /// The place of its bucket in the stripe.
     place: usize,
     slot: usize,
     hash: Hash,
-    /// How many of the first buckets on its way it still passes, once it is removed there.
-    still_passed: usize,
 }
 
-/// The entries of the old buckets that are in a wrong place after the doubling.
+/// Entries of old buckets that have copies elsewhere.
 #[derive(Default)]
-struct MisplacedEntries {
-    /// Those that go to new buckets.
-    gone: Vec<Misplaced>,
-    /// Those that stay and are not in their home buckets.
-    astray: Vec<Misplaced>,
+struct Copied {
+    /// By the places of their buckets: a bit for each slot.
+    slots: Vec<u8>,
+    /// The buckets that they pass no more once they are removed.
+    passed: Vec<Passed>,
+}
+
+/// Buckets that probing passes from a home.
+struct Passed {
+    home: usize,
+    steps: Range<usize>,
 }
 
 impl<'a> Locked<'a> {
@@ -129,7 +137,7 @@ impl<'a> Locked<'a> {
         }
         let doubling = self.doubling_to(before.level() + 1);
         self.populate_new(&doubling)?;
-        let Some(MisplacedEntries { gone, astray }) = self.copy_to_new(&doubling) else {
+        let Some((gone, astray)) = self.copy_to_new(&doubling) else {
             return Ok(());
         };
         doubling.store(word, Phase::Moving);
@@ -148,6 +156,7 @@ impl<'a> Locked<'a> {
             all: self.segment().first_buckets_of(self.number(), count),
             old: count / 2,
             level,
+            after: DirectoryWord::new(level, Phase::AtRest),
         }
     }
 
@@ -167,21 +176,15 @@ impl<'a> Locked<'a> {
         Ok(())
     }
 
-    /// Copies the entries that go to the new buckets; `None` if one found no room, which is
-    /// damage.
-    fn copy_to_new(&self, doubling: &Doubling<'_>) -> Option<MisplacedEntries> {
-        let mut found = MisplacedEntries::default();
-        let mut key = Vec::new();
+    /// Copies the entries that go to the new buckets, and finds those that stay and are not in
+    /// their home buckets; `None` if one found no room, which is damage.
+    fn copy_to_new(&self, doubling: &Doubling<'_>) -> Option<(Copied, Vec<Astray>)> {
+        let mut gone = Copied::of(doubling.old);
+        let mut astray = Vec::new();
         for place in 0..doubling.old {
             let bucket = doubling.bucket(place);
             for slot in bucket.tags().slots() {
-                let hash = self.hash_kept(bucket, slot, &mut key);
-                let entry = Misplaced {
-                    place,
-                    slot,
-                    hash,
-                    still_passed: 0,
-                };
+                let hash = self.hash_kept(bucket, slot);
                 let home = doubling.home(hash);
                 if home >= doubling.old {
                     let (step, room) = doubling.room(home, doubling.old)?;
@@ -191,20 +194,21 @@ impl<'a> Locked<'a> {
                     }
                     let new = doubling.bucket(home ^ step);
                     new.copy_slot(room, hash.tag(), bucket, slot);
-                    found.gone.push(entry);
+                    let old_home = home - doubling.old;
+                    gone.add(place, slot, old_home, 0..old_home ^ place);
                 } else if home != place {
-                    found.astray.push(entry);
+                    astray.push(Astray { place, slot, hash });
                 }
             }
         }
-        Some(found)
+        Some((gone, astray))
     }
 
     /// The hash of the key in a slot in use, without a look at its record.
-    fn hash_kept(&self, bucket: Bucket<'_>, slot: usize, key: &mut Vec<u8>) -> Hash {
+    fn hash_kept(&self, bucket: Bucket<'_>, slot: usize) -> Hash {
         let (head, tail) = (bucket.head(slot), bucket.tail(slot).load(Ordering::Relaxed));
         // A slot without an entry is damaged; it stays or goes by what it has.
-        hash_in(self.segment(), head, tail, key).unwrap_or(Hash::from_bits(tail))
+        hash_in(self.segment(), head, tail).unwrap_or(Hash::from_bits(tail))
     }
 
     /// Ends the doubling that a dead owner of the lock was in the middle of.
@@ -239,14 +243,13 @@ impl<'a> Locked<'a> {
         doubling: &Doubling<'_>,
         chosen: impl Fn(usize, usize, usize) -> bool,
     ) {
-        let mut key = Vec::new();
         for place in 0..doubling.old {
             let bucket = doubling.bucket(place);
             let slots = bucket
                 .tags()
                 .slots()
                 .filter(|slot| {
-                    let home = doubling.home(self.hash_kept(bucket, *slot, &mut key));
+                    let home = doubling.home(self.hash_kept(bucket, *slot));
                     chosen(place, *slot, home)
                 })
                 .fold(0, |mask, slot| mask | 1 << slot);
@@ -266,8 +269,7 @@ impl<'a> Doubling<'a> {
 
     /// The place of a hash's home bucket after the doubling.
     fn home(&self, hash: Hash) -> usize {
-        let after = DirectoryWord::new(self.level, Phase::AtRest);
-        hash.home_in_stripe(self.all.segment(), after)
+        hash.home_in_stripe(self.all.segment(), self.after)
     }
 
     /// The first of so many buckets on the way from a home that has room, and an empty slot of it.
@@ -290,24 +292,24 @@ impl<'a> Doubling<'a> {
     }
 
     /// Moves entries that stayed nearer to their home buckets, where there is room.
-    fn bring_nearer(&self, word: &AtomicU64, mut astray: Vec<Misplaced>) {
-        astray.retain_mut(|entry| {
-            let home = self.home(entry.hash);
-            let Some((step, room)) = self.room(home, home ^ entry.place) else {
-                return false;
+    fn bring_nearer(&self, word: &AtomicU64, astray: Vec<Astray>) {
+        let mut copied = Copied::default();
+        for Astray { place, slot, hash } in astray {
+            let home = self.home(hash);
+            let Some((step, room)) = self.room(home, home ^ place) else {
+                continue;
             };
-            let old = self.bucket(entry.place);
             let near = self.bucket(home ^ step);
-            near.copy_slot(room, entry.hash.tag(), old, entry.slot);
-            entry.still_passed = step;
-            true
-        });
-        if astray.is_empty() {
+            near.copy_slot(room, hash.tag(), self.bucket(place), slot);
+            copied.slots.resize(self.old, 0);
+            copied.add(place, slot, home, step..home ^ place);
+        }
+        if copied.slots.is_empty() {
             return;
         }
         self.store(word, Phase::Nearing);
         crash_point!("double: nearer copies published");
-        self.remove(&astray);
+        self.remove(&copied);
     }
 
     fn store(&self, word: &AtomicU64, phase: Phase) {
@@ -316,18 +318,15 @@ impl<'a> Doubling<'a> {
     }
 
     /// Removes entries from old buckets. The others that they had passed are passed no more.
-    fn remove(&self, entries: &[Misplaced]) {
-        for of_one in entries.chunk_by(|one, other| one.place == other.place) {
-            if let Some(first) = of_one.first() {
-                let slots = of_one.iter().fold(0, |mask, entry| mask | 1 << entry.slot);
-                self.bucket(first.place).remove_all(slots);
+    fn remove(&self, entries: &Copied) {
+        for (place, slots) in entries.slots.iter().enumerate() {
+            if *slots != 0 {
+                self.bucket(place).remove_all((*slots).into());
                 crash_point!("double: entries of an old bucket removed");
             }
         }
-        for entry in entries {
-            // Its old home: the place in the old half.
-            let home = self.home(entry.hash) & (self.old - 1);
-            for step in entry.still_passed..home ^ entry.place {
+        for Passed { home, steps } in &entries.passed {
+            for step in steps.clone() {
                 self.bucket(home ^ step).lower_overflow();
                 crash_point!("double: overflow lowered in an old bucket");
             }
@@ -335,13 +334,32 @@ impl<'a> Doubling<'a> {
     }
 }
 
+impl Copied {
+    /// No entry of so many buckets.
+    fn of(buckets: usize) -> Self {
+        Self {
+            slots: vec![0; buckets],
+            passed: Vec::new(),
+        }
+    }
+
+    /// Adds an entry, with the buckets that it passes no more.
+    fn add(&mut self, place: usize, slot: usize, home: usize, steps: Range<usize>) {
+        self.slots[place] |= 1 << slot;
+        if !steps.is_empty() {
+            self.passed.push(Passed { home, steps });
+        }
+    }
+}
+
 /// The hash of the key in a slot with this head and tail, without a look at its record; `None` if
-/// the slot holds nothing. `key` is room for a key.
-pub(crate) fn hash_in(segment: &Segment, head: u64, tail: u64, key: &mut Vec<u8>) -> Option<Hash> {
+/// the slot holds nothing.
+#[inline]
+pub(crate) fn hash_in(segment: &Segment, head: u64, tail: u64) -> Option<Hash> {
     match slot::holds(head) {
         SlotContent::Small(lengths) => {
-            slot::key_into(head, tail, lengths.key, key);
-            Some(Hash::of(segment, key))
+            let key = slot::key_in(head, tail, lengths.key);
+            Some(Hash::of(segment, &key[..lengths.key]))
         }
         SlotContent::Record(_) => Some(Hash::from_bits(tail)),
         SlotContent::Nothing => None,

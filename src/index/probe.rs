@@ -214,7 +214,10 @@ impl Home<'_> {
 /// The buckets that probing visits for a key, each once, with their numbers. Under the stripe's
 /// lock only.
 #[inline]
-pub(crate) fn buckets(segment: &Segment, hash: Hash) -> impl Iterator<Item = (usize, Bucket<'_>)> {
+pub(crate) fn buckets(
+    segment: &Segment,
+    hash: Hash,
+) -> impl Iterator<Item = (usize, Bucket<'_>)> + Clone {
     let size = StripeSize(directory_word(segment, hash).map_or(0, |word| word.0));
     buckets_by(segment, hash, size)
 }
@@ -225,7 +228,7 @@ pub(crate) fn buckets_by(
     segment: &Segment,
     hash: Hash,
     size: StripeSize,
-) -> impl Iterator<Item = (usize, Bucket<'_>)> {
+) -> impl Iterator<Item = (usize, Bucket<'_>)> + Clone {
     let way = Way::new(segment, hash, size);
     (0..way.count).map(move |step| {
         let number = way.at(segment, step);

@@ -139,13 +139,13 @@ pub(crate) fn with_value(tail: u64, length: usize, value: u64) -> u64 {
     tail & !mask(length) | value
 }
 
-/// Replaces the content of `key` by the key of the small entry in these words.
-pub(crate) fn key_into(head: u64, tail: u64, length: usize, key: &mut Vec<u8>) {
-    key.clear();
-    let first = length.min(HEAD_BYTES);
-    key.extend_from_slice(&(head >> REST_SHIFT).to_le_bytes()[..first]);
-    let rest = length.saturating_sub(HEAD_BYTES);
-    key.extend_from_slice(&tail.to_le_bytes()[WORD - rest.min(WORD)..]);
+/// The key of the small entry in these words: the first bytes, as many as its length says.
+#[inline]
+pub(crate) fn key_in(head: u64, tail: u64, length: usize) -> [u8; 2 * WORD] {
+    let rest = length.saturating_sub(HEAD_BYTES).min(WORD) as u32;
+    let last = u128::from(tail) >> (u64::BITS - u8::BITS * rest);
+    let bytes = u128::from(head >> REST_SHIFT) | last << (u8::BITS * HEAD_BYTES as u32);
+    bytes.to_le_bytes()
 }
 
 #[cfg(all(test, not(loom)))]
@@ -175,9 +175,7 @@ mod tests {
                 };
                 let lengths = Lengths::of(&key, &value[..]);
                 assert_eq!(holds(head), SlotContent::Small(lengths));
-                let mut read = vec![9];
-                key_into(head, tail, key_length, &mut read);
-                assert_eq!(read, key);
+                assert_eq!(key_in(head, tail, key_length)[..key_length], key);
                 let found = length_of_value(&key, head, &AtomicU64::new(tail));
                 assert_eq!(found, Some(value_length));
                 let mut padded = value.clone();

@@ -183,9 +183,10 @@ impl<'a> Locked<'a> {
     pub(crate) fn insert(&self, hash: Hash, new: New<'_>) -> Result<()> {
         let growth = self.grow();
         // The first empty slot in probing order.
-        let target = probe::buckets(self.segment(), hash)
-            .find_map(|(number, bucket)| Some((number, bucket, vacancy(bucket)?)));
-        let Some((number, bucket, slot)) = target else {
+        let way = probe::buckets(self.segment(), hash).map(|(_, bucket)| bucket);
+        let mut buckets = way.clone().enumerate();
+        let target = buckets.find_map(|(before, bucket)| Some((before, bucket, vacancy(bucket)?)));
+        let Some((before, bucket, slot)) = target else {
             growth?;
             return Err(Error::TableFull {
                 capacity: self.segment().geometry.capacity,
@@ -193,7 +194,7 @@ impl<'a> Locked<'a> {
                 grows: self.segment().geometry.grows(),
             });
         };
-        for (_, passed) in probe::passed(self.segment(), hash, number) {
+        for passed in way.take(before) {
             passed.raise_overflow();
             crash_point!("insert: overflow raised");
         }

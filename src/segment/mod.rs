@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::layout::{
-    HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED, STRIPE_WORDS, WORD,
+    HEADER_CODEC, HEADER_FLAGS, HEADER_HASH_SEED, HEADER_POPULATED, STRIPE_WORDS, WORD, parts_agree,
 };
 use crate::segment::directory::DirectoryWord;
 use crate::segment::geometry::Geometry;
@@ -30,6 +30,9 @@ use crate::sys::{crash_point, process_crash_point};
 
 /// The number of words that are asked for at a time when they probably have memory already.
 const POPULATE_AGAIN: usize = 1 << 17;
+
+/// The number of words from which on it is worth the time to ask for huge pages for an index.
+const LARGE_INDEX: usize = (16 << 20) / WORD;
 
 pub(crate) struct Segment {
     pub(crate) map: IndexedMapping,
@@ -124,21 +127,35 @@ impl Segment {
     /// wrong.
     pub(crate) fn buckets_by(&self, word: DirectoryWord) -> usize {
         let levels = self.geometry.levels();
-        let level = word.majority().unwrap_or(word.level());
+        let level = if parts_agree(word.0) {
+            word.level()
+        } else {
+            word.majority().unwrap_or(word.level())
+        };
         1 << level.clamp(*levels.start(), *levels.end())
     }
 
-    /// Notes that a stripe was doubled to this level. When all stripes have been, all their
-    /// buckets may be laid out in huge pages. (If the last two are doubled at the same moment, neither
-    /// process may see both: then the next doubling of all brings it.)
+    /// Notes that a stripe was doubled to this level. The buckets of large indexes are laid out in
+    /// huge pages: after the first doubling to a level those that doublings to it add, since the
+    /// kernel makes one huge page as fast as a few small ones; and after the last all buckets. (If
+    /// two stripes are doubled at the same moment, neither may be taken for the first or the last:
+    /// then the next level brings it.)
     pub(crate) fn doubled_to(&self, level: u32) {
-        let are_all = (0..self.geometry.stripes).all(|stripe| {
-            let word = self.map.directory(stripe);
+        let stripes = self.geometry.stripes;
+        let all = 0..self.geometry.bucket(stripes << level);
+        if all.len() < LARGE_INDEX {
+            return;
+        }
+        let has_level = |stripe: &usize| {
+            let word = self.map.directory(*stripe);
             word.is_some_and(|word| DirectoryWord(word.load(Ordering::Relaxed)).level() >= level)
-        });
-        if are_all {
-            let buckets = self.geometry.stripes << level;
-            self.map.make_huge_later(0..self.geometry.bucket(buckets));
+        };
+        let doubled = (0..stripes).filter(has_level).count();
+        if doubled == stripes {
+            self.map.make_huge_later(all);
+        } else if doubled == 1 && self.geometry.max_bytes.is_none() {
+            let added = self.geometry.bucket(stripes << (level - 1))..all.end;
+            self.map.populate_huge_later(added);
         }
     }
 

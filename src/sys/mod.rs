@@ -47,6 +47,8 @@
 //!   out.
 //! - `make_huge_later(range)`: may lay out these words, which are present, in pages that are found
 //!   sooner, in the background. A matter of speed only.
+//! - `populate_huge_later(range)`: may make these words present in such pages, in the background,
+//!   if that takes little of the memory that is free. A matter of speed only.
 //! - `sleep(at, low_half, timeout)`: sleeps while the low 32 bits of the word `at`
 //!   equal `low_half`, until woken or timed out; may return early for no
 //!   reason. Works across processes, on read-only mappings too.

@@ -56,8 +56,7 @@ impl Table {
                 return Ok(true);
             }
             Glance::Absent | Glance::Undecided => {
-                drop(locked);
-                return writer.insert_slow(key, value, None);
+                return writer.insert_small_elsewhere(locked, key, hash, value, content);
             }
         };
         if entry.lengths().replaceable_in_place(value.len()) {

@@ -57,6 +57,55 @@ impl Writer {
         Ok(false)
     }
 
+    /// Stores a value whose entry is small, and which is not in its home bucket or has no room
+    /// there. `true`: the key was new.
+    ///
+    /// # Errors
+    /// As [`modify`](Self::modify).
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn insert_small_elsewhere(
+        &self,
+        locked: Locked<'_>,
+        key: &[u8],
+        hash: Hash,
+        value: &[u8],
+        content: Content,
+    ) -> Result<bool> {
+        if locked.search(key, hash)?.is_some() {
+            drop(locked);
+            return self.insert_slow(key, value, None);
+        }
+        locked.insert(hash, New::Small(content))?;
+        Ok(true)
+    }
+
+    /// As [`insert_small_elsewhere`](Self::insert_small_elsewhere), for an entry that is not small;
+    /// its record may be written already.
+    #[cold]
+    #[inline(never)]
+    fn insert_record_elsewhere<'a>(
+        &'a self,
+        mut record: Option<Staged<'a>>,
+        locked: Locked<'_>,
+        key: &[u8],
+        hash: Hash,
+        value: &[u8],
+    ) -> Result<bool> {
+        if record.is_none() {
+            record = self.write_record(key, value);
+        }
+        if let Some(written) = &record
+            && locked.search(key, hash)?.is_none()
+        {
+            locked.insert(hash, New::Record(written.space()))?;
+            self.streak.goes_on();
+            return Ok(true);
+        }
+        drop(locked);
+        self.insert_slow(key, value, record)
+    }
+
     /// Writes a record to the chunk that is being filled, if there is room for it.
     #[inline(always)]
     #[allow(clippy::inline_always)]
@@ -92,8 +141,7 @@ impl Writer {
             }),
             Glance::Absent => None,
             Glance::Undecided => {
-                drop(locked);
-                return self.insert_slow(key, value, record);
+                return self.insert_record_elsewhere(record, locked, key, hash, value);
             }
         };
         if let Some(place) = found {
@@ -122,8 +170,7 @@ impl Writer {
         } else if locked.insert_at_home(home.bucket, hash, new) {
             self.streak.goes_on();
         } else {
-            drop(locked);
-            return self.insert_slow(key, value, record);
+            return self.insert_record_elsewhere(record, locked, key, hash, value);
         }
         // Before the record is finished: no other thread waits for that.
         drop(locked);

@@ -115,10 +115,9 @@ impl<'a> Candidates<'a> {
             self.passed.insert(place);
         }
         let tags = bucket[1].to_le_bytes();
-        let mut key = Vec::new();
         for slot in (1..=BUCKET_SLOTS).filter(|slot| tags[*slot] != 0) {
             let (head, tail) = (bucket[2 * slot], bucket[2 * slot + 1]);
-            let Some(hash) = growth::hash_in(self.segment, head, tail, &mut key) else {
+            let Some(hash) = growth::hash_in(self.segment, head, tail) else {
                 continue;
             };
             let is_here = self.segment.map.stripe_number(hash.bits()) == stripe;

@@ -229,8 +229,7 @@ impl Source {
             let (head, tail) = (words[2 * slot], words[2 * slot + 1]);
             let entry = match slot::holds(head) {
                 SlotContent::Small(lengths) => {
-                    let mut key = Vec::new();
-                    slot::key_into(head, tail, lengths.key, &mut key);
+                    let key = slot::key_in(head, tail, lengths.key)[..lengths.key].to_vec();
                     let value = slot::value_in(tail, lengths.value).to_le_bytes();
                     Some((key, value[..lengths.value].to_vec()))
                 }

@@ -150,6 +150,9 @@ impl Mapping {
     #[allow(clippy::unused_self, reason = "elsewhere it does something")]
     pub(crate) fn make_huge_later(&self, _words: Range<usize>) {}
 
+    #[allow(clippy::unused_self, reason = "elsewhere it does something")]
+    pub(crate) fn populate_huge_later(&self, _words: Range<usize>) {}
+
     pub(crate) fn populate(&self, words: Range<usize>) -> io::Result<()> {
         if words.start > words.end || words.end > self.words().len() {
             return Err(io::ErrorKind::InvalidInput.into());

@@ -58,16 +58,37 @@ impl Mapping {
     /// thread in the child, where nothing depends on it. Nor does it depend on the mapping: if that
     /// is gone, the kernel refuses, or makes huge pages of what has come there.
     pub(crate) fn make_huge_later(&self, words: Range<usize>) {
+        self.huge_later(words, |_| true);
+    }
+
+    /// Makes the pages of these words present in the background, as
+    /// [`make_huge_later`](Self::make_huge_later) does: only those that huge pages can be made of,
+    /// and only if they are a small part of the file system's free memory. Words whose pages must
+    /// be present are populated besides.
+    pub(crate) fn populate_huge_later(&self, words: Range<usize>) {
+        const PARTS: u64 = 8;
+        let bytes = (words.len() * WORD) as u64;
+        let file = self.descriptor.fd().ok();
+        let room = file.and_then(|file| pages::room_left(&fstatvfs(file).ok()?));
+        if room.is_none_or(|room| room / PARTS >= bytes) {
+            self.huge_later(words, begin_huge);
+        }
+    }
+
+    /// Makes huge pages of those of these words, each after `begin` got its address and gave leave.
+    fn huge_later(&self, words: Range<usize>, begin: impl Fn(usize) -> bool + Send + 'static) {
         let bytes = words.start * WORD..words.end * WORD;
         let (first, end) = (bytes.start.div_ceil(HUGE_PAGE), bytes.end / HUGE_PAGE);
-        let begin = self.words().as_ptr().addr();
-        if first + FEWEST > end || !begin.is_multiple_of(HUGE_PAGE) {
+        let mapped_at = self.words().as_ptr().addr();
+        if first + FEWEST > end || !mapped_at.is_multiple_of(HUGE_PAGE) {
             return;
         }
         in_background(move || {
             for next in (first..end).step_by(MOST) {
                 let count = MOST.min(end - next);
-                if collapse_at(begin + next * HUGE_PAGE, count).is_err() {
+                let address = |page| mapped_at + page * HUGE_PAGE;
+                let are_begun = (next..next + count).all(|page| begin(address(page)));
+                if !are_begun || collapse_at(address(next), count).is_err() {
                     break;
                 }
             }
@@ -116,6 +137,15 @@ pub(super) fn populate_huge(words: &[AtomicU64], bytes: Range<usize>) -> Range<u
 fn collapse(words: &[AtomicU64], first: usize, count: usize) -> io::Result<()> {
     let address = words.as_ptr().wrapping_byte_add(first * HUGE_PAGE);
     collapse_at(address.addr(), count)
+}
+
+/// Gives the first page of a huge page at an address memory, if it has none: the kernel wants a
+/// page to begin with.
+fn begin_huge(address: usize) -> bool {
+    let start = std::ptr::without_provenance_mut(address);
+    // SAFETY: whatever is mapped there, if anything is, the advice has the kernel touch a page as
+    // if by a write that changes no byte of it.
+    unsafe { libc::madvise(start, 1, libc::MADV_POPULATE_WRITE) == 0 }
 }
 
 /// Makes `count` huge pages out of the pages from an address on, if they can be made there.

@@ -240,6 +240,10 @@ impl Mapping {
     #[allow(clippy::unused_self, reason = "elsewhere it does something")]
     pub(crate) fn make_huge_later(&self, _words: Range<usize>) {}
 
+    /// Leaves pages as they are: see `linux`.
+    #[allow(clippy::unused_self, reason = "elsewhere it does something")]
+    pub(crate) fn populate_huge_later(&self, _words: Range<usize>) {}
+
     /// Makes the pages of these words present.
     pub(crate) fn populate(&self, words: Range<usize>) -> io::Result<()> {
         if self.access == Access::ReadOnly {

@@ -39,11 +39,7 @@ pub(in crate::sys) fn populate(
     }
     let page = page_size();
     let (start, end) = (range.start * size_of::<u64>(), range.end * size_of::<u64>());
-    // A file system without a limit has no blocks.
-    let room_left = || {
-        let system = room().filter(|system| system.f_blocks > 0)?;
-        Some(system.f_bavail.saturating_mul(system.f_frsize))
-    };
+    let room_left = || room_left(&room()?);
     if end - start > LARGE && room_left().is_some_and(|bytes| bytes < (end - start) as u64) {
         return Err(io::ErrorKind::StorageFull.into());
     }
@@ -60,6 +56,13 @@ pub(in crate::sys) fn populate(
         next = stop;
     }
     Ok(())
+}
+
+/// The bytes that a file system has left; `None` if it has no limit.
+pub(in crate::sys) fn room_left(system: &StatVfs) -> Option<u64> {
+    // One without a limit has no blocks.
+    let bytes = system.f_bavail.saturating_mul(system.f_frsize);
+    (system.f_blocks > 0).then_some(bytes)
 }
 
 /// Makes `len` bytes present from `start` on, the start of a page.
