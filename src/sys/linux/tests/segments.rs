@@ -366,6 +366,24 @@ fn pages_that_are_there_become_huge_later_where_the_machine_has_them() {
     }
 }
 
+#[test]
+fn huge_pages_are_made_ahead_where_the_machine_has_them() {
+    let (huge, first, second) = (HUGE_PAGE / 8, Name::new(), Name::new());
+    let words = 10 * huge;
+    let fill = |_: &Mapping| Ok::<_, io::Error>(());
+    let segment = Mapping::create(&first.0, words, 0o600, fill).unwrap();
+    let other = Mapping::create(&second.0, words, 0o600, fill).unwrap();
+    let made = populate_huge(other.words(), 0..10 * HUGE_PAGE).len() as u64;
+    // One page, which keeps what it has, and is not all that there is afterwards.
+    segment.words()[3 * huge + 5].store(7, Ordering::Relaxed);
+    let before = segment.bytes_present().unwrap();
+    assert!(before < HUGE_PAGE as u64);
+    segment.populate_huge_later(huge..words - 1);
+    eventually(|| segment.bytes_present().unwrap() >= made.min(HUGE_PAGE as u64).max(before + 1));
+    assert_eq!(segment.words()[3 * huge + 5].load(Ordering::Relaxed), 7);
+    assert_eq!(segment.words()[3 * huge].load(Ordering::Relaxed), 0);
+}
+
 /// Runs in a mount namespace with a small `/dev/shm` of its own, if this user may
 /// create one.
 #[test]
