@@ -8,6 +8,7 @@ mod child;
 mod clock;
 mod linearizability;
 mod result;
+mod tables;
 mod torture;
 
 use std::process::ExitCode;

@@ -1,6 +1,9 @@
 //! Processes work on a few hot keys while records are moved around them; every answer
 //! must be explained by an order of single steps.
 //!
+//! Half of the histories are of a table of fixed capacity, the others of tables that grow: each of
+//! these is used for a few rounds, in which its stripes are doubled again and again.
+//!
 //! The processes play rounds, and meet after each. The conductor stops one of them now
 //! and then in the middle of what it does, and checks what comes in.
 
@@ -16,12 +19,13 @@ use std::time::{Duration, Instant};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use rustix::process::{Pid, Signal, kill_process};
-use shmtable::Options;
+use shmtable::{Options, Table};
 
 use self::history::{ABSENT, Part};
 use self::model::{Figures, check_round};
-use self::process::{KEYS, ROUND};
+use self::process::{KEYS, ROUND, place};
 use crate::result::Result;
+use crate::tables::{CAN_GROW, Kind, kinds};
 use crate::{child, clock};
 
 #[derive(Debug, clap::Args)]
@@ -35,6 +39,9 @@ pub(crate) struct Arguments {
     /// What the random choices follow from; a new one by default
     #[arg(long)]
     seed: Option<u64>,
+    /// Only on tables of one kind; half of the operations on each by default
+    #[arg(long)]
+    tables: Option<Kind>,
 }
 
 /// Longer than any round takes: who waits so long, hangs.
@@ -57,21 +64,32 @@ impl Drop for Children {
 /// Whether every history is linearizable.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let seed = arguments.seed.unwrap_or_else(clock::seed);
-    let processes = usize::from(arguments.processes);
-    let rounds = arguments.operations.div_ceil(processes * ROUND).max(1);
     println!(
-        "linearizability: {} operations, {processes} processes, --seed {seed}",
-        arguments.operations
+        "linearizability: {} operations, {} processes, --seed {seed}",
+        arguments.operations, arguments.processes
     );
+    let kinds = kinds(arguments.tables);
+    let operations = arguments.operations / kinds.len();
+    for kind in kinds {
+        if !run_on(kind, operations, usize::from(arguments.processes), seed)? {
+            return Ok(false);
+        }
+    }
+    println!("all of them are linearizable");
+    Ok(true)
+}
+
+/// Records and checks histories on tables of one kind.
+fn run_on(kind: Kind, operations: usize, processes: usize, seed: u64) -> Result<bool> {
+    let rounds = operations.div_ceil(processes * ROUND).max(1);
     let begin = Instant::now();
-    let table = process::options(processes).create_anonymous()?;
     let meeting = Options::new().capacity(100).create_anonymous()?;
     let mut children = Children(Vec::new());
-    // One more than processes: it overwrites other keys.
+    // One more than processes: it writes other keys.
     for process in 0..=processes {
         let child = child::command("linearizability-process")
             .stdout(Stdio::piped())
-            .args(["--table", table.name()])
+            .args(["--kind", kind.name()])
             .args(["--meeting", meeting.name()])
             .args(["--process", &process.to_string()])
             .args(["--processes", &processes.to_string()])
@@ -83,10 +101,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let sources = receive(&mut children, processes)?;
     let mut dice = SmallRng::seed_from_u64(seed);
     let mut figures = Figures::default();
-    let mut violation = None;
+    let mut outcome = Ok(());
     let mut stops = 0_u64;
     let (mut contents, mut quiet) = ([ABSENT; KEYS], 0);
-    for _ in 0..rounds {
+    for round in 0..rounds {
+        if place::begins_table(kind, round) {
+            contents = [ABSENT; KEYS];
+        }
         // In the middle of what it does; the others go on.
         if dice.random_range(0..8) == 0 {
             let pid = Pid::from_child(&children.0[dice.random_range(0..processes)]);
@@ -96,21 +117,31 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
             stops += 1;
         }
         let parts: Result<Vec<Part>> = sources.iter().map(next).collect();
-        if let Err(text) = check_round(&parts?, &mut contents, &mut quiet, &mut figures) {
-            violation = Some(text);
+        outcome = parts
+            .map_err(|error| error.to_string())
+            .and_then(|parts| check_round(&parts, &mut contents, &mut quiet, &mut figures));
+        if outcome.is_err() {
             break;
         }
     }
     drop(children);
-    let stats = table.stats()?;
-    let broken = table.check()?;
+    if let Some(name) = meeting.get(place::NAME)? {
+        // Its creator was killed.
+        let _ = Table::unlink(&String::from_utf8(name)?);
+    }
+    let of_tables = |figure: &[u8]| meeting.fetch_add(figure, 0);
+    let (tables, grown) = (of_tables(place::TABLES)?, of_tables(place::GROWN)?);
+    if outcome.is_ok() && kind == Kind::Growing && CAN_GROW && grown <= tables {
+        outcome = Err("no table has grown".to_owned());
+    }
     println!(
-        "{} operations of {processes} processes on {KEYS} keys, {:.0} % of them while another \
+        "{}: {} operations of {processes} processes on {KEYS} keys, {:.0} % of them while another \
          was at work on the key; {} refused, {stops} stops, {} cleanings",
+        kind.name(),
         figures.operations,
         100.0 * figures.overlapping as f64 / figures.operations.max(1) as f64,
         figures.refused,
-        stats.cleanings
+        of_tables(place::CLEANINGS)?
     );
     println!(
         "{} windows, the longest of {} operations; {:.1} s",
@@ -118,15 +149,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         figures.longest,
         begin.elapsed().as_secs_f64()
     );
-    for text in &broken {
-        println!("check: {text}");
+    if kind == Kind::Growing {
+        let mean = grown / tables.max(1);
+        println!("{tables} tables, which grew to {mean} times their size in the mean");
     }
-    let ok = violation.is_none() && broken.is_empty();
-    match violation {
-        None => println!("all of them are linearizable"),
-        Some(text) => println!("{text}"),
+    if let Err(text) = &outcome {
+        println!("{text}");
     }
-    Ok(ok)
+    Ok(outcome.is_ok())
 }
 
 /// What each process writes, as it comes.

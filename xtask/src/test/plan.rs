@@ -108,7 +108,7 @@ pub(super) const LANES: &[Lane] = &[
         trials::run("torture", &["--seconds", "25"])
     }),
     Lane::new(Form::All, "linearizability", || {
-        trials::run("linearizability", &["--operations", "4000000"])
+        trials::run("linearizability", &["--operations", "3000000"])
     }),
     Lane::new(Form::All, "damage", || damage::run(damage::Cases::Third)),
     Lane::new(Form::All, "benches", bench::check),

@@ -1,16 +1,22 @@
 //! A process that works on the hot keys, in rounds, and records each answer.
 
+mod others;
+pub(crate) mod place;
+
 use std::io::BufWriter;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use shmtable::{Claimed, Error, Options, Table};
+use shmtable::{Claimed, Error, Table};
 use xxhash_rust::xxh3::xxh3_64;
 
+use self::others::{Others, write_others};
+use self::place::{CHUNK, begins_table, open_named, options, slots};
 use super::history::{ABSENT, Answer, Content, HistoryRecord, Part};
 use crate::result::Result;
+use crate::tables::Kind;
 use crate::{child, clock};
 
 /// Hot keys: those of values, then those of counters.
@@ -20,16 +26,13 @@ pub(crate) const KEYS: usize = 5;
 pub(crate) const ROUND: usize = 60;
 /// Keys that are overwritten to make garbage.
 const OTHERS: usize = 40;
-
-const CHUNK: usize = 8192;
-
 /// Longer than any other process computes.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[arg(long)]
-    pub(crate) table: String,
+    pub(crate) kind: Kind,
     /// The table at which processes meet
     #[arg(long)]
     pub(crate) meeting: String,
@@ -43,34 +46,48 @@ pub(crate) struct Arguments {
     pub(crate) seed: u64,
 }
 
-/// A table with so little room that it is cleaned all the time.
-pub(crate) fn options(processes: usize) -> Options {
-    Options::new()
-        .capacity(KEYS + OTHERS)
-        .value_space((KEYS + OTHERS) * 1000 + 4 * CHUNK)
-        .stripes(2)
-        .chunk_size(CHUNK)
-        .max_participants(processes + 2)
-        .lock_timeout(Duration::from_secs(30))
-}
-
 /// Plays all rounds; what was done goes to the standard output.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     child::end_with_parent()?;
     let meeting = Table::open(&arguments.meeting)?;
-    let table = options(0).open(&arguments.table)?;
     if arguments.process == arguments.processes {
-        return overwrite_others(&table, arguments.seed);
+        return write_others(&meeting, arguments);
     }
-    let mut player = Player::new(table, arguments.process, arguments.seed);
+    let kind = arguments.kind;
+    let mut player = None;
     let mut output = BufWriter::new(std::io::stdout().lock());
     for round in 0..arguments.rounds {
         let meet = |moment| meet(&meeting, arguments.processes, 2 * round + moment);
+        let begins = begins_table(kind, round);
+        let mut first = None;
+        if begins && arguments.process == 0 {
+            let table = options(kind, arguments.processes).create_anonymous()?;
+            meeting.insert(place::NAME, table.name())?;
+            first = Some(table);
+        }
         meet(0)?;
+        if begins {
+            let table = match first {
+                Some(table) => table,
+                None => open_named(&meeting)?.ok_or("there is no table")?,
+            };
+            match &mut player {
+                None => {
+                    let (process, seed) = (arguments.process, arguments.seed);
+                    player = Some(Player::new(kind, table, process, seed));
+                }
+                Some(player) => player.change_to(table),
+            }
+        }
+        let player = player.as_mut().ok_or("the first round begins a table")?;
         let mut part = player.round(round)?;
         meet(1)?;
         if round % arguments.processes == arguments.process {
             part.closing = player.close()?;
+        }
+        let ends = round + 1 == arguments.rounds || begins_table(kind, round + 1);
+        if ends && arguments.process == 0 {
+            player.leave(&meeting)?;
         }
         part.write(&mut output)?;
     }
@@ -95,24 +112,12 @@ fn meet(meeting: &Table, processes: usize, moment: usize) -> Result {
     Ok(())
 }
 
-/// Makes garbage until it is killed, so that records are moved while others work.
-fn overwrite_others(table: &Table, seed: u64) -> Result<bool> {
-    let mut dice = SmallRng::seed_from_u64(seed);
-    loop {
-        overwrite_other(table, &mut dice)?;
-        std::thread::yield_now();
-    }
-}
-
-fn overwrite_other(table: &Table, dice: &mut SmallRng) -> Result<(), Error> {
-    let key = format!("other {}", dice.random_range(0..OTHERS));
-    let value = vec![b'x'; dice.random_range(100..1000)];
-    table.insert(key.as_bytes(), &value).map(drop)
-}
-
 /// What a process knows of the keys, and does with them.
 pub(crate) struct Player {
     table: Table,
+    /// Slots that the table had in the beginning.
+    first_slots: usize,
+    others: Others,
     process: usize,
     dice: SmallRng,
     values: u64,
@@ -122,15 +127,42 @@ pub(crate) struct Player {
 }
 
 impl Player {
-    pub(crate) fn new(table: Table, process: usize, seed: u64) -> Self {
+    pub(crate) fn new(kind: Kind, table: Table, process: usize, seed: u64) -> Self {
         Self {
+            first_slots: slots(&table),
             table,
+            others: Others::new(kind, process, seed),
             process,
             dice: SmallRng::seed_from_u64(seed.wrapping_add(process as u64)),
             values: 0,
             seen: [ABSENT; KEYS],
             mark: AtomicU64::new(0),
         }
+    }
+
+    /// Goes on with another table, in which nothing is.
+    pub(crate) fn change_to(&mut self, table: Table) {
+        self.first_slots = slots(&table);
+        self.table = table;
+        self.seen = [ABSENT; KEYS];
+    }
+
+    /// How many times as many slots the table has as in the beginning.
+    pub(crate) fn grown(&self) -> usize {
+        slots(&self.table) / self.first_slots
+    }
+
+    /// Checks the table, and adds its figures to those of the tables before.
+    fn leave(&self, meeting: &Table) -> Result {
+        let broken = self.table.check()?;
+        if !broken.is_empty() {
+            return Err(format!("check: {broken:?}").into());
+        }
+        let stats = self.table.stats()?;
+        meeting.fetch_add(place::TABLES, 1)?;
+        meeting.fetch_add(place::CLEANINGS, stats.cleanings as i64)?;
+        meeting.fetch_add(place::GROWN, self.grown() as i64)?;
+        Ok(())
     }
 
     /// Some operations on keys that the others work on too, most of them on one.
@@ -148,10 +180,7 @@ impl Player {
             }
             match self.dice.random_range(0..16) {
                 0..2 => std::thread::yield_now(),
-                2..4 => match overwrite_other(&self.table, &mut self.dice) {
-                    Ok(()) | Err(Error::ValueSpaceFull { .. }) => {}
-                    Err(error) => return Err(error.into()),
-                },
+                2..4 => self.others.write(&self.table)?,
                 _ => {}
             }
         }

@@ -2,17 +2,18 @@
 
 use super::super::model::{Figures, check_round};
 use super::*;
+use crate::tables::CAN_GROW;
 
 /// What threads really did, with more than one at a time on a key.
-fn rounds(count: usize) -> Vec<Vec<Part>> {
-    let table = options(3).create_anonymous().unwrap();
+fn rounds(kind: Kind, count: usize) -> Vec<Vec<Part>> {
+    let table = options(kind, 3).create_anonymous().unwrap();
     let mut players: Vec<Player> = (0..3)
         .map(|process| {
             let table = Table::open(table.name()).unwrap();
-            Player::new(table, process, 7)
+            Player::new(kind, table, process, 7)
         })
         .collect();
-    (0..count)
+    let rounds = (0..count)
         .map(|number| {
             let mut parts: Vec<Part> = std::thread::scope(|scope| {
                 let threads: Vec<_> = players
@@ -25,7 +26,9 @@ fn rounds(count: usize) -> Vec<Vec<Part>> {
             parts[1].closing = players[1].close().unwrap();
             parts
         })
-        .collect()
+        .collect();
+    assert_eq!(players[0].grown() > 1, kind == Kind::Growing && CAN_GROW);
+    rounds
 }
 
 fn check(rounds: &[Vec<Part>]) -> Result<Figures, String> {
@@ -40,9 +43,15 @@ fn check(rounds: &[Vec<Part>]) -> Result<Figures, String> {
 
 #[test]
 fn the_real_answers_are_accepted_and_any_other_is_not() {
-    let rounds = rounds(30);
+    for kind in [Kind::Fixed, Kind::Growing] {
+        real_answers_and_others(kind);
+    }
+}
+
+fn real_answers_and_others(kind: Kind) {
+    let rounds = rounds(kind, 15);
     let figures = check(&rounds).unwrap();
-    let expected = 30 * (3 * ROUND + KEYS) as u64;
+    let expected = 15 * (3 * ROUND + KEYS) as u64;
     assert_eq!(figures.operations + figures.refused, expected);
     // Every answer of the last round that tells of a value, changed to another one.
     let mut planted = 0;

@@ -1,19 +1,26 @@
 //! Holds the table against the diaries.
 //!
 //! What only one worker writes is exact: it is what was acknowledged, or what the one
-//! step would have made of it that was announced and not acknowledged. A sum of all
+//! step would have made of it that was announced and not acknowledged. Its list, in a table
+//! that grows, has the entries that were acknowledged. A sum of all
 //! workers is what they acknowledged, and up to one more for each death in the middle
 //! of an addition. A shared key holds the last value that some worker wrote to it.
+
+mod lists;
 
 use std::collections::HashMap;
 
 use shmtable::Table;
 
+use self::lists::Lists;
 use super::diary::{Cell, Diary, State};
 use super::finding::Finding;
-use super::shape::{COUNTERS, SHARED, SUMS, Shape, TrackedKey, VALUES};
+use super::shape::{COUNTERS, LIST, SHARED, SUMS, Shape, TrackedKey, VALUES};
 use super::value::{self, Origin};
 use crate::result::Result;
+
+/// Findings of one kind in a comparison, at most: where one entry is lost, thousands may be.
+const SHOWN: usize = 20;
 
 /// Which of the states that a key's cell may have is the one that was found. The first
 /// is what was acknowledged.
@@ -178,6 +185,15 @@ impl Ledger {
                 diary.acknowledge(index, Cell { step, state })?;
             }
         }
+        let cell = diary.cell(LIST)?;
+        let pending = cell.pending(LIST, &intent);
+        let (state, found) = lists::settle(table, worker, cell.state, pending)?;
+        findings.extend(found);
+        if pending.is_some() {
+            died_inside = true;
+            let step = intent.step;
+            diary.acknowledge(LIST, Cell { step, state })?;
+        }
         self.unacknowledged += u64::from(died_inside);
         Ok(findings)
     }
@@ -209,8 +225,12 @@ impl Ledger {
         let mut findings = Vec::new();
         let tracked_keys = self.shape.tracked_keys();
         let mut contents = HashMap::new();
+        let mut lists = Lists::new(diaries)?;
         for entry in table {
             let (key, value) = entry?;
+            if lists.meet(&key, &value) {
+                continue;
+            }
             if !tracked_keys.contains_key(&key) {
                 let key = String::from_utf8_lossy(&key);
                 findings.push(Finding::wrong(format!("nobody wrote the key '{key}'")));
@@ -219,13 +239,12 @@ impl Ledger {
                 findings.push(Finding::wrong("iteration met a key twice".to_owned()));
             }
         }
-        let entries = table.len();
-        if entries != contents.len() {
-            findings.push(Finding::wrong(format!(
-                "len() is {entries}, iteration met {} entries",
-                contents.len()
-            )));
+        let (entries, met) = (table.len(), contents.len() + lists.count());
+        if entries != met {
+            let text = format!("len() is {entries}, iteration met {met} entries");
+            findings.push(Finding::wrong(text));
         }
+        findings.extend(lists.finish(table)?);
         for (key, &tracked) in &tracked_keys {
             let found = contents.get(key).map(Vec::as_slice);
             if table.get(key)?.as_deref() != found {
@@ -244,7 +263,7 @@ impl Ledger {
             };
             findings.extend(result.err());
         }
-        let broken = table.check()?.into_iter();
+        let broken = table.check()?.into_iter().take(SHOWN);
         findings.extend(broken.map(|text| Finding::wrong(format!("check: {text}"))));
         Ok(findings)
     }

@@ -3,11 +3,14 @@
 use super::super::diary::{Effect, Intent};
 use super::super::finding::Kind;
 use super::super::folder::Folder;
+use super::super::list::Listed;
+use super::super::shape::CELLS;
 use super::*;
 
 const SHAPE: Shape = Shape {
     workers: 2,
     value_max: 5000,
+    tables: None,
 };
 const LENGTH: usize = 100;
 
@@ -23,9 +26,9 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let folder = Folder::create().unwrap();
-        let diary = |worker| Diary::create(&folder.path(worker), SHARED.end).unwrap();
+        let diary = |worker| Diary::create(&folder.path(worker), CELLS).unwrap();
         Self {
-            table: SHAPE.options().create_anonymous().unwrap(),
+            table: SHAPE.options(0).create_anonymous().unwrap(),
             diaries: vec![diary("0"), diary("1")],
             ledger: Ledger::new(SHAPE),
             step: 0,
@@ -95,6 +98,23 @@ impl Scene {
         self.acknowledge(worker, cell);
     }
 
+    /// Adds one entry to a list.
+    fn list(&mut self, worker: usize) {
+        let listed = self.announce_listed(worker, 1);
+        self.table.insert(listed.key(), listed.value()).unwrap();
+        self.acknowledge(worker, LIST);
+    }
+
+    /// Announces so many more entries of a list; returns the first of them.
+    fn announce_listed(&mut self, worker: usize, more: u64) -> Listed {
+        let number = self.diaries[worker].cell(LIST).unwrap().state.measure;
+        self.announce(worker, LIST, |origin| State {
+            origin,
+            measure: number + more,
+        });
+        Listed { worker, number }
+    }
+
     fn plant(&self, worker: usize, cell: usize, value: &[u8]) {
         let key = TrackedKey::new(worker, cell).key();
         self.table.insert(&key, value).unwrap();
@@ -132,6 +152,7 @@ fn busy() -> Scene {
             scene.add(worker, COUNTER);
             scene.add(worker, SUM);
             scene.put(worker, ALL);
+            scene.list(worker);
         }
     }
     scene
@@ -282,4 +303,45 @@ fn a_planted_double_addition_is_reported() {
             .unwrap();
         scene.assert_found(Kind::Wrong);
     }
+}
+
+#[test]
+fn entries_that_a_worker_died_listing_are_there_or_not() {
+    for happened in 0..=3 {
+        let mut scene = busy();
+        let first = scene.announce_listed(1, 3);
+        for number in first.number..first.number + happened {
+            let listed = Listed { number, ..first };
+            scene.table.insert(listed.key(), listed.value()).unwrap();
+        }
+        assert_eq!(scene.findings(), []);
+        let settled = scene.diaries[1].cell(LIST).unwrap().state.measure;
+        assert_eq!(settled, first.number + happened);
+        assert_eq!(scene.findings(), []);
+    }
+    // The second one without the first.
+    let mut scene = busy();
+    let first = scene.announce_listed(1, 3);
+    let second = Listed {
+        number: first.number + 1,
+        ..first
+    };
+    scene.table.insert(second.key(), second.value()).unwrap();
+    scene.assert_found(Kind::Wrong);
+}
+
+#[test]
+fn a_planted_fault_of_a_list_is_reported() {
+    let listed = |number| Listed { worker: 1, number };
+    let mut scene = busy();
+    scene.table.remove(listed(1).key()).unwrap();
+    scene.assert_found(Kind::Lost);
+    let mut scene = busy();
+    scene.table.insert(listed(1).key(), b"other").unwrap();
+    scene.assert_found(Kind::Torn);
+    // One that nobody listed.
+    let mut scene = busy();
+    let beyond = listed(3);
+    scene.table.insert(beyond.key(), beyond.value()).unwrap();
+    scene.assert_found(Kind::Wrong);
 }

@@ -5,6 +5,7 @@ use rand::Rng;
 use super::{Trouble, Worker, told};
 use crate::torture::diary::Intent;
 use crate::torture::finding::Finding;
+use crate::torture::list::{Listed, Met};
 use crate::torture::shape::{CELLS, COUNTERS, SHARED, TrackedKey, VALUES};
 use crate::torture::value::{self, Origin};
 
@@ -140,7 +141,15 @@ impl Worker {
         let mut met = [false; CELLS];
         self.reads += 1;
         let entries: Vec<_> = self.run(|table| table.iter().collect())?;
+        let mut list = Met::new(self.me, self.listed());
         for (key, found) in entries {
+            if let Some(listed) = Listed::of_key(&key) {
+                listed.judge(Some(&found))?;
+                if listed.worker == self.me {
+                    list.note(listed)?;
+                }
+                continue;
+            }
             let Some(&tracked) = self.tracked_keys.get(&key) else {
                 let key = String::from_utf8_lossy(&key);
                 return Err(Finding::wrong(format!("iteration met the key '{key}'")).into());
@@ -157,6 +166,7 @@ impl Worker {
         for index in (VALUES.start..COUNTERS.end).filter(|&index| !met[index]) {
             self.expect(TrackedKey::new(self.me, index), None)?;
         }
-        Ok(())
+        let missing = list.missing().next();
+        missing.map_or(Ok(()), |missing| Err(missing.into()))
     }
 }

@@ -1,6 +1,7 @@
 //! A process that writes until it is killed, and checks every answer.
 
 mod bulk;
+mod listing;
 mod looks;
 mod steps;
 
@@ -54,6 +55,9 @@ pub(crate) fn stalls(worker: usize) -> String {
 
 /// An operation that took longer is written to the file of stalls.
 const LONG: u64 = 2_000_000;
+
+/// With a list so many times longer, a worker goes as many times more rarely through all entries.
+const LISTED_OF_A_STEP: u64 = 100;
 
 /// When each of the long operations of a file began and ended.
 pub(crate) fn read_stalls(bytes: &[u8]) -> Vec<(u64, u64)> {
@@ -194,6 +198,13 @@ impl Worker {
     fn work(mut self) -> Result<(), Trouble> {
         // Some lives end in good order.
         for _ in 0..self.dice.random_range(500..50_000) {
+            if self.shape.grows() && self.dice.random() {
+                match self.dice.random_range(0..4) {
+                    0 => self.look_at_lists()?,
+                    _ => self.list_more()?,
+                }
+                continue;
+            }
             match self.dice.random_range(0..1000) {
                 0..500 => self.own_value()?,
                 500..580 => self.own_counter()?,
@@ -202,8 +213,10 @@ impl Worker {
                 830..900 => self.look_at_own()?,
                 900..940 => self.look_at_others()?,
                 940..955 => self.look_at_many()?,
-                955..960 => self.go_through_all()?,
                 960..985 => self.fill_some()?,
+                // These go through all entries, of which there may be many.
+                _ if self.dice.random_range(0..=self.listed() / LISTED_OF_A_STEP) != 0 => {}
+                955..960 => self.go_through_all()?,
                 _ => self.remove_some()?,
             }
         }

@@ -1,0 +1,71 @@
+//! Aims kills at doublings. A random one hardly ever hits: entries are moved in a thousandth of a
+//! worker's time.
+//!
+//! In a table of one stripe it can be told when the next doubling is due, who owns the lock, and
+//! how long it takes.
+
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+use rand::rngs::SmallRng;
+use shmtable::Table;
+
+use crate::result::Result;
+
+/// The time from one look at the table to the next.
+pub(super) const LOOKS: Duration = Duration::from_micros(100);
+/// The longest time that a doubling is waited for.
+const PATIENCE: Duration = Duration::from_millis(5);
+/// Kills that are aimed at doublings from one size.
+const SHOTS: u32 = 4;
+/// Nanoseconds that a doubling takes for each slot, or a little more.
+const A_SLOT: u64 = 60;
+
+#[derive(Default)]
+pub(super) struct Aim {
+    slots: usize,
+    shots: u32,
+}
+
+impl Aim {
+    /// The process that is doubling the table's only stripe, in all likelihood.
+    pub(super) fn target(&mut self, table: &Table, dice: &mut SmallRng) -> Result<Option<u32>> {
+        let is_full = |tenths| table.len() * 10 >= self.slots * tenths;
+        if !is_full(7) {
+            return Ok(None);
+        }
+        let slots = table.quick_stats()?.slots;
+        if slots != self.slots {
+            *self = Self { slots, shots: 0 };
+        }
+        if self.shots == SHOTS {
+            return Ok(None);
+        }
+        // Without a sleep, which would last too long. A stripe is doubled when it is so full.
+        let begin = Instant::now();
+        while table.len() * 10 < slots * 8 {
+            if begin.elapsed() > PATIENCE {
+                return Ok(None);
+            }
+        }
+        self.shots += 1;
+        // A short time before the new buckets are published, while entries are copied to them; or
+        // as soon as they are, while entries are removed from the old ones.
+        let delay = if dice.random_range(0..3) == 0 {
+            Duration::from_nanos(dice.random_range(0..A_SLOT * slots as u64))
+        } else {
+            PATIENCE
+        };
+        let begin = Instant::now();
+        loop {
+            let participants = table.participants()?;
+            let is_published = table.quick_stats()?.slots != slots;
+            if is_published || begin.elapsed() > delay {
+                let owner = participants
+                    .iter()
+                    .find(|participant| participant.locks > 0);
+                return Ok(owner.map(|owner| owner.pid));
+            }
+        }
+    }
+}
