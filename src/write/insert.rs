@@ -92,15 +92,15 @@ impl Writer {
         hash: Hash,
         value: &[u8],
     ) -> Result<bool> {
-        if record.is_none() {
-            record = self.write_record(key, value);
-        }
-        if let Some(written) = &record
-            && locked.search(key, hash)?.is_none()
-        {
-            locked.insert(hash, New::Record(written.space()))?;
-            self.streak.goes_on();
-            return Ok(true);
+        if locked.search(key, hash)?.is_none() {
+            if record.is_none() {
+                record = self.write_record(key, value);
+            }
+            if let Some(written) = &record {
+                locked.insert(hash, New::Record(written.space()))?;
+                self.streak.goes_on();
+                return Ok(true);
+            }
         }
         drop(locked);
         self.insert_slow(key, value, record)
