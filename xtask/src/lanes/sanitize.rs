@@ -14,7 +14,7 @@ use crate::result::Result;
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// How much less the tests repeat under a sanitizer.
-const SCALE: &str = "0.3";
+const SCALE: &str = "0.25";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sanitizer {
@@ -36,6 +36,7 @@ const PROGRAMS: &[&str] = &[
     "forks",
     "format",
     "full_memory",
+    "growing",
     "kills",
     "limits",
     "model",
@@ -73,10 +74,79 @@ const LEFT_OUT: &[(Sanitizer, &str, &str)] = &[
         "a_process_that_locks_its_memory_takes_no_more_of_it",
         ADDRESS_SPACE,
     ),
+    (
+        Sanitizer::Thread,
+        "opening_maps_a_few_pages_whatever_the_size",
+        ADDRESS_SPACE,
+    ),
+    (
+        Sanitizer::Address,
+        "within_max_bytes_it_grows_and_beyond_it_refuses_and_keeps_everything",
+        LONG,
+    ),
+    (
+        Sanitizer::Address,
+        "an_empty_table_takes_little_and_a_full_one_by_its_entries",
+        LONG,
+    ),
+    (
+        Sanitizer::Address,
+        "at_its_maximum_a_table_is_full_and_keeps_everything",
+        LONG,
+    ),
+    (
+        Sanitizer::Address,
+        "handles_opened_at_any_time_see_all_entries",
+        LONG,
+    ),
+    (
+        Sanitizer::Thread,
+        "within_max_bytes_it_grows_and_beyond_it_refuses_and_keeps_everything",
+        ONE_THREAD,
+    ),
+    (
+        Sanitizer::Thread,
+        "an_empty_table_takes_little_and_a_full_one_by_its_entries",
+        ONE_THREAD,
+    ),
+    (
+        Sanitizer::Thread,
+        "at_its_maximum_a_table_is_full_and_keeps_everything",
+        ONE_THREAD,
+    ),
+    (
+        Sanitizer::Thread,
+        "records_take_chunks_as_they_come",
+        ONE_THREAD,
+    ),
+    (
+        Sanitizer::Thread,
+        "what_is_promised_has_its_memory_from_the_beginning",
+        ONE_THREAD,
+    ),
+    (
+        Sanitizer::Thread,
+        "handles_opened_at_any_time_see_all_entries",
+        ONE_THREAD,
+    ),
+    (
+        Sanitizer::Thread,
+        "entries_of_all_sizes_are_there_although_no_size_was_given",
+        ONE_THREAD,
+    ),
+    (
+        Sanitizer::Thread,
+        "methods_on_all_entries_see_all_entries",
+        ONE_THREAD,
+    ),
 ];
 
 const ADDRESS_SPACE: &str = "ThreadSanitizer keeps shadows of all the address space that a segment reserves, and has \
      not so much";
+
+const LONG: &str = "it takes long, and other tests do the same with fewer entries";
+
+const ONE_THREAD: &str = "it has one thread, and takes long";
 
 const FIRST_PROCESS: &str = "LeakSanitizer cannot stop the threads of a PID namespace's first process, and says \
      itself that the leaks it finds then may be false";
