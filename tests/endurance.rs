@@ -13,17 +13,37 @@ use common::{
 };
 use shmtable::{Options, Table};
 
+/// Tables with room for so many entries: one of fixed capacity, and one that begins with as few
+/// buckets as there can be, and grows. Each test gives half of its time to either.
+fn fixed_and_growing(options: &Options, capacity: usize) -> [Options; 2] {
+    let options = options.clone();
+    let growing = options.clone().capacity(1).max_capacity(capacity);
+    [options.capacity(capacity), growing]
+}
+
+/// Half the number of repetitions: those on one of [`fixed_and_growing`].
+fn half(repetitions: usize) -> usize {
+    scaled(repetitions.div_ceil(2))
+}
+
+/// Whether a table can grow at all: not on the back end for Windows and macOS.
+fn can_grow() -> bool {
+    cfg!(all(target_os = "linux", not(shmtable_portable)))
+}
+
 #[test]
 fn one_key_overwritten_a_million_times() {
-    let table = Options::new()
-        .capacity(100)
-        .value_space(1 << 20)
-        .chunk_size(1 << 16)
-        .create_anonymous()
-        .unwrap();
+    let options = Options::new().value_space(1 << 20).chunk_size(1 << 16);
+    for options in fixed_and_growing(&options, 100) {
+        overwrite_one_key(&options);
+    }
+}
+
+fn overwrite_one_key(options: &Options) {
+    let table = options.create_anonymous().unwrap();
     let mut dice = Dice::new(1);
     let source = bytes(1, 6000);
-    let times = scaled(1_000_000);
+    let times = half(1_000_000);
     let begin = Instant::now();
     let (mut early, mut most) = (0, 0);
     for time in 0..times {
@@ -53,7 +73,7 @@ fn one_key_overwritten_a_million_times() {
     // A chunk to fill, those kept back, and what is dead before cleaning begins.
     assert!(most <= 12 * stats.chunk_bytes, "{most} bytes for one entry");
     assert_eq!(most, early, "memory grew after a twentieth of the time");
-    assert!(stats.cleanings > scaled(100) as u64);
+    assert!(stats.cleanings > half(100) as u64);
     assert_sound(&table);
 }
 
@@ -62,15 +82,20 @@ fn filled_and_emptied_again_and_again() {
     const ENTRIES: usize = 1000;
     const LENGTH: usize = 92;
     // Exactly as many bytes as the table was created for.
-    let table = Options::new()
-        .capacity(ENTRIES)
+    let options = Options::new()
         .value_space(ENTRIES * (8 + LENGTH))
         .chunk_size(4096)
-        .max_participants(2)
-        .create_anonymous()
-        .unwrap();
+        .max_participants(2);
+    for options in fixed_and_growing(&options, ENTRIES) {
+        fill_and_empty::<ENTRIES, LENGTH>(&options);
+    }
+}
+
+fn fill_and_empty<const ENTRIES: usize, const LENGTH: usize>(options: &Options) {
+    let table = options.create_anonymous().unwrap();
+    let first = table.stats().unwrap();
     let mut reserved = 0;
-    for round in 0..scaled(50) {
+    for round in 0..half(50) {
         let key = |number: usize| key(round * ENTRIES + number);
         for number in 0..ENTRIES {
             // Half of the rounds with equal, half with different lengths.
@@ -111,6 +136,8 @@ fn filled_and_emptied_again_and_again() {
         }
         assert!(table.is_empty());
         let stats = table.stats().unwrap();
+        assert_eq!(stats.slots > first.slots, stats.grows);
+        assert!(stats.slots <= 4 * ENTRIES, "{} slots", stats.slots);
         assert_eq!((stats.value_bytes_live, stats.longest_probe), (0, 1));
         if round == 10 {
             reserved = stats.value_bytes_reserved;
@@ -123,15 +150,53 @@ fn filled_and_emptied_again_and_again() {
 }
 
 #[test]
+fn keys_that_come_and_go_take_no_more_memory_than_those_that_are_there() {
+    const THERE: usize = 2000;
+    let of_no_size = Options::new().stripes(4);
+    let small = of_no_size.clone().capacity(1).max_capacity(1 << 20);
+    for options in [small.chunk_size(4096), of_no_size] {
+        let table = options.create_anonymous().unwrap();
+        let first = table.stats().unwrap();
+        assert_eq!(first.grows, can_grow());
+        let mut early = None;
+        let times = scaled(50_000).max(10 * THERE);
+        for time in 0..times {
+            // Small entries, and records.
+            let value = bytes(time as u64, if time % 2 == 0 { 5 } else { time % 100 });
+            assert!(table.insert(key(time), value).unwrap());
+            if time >= THERE {
+                assert!(table.remove(key(time - THERE)).unwrap());
+            }
+            if time == times / 4 {
+                early = Some(table.stats().unwrap());
+            }
+        }
+        let (early, stats) = (early.unwrap(), table.stats().unwrap());
+        println!("{times} keys: {} slots, {stats:?}", first.slots);
+        assert_eq!(stats.entries, THERE);
+        assert_eq!(stats.slots > first.slots, can_grow());
+        assert_eq!(stats.slots, early.slots, "it grew for keys that are gone");
+        assert!(stats.memory_bytes <= early.memory_bytes + 4 * stats.chunk_bytes);
+        assert_sound(&table);
+    }
+}
+
+#[test]
 fn short_lived_handles_leave_nothing_behind() {
     let options = Options::new()
-        .capacity(100)
         .value_space(20_000)
-        .chunk_size(4096);
-    let named = Named::create(&options.max_participants(3));
+        .chunk_size(4096)
+        .max_participants(3);
+    for options in fixed_and_growing(&options, 100) {
+        use_short_lived_handles(&options);
+    }
+}
+
+fn use_short_lived_handles(options: &Options) {
+    let named = Named::create(options);
     let mut model = HashMap::new();
     let mut most_open = 0;
-    for time in 0..scaled(2000) {
+    for time in 0..half(2000) {
         let handle = named.open();
         let entry = (key(time % 50).to_vec(), bytes(time as u64, time % 200));
         handle.insert(&entry.0, &entry.1).unwrap();
@@ -157,16 +222,20 @@ fn large_values_of_changing_sizes_in_a_tight_table() {
     // A third of the value space at most is live when a value is replaced, so
     // there is room for the old and the new.
     const SPACE: usize = 240_000;
-    let table = Options::new()
-        .capacity(60)
+    let options = Options::new()
         .value_space(SPACE)
         .chunk_size(4096)
-        .max_participants(2)
-        .create_anonymous()
-        .unwrap();
+        .max_participants(2);
+    for options in fixed_and_growing(&options, 60) {
+        store_large_values::<SPACE>(&options);
+    }
+}
+
+fn store_large_values<const SPACE: usize>(options: &Options) {
+    let table = options.create_anonymous().unwrap();
     let mut dice = Dice::new(3);
     let mut model: HashMap<usize, (u64, usize)> = HashMap::new();
-    for step in 0..scaled(3000) as u64 {
+    for step in 0..half(3000) as u64 {
         // One large value, some of two or three chunks, many small ones.
         let (number, length) = match dice.below(10) {
             0 => (0, dice.below(SPACE / 6)),
@@ -191,7 +260,7 @@ fn large_values_of_changing_sizes_in_a_tight_table() {
     }
     let stats = table.stats().unwrap();
     println!("{} cleanings", stats.cleanings);
-    assert!(stats.cleanings > scaled(100) as u64);
+    assert!(stats.cleanings > half(100) as u64);
     assert_sound(&table);
     // The same table takes a value of all its space when it is empty.
     table.clear().unwrap();
@@ -205,7 +274,7 @@ fn processes_that_overwrite_and_clean_at_once_never_run_out() {
     const PROCESSES: usize = 4;
     if let Some(racer) = racer() {
         let (table, me) = (&racer.table, racer.number);
-        let (begin, time) = (Instant::now(), Duration::from_millis(scaled(3000) as u64));
+        let (begin, time) = (Instant::now(), Duration::from_millis(half(3000) as u64));
         let mut dice = Dice::new(me as u64);
         let mut step = 0_u64;
         while begin.elapsed() < time {
@@ -222,19 +291,22 @@ fn processes_that_overwrite_and_clean_at_once_never_run_out() {
     }
     // As many bytes as the keys may have at most.
     let options = Options::new()
-        .capacity(KEYS)
-        .value_space(KEYS * (8 + 24 + 450));
-    let named = Named::create(&options.chunk_size(4096).max_participants(PROCESSES + 1));
-    let said = finish_all(race(common::this_test!(), &named.name, PROCESSES));
-    let stats = named.stats().unwrap();
-    println!("steps: {said:?}, {} cleanings", stats.cleanings);
-    assert!(stats.cleanings > scaled(50) as u64);
-    assert_sound(&named);
-    for (key, value) in contents(&named) {
-        version_of(u64::from_le_bytes(key.try_into().unwrap()), &value);
+        .value_space(KEYS * (8 + 24 + 450))
+        .chunk_size(4096)
+        .max_participants(PROCESSES + 1);
+    for options in fixed_and_growing(&options, KEYS) {
+        let named = Named::create(&options);
+        let said = finish_all(race(common::this_test!(), &named.name, PROCESSES));
+        let stats = named.stats().unwrap();
+        println!("steps: {said:?}, {} cleanings", stats.cleanings);
+        assert!(stats.cleanings > half(50) as u64);
+        assert_sound(&named);
+        for (key, value) in contents(&named) {
+            version_of(u64::from_le_bytes(key.try_into().unwrap()), &value);
+        }
+        let table: &Table = &named;
+        assert_eq!(table.len(), KEYS);
     }
-    let table: &Table = &named;
-    assert_eq!(table.len(), KEYS);
 }
 
 #[test]
@@ -255,16 +327,18 @@ fn threads_and_processes_that_replace_at_once_in_a_full_table_are_not_refused() 
             assert!(!new);
         }
     };
-    let steps = scaled(2000);
+    let steps = half(2000);
     if let Some(racer) = racer() {
         return replace(&racer.table, racer.number, steps);
     }
     let options = Options::new()
-        .capacity(KEYS)
-        .value_space(KEYS * (8 + LENGTH));
-    let options = options.chunk_size(4096).max_participants(PROCESSES + 1);
-    for way in ["processes", "threads"] {
-        let named = Named::create(&options);
+        .value_space(KEYS * (8 + LENGTH))
+        .chunk_size(4096)
+        .max_participants(PROCESSES + 1);
+    let tables = fixed_and_growing(&options, KEYS);
+    let ways = ["processes", "threads"].into_iter();
+    for (way, options) in ways.flat_map(|way| tables.iter().map(move |table| (way, table))) {
+        let named = Named::create(options);
         for number in 0..KEYS {
             let value = whole(number as u64, 0, LENGTH - 24);
             named.insert(&key(number), &value).unwrap();
