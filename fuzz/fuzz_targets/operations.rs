@@ -9,16 +9,18 @@ use std::sync::LazyLock;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use shmtable::{Error, Result, Snapshot, Table};
-use shmtable_fuzz::{FuzzSegment, fill, key, read_all, repair, tolerate};
+use shmtable_fuzz::{FuzzSegment, Kind, fill, fill_and_grow, key, read_all, repair, tolerate};
 
 static SEGMENT: LazyLock<FuzzSegment> = LazyLock::new(FuzzSegment::new);
-static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| SEGMENT.filled(|_| {}));
-static FULL: LazyLock<Vec<u8>> = LazyLock::new(|| SEGMENT.filled(fill));
+static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| SEGMENT.filled(Kind::Fixed, |_| {}));
+static FULL: LazyLock<Vec<u8>> = LazyLock::new(|| SEGMENT.filled(Kind::Fixed, fill));
+static SMALL: LazyLock<Vec<u8>> = LazyLock::new(|| SEGMENT.filled(Kind::Growing, |_| {}));
+static GROWN: LazyLock<Vec<u8>> = LazyLock::new(|| SEGMENT.filled(Kind::Growing, fill_and_grow));
 
 #[derive(Debug, Arbitrary)]
 struct Input {
-    /// Where to begin: with an empty table, or a filled one.
-    full: bool,
+    /// Where to begin: with an empty table or a filled one, of fixed capacity or one that grows.
+    start: u8,
     patches: Vec<Patch>,
     operations: Vec<Operation>,
 }
@@ -41,6 +43,8 @@ enum Patched {
 #[derive(Debug, Arbitrary)]
 enum Operation {
     Insert(u8, u16),
+    /// Some with keys one after the other, so that few bytes of input make a table grow.
+    InsertSome(u8, u8),
     TryInsert(u8, u16),
     Replace(u8, u16),
     Update(u8, u16),
@@ -139,6 +143,11 @@ impl Trial {
                     self.put(number, value);
                 }
             }
+            Operation::InsertSome(first, count) => {
+                for number in (0..count % 32).map(|number| first.wrapping_add(number)) {
+                    self.apply(table, &Operation::Insert(number, u16::from(number % 24)));
+                }
+            }
             Operation::TryInsert(number, length) => {
                 let (key, value) = (key(number), value_of(number, length));
                 let new = !self.model.contains_key(&key);
@@ -232,8 +241,14 @@ impl Trial {
             }
             Operation::Repair if self.damaged => repair(table),
             Operation::Repair => {
-                assert_eq!(table.check().expect("check runs"), Vec::<shmtable::Fault>::new());
-                assert_eq!(table.repair().expect("repair runs"), Vec::<shmtable::Repaired>::new());
+                assert_eq!(
+                    table.check().expect("check runs"),
+                    Vec::<shmtable::Fault>::new()
+                );
+                assert_eq!(
+                    table.repair().expect("repair runs"),
+                    Vec::<shmtable::Repaired>::new()
+                );
             }
             // Done by the caller.
             Operation::Reopen => {}
@@ -242,7 +257,12 @@ impl Trial {
 }
 
 fuzz_target!(|input: Input| {
-    let start = if input.full { &*FULL } else { &*EMPTY };
+    let start = match input.start % 4 {
+        0 => &*EMPTY,
+        1 => &*FULL,
+        2 => &*SMALL,
+        _ => &*GROWN,
+    };
     SEGMENT.write(&patched(start.clone(), &input.patches));
     let damaged = !input.patches.is_empty();
     let Some(mut table) = tolerate(SEGMENT.open()) else {

@@ -9,10 +9,27 @@ use shmtable::{Error, Options, Result, Table};
 pub use test_support::fix_checksum;
 use test_support::{is_by_damage, path_of, refuses_damage};
 
+/// Which table is fuzzed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One of fixed capacity.
+    Fixed,
+    /// One that begins with a bucket in each stripe, and grows.
+    Growing,
+}
+
+impl Kind {
+    fn options(self) -> Options {
+        match self {
+            Self::Fixed => options().capacity(8),
+            Self::Growing => options().capacity(2).max_capacity(100),
+        }
+    }
+}
+
 /// The smallest shape that still has full buckets, runs and cleaning.
-pub fn options() -> Options {
+fn options() -> Options {
     Options::new()
-        .capacity(8)
         .value_space(9000)
         .stripes(2)
         .chunk_size(4096)
@@ -49,9 +66,12 @@ impl FuzzSegment {
     }
 
     /// The bytes of a table that was filled and closed.
-    pub fn filled(&self, fill: impl FnOnce(&Table)) -> Vec<u8> {
+    pub fn filled(&self, kind: Kind, fill: impl FnOnce(&Table)) -> Vec<u8> {
         let _ = std::fs::remove_file(&self.path);
-        let table = options().create(&self.name).expect("a table is created");
+        let table = kind
+            .options()
+            .create(&self.name)
+            .expect("a table is created");
         fill(&table);
         drop(table);
         std::fs::read(&self.path).expect("the segment is there")
@@ -83,6 +103,17 @@ pub fn fill(table: &Table) {
     }
     let _ = table.remove(&key(3));
     let _ = table.fetch_add(b"counter", 1);
+}
+
+/// The same, and more entries than a table that grows has room for in the beginning.
+pub fn fill_and_grow(table: &Table) {
+    let slots = || table.stats().expect("figures are always given").slots;
+    let before = slots();
+    fill(table);
+    for number in 20..50 {
+        table.insert(key(number), [number]).expect("it grows");
+    }
+    assert!(slots() > before, "it has not grown");
 }
 
 pub fn key(number: u8) -> Vec<u8> {
@@ -127,7 +158,10 @@ pub fn repair(table: &Table) {
         table.check().expect("it was locked before"),
         Vec::<shmtable::Fault>::new()
     );
-    assert_eq!(table.repair().expect("the same"), Vec::<shmtable::Repaired>::new());
+    assert_eq!(
+        table.repair().expect("the same"),
+        Vec::<shmtable::Repaired>::new()
+    );
     let entries: HashMap<Vec<u8>, Vec<u8>> = table
         .iter()
         .collect::<Result<_>>()

@@ -9,7 +9,7 @@ use crate::process::{root, run as run_command, target_dir};
 use crate::result::Result;
 
 /// The targets, and the longest input of each in bytes.
-const TARGETS: &[(&str, usize)] = &[("open", 60_000), ("operations", 4096)];
+const TARGETS: &[(&str, usize)] = &[("open", 64_000), ("operations", 4096)];
 
 /// Seconds after which an input counts as a hang.
 const HANG: usize = 25;
