@@ -14,8 +14,9 @@ use crate::result::Result;
 
 /// The time from one look at the table to the next.
 pub(super) const LOOKS: Duration = Duration::from_micros(100);
-/// The longest time that a doubling is waited for.
-const PATIENCE: Duration = Duration::from_millis(5);
+/// The longest times that a doubling's beginning is waited for, and the publication of its copies.
+const UNTIL_IT_BEGINS: Duration = Duration::from_millis(5);
+const UNTIL_IT_IS_PUBLISHED: Duration = Duration::from_millis(20);
 /// Kills that are aimed at doublings from one size.
 const SHOTS: u32 = 4;
 /// Nanoseconds that a doubling takes for each slot, or a little more.
@@ -30,21 +31,21 @@ pub(super) struct Aim {
 impl Aim {
     /// The process that is doubling the table's only stripe, in all likelihood.
     pub(super) fn target(&mut self, table: &Table, dice: &mut SmallRng) -> Result<Option<u32>> {
-        let is_full = |tenths| table.len() * 10 >= self.slots * tenths;
-        if !is_full(7) {
+        let is_nearly_full = |slots| table.len() * 100 >= slots * 78;
+        if !is_nearly_full(self.slots) {
             return Ok(None);
         }
         let slots = table.quick_stats()?.slots;
         if slots != self.slots {
             *self = Self { slots, shots: 0 };
         }
-        if self.shots == SHOTS {
+        if self.shots == SHOTS || !is_nearly_full(slots) {
             return Ok(None);
         }
         // Without a sleep, which would last too long. A stripe is doubled when it is so full.
         let begin = Instant::now();
         while table.len() * 10 < slots * 8 {
-            if begin.elapsed() > PATIENCE {
+            if begin.elapsed() > UNTIL_IT_BEGINS {
                 return Ok(None);
             }
         }
@@ -54,7 +55,7 @@ impl Aim {
         let delay = if dice.random_range(0..3) == 0 {
             Duration::from_nanos(dice.random_range(0..A_SLOT * slots as u64))
         } else {
-            PATIENCE
+            UNTIL_IT_IS_PUBLISHED
         };
         let begin = Instant::now();
         loop {
