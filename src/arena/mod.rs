@@ -12,6 +12,11 @@
 //! meets a record that is about to be published. A publisher needs no check, and one that is
 //! stopped for minutes keeps one chunk from being cleaned and nothing else.
 //!
+//! # Kept spaces
+//! The space of a record that was given up may be kept, for the next record of as many words. It
+//! stays pending, so a process keeps spaces of the chunk that it fills only, and gives them up with
+//! it.
+//!
 //! # Walking
 //! A record's header is stored before the cursor moves past it. So the headers
 //! below the cursor lead from record to record, even in the chunk of a process
@@ -47,6 +52,10 @@ pub(crate) struct Space {
     pub(crate) chunk: usize,
 }
 
+/// The most spaces that are kept: for each of the threads that write at the same time, one of the
+/// same length.
+const MOST_KEPT: usize = 16;
+
 /// A process's own part of the arena.
 pub(crate) struct Arena {
     bump: Mutex<Bump>,
@@ -55,6 +64,8 @@ pub(crate) struct Arena {
 #[derive(Default)]
 struct Bump {
     current: Option<Open>,
+    /// Spaces of that chunk which are pending, and which nobody uses.
+    kept: Vec<Space>,
     /// Chunks that are full, or runs, with records still pending.
     leaving: Vec<Open>,
     /// Whether chunks that others left half full were looked for.
@@ -86,6 +97,11 @@ impl Arena {
     pub(crate) fn allocate_here(&self, segment: &Segment, lengths: Lengths) -> Option<Space> {
         let words = lengths.words();
         let mut bump = self.bump.lock();
+        if !bump.kept.is_empty()
+            && let Some(space) = bump.take_kept(segment, words, lengths)
+        {
+            return Some(space);
+        }
         let open = bump.current.as_mut()?;
         open.fits(segment, words)
             .then(|| open.take(segment, words, lengths))
@@ -109,14 +125,15 @@ impl Arena {
             return self.allocate_run(segment, me, lengths, words, purpose);
         }
         let mut bump = self.bump.lock();
+        if let Some(space) = bump.take_kept(segment, words, lengths) {
+            return Ok(Some(space));
+        }
         let fits = |open: &Open| open.fits(segment, words);
         if !bump.current.as_ref().is_some_and(fits) {
             let Some(next) = bump.find_chunk(segment, me, words, purpose)? else {
                 return Ok(None);
             };
-            if let Some(last) = bump.current.replace(next) {
-                bump.leave(segment, me, last);
-            }
+            bump.fill_next(segment, me, Some(next));
         }
         let open = bump.current.as_mut();
         Ok(open.map(|open| open.take(segment, words, lengths)))
@@ -160,12 +177,29 @@ impl Arena {
         }
     }
 
+    /// Keeps the space of a record that was given up, and that no slot leads to, for another one.
+    pub(crate) fn keep(&self, segment: &Segment, me: &Attachment, space: Space) {
+        // As in `finish`.
+        if !me.is_ours() {
+            return;
+        }
+        let mut bump = self.bump.lock();
+        let Bump { current, kept, .. } = &mut *bump;
+        match current {
+            Some(open) if open.chunk == space.chunk => {
+                if kept.len() < MOST_KEPT {
+                    kept.push(space);
+                } else {
+                    open.pending -= 1;
+                }
+            }
+            _ => bump.finish_left(segment, me, &space),
+        }
+    }
+
     /// Seals the chunk that is being filled, if no record in it is pending.
     pub(crate) fn seal_current(&self, segment: &Segment, me: &Attachment) {
-        let mut bump = self.bump.lock();
-        if let Some(open) = bump.current.take() {
-            bump.leave(segment, me, open);
-        }
+        self.bump.lock().fill_next(segment, me, None);
     }
 
     /// Takes a sealed chunk with at least `words` words left as the one to fill.
@@ -174,9 +208,7 @@ impl Arena {
         let Some((chunk, cursor)) = reopen(segment, me, words, &(0..0)) else {
             return false;
         };
-        if let Some(last) = bump.current.replace(Open::new(chunk, cursor)) {
-            bump.leave(segment, me, last);
-        }
+        bump.fill_next(segment, me, Some(Open::new(chunk, cursor)));
         true
     }
 }
@@ -260,6 +292,26 @@ impl Bump {
         // Models ask what happens when memory is used again: there the first free chunk is taken.
         self.next = if cfg!(loom) { 0 } else { chunk + 1 };
         Some(Open::new(chunk, 0))
+    }
+
+    /// The kept space of a record of so many words, with the header of another one.
+    #[cold]
+    fn take_kept(&mut self, segment: &Segment, words: usize, lengths: Lengths) -> Option<Space> {
+        let at = self.kept.iter().position(|space| space.words == words)?;
+        let space = self.kept.swap_remove(at);
+        put_header(segment, space.at, lengths);
+        crash_point!("allocate: header written to a kept space");
+        Some(space)
+    }
+
+    /// Stops filling one chunk, and begins with another one.
+    fn fill_next(&mut self, segment: &Segment, me: &Attachment, next: Option<Open>) {
+        let last = std::mem::replace(&mut self.current, next);
+        if let Some(mut open) = last {
+            open.pending -= self.kept.len();
+            self.kept.clear();
+            self.leave(segment, me, open);
+        }
     }
 
     /// Stops filling a chunk.

@@ -10,6 +10,8 @@
 //!   published entry whose predecessor's readers were not warned
 //!   (version not bumped): no writer gives the predecessor's memory away, or stores the
 //!   slot's tail again, without this lock, so the recovery's bump comes before that;
+//! - a record written anew in its place: the key's slot leads to one of two records, of which
+//!   only the other one may be half written;
 //! - removal: the same, or overflow counts too high;
 //! - a chunk's live count is lowered before a record is unlinked and raised after
 //!   one is published: a death leaves it too low, never too high, and a chunk
@@ -26,6 +28,7 @@ use crate::index::probe::{self, Hash};
 use crate::index::slot::{self, Content};
 use crate::layout::{BUCKET_SLOTS, STRIPE_ENTRIES, WORD};
 use crate::locking::lock::Guard;
+use crate::segment::record::{self, Lengths};
 use crate::segment::{Segment, StripeBuckets};
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::{crash_point, process_crash_point};
@@ -41,6 +44,15 @@ pub(crate) struct Place<'a> {
     pub(crate) bucket: usize,
     pub(crate) slot: usize,
     pub(crate) entry: Entry<'a>,
+}
+
+impl Place<'_> {
+    /// Whether the record found may be written anew with the value of another, short one with these
+    /// lengths: see [`Locked::rewrite`].
+    #[inline]
+    pub(crate) fn can_be_rewritten(&self, lengths: Lengths) -> bool {
+        self.entry.lengths() == lengths && self.entry.at().is_some()
+    }
 }
 
 /// What is published under a key.
@@ -219,6 +231,29 @@ impl<'a> Locked<'a> {
                 process_crash_point!("replace: live counted");
             }
         }
+    }
+
+    /// Publishes a record in place of the one found, which has the same lengths, then writes the one
+    /// found anew, with the same value, and publishes that. So no room is used up, and the space of
+    /// the record that was given is free for another one. It is copied while others wait for the lock,
+    /// so it must be short.
+    pub(crate) fn rewrite(&self, place: Place<'_>, hash: Hash, by: &Space) {
+        let Some(at) = place.entry.at() else {
+            return;
+        };
+        let segment = self.segment();
+        self.forget(place);
+        crash_point!("rewrite: record not counted");
+        let bucket = probe::bucket(segment, place.bucket);
+        bucket.republish_record(place.slot, self.content(New::Record(by), hash));
+        crash_point!("rewrite: other record published");
+        record::copy_value(segment, place.entry.lengths(), by.at, at);
+        crash_point!("rewrite: record written");
+        let content = Content::record(segment.geometry.offset_of(at), hash.bits());
+        bucket.republish_record(place.slot, content);
+        crash_point!("rewrite: published");
+        chunk::add_live(segment, segment.geometry.chunk_of(at), by.words);
+        process_crash_point!("rewrite: live counted");
     }
 
     /// Removes the key found.

@@ -17,9 +17,13 @@
 use crate::error::{Error, Result};
 use crate::layout::{KEY_SHIFT, LINE, MAX_KEY, MAX_VALUE, VALUE_SHIFT, WORD, words_of};
 use crate::segment::Segment;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, fence};
 use crate::sys::memory::copy::{self, LINE_BYTES, load_lines, store_lines};
 use crate::sys::{crash_point, process_crash_point};
+
+/// Bytes of key and value up to which a record is short: writing so little under a stripe's lock
+/// costs less than staging it for nothing when nothing is stored after all. Models have both kinds.
+pub(crate) const SHORT: usize = if cfg!(loom) { 9 } else { 256 };
 
 /// Words of a record before its key: the header.
 pub(crate) const KEY_AT: usize = 1;
@@ -74,6 +78,12 @@ impl Lengths {
     #[inline]
     pub(crate) fn value_at(self) -> usize {
         KEY_AT + words_of(self.key)
+    }
+
+    /// Whether key and value are so short that they may be copied while others wait for a lock.
+    #[inline]
+    pub(crate) fn are_short(self) -> bool {
+        self.key + self.value <= SHORT
     }
 
     /// Whether a single store may replace this record's value by one of `length` bytes.
@@ -180,6 +190,18 @@ pub(crate) fn copy_body(from: Record<'_>, to: &[AtomicU64]) {
         process_crash_point!("clean: word copied");
     }
     crash_point!("clean: record copied");
+}
+
+/// Copies the value of a record to another one with the same key and the same lengths, which readers
+/// may still be reading: the version of its bucket must have been bumped since a slot led to it.
+pub(crate) fn copy_value(segment: &Segment, lengths: Lengths, from: usize, to: usize) {
+    let words = segment.words();
+    // A reader that sees a word stored from here on also sees that bump: see `index::fast_path`.
+    fence(Ordering::Release);
+    for at in lengths.value_at()..lengths.words() {
+        words[to + at].store(words[from + at].load(Ordering::Relaxed), Ordering::Relaxed);
+        process_crash_point!("rewrite: word copied");
+    }
 }
 
 /// Returns up to eight bytes as a little-endian word, padded with zeros.

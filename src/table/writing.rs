@@ -6,9 +6,9 @@ use crate::index::fast_path::Glance;
 use crate::index::probe::{self, Hash};
 use crate::index::slot::Content;
 use crate::index::stripe_ops::{New, Place};
-use crate::segment::record::{self, ValueSource};
+use crate::segment::record::{self, SHORT, ValueSource};
+use crate::write::Change;
 use crate::write::writer::ReentrancyGuard;
-use crate::write::{Change, SMALL};
 
 /// Writing one key.
 impl Table {
@@ -17,8 +17,9 @@ impl Table {
     /// A value of at most 8 bytes that keeps its length is replaced in place. A small entry (key
     /// and value have at most 15 bytes together, the value at most 8) is kept in the index and
     /// takes no other room, unless it replaces a small entry whose value has another length. Any
-    /// other entry takes new room, and what it replaces becomes garbage, which is cleaned up when
-    /// room is short.
+    /// other value that keeps its length stays in its place if key and value have at most 256 bytes
+    /// together. All else takes new room, and what it replaces becomes garbage, which is cleaned up
+    /// when room is short.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -99,7 +100,7 @@ impl Table {
     /// As [`insert`](Self::insert).
     pub fn insert_slices(&self, key: impl AsRef<[u8]>, value: &[&[u8]]) -> Result<bool> {
         let key = key.as_ref();
-        if key.len().saturating_add(value.length()) <= SMALL {
+        if key.len().saturating_add(value.length()) <= SHORT {
             return self.insert_bytes(key, &value.concat());
         }
         self.writer()?.insert_slices(key, value)

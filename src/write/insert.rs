@@ -7,9 +7,9 @@
 //! # What is done while the memory brings the bucket
 //! A record is written before the stripe is locked, in the time that the bucket takes to
 //! arrive, if it is likely to be needed. It turns out not to be if the bucket holds the entry
-//! itself, or if the value can be replaced in place; then the record is given up and its room
-//! is garbage. So a value that may be replaceable in place is written beforehand only after a
-//! [`Streak`](crate::write::streak::Streak) of new keys.
+//! itself, or if one store replaces the value; then the record was written for nothing, and its
+//! space is kept for another one. So a value that one store may replace is written beforehand only
+//! after a [`Streak`](crate::write::streak::Streak) of new keys.
 
 use crate::error::Result;
 use crate::index::fast_path::Glance;
@@ -19,7 +19,7 @@ use crate::index::stripe_ops::{Locked, New, Place};
 use crate::layout::WORD;
 use crate::segment::record::{self, Lengths};
 use crate::write::writer::Writer;
-use crate::write::{Change, SMALL, Staged};
+use crate::write::{Change, Staged};
 
 impl Writer {
     /// Stores a value whose entry is small in place of one of another length. Apart: inlined,
@@ -122,7 +122,7 @@ impl Writer {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn insert_record(&self, key: &[u8], hash: Hash, value: &[u8]) -> Result<bool> {
-        if key.len() + value.len() > SMALL {
+        if !Lengths::of(key, value).are_short() {
             return self.insert_slow(key, value, None);
         }
         let home = probe::home_to_lock(&self.segment, hash);
@@ -148,6 +148,9 @@ impl Writer {
             if place.entry.lengths().replaceable_in_place(value.len()) {
                 locked.store_in_place(&place.entry, record::word_from(value));
                 self.streak.ends();
+                if let Some(written) = record {
+                    written.keep_space();
+                }
                 return Ok(false);
             }
             if self.segment.geometry.needs_run(place.entry.lengths()) {
@@ -166,6 +169,9 @@ impl Writer {
         };
         let new = New::Record(written.space());
         if let Some(place) = found {
+            if place.can_be_rewritten(Lengths::of(key, value)) {
+                return Ok(self.rewrite(locked, place, hash, record));
+            }
             locked.replace(place, hash, new);
         } else if locked.insert_at_home(home.bucket, hash, new) {
             self.streak.goes_on();
@@ -177,8 +183,26 @@ impl Writer {
         Ok(found.is_none())
     }
 
+    /// Stores a record where one of as many words is. `false`: the key was not new.
+    #[inline(never)]
+    fn rewrite(
+        &self,
+        locked: Locked<'_>,
+        place: Place<'_>,
+        hash: Hash,
+        record: Option<Staged<'_>>,
+    ) -> bool {
+        if let Some(record) = record {
+            locked.rewrite(place, hash, record.space());
+            drop(locked);
+            record.keep_space();
+        }
+        self.streak.ends();
+        false
+    }
+
     /// Stores a value of several slices, which together with the key have more than
-    /// [`SMALL`] bytes. `true`: the key was new.
+    /// [`SHORT`](record::SHORT) bytes. `true`: the key was new.
     ///
     /// # Errors
     /// As [`modify`](Self::modify).

@@ -25,11 +25,6 @@ use crate::sync::Ordering;
 use crate::write::clean::Effort;
 use crate::write::writer::Writer;
 
-/// Bytes of key and value up to which a record is small: writing so little under the
-/// lock costs less than staging it for nothing when nothing is stored after all. Models have
-/// both kinds.
-pub(crate) const SMALL: usize = if cfg!(loom) { 9 } else { 256 };
-
 /// A record that is written and not yet published. Dropping it gives it up.
 pub(crate) struct Staged<'a> {
     writer: &'a Writer,
@@ -60,6 +55,14 @@ impl<'a> Staged<'a> {
 
     pub(crate) fn space(&self) -> &Space {
         &self.space
+    }
+
+    /// Gives the record up, and keeps its space for another one. No slot may lead to it.
+    pub(crate) fn keep_space(self) {
+        let (writer, space) = (self.writer, self.space);
+        // Dropping it would give its space up.
+        std::mem::forget(self);
+        writer.arena.keep(&writer.segment, &writer.me, space);
     }
 
     /// Writes another value of the same length: no reader has seen the first one.
@@ -309,6 +312,14 @@ impl Writer {
                 Err(error) => return Err(error),
             },
         };
+        if let Some(place) = found
+            && record.lengths.are_short()
+            && place.can_be_rewritten(record.lengths)
+        {
+            locked.rewrite(place, hash, record.space());
+            record.keep_space();
+            return Ok(true);
+        }
         publish(New::Record(&record.space))?;
         Ok(true)
     }
@@ -328,7 +339,7 @@ impl Writer {
     /// Writes a record before the lock is taken, unless it is small.
     pub(crate) fn stage_if_large(&self, key: &[u8], value: &[u8]) -> Result<Option<Staged<'_>>> {
         self.check_sizes(key, value.len())?;
-        if key.len() + value.len() <= SMALL {
+        if Lengths::of(key, value).are_short() {
             return Ok(None);
         }
         self.stage(key, value).map(Some)

@@ -213,6 +213,20 @@ fn of_one_key(thirty: &[Step], full: &[Step]) -> Vec<Scenario> {
         ),
         with_repair(
             plain(
+                "records written anew",
+                thirty,
+                // The second one takes the space that the first one kept.
+                &[
+                    Insert(5, 25),
+                    Replace(5, 25),
+                    Update(7, Some(27)),
+                    Insert(8, 28),
+                ],
+            ),
+            &["rewrite: other record published", "rewrite: record written"],
+        ),
+        with_repair(
+            plain(
                 "entries in their slots",
                 thirty,
                 &[
