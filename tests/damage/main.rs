@@ -7,7 +7,8 @@
 //! the test sees a signal or a hang, and knows its case.
 //!
 //! `SHMTABLE_DAMAGE` may be `all` or `third`, as `cargo xtask damage` sets it. Without it a smaller
-//! part of the cases runs, and less on Windows: under wine, a case takes four times as long.
+//! part of the cases runs; the least on Windows, where a case takes four times as long under wine,
+//! and with `least`, as the sanitizers' lanes set it.
 
 #![cfg(any(target_os = "linux", windows))]
 #![allow(unreachable_pub, reason = "a program of several modules")]

@@ -139,6 +139,36 @@ const LEFT_OUT: &[(Sanitizer, &str, &str)] = &[
         "methods_on_all_entries_see_all_entries",
         ONE_THREAD,
     ),
+    (
+        Sanitizer::Address,
+        "a_doubling_at_the_end_of_memory_is_refused_and_is_done_later",
+        LONG,
+    ),
+    (
+        Sanitizer::Address,
+        "a_capacity_is_kept_where_no_memory_is_left",
+        LONG,
+    ),
+    (
+        Sanitizer::Address,
+        "the_whole_of_a_small_memory_is_used_by_an_index",
+        LONG,
+    ),
+    (
+        Sanitizer::Thread,
+        "a_doubling_at_the_end_of_memory_is_refused_and_is_done_later",
+        ONE_THREAD,
+    ),
+    (
+        Sanitizer::Thread,
+        "a_capacity_is_kept_where_no_memory_is_left",
+        ONE_THREAD,
+    ),
+    (
+        Sanitizer::Thread,
+        "the_whole_of_a_small_memory_is_used_by_an_index",
+        ONE_THREAD,
+    ),
 ];
 
 const ADDRESS_SPACE: &str = "ThreadSanitizer keeps shadows of all the address space that a segment reserves, and has \
@@ -235,6 +265,7 @@ pub(crate) fn run(sanitizer: Sanitizer) -> Result {
             )
             .env("CARGO_TARGET_DIR", target_dir(&format!("sanitize-{name}")))
             .env("SHMTABLE_TEST_SCALE", scale)
+            .env("SHMTABLE_DAMAGE", "least")
             .env(variable, options),
     )
 }
