@@ -70,7 +70,7 @@ pub enum Extent {
 }
 
 /// Operations whose worker dies at the same point, in the brief form.
-const ENOUGH: usize = 8;
+const ENOUGH: usize = 4;
 
 impl Extent {
     fn wanted() -> Self {

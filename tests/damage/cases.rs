@@ -61,7 +61,7 @@ pub fn cases(image: &Image) -> Vec<Damage> {
         (Share::Third, _) => (3, 3),
         (Share::Least, _) => (37, 2003),
         (Share::Small, Kind::Fixed) => (11, 701),
-        (Share::Small, Kind::Grown) => (19, 1009),
+        (Share::Small, Kind::Grown) => (29, 1511),
     };
     for (i, (at, bit)) in (0..arena)
         .flat_map(|at| (0..64).map(move |bit| (at, bit)))

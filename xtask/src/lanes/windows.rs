@@ -92,7 +92,7 @@ pub(crate) fn run() -> Result {
         "test {tests} --no-fail-fast --target {TARGET} -- --test-threads=2"
     ));
     // A process takes wine a tenth of a second to start.
-    run.env("SHMTABLE_TEST_SCALE", "0.2");
+    run.env("SHMTABLE_TEST_SCALE", "0.12");
     let mut passed = count_passed(wine.configure(&mut run))?;
     let mut run = build(&format!(
         "test {CRASH_POINTS} --package shmtable --test crash_points --target {TARGET} \
