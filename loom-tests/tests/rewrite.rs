@@ -7,6 +7,7 @@
 //! - a value that is copied before the slot leads to the other record: half of it after a death.
 #![cfg(loom)]
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 
 use loom::thread;
@@ -24,50 +25,49 @@ fn insert_other(table: &Table, number: u8) {
     table.insert(OTHER, [number; 8]).expect("there is room");
 }
 
-/// The first rewrite takes new space, the second one the space that was kept.
-#[test]
-fn values_are_seen_whole() {
-    loom::model(|| {
+/// The key has value 1; a reader beside `writes` finds one of these values.
+fn a_reader_beside(writes: fn(&Table), values: RangeInclusive<u8>, afterwards: fn(&Table)) {
+    loom::model(move || {
         let segment = ModelSegment::new(1, 1, 4, 8);
         let writer = segment.attach().unwrap();
         let reader = segment.attach_read_only();
         insert(&writer, KEY, 1);
-        let writes = thread::spawn({
+        let other = thread::spawn({
             let writer = writer.clone();
-            move || {
-                assert!(!insert(&writer, KEY, 2));
-                assert!(!insert(&writer, KEY, 3));
-            }
+            move || writes(&writer)
         });
-        let seen = get(&reader, KEY);
-        assert!(matches!(seen, Some(1..=3)), "{seen:?}");
-        writes.join().unwrap();
-        assert_eq!(get(&reader, KEY), Some(3));
+        let seen = get(&reader, KEY).unwrap();
+        assert!(values.contains(&seen), "{seen}");
+        other.join().unwrap();
+        afterwards(&reader);
         check(&writer);
     });
+}
+
+/// The first rewrite takes new space, the second one the space that was kept.
+#[test]
+fn values_are_seen_whole() {
+    a_reader_beside(
+        |writer| {
+            assert!(!insert(writer, KEY, 2));
+            assert!(!insert(writer, KEY, 3));
+        },
+        1..=3,
+        |reader| assert_eq!(get(reader, KEY), Some(3)),
+    );
 }
 
 /// The space that was kept goes to another key's record.
 #[test]
 fn a_kept_space_is_used_by_another_key() {
-    loom::model(|| {
-        let segment = ModelSegment::new(1, 1, 4, 8);
-        let writer = segment.attach().unwrap();
-        let reader = segment.attach_read_only();
-        insert(&writer, KEY, 1);
-        let writes = thread::spawn({
-            let writer = writer.clone();
-            move || {
-                insert(&writer, KEY, 2);
-                insert_other(&writer, 3);
-            }
-        });
-        let seen = get(&reader, KEY);
-        assert!(matches!(seen, Some(1 | 2)), "{seen:?}");
-        writes.join().unwrap();
-        assert_eq!(reader.get(OTHER).unwrap(), Some(vec![3; 8]));
-        check(&writer);
-    });
+    a_reader_beside(
+        |writer| {
+            insert(writer, KEY, 2);
+            insert_other(writer, 3);
+        },
+        1..=2,
+        |reader| assert_eq!(reader.get(OTHER).unwrap(), Some(vec![3; 8])),
+    );
 }
 
 /// A cleaner moves the record, before it is written anew or after.
@@ -92,8 +92,8 @@ fn a_cleaner_moves_it() {
     });
 }
 
-/// Whoever dies at any store leaves one of the two values, whole, and a space that others clean
-/// and use.
+/// A process that dies at any store leaves one of the two values whole, and its space is cleaned and
+/// used by others.
 #[test]
 fn a_death_leaves_one_of_the_values() {
     at_each_crash_point(|point, died| {

@@ -294,7 +294,7 @@ impl Bump {
         Some(Open::new(chunk, 0))
     }
 
-    /// The kept space of a record of so many words, with the header of another one.
+    /// Takes a kept space of this many words, and stores a record's header there.
     #[cold]
     fn take_kept(&mut self, segment: &Segment, words: usize, lengths: Lengths) -> Option<Space> {
         let at = self.kept.iter().position(|space| space.words == words)?;

@@ -90,7 +90,6 @@ struct Astray {
 }
 
 /// Entries of old buckets that have copies elsewhere.
-#[derive(Default)]
 struct Copied {
     /// By the places of their buckets: a bit for each slot.
     slots: Vec<u8>,
@@ -293,7 +292,7 @@ impl<'a> Doubling<'a> {
 
     /// Moves entries that stayed nearer to their home buckets, where there is room.
     fn bring_nearer(&self, word: &AtomicU64, astray: Vec<Astray>) {
-        let mut copied = Copied::default();
+        let mut copied = Copied::of(self.old);
         for Astray { place, slot, hash } in astray {
             let home = self.home(hash);
             let Some((step, room)) = self.room(home, home ^ place) else {
@@ -301,10 +300,10 @@ impl<'a> Doubling<'a> {
             };
             let near = self.bucket(home ^ step);
             near.copy_slot(room, hash.tag(), self.bucket(place), slot);
-            copied.slots.resize(self.old, 0);
             copied.add(place, slot, home, step..home ^ place);
         }
-        if copied.slots.is_empty() {
+        // Each of them passes a bucket less.
+        if copied.passed.is_empty() {
             return;
         }
         self.store(word, Phase::Nearing);
@@ -335,7 +334,7 @@ impl<'a> Doubling<'a> {
 }
 
 impl Copied {
-    /// No entry of so many buckets.
+    /// Nothing copied yet, from this many old buckets.
     fn of(buckets: usize) -> Self {
         Self {
             slots: vec![0; buckets],

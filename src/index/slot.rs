@@ -139,7 +139,7 @@ pub(crate) fn with_value(tail: u64, length: usize, value: u64) -> u64 {
     tail & !mask(length) | value
 }
 
-/// The key of the small entry in these words: the first bytes, as many as its length says.
+/// The key of the small entry in these words. Only the first `length` bytes are the key's.
 #[inline]
 pub(crate) fn key_in(head: u64, tail: u64, length: usize) -> [u8; 2 * WORD] {
     let rest = length.saturating_sub(HEAD_BYTES).min(WORD) as u32;

@@ -183,7 +183,8 @@ impl Writer {
         Ok(found.is_none())
     }
 
-    /// Stores a record where one of as many words is. `false`: the key was not new.
+    /// Stores the value of a record in the place of one with the same lengths. `false`: the key was
+    /// not new.
     #[inline(never)]
     fn rewrite(
         &self,

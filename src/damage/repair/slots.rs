@@ -167,8 +167,9 @@ impl<'a> Repair<'a> {
         Ok((key, candidate))
     }
 
-    /// Whether a slot that leads to a key of this hash led to another key's record once: the hash
-    /// that it keeps has its tag and is of its stripe. One wrong bit of that hash is no proof.
+    /// Whether a slot that leads to a key of this hash once led to another key's record: the hash
+    /// that the slot keeps is another one, and has the slot's tag and stripe. A difference of one
+    /// bit proves nothing: that bit of the kept hash may be the wrong one.
     fn leads_elsewhere(&self, locked: &Locked<'a>, place: &Place<'_>, hash: Hash) -> bool {
         let Some(kept) = locked.kept_hash(place) else {
             return false;

@@ -77,22 +77,13 @@ impl Mapping {
 
     /// Makes huge pages of those of these words, each after `begin` got its address and gave leave.
     fn huge_later(&self, words: Range<usize>, begin: impl Fn(usize) -> bool + Send + 'static) {
-        let bytes = words.start * WORD..words.end * WORD;
-        let (first, end) = (bytes.start.div_ceil(HUGE_PAGE), bytes.end / HUGE_PAGE);
         let mapped_at = self.words().as_ptr().addr();
-        if first + FEWEST > end || !mapped_at.is_multiple_of(HUGE_PAGE) {
-            return;
+        let pages = huge_pages_in(mapped_at, words.start * WORD..words.end * WORD);
+        if !pages.is_empty() {
+            in_background(move || {
+                make_huge(mapped_at, pages, begin);
+            });
         }
-        in_background(move || {
-            for next in (first..end).step_by(MOST) {
-                let count = MOST.min(end - next);
-                let address = |page| mapped_at + page * HUGE_PAGE;
-                let are_begun = (next..next + count).all(|page| begin(address(page)));
-                if !are_begun || collapse_at(address(next), count).is_err() {
-                    break;
-                }
-            }
-        });
     }
 
     /// Makes bytes present through the file. No store to these pages fails afterwards,
@@ -113,30 +104,40 @@ impl Mapping {
 /// for files whose size the system has to guess, and here each byte of a huge page was
 /// asked for. Returns the bytes that are huge pages now.
 pub(super) fn populate_huge(words: &[AtomicU64], bytes: Range<usize>) -> Range<usize> {
-    let (first, end) = (bytes.start.div_ceil(HUGE_PAGE), bytes.end / HUGE_PAGE);
-    let mut next = first;
-    // The file's huge pages begin at multiples of their size; so must their addresses.
-    let suits = (words.as_ptr() as usize).is_multiple_of(HUGE_PAGE);
-    while suits && first + FEWEST <= end && next < end {
-        let stop = end.min(next + MOST);
+    let mapped_at = words.as_ptr().addr();
+    let pages = huge_pages_in(mapped_at, bytes);
+    let first = pages.start;
+    let made = make_huge(mapped_at, pages, |address| {
+        let start = address - mapped_at;
         // The kernel wants a page to begin with.
-        let begun = (next..stop).all(|page| {
-            let first = page * HUGE_PAGE;
-            pages::populate_step(words, first, 1, |_, _| Err(Errno::OPNOTSUPP)).is_ok()
-        });
-        if !begun || collapse(words, next, stop - next).is_err() {
+        pages::populate_step(words, start, 1, |_, _| Err(Errno::OPNOTSUPP)).is_ok()
+    });
+    first * HUGE_PAGE..made * HUGE_PAGE
+}
+
+/// The numbers of the whole huge pages among bytes of a mapping at this address; none if they are
+/// too few, or can't be huge there.
+fn huge_pages_in(mapped_at: usize, bytes: Range<usize>) -> Range<usize> {
+    let (first, end) = (bytes.start.div_ceil(HUGE_PAGE), bytes.end / HUGE_PAGE);
+    // The file's huge pages begin at multiples of their size; so must their addresses.
+    let are_possible = first + FEWEST <= end && mapped_at.is_multiple_of(HUGE_PAGE);
+    first..if are_possible { end } else { first }
+}
+
+/// Makes huge pages of a mapping, whose numbers count from its address on, each after `begin` got
+/// its address and gave leave. Returns the number of the first that was not made.
+fn make_huge(mapped_at: usize, pages: Range<usize>, begin: impl Fn(usize) -> bool) -> usize {
+    let address = |page| mapped_at + page * HUGE_PAGE;
+    let mut next = pages.start;
+    while next < pages.end {
+        let stop = pages.end.min(next + MOST);
+        let are_begun = (next..stop).all(|page| begin(address(page)));
+        if !are_begun || collapse_at(address(next), stop - next).is_err() {
             break;
         }
         next = stop;
     }
-    first * HUGE_PAGE..next * HUGE_PAGE
-}
-
-/// Makes each of `count` huge pages out of the pages that are there and memory of zeros, by
-/// one system call.
-fn collapse(words: &[AtomicU64], first: usize, count: usize) -> io::Result<()> {
-    let address = words.as_ptr().wrapping_byte_add(first * HUGE_PAGE);
-    collapse_at(address.addr(), count)
+    next
 }
 
 /// Gives the first page of a huge page at an address memory, if it has none: the kernel wants a
