@@ -233,7 +233,8 @@
 //! # Fork
 //!
 //! A handle that was open at a `fork` works in the child: at its first write the child
-//! becomes a participant of its own. The child never unlinks its parent's anonymous table.
+//! becomes a participant of its own, in a table that grows also at its first read of a larger
+//! entry, if a slot is free. The child never unlinks its parent's anonymous table.
 //! A child made by the bare system call, which bypasses the C library's fork handlers, must
 //! not use inherited handles; `exec` and `posix_spawn` are fine.
 //!

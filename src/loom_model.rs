@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::arena::chunk::{self, State};
-use crate::arena::{self, Purpose};
+use crate::arena::{self, Purpose, memory};
 use crate::error::Result;
 use crate::index::probe::Hash;
 use crate::layout::{HEADER_HASH_SEED, HEADER_POPULATED};
@@ -38,7 +38,7 @@ impl ModelSegment {
     /// key of 1 to 8 bytes and a value of 9 to 16 bytes; a chunk of 8 words holds two.
     pub fn new(buckets: usize, participants: usize, chunks: usize, chunk_words: usize) -> Self {
         let geometry = Geometry::tiny(buckets, buckets, participants, chunks, chunk_words);
-        Self::of(geometry, chunks, None)
+        Self::of(geometry, chunks, None, false)
     }
 
     /// Makes a segment like [`new`](Self::new), but no chunk has memory yet.
@@ -50,7 +50,7 @@ impl ModelSegment {
     ) -> Self {
         let geometry = Geometry::tiny(buckets, buckets, participants, chunks, chunk_words);
         let pages = geometry.arena_at;
-        Self::of(geometry, 0, Some(pages))
+        Self::of(geometry, 0, Some(pages), false)
     }
 
     /// Makes a segment like [`new`](Self::new), whose stripe grows to `most` buckets.
@@ -62,11 +62,18 @@ impl ModelSegment {
         chunk_words: usize,
     ) -> Self {
         let geometry = Geometry::tiny(buckets, most, participants, chunks, chunk_words);
-        Self::of(geometry, chunks, None)
+        Self::of(geometry, chunks, None, false)
     }
 
-    fn of(geometry: Geometry, populated: usize, pages: Option<usize>) -> Self {
-        let map = Mapping::in_heap(geometry.words, pages);
+    /// Makes a segment of a stripe that may grow to two buckets, so that the memory of its chunks,
+    /// each for a record, may be given back.
+    pub fn that_gives_back(participants: usize, chunks: usize) -> Self {
+        let geometry = Geometry::tiny(1, 2, participants, chunks, 4);
+        Self::of(geometry, chunks, None, true)
+    }
+
+    fn of(geometry: Geometry, populated: usize, pages: Option<usize>, holes: bool) -> Self {
+        let map = Mapping::in_heap(geometry.words, pages, holes);
         let put = |at: usize, value| map.words()[at].store(value, Ordering::Relaxed);
         put(HEADER_HASH_SEED, sys::random().unwrap());
         put(HEADER_POPULATED, populated as u64);
@@ -107,6 +114,11 @@ impl ModelSegment {
     /// Whether a chunk is free.
     pub fn is_free(&self, chunk: usize) -> bool {
         chunk::state(&self.mapped(), chunk) == State::Free
+    }
+
+    /// Whether a chunk is free and its memory was given back.
+    pub fn is_without_memory(&self, chunk: usize) -> bool {
+        chunk::state(&self.mapped(), chunk) == State::WithoutMemory(None)
     }
 }
 
@@ -173,6 +185,22 @@ pub fn clean(table: &Table, chunk: usize) -> Result<bool> {
 pub fn seal_dead(table: &Table) -> usize {
     let writer = table.writer().unwrap();
     arena::seal_dead(&writer.segment, &writer.me).sealed
+}
+
+/// Gives the memory of all free chunks back, as a process does when much is free. Returns the number
+/// of these chunks.
+pub fn give_back(table: &Table) -> usize {
+    let writer = table.writer().unwrap();
+    memory::give_back(&writer.segment, &writer.me, 0)
+}
+
+/// Gets memory for a chunk, as a process does when it needs room. `false`: all have it.
+///
+/// # Errors
+/// None in a model.
+pub fn get_memory(table: &Table) -> Result<bool> {
+    let writer = table.writer()?;
+    memory::get(&writer.segment, &writer.me, 1)
 }
 
 /// Runs `work` in the process `table`, which dies when it comes to its `point`th crash

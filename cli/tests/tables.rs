@@ -83,7 +83,7 @@ fn a_table_without_a_size_grows() {
     let shown = ok(&["stat", &name]);
     for told in [
         "0, grows to 4,294,967,296; 28,672 slots",
-        "index 652 KiB (up to 128 GiB), records 0 B",
+        "index 656 KiB (up to 128 GiB), records 0 B",
     ] {
         assert!(shown.contains(told), "{shown}");
     }

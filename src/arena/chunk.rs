@@ -5,8 +5,10 @@
 //! | bits     | meaning                                                         |
 //! |----------|-----------------------------------------------------------------|
 //! | 0 to 15  | the owner's participant slot plus one (open, cleaning)          |
-//! | 16 to 19 | 0 free, 1 open, 2 sealed, 3 being cleaned, 4 tail of a run      |
+//! | 16 to 19 | 0 free, 1 open, 2 sealed, 3 being cleaned, 4 tail of a run, 15 without memory |
 //! | 32 to 63 | the owner's generation; in a tail: distance to the run's head   |
+//!
+//! A chunk without memory has an owner while one gives its memory back, or gets it memory again.
 //!
 //! | from               | to            | by                                           |
 //! |--------------------|---------------|----------------------------------------------|
@@ -19,6 +21,11 @@
 //! | being cleaned      | sealed, free  | its cleaner                                  |
 //! | cleaned, dead owner| sealed        | any participant                              |
 //! | tail               | free          | the owner of its head (open or being cleaned)|
+//! | free               | without memory, owned | a participant that gives memory back |
+//! | without memory     | the same, owned | a participant that gets it memory          |
+//! | without memory, owned | free       | its owner, when it has all its memory        |
+//! | without memory, owned | without memory | its owner, when it has none              |
+//! | the same, dead owner | without memory | any participant                           |
 //! | taken, not empty   | sealed        | the participant that took it as a free one   |
 //! | damaged, sealed    | being cleaned | `repair`, with the locks of all stripes      |
 //! | damaged            | tail          | `repair`, if a live record says that it is   |
@@ -30,14 +37,14 @@
 //! # Orderings
 //! Taking a chunk acquires what its last owner released.
 
-use crate::layout::{CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, CURSOR_BITS};
+use crate::layout::{
+    CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, CURSOR_BITS, KIND_BITS, KIND_SHIFT, WITHOUT_MEMORY,
+};
 use crate::locking::participants::{OWNER_BITS, OwnerId};
 use crate::segment::Segment;
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::{crash_point, process_crash_point};
 
-const KIND_SHIFT: u32 = 16;
-const KIND_BITS: u64 = 0xf << KIND_SHIFT;
 const OPEN: u64 = 1 << KIND_SHIFT;
 const SEALED: u64 = 2 << KIND_SHIFT;
 const CLEANING: u64 = 3 << KIND_SHIFT;
@@ -52,6 +59,9 @@ pub(crate) enum State {
     Cleaning(OwnerId),
     /// A part of a run; the run's head is this many chunks before.
     Tail(usize),
+    /// Free, and its memory was given back. An owner is giving it back or getting it again: then
+    /// it may have some.
+    WithoutMemory(Option<OwnerId>),
     /// A word that no writer of this format stores.
     Damaged,
 }
@@ -69,6 +79,9 @@ impl State {
             (SEALED, _) if word == SEALED => Self::Sealed,
             (CLEANING, Some(owner)) => Self::Cleaning(owner),
             (TAIL, None) => Self::Tail((word >> 32) as usize),
+            (WITHOUT_MEMORY, owner) if word == WITHOUT_MEMORY || owner.is_some() => {
+                Self::WithoutMemory(owner)
+            }
             _ => Self::Damaged,
         }
     }
@@ -80,8 +93,16 @@ impl State {
             Self::Sealed => SEALED,
             Self::Cleaning(owner) => CLEANING | owner.to_bits(),
             Self::Tail(distance) => TAIL | (distance as u64) << 32,
+            Self::WithoutMemory(owner) => WITHOUT_MEMORY | owner.map_or(0, OwnerId::to_bits),
         }
     }
+}
+
+/// Whether cursor, live count and run are 0, as in a chunk that is free.
+pub(crate) fn is_blank(segment: &Segment, chunk: usize) -> bool {
+    [CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN]
+        .iter()
+        .all(|word| detail(segment, chunk, *word).load(Ordering::Relaxed) == 0)
 }
 
 /// The state of a chunk, read with acquire, as by [`state_word`].

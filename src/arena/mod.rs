@@ -3,8 +3,8 @@
 //! A participant fills a chunk of its own, shared by the threads of its process
 //! behind a mutex. A record's space is taken, the record is written, and only
 //! then is it published under a stripe's lock. Nothing is freed in place;
-//! `write::clean` frees whole chunks. This file fills a chunk; `take` takes the next one, and
-//! `chunk` has the words of each.
+//! `write::clean` frees whole chunks. This file fills a chunk; `take` takes the next one, `memory`
+//! gets chunks memory and gives it back, and `chunk` has the words of each.
 //!
 //! # Pending records
 //! A chunk stays open as long as a thread has taken space in it and has neither
@@ -28,6 +28,7 @@
 //! `index::fast_path` needs.
 
 pub(crate) mod chunk;
+pub(crate) mod memory;
 mod take;
 
 use crate::error::Result;
@@ -279,9 +280,7 @@ impl Bump {
         if let Some((chunk, cursor)) = reopen(segment, me, words, away_from) {
             return Ok(Some(Open::new(chunk, cursor)));
         }
-        let populated = segment.populated();
-        if populated < segment.geometry.chunks {
-            segment.populate(populated + 1)?;
+        if memory::get(segment, me, 1)? {
             return Ok(self.take_free(segment, me, purpose));
         }
         Ok(None)

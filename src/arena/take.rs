@@ -6,8 +6,9 @@
 use std::ops::Range;
 
 use super::chunk::{self, State};
+use super::memory;
 use crate::error::Result;
-use crate::layout::{CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN, RESERVED_CHUNKS};
+use crate::layout::{CHUNK_CURSOR, CHUNK_RUN, RESERVED_CHUNKS};
 use crate::locking::participants::Attachment;
 use crate::segment::Segment;
 use crate::sync::Ordering;
@@ -63,9 +64,7 @@ fn in_turn(segment: &Segment, from: usize) -> impl Iterator<Item = usize> {
 /// Whether a chunk that was just taken is empty, as a free one must be. If it isn't,
 /// its state was damaged, and records may be in it: then this seals it.
 fn is_blank(segment: &Segment, chunk: usize, taken: State) -> bool {
-    let blank = [CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN]
-        .iter()
-        .all(|word| chunk::detail(segment, chunk, *word).load(Ordering::Relaxed) == 0);
+    let blank = chunk::is_blank(segment, chunk);
     if !blank {
         process_crash_point!("take: chunk not blank");
         chunk::transit(segment, chunk, taken, State::Sealed);
@@ -82,14 +81,20 @@ fn enough_free(segment: &Segment, purpose: &Purpose, take: usize, from: usize) -
         Purpose::Write => (take + 1, take + RESERVED_CHUNKS),
         Purpose::Move { .. } => (take, take),
     };
-    let populated = segment.populated();
-    let unpopulated = segment.geometry.chunks - populated;
-    let wanted = present.max(all.saturating_sub(unpopulated));
-    in_turn(segment, from)
-        .filter(|&chunk| chunk::state(segment, chunk) == State::Free)
-        .take(wanted)
-        .count()
-        == wanted
+    // Those with memory, and those without.
+    let (mut free, mut rest) = (0, segment.geometry.chunks - segment.populated());
+    let enough = |free: usize, rest: usize| free >= present && free + rest >= all;
+    for chunk in in_turn(segment, from) {
+        if enough(free, rest) {
+            return true;
+        }
+        match chunk::state(segment, chunk) {
+            State::Free => free += 1,
+            State::WithoutMemory(None) => rest += 1,
+            _ => {}
+        }
+    }
+    enough(free, rest)
 }
 
 /// Takes a sealed chunk that has `words` words left, and returns it with its cursor.
@@ -132,27 +137,31 @@ pub(super) fn reopen(
 /// The numbers of chunks of dead participants.
 #[derive(Default)]
 pub(crate) struct OfTheDead {
-    /// Chunks that were sealed.
+    /// Chunks that were sealed, or are nobody's now.
     pub(crate) sealed: usize,
     /// Chunks whose owners have another moment to show that they live.
     pub(crate) spared: usize,
 }
 
-/// Seals the chunks that dead participants filled or cleaned.
+/// Seals the chunks that dead participants filled or cleaned, and takes over those whose memory they
+/// gave back.
 pub(crate) fn seal_dead(segment: &Segment, me: &Attachment) -> OfTheDead {
     let (words, geometry) = (segment.words(), &segment.geometry);
     let mut chunks = OfTheDead::default();
     for chunk in 0..segment.populated() {
         let seen = chunk::state(segment, chunk);
-        let (State::Open(owner) | State::Cleaning(owner)) = seen else {
-            continue;
+        let (owner, after) = match seen {
+            State::Open(owner) | State::Cleaning(owner) => (owner, State::Sealed),
+            // What memory it has is found when it is asked for.
+            State::WithoutMemory(Some(owner)) => (owner, State::WithoutMemory(None)),
+            _ => continue,
         };
         if me.is_alive(words, geometry, owner) {
             continue;
         }
         if !me.may_take_over(words, geometry, owner) {
             chunks.spared += 1;
-        } else if chunk::transit(segment, chunk, seen, State::Sealed) {
+        } else if chunk::transit(segment, chunk, seen, after) {
             crash_point!("take over: chunk sealed");
             Attachment::count_take_over(words);
             chunks.sealed += 1;
@@ -171,8 +180,13 @@ pub(super) fn claim_run(
     let chunks = segment.geometry.chunks;
     let populated = segment.populated();
     // What has no pages is free; in a table that grows, its state has none either.
-    let is_free =
-        |chunk: &usize| *chunk >= populated || chunk::state(segment, *chunk) == State::Free;
+    let is_free = |chunk: &usize| {
+        *chunk >= populated
+            || matches!(
+                chunk::state(segment, *chunk),
+                State::Free | State::WithoutMemory(None)
+            )
+    };
     let keep = if matches!(purpose, Purpose::Write) {
         RESERVED_CHUNKS
     } else {
@@ -203,6 +217,13 @@ pub(super) fn claim_run(
 /// Takes the free chunks `head..head + length` as a run.
 fn claim_window(segment: &Segment, me: &Attachment, head: usize, length: usize) -> Result<bool> {
     segment.populate(head + length)?;
+    for chunk in head..head + length {
+        if chunk::state(segment, chunk) == State::WithoutMemory(None)
+            && !memory::get_back(segment, me, chunk)?
+        {
+            return Ok(false);
+        }
+    }
     let mine = State::Open(me.id());
     if !chunk::transit(segment, head, State::Free, mine) || !is_blank(segment, head, mine) {
         return Ok(false);

@@ -216,7 +216,7 @@ impl<'a> Bucket<'a> {
         let tags = self.0[1].load(Ordering::Relaxed);
         let gone = bits(slots & SLOTS).fold(0, |mask, slot| mask | 0xff << (8 * slot));
         self.0[1].store(tags & !gone, Ordering::Release);
-        crash_point!("double: tags cleared, version not bumped");
+        crash_point!("bucket: tags cleared, version not bumped");
         self.bump_version();
     }
 

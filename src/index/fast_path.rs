@@ -18,6 +18,9 @@
 //! release fence, and its second load of the version sees the bump: it tries
 //! again. So what passes the check is what was published.
 //!
+//! In a table that grows, the memory may be gone altogether by then. There a reader announces
+//! itself before it follows a slot, and then checks the version: see [`reading`](crate::segment).
+//!
 //! A slot's tail is such memory too: it is stored again, with release, only after its entry
 //! was removed or replaced by a record, and the version bumped. But for a value of the same
 //! length, which is one store, and may be seen.
@@ -41,6 +44,7 @@ use crate::index::slot::{self, Content, SlotContent};
 use crate::index::stripe_ops::{Locked, New};
 use crate::layout::{USED_SLOTS, WORD};
 use crate::segment::Segment;
+use crate::segment::reading::Reading;
 use crate::segment::record::{self, Lengths, LookupKey, Record};
 use crate::sync::{AtomicU64, Ordering, fence};
 use crate::sys::{crash_point, process_crash_point};
@@ -69,10 +73,26 @@ pub(crate) fn lookup_fast<R>(
     let bucket = home.bucket;
     bucket.prefetch_what_follows();
     let tags = bucket.tags();
-    #[expect(clippy::match_same_arms, reason = "two copies, see `Glance`")]
-    match glance(segment, bucket, tags, key, hash) {
+    let mut reading = Reading::SILENT;
+    let announce = || {
+        if !segment.geometry.grows() {
+            return true;
+        }
+        let Some(announced) = segment.announce() else {
+            return false;
+        };
+        reading = announced;
+        // The slot was loaded before that.
+        bucket.has_version_of(tags)
+    };
+    match glance(segment, bucket, tags, key, hash, announce) {
         Glance::Small(_, entry) => take(bucket, tags, entry, copy),
-        Glance::Record(_, entry) => take(bucket, tags, entry, copy),
+        Glance::Record(_, entry) => {
+            let taken = take(bucket, tags, entry, copy);
+            #[cfg(loom)]
+            entry.at().into_iter().for_each(|at| segment.map.touch(at));
+            taken
+        }
         Glance::Absent => Ok(absent::<true, _>(segment, hash, home.size())),
         Glance::Undecided => Ok(Found::Undecided),
     }
@@ -111,7 +131,8 @@ pub(crate) enum Glance<'a> {
     Undecided,
 }
 
-/// Looks at the first slot that has the key's tag.
+/// Looks at the first slot that has the key's tag. Before it follows that to a record, `may_follow`
+/// says whether the record's memory stays.
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(crate) fn glance<'a>(
@@ -120,6 +141,7 @@ pub(crate) fn glance<'a>(
     tags: Tags,
     key: &[u8],
     hash: Hash,
+    may_follow: impl FnOnce() -> bool,
 ) -> Glance<'a> {
     let Some(slot) = tags.first_with(hash.tag()) else {
         return if tags.overflow() == 0 {
@@ -131,6 +153,9 @@ pub(crate) fn glance<'a>(
     let (head, tail) = (bucket.head(slot), bucket.tail(slot));
     if let Some(entry) = compare_small(head, tail, key) {
         return Glance::Small(slot, entry);
+    }
+    if !may_follow() {
+        return Glance::Undecided;
     }
     match compare_record::<true>(segment, head, key) {
         Compared::Same(entry) => Glance::Record(slot, entry),
@@ -187,6 +212,8 @@ pub(super) fn compare_record<'a, const GLANCE: bool>(
     };
     let wanted = LookupKey::new(key);
     let word = header.load(Ordering::Relaxed);
+    #[cfg(loom)]
+    segment.map.touch(at);
     let Some(length) = wanted.length_of_value(word) else {
         return if Lengths::unpack(word).is_some() {
             Compared::Other

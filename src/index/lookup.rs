@@ -40,6 +40,9 @@ fn attempt<R>(
     hash: Hash,
     copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
 ) -> Result<Found<R>> {
+    let Some(_reading) = segment.announce() else {
+        return Ok(Found::Undecided);
+    };
     let size = probe::home(segment, hash).size();
     for (number, bucket) in probe::buckets_by(segment, hash, size) {
         let tags = bucket.tags();

@@ -25,7 +25,7 @@ use crate::index::entry::{self, Compared, Entry};
 use crate::index::fast_path::{self, Glance, vacancy};
 use crate::index::lookup;
 use crate::index::probe::{self, Hash};
-use crate::index::slot::{self, Content};
+use crate::index::slot::{self, Content, SlotContent};
 use crate::layout::{BUCKET_SLOTS, STRIPE_ENTRIES, WORD};
 use crate::locking::lock::Guard;
 use crate::segment::record::{self, Lengths};
@@ -103,7 +103,8 @@ impl<'a> Locked<'a> {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn glance(&self, home: Bucket<'a>, key: &[u8], hash: Hash) -> Glance<'a> {
-        fast_path::glance(self.segment(), home, home.tags(), key, hash)
+        // Under the lock, what a slot leads to stays.
+        fast_path::glance(self.segment(), home, home.tags(), key, hash, || true)
     }
 
     /// Finds `key`.
@@ -267,6 +268,43 @@ impl<'a> Locked<'a> {
             crash_point!("remove: overflow lowered");
         }
         self.add_entries(-1);
+    }
+
+    /// Removes all entries. Records in chunks of which `is_nobodys` says so need not be counted out
+    /// of them, and are not looked at.
+    pub(crate) fn remove_all(&self, is_nobodys: impl Fn(usize) -> bool) -> Result<()> {
+        let geometry = &self.segment().geometry;
+        let mut overflown = Vec::new();
+        for number in self.buckets() {
+            let bucket = probe::bucket(self.segment(), number);
+            let tags = bucket.tags();
+            if tags.overflow() > 0 {
+                overflown.push(bucket);
+            }
+            let mut slots = 0_u32;
+            for slot in tags.slots() {
+                slots |= 1 << slot;
+                if let SlotContent::Record(offset) = slot::holds(bucket.head(slot))
+                    && offset.0 < geometry.chunks * geometry.chunk_words
+                    && is_nobodys(geometry.chunk_of(geometry.word_of(offset)))
+                {
+                    continue;
+                }
+                self.forget(self.place(number, slot)?);
+                crash_point!("remove: record not counted");
+            }
+            if slots != 0 {
+                bucket.remove_all(slots);
+                crash_point!("clear: bucket emptied");
+                self.add_entries(-i64::from(slots.count_ones()));
+            }
+        }
+        // No key passes over a bucket any more.
+        for bucket in overflown {
+            bucket.set_overflow(0);
+            crash_point!("clear: overflow set");
+        }
+        Ok(())
     }
 
     /// Takes a record that is about to be unlinked out of its chunk's live count.

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! header | participant slots | stripe headers | directory | buckets
-//!        | chunk states | chunk details | arena
+//!        | chunk states | chunk details | reading words | arena
 //! ```
 
 pub(crate) mod anonymous_name;
@@ -204,13 +204,35 @@ pub(crate) const MAX_KEY: usize = (1 << (VALUE_SHIFT - KEY_SHIFT)) - 1;
 /// Longest value, in bytes: just under 1 TiB.
 pub(crate) const MAX_VALUE: usize = (1 << (u64::BITS - VALUE_SHIFT)) - 1;
 
+/// Where the kind begins in a chunk's state word, in bits.
+pub(crate) const KIND_SHIFT: u32 = 16;
+/// The bits of the kind.
+pub(crate) const KIND_BITS: u64 = 0xf << KIND_SHIFT;
+/// The kind of a chunk without memory, in its place. At least two bits away from all other kinds: no
+/// single wrong bit makes records look like nothing.
+pub(crate) const WITHOUT_MEMORY: u64 = 15 << KIND_SHIFT;
+
+/// Whether a chunk whose state word this is has no memory, or may have none.
+pub(crate) const fn is_without_memory(state: u64) -> bool {
+    state & KIND_BITS == WITHOUT_MEMORY
+}
+
 /// Words of a chunk's details.
 pub(crate) const CHUNK_WORDS: usize = LINE;
 /// Bits of that number; above them in its word are those that tell when one is wrong.
 pub(crate) const CURSOR_BITS: u32 = 48;
 
+/// Words, in a table that grows, in which the threads of a participant tell that they read
+/// records: a page.
+pub(crate) const READING_WORDS: usize = PAGE;
+/// The threads of a participant that have a reading word each, a line of its own; one word more is
+/// for all other threads.
+pub(crate) const READING_THREADS: usize = if cfg!(loom) { 1 } else { 63 };
+
 /// The byte whose shared lock says that a read-only handle is open.
 pub(crate) const READERS_BYTE: u64 = 0;
+/// The byte whose shared lock says that a process reads records without telling so in words.
+pub(crate) const UNANNOUNCED_BYTE: u64 = 1;
 
 /// The first of the bytes whose lock is a claim to compute a key's value: this
 /// plus the upper 62 bits of the key's hash.
@@ -248,6 +270,7 @@ pub(crate) fn fingerprint() -> u64 {
             VALUE_SHIFT as usize,
         ])
         .chain([RESERVED_CHUNKS])
+        .chain([READING_WORDS, READING_THREADS])
         .chain([MASK_BITS, LEVEL_AT, LEVEL_BITS, PHASE_AT].map(|bits| bits as usize));
     let bytes: Vec<u8> = constants
         .flat_map(|constant| (constant as u64).to_le_bytes())
@@ -268,7 +291,8 @@ mod tests {
         let mut here: Vec<(&str, u64)> = named! {
             WORD LINE PAGE HEADER_WORDS PARTICIPANT_WORDS STRIPE_WORDS BUCKET_WORDS BUCKET_SLOTS
             SMALL_BYTES HEAD_BYTES CHUNK_WORDS RESERVED_CHUNKS MAX_PARTICIPANTS FLAG_ANONYMOUS
-            READERS_BYTE CLAIM_BYTES WAIT_BYTES
+            READING_WORDS READING_THREADS
+            READERS_BYTE UNANNOUNCED_BYTE CLAIM_BYTES WAIT_BYTES
         }
         .into();
         for group in [HEADER, PARTICIPANT, STRIPE, CHUNK] {

@@ -45,6 +45,7 @@ use crate::layout::{
     HEADER_TAKE_OVERS, PARTICIPANT_PID, PARTICIPANT_SINCE, PARTICIPANT_STATE, WORD,
 };
 use crate::segment::geometry::Geometry;
+use crate::segment::no_memory;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::sys::{self, Liveness, Mapping};
 use crate::sys::{crash_point, process_crash_point};
@@ -86,6 +87,14 @@ impl OwnerId {
         u64::from(self.generation) << GENERATION_SHIFT | ATTACHED
     }
 
+    /// The last owner of a slot with this state.
+    pub(crate) fn of(slot: usize, state: u64) -> Self {
+        Self {
+            slot,
+            generation: generation(state),
+        }
+    }
+
     /// The owner named in a word, if any.
     pub(crate) fn from_bits(word: u64) -> Option<Self> {
         let slot = (word & 0xffff).checked_sub(1)?;
@@ -115,7 +124,7 @@ pub(crate) struct Attachment {
 impl Attachment {
     /// Claims the first free slot.
     ///
-    /// Costs one system call for each slot that is tried.
+    /// Costs one system call for each slot that is tried, and in a table that grows one more.
     pub(crate) fn attach(map: &Mapping, geometry: &Geometry) -> Result<Self> {
         let fork_generation = sys::fork::generation();
         let system = |source| Error::system("claim a participant slot", source);
@@ -129,8 +138,8 @@ impl Attachment {
                 return true;
             }
             if !liveness.is_held_by_others(byte(geometry, slot)) {
-                let generation = generation(words[at + PARTICIPANT_STATE].load(Ordering::Relaxed));
-                give_up(words, geometry, OwnerId { slot, generation });
+                let state = words[at + PARTICIPANT_STATE].load(Ordering::Relaxed);
+                give_up(words, geometry, OwnerId::of(slot, state));
             }
             false
         };
@@ -140,6 +149,20 @@ impl Attachment {
                 continue;
             }
             crash_point!("attach: byte held");
+            if geometry.grows() {
+                let reading = geometry.reading(slot);
+                let asked = reading.len() * WORD;
+                map.populate(reading.clone())
+                    .map_err(|source| no_memory(source, asked))?;
+                crash_point!("attach: reading words present");
+                // A thread that died may have left one odd.
+                for word in &words[reading] {
+                    if word.load(Ordering::Relaxed) != 0 {
+                        word.store(0, Ordering::Relaxed);
+                        process_crash_point!("attach: reading word cleared");
+                    }
+                }
+            }
             let at = geometry.participant(slot);
             let state = &words[at + PARTICIPANT_STATE];
             let generation =
@@ -272,6 +295,18 @@ impl Attachment {
             words[geometry.participant(owner.slot) + PARTICIPANT_STATE].load(Ordering::Acquire);
         (state >> GENERATION_SHIFT) as u32 == owner.generation
             && self.sees_holder(geometry, owner.slot)
+    }
+
+    /// Whether threads of `owner` may still read: also if it lost its byte, as long as its process
+    /// may exist. Costs a system call or two.
+    pub(crate) fn may_read(
+        &self,
+        words: &[AtomicU64],
+        geometry: &Geometry,
+        owner: OwnerId,
+    ) -> bool {
+        let at = geometry.participant(owner.slot);
+        self.is_alive(words, geometry, owner) || !cfg!(loom) && may_be_there(words, at)
     }
 
     /// Whether another process or handle holds the byte of this slot.

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use crate::layout::{BUCKET_SLOTS, PAGE, WORD};
+use crate::layout::{BUCKET_SLOTS, PAGE, PARTICIPANT_STATE, WORD, is_without_memory};
 use crate::segment::Segment;
+use crate::sync::{AtomicU64, Ordering};
 
 /// Counts pages that have memory, of ranges of words in ascending order.
 #[derive(Default)]
@@ -38,7 +39,18 @@ impl Segment {
 
     /// The bytes of memory that the table takes: its index and its chunks.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.index_bytes() + self.populated() * self.geometry.chunk_words * WORD
+        self.index_bytes() + self.chunks_with_memory() * self.geometry.chunk_words * WORD
+    }
+
+    /// The number of chunks that have memory.
+    pub(crate) fn chunks_with_memory(&self) -> usize {
+        let populated = self.populated();
+        if !self.geometry.grows() {
+            return populated;
+        }
+        let states = &self.words()[self.geometry.state(0)..self.geometry.state(populated)];
+        let has_memory = |state: &&AtomicU64| !is_without_memory(state.load(Ordering::Relaxed));
+        states.iter().filter(has_memory).count()
     }
 
     /// The bytes in front of the arena that have memory, in whole pages.
@@ -61,6 +73,13 @@ impl Segment {
             let chunks = self.populated();
             pages.add(geometry.state(0)..geometry.state(chunks));
             pages.add(geometry.details(0)..geometry.details(chunks));
+            for slot in 0..geometry.participants {
+                let state = &self.words()[geometry.participant(slot) + PARTICIPANT_STATE];
+                // Each slot that ever had an owner.
+                if state.load(Ordering::Relaxed) != 0 {
+                    pages.add(geometry.reading(slot));
+                }
+            }
         }
         pages.count * PAGE * WORD
     }

@@ -4,7 +4,7 @@ use std::ops::{Range, RangeInclusive};
 
 use crate::layout::{
     BUCKET_WORDS, CHUNK_WORDS, HEADER_WORDS, LINE, MAX_KEY, MAX_VALUE, PAGE, PARTICIPANT_WORDS,
-    STRIPE_WORDS, WORD,
+    READING_WORDS, STRIPE_WORDS, WORD,
 };
 use crate::segment::record;
 
@@ -50,6 +50,8 @@ pub(crate) struct Geometry {
     pub(crate) buckets: usize,
     pub(crate) states_at: usize,
     pub(crate) details_at: usize,
+    /// The position of the first reading word, if the table grows.
+    pub(crate) reading_at: usize,
     pub(crate) arena_at: usize,
     pub(crate) words: usize,
 }
@@ -114,8 +116,14 @@ impl Geometry {
         let buckets_at = (directory_at + directory).next_multiple_of(BUCKET_WORDS as u128);
         let states_at = buckets_at + wide_stripes * most_buckets as u128 * BUCKET_WORDS as u128;
         let details_at = states_at + wide_chunks.next_multiple_of(LINE as u128);
-        let arena_at =
+        let reading_at =
             (details_at + wide_chunks * CHUNK_WORDS as u128).next_multiple_of(PAGE as u128);
+        let reading = if most_buckets > stripe_buckets {
+            participants * READING_WORDS
+        } else {
+            0
+        };
+        let arena_at = reading_at + reading as u128;
         let arena = wide_chunks * chunk_words as u128;
         let words = arena_at + arena;
         if words * WORD as u128 > MAX_SEGMENT_BYTES {
@@ -140,6 +148,7 @@ impl Geometry {
             buckets: stripes * most_buckets,
             states_at: states_at as usize,
             details_at: details_at as usize,
+            reading_at: reading_at as usize,
             arena_at: arena_at as usize,
             words: words as usize,
         })
@@ -228,6 +237,12 @@ impl Geometry {
     /// Position of a chunk's details.
     pub(crate) fn details(&self, chunk: usize) -> usize {
         self.details_at + chunk * CHUNK_WORDS
+    }
+
+    /// The reading words of a participant slot, in a growing table.
+    pub(crate) fn reading(&self, slot: usize) -> Range<usize> {
+        let at = self.reading_at + slot * READING_WORDS;
+        at..at + READING_WORDS
     }
 
     /// Position of a chunk's first word.

@@ -6,6 +6,7 @@ pub(crate) mod geometry;
 pub(crate) mod hash;
 pub(crate) mod header;
 pub(crate) mod hooks;
+pub(crate) mod reading;
 pub(crate) mod record;
 pub(crate) mod sizes;
 pub(crate) mod slices;
@@ -23,13 +24,11 @@ use crate::segment::directory::DirectoryWord;
 use crate::segment::geometry::Geometry;
 use crate::segment::hash::Seed;
 use crate::segment::hooks::Hooks;
+use crate::segment::reading::{Announcer, Reading};
 use crate::segment::stripe::Stripe;
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::{Directory, IndexedMapping, Mapping};
 use crate::sys::{crash_point, process_crash_point};
-
-/// The number of words that are asked for at a time when they probably have memory already.
-const POPULATE_AGAIN: usize = 1 << 17;
 
 /// The number of words from which on it is worth the time to ask for huge pages for an index.
 const LARGE_INDEX: usize = (16 << 20) / WORD;
@@ -43,6 +42,8 @@ pub(crate) struct Segment {
     pub(crate) flags: u64,
     pub(crate) lock_timeout: Duration,
     pub(crate) hooks: Hooks,
+    /// How the threads of this process tell that they read records.
+    pub(crate) announcer: Announcer,
     /// The end of the arena's pages, in words, as last seen: see
     /// [`Segment::record`].
     readable: AtomicUsize,
@@ -65,6 +66,7 @@ impl Segment {
             seed: Seed::new(get(HEADER_HASH_SEED)),
             codec: get(HEADER_CODEC),
             flags: get(HEADER_FLAGS),
+            announcer: Announcer::new(),
             readable: AtomicUsize::new(geometry.arena_at),
             lock_timeout,
             hooks,
@@ -211,6 +213,11 @@ impl Segment {
         Ok(())
     }
 
+    /// Gives pages to chunks that may have them already.
+    pub(crate) fn populate_again(&self, chunks: Range<usize>) -> Result<()> {
+        self.populate_words(self.geometry.chunk(chunks.start)..self.geometry.chunk(chunks.end))
+    }
+
     /// Gives pages to these words of the index.
     pub(crate) fn populate_index(&self, words: Range<usize>) -> Result<()> {
         self.check_max_bytes(words.len() * WORD)?;
@@ -219,7 +226,7 @@ impl Segment {
 
     /// Refuses so many more bytes of memory if the table may not take them. Processes that ask at
     /// the same moment may together get more.
-    fn check_max_bytes(&self, asked: usize) -> Result<()> {
+    pub(crate) fn check_max_bytes(&self, asked: usize) -> Result<()> {
         let Some(limit) = self.geometry.max_bytes else {
             return Ok(());
         };
@@ -238,18 +245,16 @@ impl Segment {
             .map_err(|source| no_memory(source, asked))
     }
 
-    /// Gives pages to all chunks that have them by the header, in case the header is damaged.
-    pub(crate) fn populate_again(&self) -> Result<()> {
-        let end = self.geometry.chunk(self.populated());
-        let mut at = self.geometry.chunk(0);
-        while at < end {
-            // In small pieces: a large one is refused if there isn't that much memory
-            // left, and usually all of it is there already.
-            let next = end.min(at + POPULATE_AGAIN);
-            self.populate_words(at..next)?;
-            at = next;
+    /// Announces that this thread reads records without a lock, as it must before it follows a
+    /// slot: see [`reading`]. `None` if this process has to get ready for it first.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn announce(&self) -> Option<Reading<'_>> {
+        if self.geometry.grows() {
+            self.announcer.announce(self.words())
+        } else {
+            Some(Reading::SILENT)
         }
-        Ok(())
     }
 
     /// The words from `at`, a record's header, to the end of those that have pages: a

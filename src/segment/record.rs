@@ -133,6 +133,8 @@ pub(crate) fn split_beyond<'a>(
 pub(crate) fn open(segment: &Segment, at: usize) -> Option<Record<'_>> {
     let (header, words) = segment.record(at)?;
     let lengths = Lengths::unpack(header.load(Ordering::Relaxed))?;
+    #[cfg(loom)]
+    segment.map.touch(at);
     let (key, value) = split_beyond(segment, at, words, words_of(lengths.key), lengths.value)?;
     Some(Record {
         lengths,

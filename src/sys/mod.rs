@@ -49,6 +49,8 @@
 //!   sooner, in the background. A matter of speed only.
 //! - `populate_huge_later(range)`: may make these words present in such pages, in the background,
 //!   if that takes little of the memory that is free. A matter of speed only.
+//! - `give_back(range)`: gives the memory of these words back to the machine; they are zero then.
+//!   No access to them may happen until they are populated again.
 //! - `sleep(at, low_half, timeout)`: sleeps while the low 32 bits of the word `at`
 //!   equal `low_half`, until woken or timed out; may return early for no
 //!   reason. Works across processes, on read-only mappings too.
@@ -85,6 +87,9 @@
 //!   words of any segments, until any of them is woken, or the [`Doorbell`] was rung more than
 //!   `rings` times. Many words, and some systems, make it a sleep of a few milliseconds at most.
 //! - `wake_here(word)`: wakes the sleepers of this process on a word of its own memory.
+//! - `fence_everywhere()`: has every thread of all processes pass a sequentially consistent fence
+//!   between its beginning and its end; `false` if the system can't. `fence_here()` is such a fence
+//!   for this thread, as far as `fence_everywhere` doesn't bring it.
 //! - `unlink(name)`: removes the name.
 //! - `rename(from, to, replace)`: renames in one step;
 //!   [`std::io::ErrorKind::Unsupported`] where that can't be done.
@@ -96,7 +101,8 @@
 //!   how many there may be.
 //! - `is_open_here(name)`: whether this process has the segment open; `false` if that takes
 //!   long to find out.
-//! - `is_idle(name)`: whether the segment belongs to this user and none of its bytes is held.
+//! - `is_idle(name)`: whether the segment belongs to this user and none of its bytes is held, leaving out
+//!   `UNANNOUNCED_BYTE`.
 //!   It doesn't wait, and doesn't open segments of other users; `false` if it can't be found
 //!   out.
 //! - `process_exists(pid)`: whether there is a process with this id, as far as this process

@@ -158,6 +158,9 @@ pub(crate) fn read_bucket(
     number: usize,
     filter: &ScanFilter,
 ) -> Result<Option<Vec<OwnedEntry>>> {
+    let Some(_reading) = segment.announce() else {
+        return Ok(None);
+    };
     let bucket = probe::bucket(segment, number);
     let tags = bucket.tags();
     let mut entries = Vec::with_capacity(tags.occupied().count_ones() as usize);

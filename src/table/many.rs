@@ -175,6 +175,7 @@ impl Table {
         for stripe in segment.stripes() {
             let mut walk = Walk::new(segment.number_of(stripe));
             loop {
+                let mut words = 0;
                 let locked = writer.lock(stripe)?;
                 let Some(bucket) = walk.next(segment) else {
                     break;
@@ -187,10 +188,18 @@ impl Table {
                     if choose(&locked, place, &key)? {
                         locked.remove(*place, hash);
                         removed += 1;
+                        if place.entry.at().is_some() {
+                            words += place.entry.lengths().words();
+                        }
                     }
                     Ok(())
                 })?;
+                drop(locked);
+                writer.note_removed_words(words);
             }
+        }
+        if removed > 0 {
+            writer.settle();
         }
         Ok(removed)
     }
@@ -245,9 +254,10 @@ impl Table {
 
     /// Removes all entries.
     ///
-    /// Goes stripe by stripe, so what others insert in the meantime may stay. The table keeps its
-    /// memory for new entries; the memory is freed when the last handle of an unlinked table is
-    /// closed.
+    /// Goes stripe by stripe, so what others insert in the meantime may stay. A table that grows gives
+    /// the memory of its records back to the machine, but for a small part, unless a read-only
+    /// handle is open; its index keeps what it has. A table of fixed capacity keeps all its memory for new
+    /// entries. The rest is freed when the last handle of an unlinked table is closed.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -263,17 +273,51 @@ impl Table {
     /// See [`Table`]. Some of the entries may be gone.
     pub fn clear(&self) -> Result<()> {
         let writer = self.writer()?;
+        let emptied = writer.begin_to_empty();
         for stripe in self.segment().stripes() {
             let locked = writer.lock(stripe)?;
-            for bucket in locked.buckets() {
-                locked.for_each_in(bucket, |place| {
-                    let (_, hash) = locked.hash_of(place)?;
-                    locked.remove(*place, hash);
-                    Ok(())
-                })?;
-            }
+            locked.remove_all(|chunk| emptied.has(chunk))?;
         }
+        emptied.free();
+        writer.give_back_excess();
         Ok(())
+    }
+
+    /// Moves values together, and gives all memory that they don't need back to the machine. Returns
+    /// the bytes that were given back.
+    ///
+    /// A table that grows gives memory back by itself when it is cleared, or when most of its entries
+    /// were removed, but keeps some for what comes next. This gives that back too, and what replaced
+    /// values have left. The index keeps its memory. A table of fixed capacity keeps all of it, and
+    /// so does every table while a read-only handle is open, or a reader takes long. Then the
+    /// result is 0.
+    ///
+    /// Takes the lock of each entry that is moved, one after the other: others go on. Costs about
+    /// as much as to insert what is moved, and some milliseconds in which every processor passes a
+    /// memory fence (`membarrier`; without that system call nothing is given back).
+    ///
+    /// ```
+    /// # fn main() -> shmtable::Result<()> {
+    /// let table = shmtable::Options::new().create_anonymous()?;
+    /// for n in 0..50_000_u64 {
+    ///     table.insert(n.to_le_bytes(), [0; 100])?;
+    /// }
+    /// let before = table.stats()?.memory_bytes;
+    /// for n in 100..50_000_u64 {
+    ///     table.remove(n.to_le_bytes())?;
+    /// }
+    /// table.shrink_to_fit()?;
+    /// assert_eq!(table.len(), 100);
+    /// # #[cfg(target_os = "linux")]
+    /// assert!(table.stats()?.memory_bytes < before / 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table`]. What was done until then stays.
+    pub fn shrink_to_fit(&self) -> Result<usize> {
+        self.writer()?.shrink_to_fit()
     }
 
     /// Returns the number of entries.
@@ -336,6 +380,7 @@ impl Table {
         bucket: usize,
         filter: &ScanFilter,
     ) -> Result<Vec<OwnedEntry>> {
+        self.get_ready_to_read()?;
         loop {
             for _ in 0..lookup::ATTEMPTS {
                 if let Some(entries) = iter::read_bucket(self.segment(), bucket, filter)? {

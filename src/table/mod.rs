@@ -7,7 +7,7 @@
 //! | `get`, `get_into`, `get_into_slice`, `get_into_slices`, `get_into_uninit`, `get_many`, `get_many_with`, `contains_key` | `reading` |
 //! | `insert`, `insert_slices`, `try_insert`, `replace`, `remove`, `remove_if`, `take`, `update`, `try_update`, `compare_exchange` | `writing` |
 //! | `fetch_add`, `fetch_max`, `fetch_min`, `update_in_place` | `counters` |
-//! | `insert_many`, `remove_many`, `remove_prefix`, `retain`, `clear`, `iter`, `scan_prefix`, `keys`, `values`, `for_each`, `len`, `is_empty`, `snapshot` | `many` |
+//! | `insert_many`, `remove_many`, `remove_prefix`, `retain`, `clear`, `shrink_to_fit`, `iter`, `scan_prefix`, `keys`, `values`, `for_each`, `len`, `is_empty`, `snapshot` | `many` |
 //! | `wait`, `wait_change`, and the function `wait_until` | `waiting` |
 //! | `claim`, `claim_within`, `claim_attempts`, `get_or_claim`, `get_or_insert_with`, `get_or_try_insert_with` | `compute_once` |
 //! | `stats`, `quick_stats` | `stats` |
@@ -104,7 +104,11 @@ pub struct Table(Arc<Handle>);
 
 struct Handle {
     segment: Arc<Segment>,
-    writer: ForkCell<Writer>,
+    /// Empty in a read-only handle.
+    writer: Arc<ForkCell<Writer>>,
+    /// The writer of the handle that a read-only one was made of: its slot stays in use as long as
+    /// both read.
+    origin: Option<Arc<ForkCell<Writer>>>,
     name: String,
     read_only: bool,
     /// Holds the readers' byte while a read-only handle is open.
@@ -143,23 +147,36 @@ impl Table {
     ) -> Result<Self> {
         let anonymous = creator.is_some() && segment.flags & FLAG_ANONYMOUS != 0;
         let table = Self(Arc::new(Handle {
-            writer: ForkCell::new(),
+            writer: Arc::new(ForkCell::new()),
+            origin: None,
             segment,
             name: name.to_owned(),
             read_only: false,
             _presence: None,
             creator: anonymous.then(fork::generation),
         }));
-        table
-            .0
-            .writer
-            .get_or_try_init(|| Writer::new(&table.0.segment, creator))?;
+        table.participant(&table.0.writer, creator)?;
         Ok(table)
     }
 
+    /// Returns a new read-only handle. `presence` holds the readers' byte, if the handle counts as a
+    /// user of the table.
     pub(crate) fn read_only(name: &str, segment: Arc<Segment>, presence: Option<Liveness>) -> Self {
+        if presence.is_some() {
+            segment.announcer.is_announced_by_handle();
+        }
+        Self::reader(name, segment, presence, None)
+    }
+
+    fn reader(
+        name: &str,
+        segment: Arc<Segment>,
+        presence: Option<Liveness>,
+        origin: Option<Arc<ForkCell<Writer>>>,
+    ) -> Self {
         Self(Arc::new(Handle {
-            writer: ForkCell::new(),
+            writer: Arc::new(ForkCell::new()),
+            origin,
             segment,
             name: name.to_owned(),
             read_only: true,
@@ -171,9 +188,9 @@ impl Table {
     /// Returns a read-only handle of this table, with the same mapping.
     ///
     /// Its methods that write fail with `ReadOnly`, as those of
-    /// [`open_read_only`](Self::open_read_only), and it takes no participant slot; but the memory of
-    /// its mapping stays writable if this handle's is, and [`has_readers`](Self::has_readers) doesn't
-    /// see it. Use it to hand a table to a part of the program that is only to read.
+    /// [`open_read_only`](Self::open_read_only), and it takes no participant slot of its own; but it
+    /// keeps this handle's, the memory of its mapping stays writable if this handle's is, and
+    /// [`has_readers`](Self::has_readers) doesn't see it. Use it to hand a table to a part of the program that is only to read.
     ///
     /// ```
     /// # fn main() -> shmtable::Result<()> {
@@ -189,7 +206,11 @@ impl Table {
     /// ```
     #[must_use]
     pub fn as_read_only(&self) -> Self {
-        Self::read_only(&self.0.name, Arc::clone(&self.0.segment), None)
+        let origin = match &self.0.origin {
+            None if !self.0.read_only => Some(Arc::clone(&self.0.writer)),
+            origin => origin.clone(),
+        };
+        Self::reader(&self.0.name, Arc::clone(&self.0.segment), None, origin)
     }
 
     /// Opens a table with default [`Options`].
@@ -294,11 +315,48 @@ impl Table {
         if self.0.read_only {
             return Ok(false);
         }
-        let writer = self
-            .0
-            .writer
-            .get_or_try_init(|| Writer::new(&self.0.segment, None))?;
+        let writer = self.participant(&self.0.writer, None)?;
         Ok(writer.look().is_ok())
+    }
+
+    /// Returns what a cell has for this process; if it has nothing yet, the process becomes a
+    /// participant, or `me` does.
+    fn participant<'a>(
+        &self,
+        cell: &'a ForkCell<Writer>,
+        me: Option<Attachment>,
+    ) -> Result<&'a Writer> {
+        let segment = &self.0.segment;
+        let writer = cell.get_or_try_init(|| Writer::new(segment, me))?;
+        if segment.geometry.grows() {
+            let words = segment.geometry.reading(writer.me.id().slot);
+            segment.announcer.announce_at(words.start);
+        }
+        Ok(writer)
+    }
+
+    /// Makes sure that this process can announce that it reads records.
+    ///
+    /// # Errors
+    /// `System`.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn get_ready_to_read(&self) -> Result<()> {
+        let segment = self.segment();
+        if !segment.geometry.grows() || segment.announcer.is_ready() {
+            return Ok(());
+        }
+        let own = (!self.0.read_only).then_some(&self.0.writer);
+        if let Some(cell) = own.or(self.0.origin.as_ref()) {
+            // Without a slot it can read all the same.
+            if self.participant(cell, None).is_ok() {
+                return Ok(());
+            }
+        }
+        segment
+            .announcer
+            .stay_silent(&segment.map)
+            .map_err(|source| Error::system("lock a byte for reading", source))
     }
 
     /// Returns this process's part of the handle, if it may write now.
@@ -322,10 +380,7 @@ impl Table {
             return Err(Error::ReadOnly);
         }
         ReentrancyGuard::check(self.segment())?;
-        let writer = self
-            .0
-            .writer
-            .get_or_try_init(|| Writer::new(&self.0.segment, None))?;
+        let writer = self.participant(&self.0.writer, None)?;
         writer.check()?;
         Ok(writer)
     }

@@ -14,7 +14,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
-use crate::layout::{WORD, anonymous_name};
+use crate::layout::anonymous_name;
 use crate::sys;
 use crate::table::Table;
 use crate::table::options::Options;
@@ -113,8 +113,7 @@ fn visit(names: Vec<String>, mut act: impl FnMut(&Table, Orphan)) {
         if !table.seems_orphaned().unwrap_or(false) {
             continue;
         }
-        let segment = table.segment();
-        let bytes = segment.geometry.chunk(segment.populated()) * WORD;
+        let bytes = table.segment().memory_bytes();
         act(&table, Orphan { name, bytes });
     }
 }

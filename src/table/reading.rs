@@ -333,6 +333,7 @@ impl Table {
         mut copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
     ) -> Result<Option<R>> {
         let hash = Hash::of(self.segment(), key);
+        self.get_ready_to_read()?;
         loop {
             let found = match lookup::lookup_slow(self.segment(), key, hash, &mut copy)? {
                 Found::Undecided => self.lookup_locked(key, hash, &mut copy)?,

@@ -248,7 +248,7 @@ impl Table {
         let stripes = self.stripe_stats();
         let sum = |of: fn(&StripeStats) -> u64| stripes.iter().map(of).fold(0, u64::saturating_add);
         let index_bytes = segment.index_bytes();
-        let value_bytes_reserved = segment.populated() * chunk_bytes;
+        let value_bytes_reserved = segment.chunks_with_memory() * chunk_bytes;
         let mut stats = Stats {
             entries: stripe_ops::entries(segment),
             capacity: geometry.capacity,
@@ -284,7 +284,7 @@ fn count_chunks(segment: &Segment, stats: &mut Stats) {
     stats.value_bytes_free += (geometry.chunks - populated) * stats.chunk_bytes;
     for chunk in 0..populated {
         let count = match chunk::state(segment, chunk) {
-            State::Free => {
+            State::Free | State::WithoutMemory(_) => {
                 stats.value_bytes_free += stats.chunk_bytes;
                 stats.chunks_free += 1;
                 continue;

@@ -62,6 +62,17 @@ impl<K: Codec + ?Sized, V: Codec + ?Sized> TypedTable<K, V> {
         self.table.clear()
     }
 
+    /// Moves values together, and gives all memory that they don't need back to the machine. Returns
+    /// the bytes that were given back.
+    ///
+    /// See [`Table::shrink_to_fit`](crate::Table::shrink_to_fit).
+    ///
+    /// # Errors
+    /// Those of [`Table::shrink_to_fit`](crate::Table::shrink_to_fit).
+    pub fn shrink_to_fit(&self) -> Result<usize> {
+        self.table.shrink_to_fit()
+    }
+
     /// Returns the figures of the table: how full it is, how many use it, and what happened so far.
     ///
     /// See [`Table::stats`](crate::Table::stats).

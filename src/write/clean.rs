@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::arena::chunk::{self, State};
-use crate::arena::{self, Purpose};
+use crate::arena::{self, Purpose, memory};
 use crate::error::{Error, Result};
 use crate::index::probe::{self, Hash};
 use crate::index::stripe_ops::{self, New};
@@ -82,13 +82,15 @@ impl Effort {
 struct Survey {
     /// Free chunks with pages.
     present: usize,
+    /// Chunks whose memory was given back.
+    without_memory: usize,
     /// Words of live records, and of all records.
     live: usize,
     filled: usize,
     sealed: usize,
     /// The sealed chunk that is cheapest to clean, and its live words.
     victim: Option<(usize, usize)>,
-    /// Chunks that are being cleaned.
+    /// Chunks that are being cleaned, or getting or giving back memory.
     cleaning: usize,
     /// Open chunks beside the one that each participant fills: they hold records
     /// that threads have written and not yet published.
@@ -110,8 +112,8 @@ impl Writer {
         let geometry = &segment.geometry;
         let survey = self.survey(&effort.stuck);
         let populated = segment.populated();
-        let free = survey.present + (geometry.chunks - populated);
-        if free > RESERVED_CHUNKS {
+        let without_memory = survey.without_memory + (geometry.chunks - populated);
+        if survey.present + without_memory > RESERVED_CHUNKS {
             if survey.present >= 2 {
                 return Ok(());
             }
@@ -123,15 +125,14 @@ impl Writer {
                 && survey
                     .victim
                     .is_some_and(|(_, live)| live <= geometry.chunk_words / 2);
-            if !wasteful && populated < geometry.chunks && effort.no_memory.is_none() {
+            if !wasteful && without_memory > 0 && effort.no_memory.is_none() {
                 // Several at once in a large table, so that a survey comes less often.
                 let more = (populated / 64).clamp(1, MOST_AT_ONCE);
-                let several = geometry.chunks.min(populated + more);
-                if more > 1 && segment.populate(several).is_ok() {
+                if more > 1 && matches!(memory::get(segment, &self.me, more), Ok(true)) {
                     return Ok(());
                 }
-                match segment.populate(populated + 1) {
-                    Ok(()) => return Ok(()),
+                match memory::get(segment, &self.me, 1) {
+                    Ok(_) => return Ok(()),
                     Err(error) => effort.refused(error)?,
                 }
             }
@@ -246,7 +247,7 @@ impl Writer {
                     return Some(0);
                 }
                 match chunk::state(segment, chunk) {
-                    State::Free => Some(0),
+                    State::Free | State::WithoutMemory(None) => Some(0),
                     State::Sealed => {
                         let live = chunk::live(segment, chunk);
                         (chunk::run(segment, chunk) == 1 || live == 0).then_some(live)
@@ -363,25 +364,20 @@ impl Writer {
     /// Surveys the chunk table. Chunks in `stuck` are never the victim.
     fn survey(&self, stuck: &[usize]) -> Survey {
         let segment = &*self.segment;
-        let chunk_words = segment.geometry.chunk_words;
         let mut survey = Survey::default();
         let mut filling = HashSet::new();
         for chunk in 0..segment.populated() {
             match chunk::state(segment, chunk) {
                 State::Free => survey.present += 1,
-                State::Cleaning(_) => survey.cleaning += 1,
+                State::WithoutMemory(None) => survey.without_memory += 1,
+                State::Cleaning(_) | State::WithoutMemory(Some(_)) => survey.cleaning += 1,
                 State::Sealed => {
                     let live = chunk::live(segment, chunk);
                     let filled = chunk::cursor(segment, chunk);
                     survey.sealed += 1;
                     survey.live += live;
                     survey.filled += filled;
-                    let gains = if chunk::run(segment, chunk) > 1 {
-                        live == 0
-                    } else {
-                        live <= chunk_words / 2 || filled.saturating_sub(live) >= chunk_words / 8
-                    };
-                    if gains
+                    if self.cleaning_gains(chunk)
                         && !stuck.contains(&chunk)
                         && survey.victim.is_none_or(|(_, least)| live < least)
                     {
@@ -395,6 +391,18 @@ impl Writer {
             }
         }
         survey
+    }
+
+    /// Whether it is worthwhile to clean a sealed chunk.
+    pub(crate) fn cleaning_gains(&self, chunk: usize) -> bool {
+        let segment = &*self.segment;
+        let chunk_words = segment.geometry.chunk_words;
+        let live = chunk::live(segment, chunk);
+        if chunk::run(segment, chunk) > 1 {
+            return live == 0;
+        }
+        let dead = chunk::cursor(segment, chunk).saturating_sub(live);
+        live <= chunk_words / 2 || dead >= chunk_words / 8
     }
 
     /// Lets other cleaners work. Returns `false` when that has taken too long already.

@@ -12,6 +12,7 @@
 pub(crate) mod claims;
 mod clean;
 mod insert;
+mod shrink;
 mod streak;
 pub(crate) mod writer;
 
@@ -249,6 +250,7 @@ impl Writer {
                         locked.remove(place, hash);
                         drop(locked);
                         self.reclaim(place);
+                        self.note_removed(&place);
                     }
                     return Ok((result, change));
                 }

@@ -15,6 +15,7 @@ use crate::segment::Segment;
 use crate::segment::stripe::Stripe;
 use crate::sys::crash_point;
 use crate::write::claims::Claims;
+use crate::write::shrink::Removals;
 use crate::write::streak::Streak;
 
 pub(crate) struct Writer {
@@ -22,6 +23,7 @@ pub(crate) struct Writer {
     pub(crate) arena: Arena,
     pub(crate) streak: Streak,
     pub(crate) claims: Claims,
+    pub(crate) removals: Removals,
 }
 
 impl Writer {
@@ -38,6 +40,7 @@ impl Writer {
             arena: Arena::new(),
             streak: Streak::new(),
             claims: Claims::new(),
+            removals: Removals::new(),
         })
     }
 

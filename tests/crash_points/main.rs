@@ -190,6 +190,9 @@ fn points_of_source() -> BTreeSet<String> {
 fn is_of_growth(point: &str) -> bool {
     [
         "double:",
+        "attach: reading word",
+        "read: ",
+        "memory:",
         "recover: moving ended",
         "recover: entries of an old bucket removed",
         "recover: nearing ended",

@@ -9,7 +9,7 @@ use crate::common::{Dice, Named};
 use crate::damage;
 use crate::steps::Step::{
     self, Check, Clear, Exchange, FetchAdd, FetchMax, FetchMin, Insert, InsertSlices, Remove,
-    Repair, Replace, Retain, Snapshot, Take, TryInsert, Update, Wait,
+    Repair, Replace, Retain, Shrink, Snapshot, Take, TryInsert, Update, Wait,
 };
 use crate::steps::{KEYS_EACH, Model, Part, apply_all, key_of};
 
@@ -164,6 +164,10 @@ pub fn scenarios() -> Vec<Scenario> {
         // With all locks held.
         &["unlock: before"],
     ));
+    // Where tables don't grow, they keep their memory.
+    if cfg!(not(any(windows, shmtable_portable))) {
+        scenarios.extend(memory());
+    }
     scenarios.extend(doublings());
     scenarios.extend(chunks(&thirty));
     scenarios.extend(encounters(&thirty));
@@ -284,8 +288,11 @@ fn of_one_key(thirty: &[Step], full: &[Step]) -> Vec<Scenario> {
         ),
         with_repair(plain("retain", full, &[Retain(3)]), &["remove: unlinked"]),
         with_repair(
-            plain("clear", full, &[Clear]),
-            &["remove: overflow lowered"],
+            Scenario {
+                closed: true,
+                ..plain("clear", full, &[Clear, Insert(100, 400)])
+            },
+            &["clear: chunk taken", "clear: bucket emptied"],
         ),
     ]
 }
@@ -321,7 +328,7 @@ fn doublings() -> Vec<Scenario> {
                 "double: pages present",
                 "double: slot copied",
                 "double: copies published",
-                "double: tags cleared, version not bumped",
+                "bucket: tags cleared, version not bumped",
             ],
         ),
         with_repair(
@@ -336,6 +343,31 @@ fn doublings() -> Vec<Scenario> {
             ],
         ),
     ]
+}
+
+/// Scenarios of memory that is given back, and got again.
+fn memory() -> Vec<Scenario> {
+    let insert = |keys: std::ops::RangeInclusive<u64>| -> Vec<Step> {
+        keys.map(|key| Insert(key, 900)).collect()
+    };
+    let mut steps = vec![Retain(20), Shrink];
+    steps.extend(insert(101..=140));
+    vec![with_repair(
+        Scenario {
+            first: Some(4),
+            capacity: 80,
+            // The worker gets the slot of one that has read.
+            closed: true,
+            ..plain("memory", &insert(1..=50), &steps)
+        },
+        &[
+            "memory: chunk taken to give it back",
+            "memory: given back",
+            "memory: chunk without it",
+            "memory: chunk taken to get it",
+            "memory: got",
+        ],
+    )]
 }
 
 /// Keys whose home in a stripe of four buckets is at this place.

@@ -33,6 +33,8 @@ pub enum Step {
     Snapshot,
     Check,
     Repair,
+    /// Gives memory back.
+    Shrink,
 }
 
 pub fn key_of(number: u64) -> Vec<u8> {
@@ -72,7 +74,9 @@ impl Step {
             }
             Self::Remove(_) | Self::Take(_) | Self::Clear => None,
             Self::Retain(divisor) => old.filter(|_| key.is_multiple_of(divisor)).cloned(),
-            Self::Wait(_) | Self::Snapshot | Self::Check | Self::Repair => old.cloned(),
+            Self::Wait(_) | Self::Snapshot | Self::Check | Self::Repair | Self::Shrink => {
+                old.cloned()
+            }
         }
     }
 
@@ -91,7 +95,12 @@ impl Step {
             | Self::Remove(key)
             | Self::Take(key)
             | Self::Wait(key) => Some(key),
-            Self::Retain(_) | Self::Clear | Self::Snapshot | Self::Check | Self::Repair => None,
+            Self::Retain(_)
+            | Self::Clear
+            | Self::Snapshot
+            | Self::Check
+            | Self::Repair
+            | Self::Shrink => None,
         }
     }
 
@@ -143,6 +152,7 @@ impl Step {
             Self::Snapshot => drop(table.snapshot().unwrap()),
             Self::Check => assert_sound(table),
             Self::Repair => assert_eq!(table.repair().unwrap(), Vec::<shmtable::Repaired>::new()),
+            Self::Shrink => assert!(table.shrink_to_fit().unwrap() > 0),
             Self::Wait(_) => assert_eq!(table.wait(&key, Duration::ZERO).unwrap(), old),
         }
     }

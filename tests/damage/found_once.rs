@@ -22,7 +22,9 @@ fn clear_and_retain_come_back_from_a_slot_of_another_stripe() {
                 table.retain(|_, _| false),
                 Err(Error::Corrupted { .. })
             ));
-            assert!(matches!(table.clear(), Err(Error::Corrupted { .. })));
+            // It need not know where a key belongs.
+            table.clear().unwrap();
+            assert!(table.is_empty() && table.check().unwrap().is_empty());
         });
     }
 }

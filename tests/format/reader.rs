@@ -17,6 +17,7 @@ pub struct DocumentReader {
     pub buckets_at: usize,
     pub states_at: usize,
     pub details_at: usize,
+    pub reading_at: usize,
     pub arena_at: usize,
 }
 
@@ -41,6 +42,7 @@ impl DocumentReader {
             buckets_at: 0,
             states_at: 0,
             details_at: 0,
+            reading_at: 0,
             arena_at: 0,
         };
         let get = |name| reader.document.get(name);
@@ -53,12 +55,19 @@ impl DocumentReader {
         let states_at = buckets_at + reader.buckets() * get("BUCKET_WORDS");
         let chunks = reader.header("HEADER_CHUNKS");
         let details_at = states_at + chunks.next_multiple_of(get("LINE"));
-        let arena_at = (details_at + chunks * get("CHUNK_WORDS")).next_multiple_of(get("PAGE"));
+        let reading_at = (details_at + chunks * get("CHUNK_WORDS")).next_multiple_of(get("PAGE"));
+        let reading = if reader.grows() {
+            reader.header("HEADER_PARTICIPANTS") * get("READING_WORDS")
+        } else {
+            0
+        };
+        let arena_at = reading_at + reading;
         reader.stripes_at = stripes_at;
         reader.directory_at = directory_at;
         reader.buckets_at = buckets_at;
         reader.states_at = states_at;
         reader.details_at = details_at;
+        reader.reading_at = reading_at;
         reader.arena_at = arena_at;
         reader
     }

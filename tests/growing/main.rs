@@ -6,6 +6,8 @@ mod bounds;
 #[path = "../common/mod.rs"]
 mod common;
 #[cfg(all(target_os = "linux", not(shmtable_portable)))]
+mod giving_back;
+#[cfg(all(target_os = "linux", not(shmtable_portable)))]
 mod max_bytes;
 #[cfg(all(target_os = "linux", not(shmtable_portable)))]
 mod memory;

@@ -111,8 +111,15 @@ fn reading_takes_no_memory() {
     unchanged("a check");
     named.check_stripes().unwrap();
     unchanged("a check of the stripes");
+    // A participant has a page in which its threads tell that they read.
     drop(named.open());
-    unchanged("another participant");
+    assert_eq!(taken(&named), before + 4096);
+    drop(named.open());
+    assert_eq!(taken(&named), before + 4096, "the same slot");
+    assert_eq!(
+        named.quick_stats().unwrap().memory_bytes as u64,
+        taken(&named)
+    );
 }
 
 /// The kilobytes of a mapping of this file that are in this process's page tables.

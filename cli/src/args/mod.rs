@@ -160,7 +160,7 @@ pub(crate) enum Command {
     /// Remove all entries, but keep the table
     ///
     /// Clears one stripe after the other. Entries that other processes store at the same time
-    /// may remain. The table keeps its memory.
+    /// may remain. A table that grows gives the memory of its values back to the machine.
     Clear(OneTable),
     /// Wait until a key has a value, and print it
     ///

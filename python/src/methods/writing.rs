@@ -183,6 +183,17 @@ impl SharedDictBase {
         let open = self.open_long(py)?;
         py.detach(|| open.table.clear()).or_raise(py)
     }
+
+    /// Gives all memory that the entries don't need back to the machine, and returns its bytes.
+    ///
+    /// A table that grows gives memory back by itself when it is cleared, or when most of its
+    /// entries are gone, but keeps some for what comes next. This gives that back too, and what
+    /// replaced values have left. A table of fixed capacity keeps its memory, and so does every
+    /// table that is open read-only somewhere: then the result is 0.
+    fn shrink_to_fit(&self, py: Python<'_>) -> PyResult<usize> {
+        let open = self.open_long(py)?;
+        py.detach(|| open.table.shrink_to_fit()).or_raise(py)
+    }
 }
 
 /// Removes a value once it is decoded: a value that cannot be decoded stays.

@@ -49,11 +49,20 @@ fn chunk_faults_now(segment: &Segment, records: &[Live], chunk: usize) -> Vec<Fa
     match state {
         State::Damaged => say(FaultKind::Chunk, state_at, "its state is none"),
         State::Free => {
-            if [CHUNK_CURSOR, CHUNK_LIVE, CHUNK_RUN]
-                .iter()
-                .any(|word| detail(segment, chunk, *word) != 0)
-            {
+            if !chunk::is_blank(segment, chunk) {
                 say(FaultKind::Chunk, state_at, "it is free and not empty");
+            }
+        }
+        State::WithoutMemory(owner) => {
+            if !chunk::is_blank(segment, chunk) {
+                say(
+                    FaultKind::Chunk,
+                    state_at,
+                    "it has no memory and is not empty",
+                );
+            }
+            if owner.is_some_and(|owner| is_nobody(segment, owner)) {
+                say(FaultKind::Chunk, state_at, "its state names no participant");
             }
         }
         State::Tail(distance) => {

@@ -86,6 +86,8 @@ impl Table {
         let mut wrong = self.check_stripes()?;
         let segment = self.segment();
         let _stripes = self.writer()?.lock_all()?;
+        // A chunk whose records are all dead may be given back.
+        let _reading = segment.announce();
         let census = Census::take(segment);
         wrong.extend(census.overlaps());
         for chunk in 0..segment.chunks_with_state() {
@@ -193,7 +195,7 @@ pub(crate) fn reserved(segment: &Segment) -> impl Iterator<Item = usize> {
     } else {
         [
             geometry.state(geometry.chunks)..geometry.details_at,
-            geometry.details(geometry.chunks)..geometry.arena_at,
+            geometry.details(geometry.chunks)..geometry.reading_at,
         ]
     };
     header

@@ -6,8 +6,11 @@ use std::ops::Range;
 use crate::damage::fault::{Fault, FaultKind, FaultPlace};
 use crate::damage::file;
 use crate::error::Result;
-use crate::layout::{CHUNK_WORDS, WORD};
+use crate::layout::{CHUNK_WORDS, WORD, is_without_memory};
 use crate::segment::Segment;
+
+/// How often memory is compared with what the header says before it counts as too little.
+const LOOKS: usize = 3;
 
 /// A word of a chunk behind the populated mark that is not zero.
 #[derive(Debug, Clone, Copy)]
@@ -66,10 +69,29 @@ fn collect(
     Ok(())
 }
 
-/// Whether a table that grows hasn't as much memory as so many chunks take.
+/// Whether a table that grows hasn't as much memory as the first chunks take, which are so many,
+/// leaving out those without memory by their states.
 pub(crate) fn counts_too_many_chunks(segment: &Segment, chunks: usize) -> Result<bool> {
-    let bytes = (chunks * segment.geometry.chunk_words * WORD) as u64;
-    Ok(segment.geometry.grows() && bytes > file::bytes_present(segment)?)
+    let geometry = &segment.geometry;
+    if !geometry.grows() {
+        return Ok(false);
+    }
+    // The states may have no memory themselves.
+    let states = || file::words(segment, geometry.state(0), chunks);
+    for _ in 0..LOOKS {
+        let before = states()?;
+        let present = file::bytes_present(segment)?;
+        let after = states()?;
+        // Memory may be given back in between, or got again.
+        let has_memory = |(before, after): &(u64, u64)| {
+            !is_without_memory(*before) && !is_without_memory(*after)
+        };
+        let counted = before.into_iter().zip(after).filter(has_memory).count();
+        if (counted * geometry.chunk_words * WORD) as u64 <= present {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The faults of chunks behind the mark: one for each.

@@ -64,6 +64,8 @@ impl Repair<'_> {
             self.leave(chunk, "it belongs to the run of a record");
         } else {
             crash_point!("repair: tail taken");
+            // A record reaches there, so the memory is, unless the state was right.
+            let _ = segment.populate_again(chunk..chunk + 1);
             self.blank(chunk);
             let what = format!("chunk {chunk}: it is a run's again");
             self.fixed(FaultPlace::Chunk(chunk), what);
@@ -89,6 +91,12 @@ impl Repair<'_> {
             for fault in faults {
                 self.leave(chunk, &fault.to_string());
             }
+            return;
+        }
+        // Its state may have said that it has none, or may have been that of a chunk that has none.
+        if segment.populate_again(chunk..chunk + 1).is_err() {
+            let what = format!("{}: left, as there is no memory for the chunk", faults[0]);
+            self.say(RepairOutcome::Left, FaultPlace::Chunk(chunk), what);
             return;
         }
         let mine = State::Cleaning(self.writer.me.id());

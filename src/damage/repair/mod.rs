@@ -101,6 +101,8 @@ impl Table {
             writer.arena.seal_current(segment, &writer.me);
         }
         let stripes = writer.lock_all()?;
+        // A chunk whose records are all dead may be given back.
+        let _reading = segment.announce();
         let mut repair = Repair {
             writer,
             segment,

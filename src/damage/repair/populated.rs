@@ -2,6 +2,7 @@
 
 use super::{Repair, put_word};
 use crate::arena::chunk::{self, State};
+use crate::arena::memory;
 use crate::damage::check::{self, Unmarked};
 use crate::damage::fault::FaultPlace;
 use crate::damage::file;
@@ -22,7 +23,7 @@ impl Repair<'_> {
         if geometry.grows() {
             self.lower_mark()?;
         }
-        segment.populate_again()?;
+        memory::ask_again(segment)?;
         let used = if geometry.grows() {
             self.used_behind_the_mark()?
         } else {
@@ -97,7 +98,7 @@ impl Repair<'_> {
                 chunk::cursor(self.segment, chunk) > 0 || self.lives(owner)
             }
             State::Sealed => chunk::cursor(self.segment, chunk) > 0,
-            State::Free | State::Tail(_) | State::Damaged => false,
+            State::Free | State::Tail(_) | State::WithoutMemory(_) | State::Damaged => false,
         }
     }
 

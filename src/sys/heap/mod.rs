@@ -16,6 +16,9 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
 
 mod death;
+mod holes;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -29,6 +32,7 @@ use loom::sync::{Arc, Condvar, Mutex};
 use super::{Access, Owner, TooManyFiles};
 use crate::sync::{self, AtomicU64, Ordering};
 pub(crate) use death::{reach_crash_point, run_until_death};
+use holes::Holes;
 
 /// The longest name of a segment, as on Linux.
 pub(crate) const MAX_NAME: usize = 246;
@@ -52,6 +56,7 @@ struct HeapSegment {
     /// The kernel's wait queues, under one lock as a hash bucket of them is.
     queues: Mutex<Queues>,
     locks: Mutex<Locks>,
+    holes: Holes,
 }
 
 #[derive(Default)]
@@ -86,13 +91,14 @@ struct Process {
 
 impl Mapping {
     /// Makes a segment of zero words. If `pages` is given, only that many words at its
-    /// beginning have pages.
-    pub(crate) fn in_heap(words: usize, pages: Option<usize>) -> Mapping {
+    /// beginning have pages. If `holes` is true, loom knows when words lose and get them.
+    pub(crate) fn in_heap(words: usize, pages: Option<usize>, holes: bool) -> Mapping {
         Self::of_a_process(Arc::new(HeapSegment {
             words: (0..words).map(|_| AtomicU64::new(0)).collect(),
             pages: pages.map(|end| AtomicU64::new(end as u64)),
             queues: Mutex::new(Queues::default()),
             locks: Mutex::new(Locks::default()),
+            holes: Holes::new(holes),
         }))
     }
 
@@ -160,11 +166,23 @@ impl Mapping {
         if let Some(pages) = &self.segment.pages {
             pages.fetch_max(words.end as u64, Ordering::Relaxed);
         }
+        let keep = |word: &usize| !words.contains(word);
+        self.segment.holes.change(|holes| holes.retain(keep));
         Ok(())
     }
 
-    /// Panics if the word may have no page: a store to it would be a deadly signal.
+    /// Gives the memory of these words back.
+    pub(crate) fn give_back(&self, words: Range<usize>) -> io::Result<()> {
+        if words.end > self.words().len() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        self.segment.holes.change(|holes| holes.extend(words));
+        Ok(())
+    }
+
+    /// Panics if the word may have no page: an access to it would be a deadly signal.
     pub(crate) fn touch(&self, at: usize) {
+        self.segment.holes.touch(at);
         if let Some(pages) = &self.segment.pages {
             let end = pages.load(Ordering::Relaxed);
             assert!((at as u64) < end, "a store to memory that is not there");
@@ -382,6 +400,17 @@ impl Drop for Liveness {
     }
 }
 
+/// In a model both parts are fences of their own.
+pub(crate) fn fence_everywhere() -> bool {
+    sync::fence(Ordering::SeqCst);
+    true
+}
+
+/// The other part.
+pub(crate) fn fence_here() {
+    sync::fence(Ordering::SeqCst);
+}
+
 pub(crate) fn unlink(_name: &OsStr) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
@@ -424,58 +453,4 @@ pub(crate) fn random() -> io::Result<u64> {
 
 pub(crate) fn current_user() -> u32 {
     0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn handshake(wakes: bool) {
-        loom::model(move || {
-            let sleeper = Mapping::in_heap(2, None);
-            let other = sleeper.share();
-            let thread = loom::thread::spawn(move || {
-                other.words()[1].store(1, Ordering::Relaxed);
-                if wakes {
-                    other.wake_one(1);
-                }
-            });
-            while sleeper.words()[1].load(Ordering::Relaxed) == 0 {
-                sleeper.sleep(1, 0, Duration::ZERO);
-            }
-            thread.join().unwrap();
-        });
-    }
-
-    #[test]
-    fn a_wake_after_the_store_is_never_lost() {
-        handshake(true);
-    }
-
-    #[test]
-    #[should_panic(expected = "deadlock")]
-    fn a_missing_wake_is_a_deadlock() {
-        handshake(false);
-    }
-
-    #[test]
-    fn a_dropped_liveness_is_a_dead_process() {
-        loom::model(|| {
-            let segment = Mapping::in_heap(1, None);
-            let watcher = segment.liveness().unwrap();
-            let other = segment.share();
-            let thread = loom::thread::spawn(move || {
-                let own = other.liveness().unwrap();
-                assert!(own.try_hold(3).unwrap());
-                assert!(!own.is_held_by_others(3));
-            });
-            thread.join().unwrap();
-            assert!(!watcher.is_held_by_others(3));
-            assert!(watcher.try_share(3).unwrap());
-            let reader = segment.liveness().unwrap();
-            assert!(reader.try_share(3).unwrap());
-            assert!(!reader.try_hold(3).unwrap());
-            assert!(reader.is_held_by_others(3));
-        });
-    }
 }

@@ -16,10 +16,12 @@ use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::Access;
 use super::fork::descriptors::{self, Descriptor, FileId};
-use super::unix::liveness::is_any_held;
+use super::unix::liveness::is_any_held_but;
 use super::unix::open_plain_at_once;
+use crate::layout::UNANNOUNCED_BYTE;
 
 mod alone;
+mod fences;
 mod futex;
 mod mapping;
 mod pages;
@@ -30,6 +32,7 @@ mod tests;
 use super::NotASegment;
 pub(crate) use super::unix::liveness::Liveness;
 pub(crate) use super::unix::{process_exists, too_many_files};
+pub(crate) use fences::{fence_everywhere, fence_here};
 pub(crate) use futex::{sleep_on_any, wake_here};
 pub(crate) use mapping::Mapping;
 
@@ -154,7 +157,8 @@ pub(crate) fn is_open_here(name: &str) -> bool {
     })
 }
 
-/// Whether the segment is this user's and none of its bytes is held.
+/// Whether the segment is this user's and none of its bytes is held, but for the one that those
+/// hold who don't count as users.
 pub(crate) fn is_idle(name: &str) -> bool {
     let idle = || -> io::Result<bool> {
         let path = path_of(name)?;
@@ -163,7 +167,10 @@ pub(crate) fn is_idle(name: &str) -> bool {
             return Ok(false);
         }
         let open = || Ok(open_plain_at_once(&path, Access::ReadOnly)?.0);
-        Ok(!is_any_held(&Descriptor::not_inherited(open)?)?)
+        Ok(!is_any_held_but(
+            &Descriptor::not_inherited(open)?,
+            UNANNOUNCED_BYTE,
+        )?)
     };
     idle().unwrap_or(false)
 }

@@ -50,6 +50,25 @@ impl Mapping {
         )
     }
 
+    /// Gives the memory of these words back: whole pages of the file become holes, and the rest of
+    /// the words zero.
+    pub(crate) fn give_back(&self, words: Range<usize>) -> io::Result<()> {
+        if self.access == Access::ReadOnly {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        if self.words().get(words.clone()).is_none() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let (start, len) = ((words.start * WORD) as u64, (words.len() * WORD) as u64);
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        loop {
+            match fallocate(self.descriptor.fd()?, hole, start, len) {
+                Err(Errno::INTR) => {}
+                done => return Ok(done?),
+            }
+        }
+    }
+
     /// Makes huge pages of those of these words, which are present, if there are enough of them
     /// and the machine can: in the background, in a thread that ends with that.
     ///

@@ -244,6 +244,12 @@ impl Mapping {
     #[allow(clippy::unused_self, reason = "elsewhere it does something")]
     pub(crate) fn populate_huge_later(&self, _words: Range<usize>) {}
 
+    /// Fails: a segment keeps its memory here.
+    #[allow(clippy::unused_self, reason = "elsewhere it does something")]
+    pub(crate) fn give_back(&self, _words: Range<usize>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Makes the pages of these words present.
     pub(crate) fn populate(&self, words: Range<usize>) -> io::Result<()> {
         if self.access == Access::ReadOnly {

@@ -64,7 +64,7 @@ use std::io;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, fence};
 use crate::sys::Doorbell;
 
 mod companion;
@@ -98,6 +98,16 @@ pub(crate) const MAX_NAME: usize = 246;
 
 /// A segment takes memory for all of its length, so tables have a fixed capacity.
 pub(crate) const CAN_GROW: bool = false;
+
+/// There is no such fence here.
+pub(crate) fn fence_everywhere() -> bool {
+    false
+}
+
+/// Without the other part, a whole fence.
+pub(crate) fn fence_here() {
+    fence(Ordering::SeqCst);
+}
 
 /// Removes the name of a segment. Processes that have it mapped keep it.
 pub(crate) fn unlink(name: &OsStr) -> io::Result<()> {

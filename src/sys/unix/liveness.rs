@@ -76,10 +76,19 @@ impl Liveness {
     }
 }
 
-/// Whether any byte at all is held through another open file description.
+/// Whether any byte but one is held through another open file description.
 #[cfg(all(target_os = "linux", not(shmtable_portable)))]
-pub(in crate::sys) fn is_any_held(descriptor: &Descriptor) -> io::Result<bool> {
-    is_held(descriptor, all(WRITE))
+pub(in crate::sys) fn is_any_held_but(descriptor: &Descriptor, byte: u64) -> io::Result<bool> {
+    let before = libc::flock {
+        l_len: lock_of(WRITE, byte)?.l_start,
+        ..lock_from(WRITE, 0)
+    };
+    let behind = libc::flock {
+        l_len: 0,
+        ..lock_of(WRITE, byte + 1)?
+    };
+    // A length of 0 is for all bytes.
+    Ok((byte > 0 && is_held(descriptor, before)?) || is_held(descriptor, behind)?)
 }
 
 /// Whether a lock of either kind would prevent this exclusive lock. The question itself

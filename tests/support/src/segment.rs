@@ -203,12 +203,22 @@ impl SegmentBytes {
         self.details_at() + chunk * CHUNK_WORDS
     }
 
-    /// The first chunk.
-    pub fn arena_at(&self) -> usize {
+    /// The first reading word, in a table that grows.
+    pub fn reading_at(&self) -> usize {
         self.detail_at(self.chunks).next_multiple_of(PAGE_WORDS)
     }
 
-    /// The kind in a chunk's state: 0 free, 2 sealed, 4 a tail.
+    /// The first chunk.
+    pub fn arena_at(&self) -> usize {
+        let participants = if self.most_buckets > self.stripe_buckets {
+            self.participants
+        } else {
+            0
+        };
+        self.reading_at() + participants * PAGE_WORDS
+    }
+
+    /// The kind in a chunk's state: 0 free, 2 sealed, 4 a tail, 15 without memory.
     pub fn kind(&self, chunk: usize) -> u64 {
         self.get(self.state_at(chunk)) >> 16 & 0xf
     }
