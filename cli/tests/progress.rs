@@ -11,8 +11,8 @@ use terminal::Terminal;
 #[test]
 fn progress_is_shown_on_a_terminal_and_ends_with_ctrl_c() {
     let (name, table) = open_table();
-    let program = env!("CARGO_BIN_EXE_shmtable");
-    let mut terminal = Terminal::run(program, &["load", &name], 24, 80);
+    let program = common::program();
+    let mut terminal = Terminal::run(&program, &["load", &name], 24, 80);
     let entry = |number| format!("{{\"key\": \"{number}\", \"value\": \"x\"}}\n");
     // From a header on it is known how many there will be.
     terminal.press(
@@ -33,7 +33,7 @@ fn progress_is_shown_on_a_terminal_and_ends_with_ctrl_c() {
     assert_eq!(table.participants().unwrap().len(), 1);
 
     // Without, only how many there are.
-    let mut terminal = Terminal::run(program, &["load", &name], 24, 80);
+    let mut terminal = Terminal::run(&program, &["load", &name], 24, 80);
     terminal.press(&entry(3));
     terminal.wait("the count", |text| text.contains("1 entries"));
     terminal.press("\x04");
@@ -53,8 +53,8 @@ fn how_long_writers_wait_is_told_on_a_terminal() {
     table
         .insert_many((0..50_000_u32).map(|key| (key.to_le_bytes(), b"")))
         .unwrap();
-    let program = env!("CARGO_BIN_EXE_shmtable");
-    let mut terminal = Terminal::run(program, &["repair", &name], 24, 80);
+    let program = common::program();
+    let mut terminal = Terminal::run(&program, &["repair", &name], 24, 80);
     terminal.wait("the estimate", |text| {
         text.contains("writers wait for about 0.1 s")
     });

@@ -15,7 +15,7 @@ use terminal::Terminal;
 
 fn top(arguments: &[&str]) -> Terminal {
     let arguments = [&["top", "--interval", "20ms"], arguments].concat();
-    Terminal::run(env!("CARGO_BIN_EXE_shmtable"), &arguments, 24, 80)
+    Terminal::run(&common::program(), &arguments, 24, 80)
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! | `methods` | the methods of `SharedDict`: a file for each kind of operation |
 //! | `encoding` | Python objects to the bytes of keys and values, and back |
 //! | `codec` | the encodings that a table can be created with |
+//! | `command` | the command `shmtable` |
 //! | `tables` | functions about tables by their names, and about orphans |
 //! | `sleep` | runs other threads, greenlets and signal handlers while the crate sleeps |
 //! | `waits` | the waits of an event loop's tasks, in one thread |
@@ -24,6 +25,7 @@
 #![allow(clippy::doc_markdown, clippy::doc_link_with_quotes)]
 
 mod codec;
+mod command;
 mod encoding;
 mod errors;
 mod handle;
@@ -43,6 +45,8 @@ use pyo3::prelude::*;
 mod _native {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use super::command::run_command;
     use super::handle::SharedDictBase;
     #[pymodule_export]
     use super::handle::release_warm_tables;

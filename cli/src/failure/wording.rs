@@ -7,6 +7,7 @@ use std::iter::successors;
 use shmtable::Error;
 
 use crate::codec::Codec;
+use crate::command_line;
 
 /// What the crate calls something, and what the command calls it. Longer phrases come first.
 const WORDS: [(&str, &str); 31] = [
@@ -112,22 +113,10 @@ fn refused_option(option: &str, given: u128, allowed: &str) -> String {
         let allowed = allowed.split(';').next().unwrap_or(allowed);
         (format!("{given:o}"), allowed.replace("0o", ""))
     } else {
-        let arguments = std::env::args().collect::<Vec<_>>();
-        let given = typed_for(&flag, &arguments).unwrap_or_else(|| given.to_string());
+        let given = command_line::value_of(&flag).unwrap_or_else(|| given.to_string());
         (given, allowed.to_owned())
     };
     format!("the option {flag} is {given}; allowed is {allowed}")
-}
-
-/// The value that was typed for an option.
-fn typed_for(flag: &str, arguments: &[String]) -> Option<String> {
-    arguments
-        .iter()
-        .enumerate()
-        .find_map(|(at, argument)| match argument.strip_prefix(flag)? {
-            "" => arguments.get(at + 1).cloned(),
-            rest => rest.strip_prefix('=').map(str::to_owned),
-        })
 }
 
 /// The message of an error, for users who are already salvaging the table.

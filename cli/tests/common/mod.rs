@@ -36,9 +36,15 @@ pub fn open_table() -> (Name, Table) {
     (name, table)
 }
 
+/// The program under test: that of this build, or the one whose path is in `SHMTABLE_COMMAND`, such
+/// as the one that pip installed.
+pub fn program() -> String {
+    std::env::var("SHMTABLE_COMMAND").unwrap_or_else(|_| env!("CARGO_BIN_EXE_shmtable").to_owned())
+}
+
 /// The command, without a terminal.
 pub fn shmtable(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_shmtable"));
+    let mut command = Command::new(program());
     command.args(arguments).stdin(Stdio::null());
     command
 }
