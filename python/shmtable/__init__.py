@@ -43,7 +43,7 @@ _deferred = "_deferred" not in globals() and _is_command()
 if TYPE_CHECKING or not _deferred:
     # Imported now: a wait must not begin with an import, which may be what it waits for.
     from shmtable import _waiting as _waiting
-    from shmtable._dict import SharedDict, tables
+    from shmtable._dict import SharedDict
     from shmtable._errors import (
         AccessDeniedError,
         AddressSpaceFullError,
@@ -92,6 +92,7 @@ if TYPE_CHECKING or not _deferred:
     from shmtable._stats import Stats
     from shmtable._orphans import gc as gc
     from shmtable._orphans import orphans
+    from shmtable._tables import TableInfo, table_infos, tables
 
 __version__: str = _native.version
 
@@ -132,6 +133,7 @@ __all__ = [
     "Stats",
     "SystemCallError",
     "TableFullError",
+    "TableInfo",
     "TableOptions",
     "TooManyFilesError",
     "TooManyParticipantsError",
@@ -144,6 +146,7 @@ __all__ = [
     "WrongOwnerError",
     # Without `gc`: `from shmtable import *` must not hide the standard library's module.
     "orphans",
+    "table_infos",
     "tables",
 ]
 

@@ -23,7 +23,7 @@ from typing import (
 )
 
 from shmtable import _dumps, _leases, _showing
-from shmtable._native import SharedDictBase, list_names, unlink_name
+from shmtable._native import SharedDictBase, unlink_name
 from shmtable._settings import Codec, Settings, TableOptions, Trust, settings_of, spell_out
 from shmtable._views import _ItemsView, _KeysView, _ValuesView
 
@@ -412,14 +412,3 @@ spell_out(SharedDict.load)
 def _plain(mapping: Mapping[Any, Any]) -> dict[Any, Any]:
     """Returns a plain dict of a mapping's entries, even if some go while they are copied."""
     return mapping.copy() if isinstance(mapping, SharedDict) else dict(mapping)
-
-
-def tables() -> list[str]:
-    """Returns the names of all tables on this machine.
-
-    >>> d = SharedDict()
-    >>> d.name in tables()
-    True
-    """
-    _leases.release_what_ended()
-    return list_names()

@@ -6,8 +6,9 @@ from weakref import ref
 
 from typing_extensions import Self, disjoint_base
 
+from shmtable._errors import Error
 from shmtable._missing import Missing
-from shmtable._settings import Settings
+from shmtable._settings import Settings, Trust
 from shmtable._stats import Stats
 
 _K = TypeVar("_K")
@@ -21,6 +22,7 @@ __all__ = [
     "HeldClaim",
     "SharedDictBase",
     "Waits",
+    "list_infos",
     "list_names",
     "list_orphans",
     "release_warm_tables",
@@ -259,6 +261,11 @@ class Lock:
     def __exit__(self, *raised: object) -> None: ...
 
 def unlink_name(name: str) -> None: ...
+def list_infos(
+    trust: Trust | None,
+) -> list[
+    tuple[str, int | None, int | None, int | None, int | None, bool, Error | None]
+]: ...
 def list_names() -> list[str]: ...
 def list_orphans() -> list[tuple[str, int]]: ...
 def remove_orphans() -> list[tuple[str, int]]: ...

@@ -8,6 +8,7 @@
 //! | `codec` | the encodings that a table can be created with |
 //! | `command` | the command `shmtable` |
 //! | `tables` | functions about tables by their names, and about orphans |
+//! | `table_infos` | what each table of the machine holds |
 //! | `sleep` | runs other threads, greenlets and signal handlers while the crate sleeps |
 //! | `waits` | the waits of an event loop's tasks, in one thread |
 //! | `turns` | runs other threads and signal handlers during long calls |
@@ -33,6 +34,7 @@ mod imports;
 mod interpreter;
 mod methods;
 mod sleep;
+mod table_infos;
 mod tables;
 mod turns;
 mod unfilled;
@@ -54,6 +56,8 @@ mod _native {
     use super::methods::held_claims::HeldClaim;
     #[pymodule_export]
     use super::methods::{Claim, Dump, Lock};
+    #[pymodule_export]
+    use super::table_infos::list_infos;
     #[pymodule_export]
     use super::tables::{list_names, list_orphans, remove_orphans, unlink_name};
     #[pymodule_export]

@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "shmtable"
 # What a type checker makes of a user's program; each claim is an assert_type.
 GOOD = """
 import copy
+import datetime
 import multiprocessing
 import pathlib
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, MutableMapping, ValuesView
@@ -174,6 +175,11 @@ assert_type(d.unlinked, bool)
 assert_type(d.allow_pickle, bool)
 assert_type(d.codec, Literal["pickle", "msgpack", "json", "raw"])
 assert_type(shmtable.tables(), list[str])
+assert_type(shmtable.table_infos(), list[shmtable.TableInfo])
+assert_type(shmtable.table_infos(trust=[0])[0].entries, int | None)
+assert_type(shmtable.table_infos()[0].created, datetime.datetime | None)
+assert_type(shmtable.table_infos()[0].age, datetime.timedelta | None)
+assert_type(shmtable.table_infos()[0].error, Error | None)
 assert_type(shmtable.orphans(), dict[str, int])
 assert_type(shmtable.gc(), list[str])
 

@@ -84,7 +84,7 @@ fn wrong_type(option: &str, takes: &str, given: &Bound<'_, PyAny>) -> PyErr {
 }
 
 /// The users whose tables may be opened, besides this one.
-fn trusted(given: &Bound<'_, PyAny>) -> PyResult<Trust> {
+pub(crate) fn trusted(given: &Bound<'_, PyAny>) -> PyResult<Trust> {
     if given.is_none() {
         return Ok(Trust::SameUser);
     }
