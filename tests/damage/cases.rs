@@ -34,7 +34,7 @@ enum Share {
     Third,
     /// A tenth.
     Small,
-    /// One of thirty, where a case takes several times as long.
+    /// One of a hundred, where a case takes several times as long.
     Least,
 }
 
@@ -59,7 +59,7 @@ pub fn cases(image: &Image) -> Vec<Damage> {
     let (often, seldom) = match (share, image.kind) {
         (Share::All, _) => (1, 1),
         (Share::Third, _) => (3, 3),
-        (Share::Least, _) => (37, 2003),
+        (Share::Least, _) => (101, 6007),
         (Share::Small, Kind::Fixed) => (11, 701),
         (Share::Small, Kind::Grown) => (29, 1511),
     };
@@ -78,7 +78,7 @@ pub fn cases(image: &Image) -> Vec<Damage> {
         Share::All => 100,
         Share::Third => 33,
         Share::Small => 10,
-        Share::Least => 4,
+        Share::Least => 2,
     };
     let filled: Vec<usize> = (arena..end).filter(|at| image.get(*at) != 0).collect();
     for _ in 0..30 * tenths {
