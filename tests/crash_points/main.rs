@@ -61,7 +61,7 @@ const SECOND: u64 = 2 * KEYS_EACH;
 pub enum Extent {
     /// With `SHMTABLE_CRASH_POINTS=brief`: for wine, where a process is slow to start.
     /// First passes alone, no point in more than [`ENOUGH`] operations, one kind of
-    /// repairer after each death, and a second one after some deaths of the first.
+    /// repairer after each death, and a second one after a death of every third first one.
     Brief,
     /// What takes no minute.
     Short,
@@ -70,7 +70,7 @@ pub enum Extent {
 }
 
 /// Operations whose worker dies at the same point, in the brief form.
-const ENOUGH: usize = 4;
+const ENOUGH: usize = 2;
 
 impl Extent {
     fn wanted() -> Self {
@@ -119,7 +119,9 @@ impl Extent {
 
     /// Whether a second repairer follows this death of the first, one of `deaths`.
     pub fn goes_on(self, death: usize, deaths: usize) -> bool {
-        self != Self::Brief || death == deaths / 2
+        static REPAIRERS: AtomicUsize = AtomicUsize::new(0);
+        self != Self::Brief
+            || death == deaths / 2 && REPAIRERS.fetch_add(1, Ordering::Relaxed).is_multiple_of(3)
     }
 }
 
