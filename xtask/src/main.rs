@@ -4,6 +4,7 @@ mod documents;
 mod help;
 mod lanes;
 mod namespace;
+mod parallel;
 mod process;
 mod python;
 mod result;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
+use crate::parallel;
 use crate::process::{cargo, output, root, run as run_command, target_dir};
 use crate::result::Result;
 
@@ -75,9 +76,7 @@ pub(crate) fn run(check: bool) -> Result {
     ))?;
     for (operation, what, measured) in OPERATIONS {
         let ceiling = measured + measured * MARGIN / 100;
-        let tables: Vec<_> = (0..TABLES)
-            .map(|_| measure(operation))
-            .collect::<Result<_>>()?;
+        let tables = parallel::map((0..TABLES).collect(), |table| measure(operation, table))?;
         let (sum, files) = tables.into_iter().min().expect("there are tables");
         println!("{what}: {sum} instructions of {ceiling}");
         if sum > ceiling {
@@ -103,8 +102,9 @@ pub(crate) fn run(check: bool) -> Result {
 }
 
 /// Instructions of one operation in one table, and how many of them are from each source file.
-fn measure(operation: &str) -> Result<(u64, Vec<(u64, String)>)> {
-    let (few, many) = (count(operation, FEW)?, count(operation, MANY)?);
+fn measure(operation: &str, table: u32) -> Result<(u64, Vec<(u64, String)>)> {
+    let count = |passes| count(operation, table, passes);
+    let (few, many) = (count(FEW)?, count(MANY)?);
     let each = |file: &String, count: u64| {
         let more = count.saturating_sub(few.get(file).copied().unwrap_or(0));
         (more + KEYS * (MANY - FEW) / 2) / (KEYS * (MANY - FEW))
@@ -119,10 +119,11 @@ fn measure(operation: &str) -> Result<(u64, Vec<(u64, String)>)> {
 }
 
 /// The counts of a run with this number of passes, its start included.
-fn count(operation: &str, passes: u64) -> Result<Counts> {
+fn count(operation: &str, table: u32, passes: u64) -> Result<Counts> {
     let folder = target_dir("instructions");
     fs::create_dir_all(&folder)?;
-    let counted = folder.join("callgrind.out");
+    // Other tables are measured beside this one.
+    let counted = folder.join(format!("callgrind.out.{table}"));
     output(
         Command::new("valgrind")
             .args(["--tool=callgrind", "--quiet"])

@@ -1,15 +1,15 @@
 //! `cargo xtask loom`: the models of `loom-tests/`, each under its pinned bounds.
 mod models;
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Instant;
 
 use self::models::without_limits;
 pub(crate) use self::models::{Model, Selection, models};
+use crate::parallel;
 use crate::process::{cargo_with_cfg, output, root, run as run_command};
 use crate::result::Result;
 
@@ -26,40 +26,22 @@ pub(crate) fn run(selection: Selection<'_>) -> Result {
         check_tests(file)?;
     }
 
-    // Each is one thread: as many at a time as there are processors, the longest first.
+    // Each is one thread. The longest first.
     let mut waiting: Vec<Model> = models(selection).collect();
-    waiting.sort_by_key(|model| model.seconds);
-    let waiting = Mutex::new(waiting);
-    let timings = Mutex::new(Vec::new());
-    let work = || -> std::result::Result<(), String> {
-        loop {
-            let Some(model) = locked(&waiting).pop() else {
-                return Ok(());
-            };
-            let begin = Instant::now();
-            let mut command = cargo(&format!(
-                "--test {} -- --exact {} --include-ignored --nocapture",
-                model.file, model.test
-            ));
-            model.bound(&mut command);
-            if let Err(error) = run_command(&mut command) {
-                // The others end with what they have begun.
-                locked(&waiting).clear();
-                return Err(error.to_string());
-            }
-            locked(&timings).push((model, begin.elapsed()));
-        }
-    };
-    thread::scope(|scope| {
-        let processors = thread::available_parallelism().map_or(1, usize::from);
-        let workers: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
-        workers
-            .into_iter()
-            .try_for_each(|worker| worker.join().map_err(|_| "a thread panicked".to_owned())?)
+    waiting.sort_by_key(|model| Reverse(model.seconds));
+    let timings = parallel::map(waiting, |model| {
+        let begin = Instant::now();
+        let mut command = cargo(&format!(
+            "--test {} -- --exact {} --include-ignored --nocapture",
+            model.file, model.test
+        ));
+        model.bound(&mut command);
+        run_command(&mut command)?;
+        Ok((model, begin.elapsed()))
     })?;
 
     println!("model, preemptions, branches, seconds now (noted)");
-    for (model, duration) in locked(&timings).iter() {
+    for (model, duration) in timings {
         println!(
             "{model}, {}, {}, {:.1} ({})",
             model.preemptions,
@@ -69,10 +51,6 @@ pub(crate) fn run(selection: Selection<'_>) -> Result {
         );
     }
     Ok(())
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// `cargo test` of the models.
