@@ -27,7 +27,7 @@ Single checks:
                    and worse (--quick: one case of three, the form that `test` runs)
   full-tmpfs       the tests of a full /dev/shm, in a mount namespace of their own
                    (Linux; as root, or where users may make namespaces)
-  fuzz [SECONDS]   the fuzz targets, 60 s each (nightly toolchain; installs cargo-fuzz
+  fuzz [SECONDS]   the fuzz targets, for 60 s (nightly toolchain; installs cargo-fuzz
                    into target/tools)
   instructions     counts the instructions of a get, a miss, an insertion, a replacement and
                    a fetch_add, by source file (valgrind; --check: fails if one takes more

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::sanitize::require_nightly;
+use crate::parallel;
 use crate::process::{root, run as run_command, target_dir};
 use crate::result::Result;
 
@@ -15,7 +16,7 @@ const TARGETS: &[(&str, usize)] = &[("open", 64_000), ("operations", 4096)];
 const HANG: usize = 25;
 
 /// Runs each target for this number of seconds, starting from the seeds in `fuzz/corpus`
-/// and the inputs that earlier runs found.
+/// and the inputs that earlier runs found. A target is one thread: they run beside each other.
 pub(crate) fn run(seconds: &str) -> Result {
     let seconds: usize = seconds
         .parse()
@@ -25,32 +26,42 @@ pub(crate) fn run(seconds: &str) -> Result {
     let mut folders = vec![folder];
     folders.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
     let path = env::join_paths(folders)?;
+    let cargo_fuzz = |verb: &str| {
+        let mut command = Command::new("cargo");
+        command
+            .current_dir(root())
+            .env("PATH", &path)
+            .args(["+nightly", "fuzz", verb, "--fuzz-dir", "fuzz"])
+            .arg("--target-dir")
+            .arg(target_dir("fuzz"));
+        command
+    };
+    run_command(&mut cargo_fuzz("build"))?;
+    let mut runs = Vec::new();
+    let mut segments = Vec::new();
     for (target, longest) in TARGETS {
         // New inputs go to the first folder, which is not part of the repository.
         let found = target_dir("fuzz-corpus").join(target);
         std::fs::create_dir_all(&found)?;
-        let name = format!("fuzz-{}", std::process::id());
-        let outcome = run_command(
-            Command::new("cargo")
-                .current_dir(root())
-                .env("PATH", &path)
-                .env("SHMTABLE_FUZZ_NAME", &name)
-                .args(["+nightly", "fuzz", "run", "--fuzz-dir", "fuzz"])
-                .arg("--target-dir")
-                .arg(target_dir("fuzz"))
-                .arg(target)
-                .arg(&found)
-                .arg(root().join("fuzz/corpus").join(target))
-                .arg("--")
-                .arg(format!("-max_total_time={seconds}"))
-                .arg(format!("-max_len={longest}"))
-                .arg(format!("-timeout={HANG}"))
-                .args(["-print_final_stats=1", "-verbosity=1"]),
-        );
-        let _ = std::fs::remove_file(format!("/dev/shm/shmtable.{name}"));
-        outcome?;
+        let name = format!("fuzz-{target}-{}", std::process::id());
+        let mut run = cargo_fuzz("run");
+        run.env("SHMTABLE_FUZZ_NAME", &name)
+            .arg(target)
+            .arg(&found)
+            .arg(root().join("fuzz/corpus").join(target))
+            .arg("--")
+            .arg(format!("-max_total_time={seconds}"))
+            .arg(format!("-max_len={longest}"))
+            .arg(format!("-timeout={HANG}"))
+            .args(["-print_final_stats=1", "-verbosity=1"]);
+        runs.push(((*target).to_owned(), run));
+        segments.push(format!("/dev/shm/shmtable.{name}"));
     }
-    Ok(())
+    let outcome = parallel::run("fuzz target", runs);
+    for segment in segments {
+        let _ = std::fs::remove_file(segment);
+    }
+    outcome
 }
 
 /// Installs cargo-fuzz if it is missing; returns its folder.
@@ -61,7 +72,8 @@ fn install() -> Result<PathBuf> {
         run_command(
             Command::new("cargo")
                 .current_dir(root())
-                .args(["install", "cargo-fuzz", "--locked", "--root"])
+                // It only starts the compiler and the targets.
+                .args(["install", "cargo-fuzz", "--debug", "--locked", "--root"])
                 .arg(&tools),
         )?;
     }
