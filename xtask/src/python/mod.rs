@@ -1,26 +1,22 @@
 //! The Python package: an interpreter with it, its tests, its benchmark.
 
 mod environment;
+mod runs;
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::Command;
-use std::thread::{self, ScopedJoinHandle};
 
 pub(crate) use self::environment::Environment;
 use self::environment::Interpreter;
-use crate::namespace::Namespace;
+use self::runs::{REQUIREMENTS, Tests};
 use crate::process::{root, run as run_command};
 use crate::result::Result;
 
-/// What the tests of the package need.
-const TESTS: &str = "python/tests/requirements.txt";
+/// Where the tests of the package are.
+const TESTS: &str = "python/tests";
 /// The frameworks that `clients` runs it in.
 const CLIENTS: &str = "python/tests/clients/requirements.txt";
-/// The `/dev/shm` of tests that run beside others.
-const SHARED_MEMORY: &str = "2g";
 
 /// The default interpreter's environment, with the package in it, and the wheel.
 fn ready() -> Result<(Interpreter, Environment, PathBuf)> {
@@ -102,14 +98,20 @@ impl Kills {
 /// own tests of mappings are left out, with a line that says so, where it comes without.
 pub(crate) fn test_default(kills: Kills) -> Result {
     let (interpreter, environment, _) = ready()?;
-    println!("Python {}", interpreter.version);
-    let mut arguments = Vec::new();
+    environment.pip_install(&["--requirement", REQUIREMENTS])?;
+    let mut ignored = Vec::new();
     if let Err(lacking) = require_mapping_tests() {
         println!("left out: {lacking}");
-        let ignored = users_of_mapping_tests()?.into_iter();
-        arguments.extend(ignored.map(|file| format!("--ignore={file}")));
+        ignored = users_of_mapping_tests()?;
     }
-    run_command(&mut pytest(&environment, kills.scale(), &arguments)?)
+    runs::run(&[Tests {
+        name: format!("Python {}", interpreter.version),
+        environment: &environment,
+        folder: TESTS,
+        ignored,
+        scale: kills.scale(),
+        parts: 4,
+    }])
 }
 
 /// An error if the default interpreter comes without its own tests of mappings, which says
@@ -130,18 +132,13 @@ pub(crate) fn require_mapping_tests() -> Result {
 
 /// The tests of the package that use the interpreter's own tests of mappings.
 fn users_of_mapping_tests() -> Result<Vec<String>> {
-    let folder = "python/tests";
-    let mut files = Vec::new();
-    for entry in fs::read_dir(root().join(folder))? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if path.extension().is_some_and(|ending| ending == "py")
-            && fs::read_to_string(&path)?.contains("from test import mapping_tests")
-        {
-            files.push(format!("{folder}/{name}"));
+    let mut users = Vec::new();
+    for file in runs::files(TESTS)? {
+        if fs::read_to_string(root().join(&file))?.contains("from test import mapping_tests") {
+            users.push(file);
         }
     }
-    Ok(files)
+    Ok(users)
 }
 
 /// The tests of the package, with other interpreters: the oldest and the newest, or, for
@@ -152,11 +149,11 @@ pub(crate) fn test_others(kills: Kills) -> Result {
     if kills == Kills::Short && others.len() > 2 {
         others.drain(1..others.len() - 1);
     }
-    let ignored: &[&str] = match kills {
-        Kills::Short => &["--ignore=python/tests/test_kills.py"],
-        Kills::Full => &[],
+    let ignored = match kills {
+        Kills::Short => vec![format!("{TESTS}/test_kills.py")],
+        Kills::Full => Vec::new(),
     };
-    let mut runs = Vec::new();
+    let mut environments = Vec::new();
     for other in others {
         let environment = other.environment(&format!("venv-{}", other.version))?;
         if other.takes_stable_wheel() {
@@ -164,43 +161,18 @@ pub(crate) fn test_others(kills: Kills) -> Result {
         } else {
             environment.install(&environment.build_wheel()?)?;
         }
-        runs.push((other.version, pytest(&environment, kills.scale(), ignored)?));
+        environment.pip_install(&["--requirement", REQUIREMENTS])?;
+        environments.push((other.version, environment));
     }
-    match Namespace::find() {
-        // Tests of one may not see the tables of another.
-        Ok(namespace @ Namespace::OfRoot) => run_at_once(namespace, &runs),
-        _ => runs.iter_mut().try_for_each(|(version, command)| {
-            println!("Python {version}");
-            run_command(command)
-        }),
-    }
-}
-
-/// Runs commands beside each other, each with a `/dev/shm` of its own, and prints what each has
-/// written when it ends.
-fn run_at_once(namespace: Namespace, commands: &[(String, Command)]) -> Result {
-    let outcomes: Vec<_> = thread::scope(|scope| {
-        let running: Vec<_> = commands
-            .iter()
-            .map(|(version, command)| {
-                scope.spawn(move || {
-                    let ended = namespace.inside(command, SHARED_MEMORY).output()?;
-                    println!("Python {version}");
-                    std::io::stdout().write_all(&ended.stdout)?;
-                    std::io::stderr().write_all(&ended.stderr)?;
-                    Ok::<_, std::io::Error>(ended.status)
-                })
-            })
-            .collect();
-        running.into_iter().map(ScopedJoinHandle::join).collect()
+    let tests = environments.iter().map(|(version, environment)| Tests {
+        name: format!("Python {version}"),
+        environment,
+        folder: TESTS,
+        ignored: ignored.clone(),
+        scale: kills.scale(),
+        parts: 2,
     });
-    for ((version, _), outcome) in commands.iter().zip(outcomes) {
-        let status = outcome.map_err(|_| "a thread that ran tests panicked")??;
-        if !status.success() {
-            return Err(format!("the tests with Python {version}: {status}").into());
-        }
-    }
-    Ok(())
+    runs::run(&tests.collect::<Vec<_>>())
 }
 
 /// An error if no interpreter is installed beside the default one.
@@ -222,23 +194,15 @@ pub(crate) fn clients() -> Result {
     let (interpreter, _, wheel) = ready()?;
     let environment = interpreter.environment("venv-clients")?;
     environment.install(&wheel)?;
-    environment.pip_install(&["--requirement", TESTS, "--requirement", CLIENTS])?;
-    run_command(&mut pytest(&environment, "1", &["python/tests/clients"])?)
-}
-
-/// The command that runs tests; what they need is installed.
-fn pytest(
-    environment: &Environment,
-    scale: &str,
-    arguments: &[impl AsRef<str>],
-) -> Result<Command> {
-    environment.pip_install(&["--requirement", TESTS])?;
-    let mut command = environment.python();
-    command
-        .args(["-m", "pytest", "--quiet"])
-        .args(arguments.iter().map(AsRef::as_ref))
-        .env("SHMTABLE_TEST_SCALE", scale);
-    Ok(command)
+    environment.pip_install(&["--requirement", REQUIREMENTS, "--requirement", CLIENTS])?;
+    runs::run(&[Tests {
+        name: format!("Python {}", interpreter.version),
+        environment: &environment,
+        folder: "python/tests/clients",
+        ignored: Vec::new(),
+        scale: "1",
+        parts: 4,
+    }])
 }
 
 /// `cargo xtask bench-python`: the benchmarks, and the tables of `docs/benchmarks-python.md`.
