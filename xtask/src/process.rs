@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -39,6 +40,24 @@ pub(crate) fn cargo_with_cfg(cfg: &str, target: &str, arguments: &str) -> Comman
         .env("RUSTFLAGS", format!("{flags} --cfg {cfg}").trim_start())
         .env("CARGO_TARGET_DIR", target_dir(target));
     command
+}
+
+/// `cargo ARGUMENTS` with `--cfg CFG` for each of these, for the workspace's own crates. The
+/// crates that they use are those of builds without them; cargo keeps the workspace's own apart.
+pub(crate) fn cargo_with_own_cfgs(cfgs: &[&str], arguments: &str) -> Result<Command> {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = target_dir("with-cfg");
+    fs::create_dir_all(&folder)?;
+    let wrapper = folder.join(cfgs.join("-"));
+    let script = format!("#!/bin/sh\nexec \"$@\" --cfg {}\n", cfgs.join(" --cfg "));
+    // A new one would be another compiler to cargo.
+    if fs::read_to_string(&wrapper).ok().as_ref() != Some(&script) {
+        fs::write(&wrapper, script)?;
+        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
+    }
+    let mut command = cargo(arguments);
+    command.env("RUSTC_WORKSPACE_WRAPPER", wrapper);
+    Ok(command)
 }
 
 /// Runs a program with this one's input and output; anything but success is an error.

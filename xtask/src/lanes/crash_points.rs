@@ -1,6 +1,6 @@
 //! `cargo xtask crash-points`: processes that die between any two stores of each operation.
 
-use crate::process::{cargo_with_cfg, run as run_command};
+use crate::process::{cargo_with_own_cfgs, run as run_command};
 use crate::result::Result;
 
 /// After which deaths the process that recovers dies too.
@@ -12,14 +12,13 @@ pub(crate) enum Deaths {
     All,
 }
 
-/// Runs `tests/crash_points` in a build of its own.
+/// Runs `tests/crash_points`, of which only the workspace's crates are built anew.
 pub(crate) fn run(deaths: Deaths) -> Result {
-    let mut command = cargo_with_cfg(
-        "shmtable_crash_points",
-        "crash-points",
+    let mut command = cargo_with_own_cfgs(
+        &["shmtable_crash_points"],
         // Optimizing changes little: starting processes is what takes the time.
-        "test --package shmtable --test crash_points -- --nocapture",
-    );
+        "test --package shmtable --all-features --test crash_points -- --nocapture",
+    )?;
     if deaths == Deaths::All {
         command.env("SHMTABLE_CRASH_POINTS", "full");
     }
