@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 use crate::result::Result;
 
@@ -32,6 +33,23 @@ pub(crate) fn cargo(arguments: &str) -> Command {
     command
 }
 
+/// `cargo test ARGUMENTS`, with twice as many tests at once as there are processors: many wait, for
+/// a lock, a death or room, or sleep in between.
+pub(crate) fn cargo_test(arguments: &str) -> Command {
+    let mut command = cargo(&format!("test {arguments}"));
+    let (name, number) = test_threads();
+    command.env(name, number);
+    command
+}
+
+/// The variable that says how many tests of a program run at once, and its value.
+pub(crate) fn test_threads() -> (&'static str, OsString) {
+    let name = "RUST_TEST_THREADS";
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let number = env::var_os(name).unwrap_or_else(|| (2 * processors).to_string().into());
+    (name, number)
+}
+
 /// `cargo ARGUMENTS` with `--cfg CFG` for every crate, in a target folder of its own.
 pub(crate) fn cargo_with_cfg(cfg: &str, target: &str, arguments: &str) -> Command {
     let flags = env::var("RUSTFLAGS").unwrap_or_default();
@@ -42,9 +60,9 @@ pub(crate) fn cargo_with_cfg(cfg: &str, target: &str, arguments: &str) -> Comman
     command
 }
 
-/// `cargo ARGUMENTS` with `--cfg CFG` for each of these, for the workspace's own crates. The
+/// `cargo test ARGUMENTS` with `--cfg CFG` for each of these, for the workspace's own crates. The
 /// crates that they use are those of builds without them; cargo keeps the workspace's own apart.
-pub(crate) fn cargo_with_own_cfgs(cfgs: &[&str], arguments: &str) -> Result<Command> {
+pub(crate) fn cargo_test_with_cfgs(cfgs: &[&str], arguments: &str) -> Result<Command> {
     use std::os::unix::fs::PermissionsExt;
     let folder = target_dir("with-cfg");
     fs::create_dir_all(&folder)?;
@@ -55,7 +73,7 @@ pub(crate) fn cargo_with_own_cfgs(cfgs: &[&str], arguments: &str) -> Result<Comm
         fs::write(&wrapper, script)?;
         fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
     }
-    let mut command = cargo(arguments);
+    let mut command = cargo_test(arguments);
     command.env("RUSTC_WORKSPACE_WRAPPER", wrapper);
     Ok(command)
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask crash-points`: processes that die between any two stores of each operation.
 
-use crate::process::{cargo_with_own_cfgs, run as run_command};
+use crate::process::{cargo_test_with_cfgs, run as run_command};
 use crate::result::Result;
 
 /// After which deaths the process that recovers dies too.
@@ -14,10 +14,10 @@ pub(crate) enum Deaths {
 
 /// Runs `tests/crash_points`, of which only the workspace's crates are built anew.
 pub(crate) fn run(deaths: Deaths) -> Result {
-    let mut command = cargo_with_own_cfgs(
+    let mut command = cargo_test_with_cfgs(
         &["shmtable_crash_points"],
         // Optimizing changes little: starting processes is what takes the time.
-        "test --package shmtable --all-features --test crash_points -- --nocapture",
+        "--package shmtable --all-features --test crash_points -- --nocapture",
     )?;
     if deaths == Deaths::All {
         command.env("SHMTABLE_CRASH_POINTS", "full");

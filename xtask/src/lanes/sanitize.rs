@@ -6,7 +6,7 @@
 
 use std::process::Command;
 
-use crate::process::{output, root, run as run_command, target_dir};
+use crate::process::{output, root, run as run_command, target_dir, test_threads};
 use crate::result::Result;
 
 /// A target for which the toolchain brings sanitizers. Naming it keeps build scripts from
@@ -270,6 +270,7 @@ pub(crate) fn run(sanitizer: Sanitizer) -> Result {
         command.args(["--skip", test]);
     }
     let scale = std::env::var("SHMTABLE_TEST_SCALE").unwrap_or_else(|_| SCALE.to_owned());
+    let (threads, number) = test_threads();
     run_command(
         command
             // The standard library was built without it: the calls between the two are
@@ -280,6 +281,9 @@ pub(crate) fn run(sanitizer: Sanitizer) -> Result {
             )
             .env("CARGO_TARGET_DIR", target_dir(&format!("sanitize-{name}")))
             .env("SHMTABLE_TEST_SCALE", scale)
+            .env(threads, number)
+            // Reports name lines, not variables.
+            .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
             .env("SHMTABLE_DAMAGE", "least")
             .env(variable, options),
     )

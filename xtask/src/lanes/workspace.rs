@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::process::{cargo, run as run_command};
+use crate::process::{cargo, cargo_test, run as run_command};
 use crate::result::Result;
 
 /// The packages that the lane `tests` builds, with their features. Not the command, whose
@@ -27,7 +27,7 @@ pub(crate) fn no_features() -> Result {
 
 /// The unit, integration and documentation tests.
 pub(crate) fn tests() -> Result {
-    run_command(&mut cargo(&format!("test {TESTED}")))
+    run_command(&mut cargo_test(TESTED))
 }
 
 /// Builds an example as `tests` does, so that nothing is left to build after that.
@@ -37,7 +37,7 @@ pub(crate) fn build_example(name: &str) -> Command {
 
 /// The tests of the command `shmtable`.
 pub(crate) fn command() -> Result {
-    run_command(&mut cargo("test --package shmtable-cli"))
+    run_command(&mut cargo_test("--package shmtable-cli"))
 }
 
 pub(crate) fn documents() -> Result {
