@@ -74,7 +74,7 @@ fn run(arguments: &[&str]) -> Option<Result> {
         ["fuzz"] => fuzz::run("60"),
         ["fuzz", seconds] if !seconds.starts_with('-') => fuzz::run(seconds),
         ["sanitize", name] => sanitize::Sanitizer::of(name).and_then(sanitize::run),
-        ["full-tmpfs"] => full_tmpfs::run(),
+        ["full-tmpfs"] => full_tmpfs::run(full_tmpfs::Tests::All),
         ["neighbours"] => neighbours::run(),
         ["refused-calls"] => refused_calls::run(),
         ["portable"] => portable::run(),

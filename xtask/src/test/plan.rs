@@ -123,7 +123,10 @@ pub(super) const LANES: &[Lane] = &[
     .needing(sanitize::require_nightly),
     Lane::new(Form::All, "instructions", || instructions::run(true))
         .needing(instructions::require_valgrind),
-    Lane::new(Form::All, "full-tmpfs", full_tmpfs::run).needing(full_tmpfs::require_namespace),
+    Lane::new(Form::All, "full-tmpfs", || {
+        full_tmpfs::run(full_tmpfs::Tests::OfFixedCapacity)
+    })
+    .needing(full_tmpfs::require_namespace),
     Lane::new(Form::All, "neighbours", neighbours::run).needing(neighbours::require_root),
     Lane::new(Form::All, "refused-calls", refused_calls::run)
         .needing(refused_calls::require_strace),
