@@ -13,6 +13,20 @@ pub(crate) fn map<T: Send, R: Send>(
     items: Vec<T>,
     work: impl Fn(T) -> Result<R> + Sync,
 ) -> Result<Vec<R>> {
+    map_by(processors(), items, work)
+}
+
+/// The number of processors.
+pub(crate) fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// As [`map`], on so many items at a time.
+fn map_by<T: Send, R: Send>(
+    at_once: usize,
+    items: Vec<T>,
+    work: impl Fn(T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
     let waiting = Mutex::new(items.into_iter().enumerate());
     let done = Mutex::new(Vec::new());
     let next = || locked(&waiting).next();
@@ -29,8 +43,7 @@ pub(crate) fn map<T: Send, R: Send>(
         Ok(())
     };
     thread::scope(|scope| {
-        let processors = thread::available_parallelism().map_or(1, usize::from);
-        let workers: Vec<_> = (0..processors).map(|_| scope.spawn(worker)).collect();
+        let workers: Vec<_> = (0..at_once).map(|_| scope.spawn(worker)).collect();
         let ends = workers.into_iter().map(|worker| {
             let end = worker.join();
             end.map_err(|_| "a thread panicked".to_owned())?
@@ -45,10 +58,10 @@ pub(crate) fn map<T: Send, R: Send>(
     Ok(done.into_iter().map(|(_, result)| result).collect())
 }
 
-/// Runs programs beside each other. Each prints its output, under its name, when it ends; an
-/// error names those that failed, and what each is.
+/// Runs programs beside each other, twice as many as there are processors, because they often
+/// wait. Each prints its output, under its name, when it ends. An error names those that failed.
 pub(crate) fn run(what: &str, programs: Vec<(String, Command)>) -> Result {
-    let ends = map(programs, |(name, mut command)| {
+    let ends = map_by(2 * processors(), programs, |(name, mut command)| {
         let ended = command.output();
         let ended = ended.map_err(|error| format!("cannot start {what} {name}: {error}"))?;
         let mut out = std::io::stdout().lock();

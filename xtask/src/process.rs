@@ -5,8 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
 
+use crate::parallel::processors;
 use crate::result::Result;
 
 /// The workspace's folder.
@@ -45,8 +45,7 @@ pub(crate) fn cargo_test(arguments: &str) -> Command {
 /// The variable that says how many tests of a program run at once, and its value.
 pub(crate) fn test_threads() -> (&'static str, OsString) {
     let name = "RUST_TEST_THREADS";
-    let processors = thread::available_parallelism().map_or(1, usize::from);
-    let number = env::var_os(name).unwrap_or_else(|| (2 * processors).to_string().into());
+    let number = env::var_os(name).unwrap_or_else(|| (2 * processors()).to_string().into());
     (name, number)
 }
 

@@ -29,8 +29,7 @@ pub(super) struct Tests<'a> {
 }
 
 /// Runs tests; what they need is installed. Where each run may have a `/dev/shm` of its own, so
-/// that none sees another's tables, as many go on at a time as there are processors, and each
-/// prints its output when it ends.
+/// that none sees another's tables, several go on at once, and each prints its output when it ends.
 pub(super) fn run(tests: &[Tests<'_>]) -> Result {
     // Only a true root finds all that the tests of other users look for.
     let Ok(namespace @ Namespace::OfRoot) = Namespace::find() else {
