@@ -84,25 +84,12 @@ impl Scratch {
     fn compile(&mut self, tree: &Path) -> Result {
         // Not into the folder of `cargo xtask loom`: cargo takes two workspaces with the same
         // packages for one, and the later build of either for that of both.
-        let output = loom::cargo("--no-run --message-format json-render-diagnostics")
+        let mut cargo = loom::cargo("");
+        cargo
             .env("CARGO_TARGET_DIR", self.folder.join("build"))
-            .current_dir(tree)
-            .output()?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("the instrumented copy does not compile:\n{said}").into());
-        }
-        for line in String::from_utf8(output.stdout)?.lines() {
-            let program = line
-                .split_once("\"executable\":\"")
-                .and_then(|(_, rest)| rest.split_once('"'));
-            if let Some((path, _)) = program {
-                let name = Path::new(path).file_name().unwrap_or_default();
-                let name = name.to_string_lossy();
-                let name = name.rsplit_once('-').map_or(&*name, |(name, _)| name);
-                self.programs.insert(name.to_owned(), path.into());
-            }
-        }
+            .current_dir(tree);
+        self.programs = loom::build(&mut cargo)
+            .map_err(|error| format!("the instrumented copy does not compile: {error}"))?;
         Ok(())
     }
 

@@ -2,8 +2,9 @@
 mod models;
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -21,9 +22,14 @@ pub(crate) fn run(selection: Selection<'_>) -> Result {
         let known: BTreeSet<&str> = models(Selection::All).map(|model| model.file).collect();
         return Err(format!("no such models: {selection:?}; the files are {known:?}").into());
     }
-    run_command(&mut cargo("--no-run"))?;
+    println!("builds the models");
+    let programs = build(&mut cargo(""))?;
+    let program = |file: &str| {
+        let program = programs.get(file).map(Command::new);
+        program.ok_or_else(|| format!("cargo names no program of loom-tests/tests/{file}.rs"))
+    };
     for file in files {
-        check_tests(file)?;
+        check_tests(file, &mut program(file)?)?;
     }
 
     // Each is one thread. The longest first.
@@ -31,10 +37,14 @@ pub(crate) fn run(selection: Selection<'_>) -> Result {
     waiting.sort_by_key(|model| Reverse(model.seconds));
     let timings = parallel::map(waiting, |model| {
         let begin = Instant::now();
-        let mut command = cargo(&format!(
-            "--test {} -- --exact {} --include-ignored --nocapture",
-            model.file, model.test
-        ));
+        let mut command = program(model.file)?;
+        command.args([
+            "--exact",
+            model.test,
+            "--include-ignored",
+            "--nocapture",
+            "--quiet",
+        ]);
         model.bound(&mut command);
         run_command(&mut command)?;
         Ok((model, begin.elapsed()))
@@ -64,6 +74,22 @@ pub(crate) fn cargo(arguments: &str) -> Command {
     command
 }
 
+/// Builds the models by a `cargo test` of theirs; their programs, by the names of their files.
+/// Asking cargo to run a model would take it longer than most models take.
+pub(crate) fn build(cargo: &mut Command) -> Result<BTreeMap<String, PathBuf>> {
+    cargo.args(["--no-run", "--message-format=json-render-diagnostics"]);
+    Ok(output(cargo)?.lines().filter_map(program).collect())
+}
+
+/// The program that a message of cargo's names, as in `target/lock-40df114c5be41592`.
+fn program(message: &str) -> Option<(String, PathBuf)> {
+    let (_, rest) = message.split_once("\"executable\":\"")?;
+    let path = Path::new(rest.split_once('"')?.0);
+    let name = path.file_name()?.to_string_lossy();
+    let file = name.rsplit_once('-').map_or(&*name, |(file, _)| file);
+    Some((file.to_owned(), path.to_owned()))
+}
+
 /// Compares the table with the files of `loom-tests/tests`.
 pub(crate) fn check_files() -> Result {
     let mut files = BTreeSet::new();
@@ -85,10 +111,8 @@ pub(crate) fn check_files() -> Result {
 }
 
 /// Compares the table with the tests of a file, as its program lists them.
-fn check_tests(file: &str) -> Result {
-    let list = output(&mut cargo(&format!(
-        "--test {file} -- --list --format terse"
-    )))?;
+fn check_tests(file: &str, program: &mut Command) -> Result {
+    let list = output(program.args(["--list", "--format", "terse"]))?;
     let tests = list
         .lines()
         .filter_map(|line| line.strip_suffix(": test"))
@@ -119,8 +143,19 @@ fn compare(what: &str, there: &BTreeSet<&str>, pinned: &BTreeSet<&str>) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_in_messages() {
+        let message = r#"{"reason":"compiler-artifact","executable":"/a/deps/two_writers-9","#;
+        let (file, path) = program(message).unwrap();
+        assert_eq!(file, "two_writers");
+        assert_eq!(path, Path::new("/a/deps/two_writers-9"));
+        assert_eq!(program(r#"{"reason":"a","executable":null}"#), None);
+    }
+
     #[test]
     fn every_file_of_models_has_its_bounds() {
-        super::check_files().unwrap();
+        check_files().unwrap();
     }
 }
