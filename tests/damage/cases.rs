@@ -32,7 +32,7 @@ pub enum Damage {
 enum Share {
     All,
     Third,
-    /// A tenth.
+    /// A twentieth.
     Small,
     /// One of a hundred, where a case takes several times as long.
     Least,
@@ -60,8 +60,8 @@ pub fn cases(image: &Image) -> Vec<Damage> {
         (Share::All, _) => (1, 1),
         (Share::Third, _) => (3, 3),
         (Share::Least, _) => (101, 6007),
-        (Share::Small, Kind::Fixed) => (11, 701),
-        (Share::Small, Kind::Grown) => (29, 1511),
+        (Share::Small, Kind::Fixed) => (23, 1409),
+        (Share::Small, Kind::Grown) => (59, 3001),
     };
     for (i, (at, bit)) in (0..arena)
         .flat_map(|at| (0..64).map(move |bit| (at, bit)))
@@ -77,7 +77,7 @@ pub fn cases(image: &Image) -> Vec<Damage> {
     let tenths = match share {
         Share::All => 100,
         Share::Third => 33,
-        Share::Small => 10,
+        Share::Small => 5,
         Share::Least => 2,
     };
     let filled: Vec<usize> = (arena..end).filter(|at| image.get(*at) != 0).collect();

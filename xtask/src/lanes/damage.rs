@@ -3,7 +3,7 @@
 use crate::process::{cargo, run as run_command};
 use crate::result::Result;
 
-/// How many of the cases run; `cargo test` by itself takes one of eleven.
+/// How many of the cases run; `cargo test` by itself takes one of twenty-three.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cases {
     All,
