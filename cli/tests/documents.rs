@@ -54,6 +54,7 @@ fn every_command_has_a_page_and_help() {
         "take",
         "cas",
         "clear",
+        "shrink",
         "count",
         "sizes",
         "watch",

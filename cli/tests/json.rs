@@ -211,6 +211,7 @@ fn printed() -> BTreeMap<&'static str, Vec<Json>> {
     printed.insert("diff", objects(&["diff", &name, &copy]));
     printed.insert("rename", objects(&["rename", &copy, &other]));
     printed.insert("clear", objects(&["clear", &other]));
+    printed.insert("shrink", objects(&["shrink", &other]));
     std::fs::remove_file(dump).unwrap();
     drop(user);
     printed

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{ends, json, ok, open_table, run, run_with, table, text};
+use common::{Name, ends, json, ok, open_table, run, run_with, table, text};
 use shmtable::Table;
 
 fn sorted(text: &str) -> Vec<&str> {
@@ -113,6 +113,32 @@ fn clear_removes_all_and_leaves_the_table() {
     handle.insert("c", "3").unwrap();
     assert_eq!(json(0, &["clear", &name])["removed"], 1);
     assert_eq!(json(0, &["clear", &name])["removed"], 0);
+}
+
+#[test]
+fn shrink_gives_back_what_a_table_can_spare() {
+    let name = Name::new();
+    ok(&["create", &name]);
+    let handle = Table::open(&name).unwrap();
+    for number in 0..20_000_u32 {
+        handle.insert(number.to_le_bytes(), [0; 1000]).unwrap();
+    }
+    for number in 0..20_000_u32 {
+        handle.insert(number.to_le_bytes(), [1; 10]).unwrap();
+    }
+    let before = handle.quick_stats().unwrap().memory_bytes;
+    let given = json(0, &["shrink", &name])["given_back_bytes"]
+        .as_u64()
+        .unwrap() as usize;
+    assert!(given > 10_000_000, "{given}");
+    // The command itself took a page, as a participant.
+    let after = handle.quick_stats().unwrap().memory_bytes;
+    assert!(
+        after <= before - given + 4096,
+        "{before} - {given}, then {after}"
+    );
+    assert_eq!(ok(&["shrink", &name]), "0 B given back\n");
+    assert_eq!(handle.get(7_u32.to_le_bytes()).unwrap(), Some(vec![1; 10]));
 }
 
 #[test]

@@ -46,6 +46,7 @@ CALLS: dict[str, Callable[[ANYTHING], object]] = {
     "popitem": lambda d: d.popitem(),
     "setdefault": lambda d: d.setdefault("a", 1),
     "clear": lambda d: d.clear(),
+    "shrink_to_fit": lambda d: d.shrink_to_fit(),
     "copy": lambda d: d.copy(),
     "snapshot": lambda d: d.snapshot(),
     "save": lambda d: d.save("/dev/null"),
@@ -168,6 +169,7 @@ EVERYTHING: dict[str, Callable[[ANYTHING], object]] = {
     "capacity": lambda d: d.capacity,
     "check": lambda d: d.check(),
     "clear": lambda d: d.clear(),
+    "shrink_to_fit": lambda d: d.shrink_to_fit(),
     "codec": lambda d: d.codec,
     "compare_exchange": lambda d: d.compare_exchange("a", 1, 2),
     "copy": lambda d: d.copy(),
@@ -209,7 +211,7 @@ EVERYTHING: dict[str, Callable[[ANYTHING], object]] = {
 NEED_NO_TABLE = {"close", "closed", "create", "fromkeys", "load", "open"}
 NEED_NO_TABLE |= {"__repr__", "__enter__", "__exit__"}
 WRITING = {"__setitem__", "__delitem__", "__ior__", "add", "clear", "compare_exchange", "pop"}
-WRITING |= {"edit", "max", "min", "claim", "lock"}
+WRITING |= {"edit", "max", "min", "claim", "lock", "shrink_to_fit"}
 WRITING |= {"get_or_compute", "popitem", "set_many", "setdefault", "update", "update_value"}
 WRITING |= {"pop_many", "remove_many", "remove_prefix", "replace", "retain", "unlink"}
 # They take locks, and who may not write cannot.

@@ -162,6 +162,13 @@ pub(crate) enum Command {
     /// Clears one stripe after the other. Entries that other processes store at the same time
     /// may remain. A table that grows gives the memory of its values back to the machine.
     Clear(OneTable),
+    /// Give memory that a table doesn't need back to the machine
+    ///
+    /// Moves values together, while others read and write, and prints how much was given back.
+    /// A table that grows does this by itself when it is cleared, or when most of its entries are
+    /// removed, but keeps some memory for what comes next. A table of fixed capacity keeps its
+    /// memory, and so does any table that a process has open read-only.
+    Shrink(OneTable),
     /// Wait until a key has a value, and print it
     ///
     /// If the table is removed, renamed or replaced during the wait, the exit status is 2.

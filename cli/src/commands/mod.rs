@@ -28,6 +28,7 @@ mod repair;
 mod rm;
 mod scan;
 mod serve_metrics;
+mod shrink;
 mod sizes;
 mod stat;
 mod take;
@@ -57,6 +58,7 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Take(args) => take::take(context, &args),
         Command::Cas(args) => cas::cas(context, &args),
         Command::Clear(args) => clear::clear(context, &args),
+        Command::Shrink(args) => shrink::shrink(context, &args),
         Command::Wait(args) => wait::wait(context, &args),
         Command::Scan(args) => scan::scan(context, &args),
         Command::Count(args) => count::count(context, &args),
