@@ -44,7 +44,7 @@ use crate::index::slot::{self, Content, SlotContent};
 use crate::index::stripe_ops::{Locked, New};
 use crate::layout::{USED_SLOTS, WORD};
 use crate::segment::Segment;
-use crate::segment::reading::Reading;
+use crate::segment::reading::Early;
 use crate::segment::record::{self, Lengths, LookupKey, Record};
 use crate::sync::{AtomicU64, Ordering, fence};
 use crate::sys::{crash_point, process_crash_point};
@@ -60,7 +60,8 @@ pub(crate) enum Found<R> {
 }
 
 /// Looks at the home bucket, and there at the first slot with the key's tag: most lookups
-/// end here. `copy` is as in [`lookup_slow`](super::lookup::lookup_slow).
+/// end here. `copy` is as in [`lookup_slow`](super::lookup::lookup_slow). Undecided for a record of a
+/// table that grows: [`lookup_announced`] is for that.
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(crate) fn lookup_fast<R>(
@@ -73,29 +74,38 @@ pub(crate) fn lookup_fast<R>(
     let bucket = home.bucket;
     bucket.prefetch_what_follows();
     let tags = bucket.tags();
-    let mut reading = Reading::SILENT;
-    let announce = || {
-        if !segment.geometry.grows() {
-            return true;
-        }
-        let Some(announced) = segment.announce() else {
-            return false;
-        };
-        reading = announced;
-        // The slot was loaded before that.
-        bucket.has_version_of(tags)
-    };
-    match glance(segment, bucket, tags, key, hash, announce) {
+    #[expect(clippy::match_same_arms, reason = "two copies, see `Glance`")]
+    match glance::<AT_ONCE>(segment, bucket, tags, key, hash) {
         Glance::Small(_, entry) => take(bucket, tags, entry, copy),
-        Glance::Record(_, entry) => {
-            let taken = take(bucket, tags, entry, copy);
-            #[cfg(loom)]
-            entry.at().into_iter().for_each(|at| segment.map.touch(at));
-            taken
-        }
+        Glance::Record(_, entry) => take(bucket, tags, entry, copy),
         Glance::Absent => Ok(absent::<true, _>(segment, hash, home.size())),
         Glance::Undecided => Ok(Found::Undecided),
     }
+}
+
+/// As [`lookup_fast`], for records of a table that grows, after this thread announced that it reads.
+/// Undecided if that can't be done at once. Apart, so that it costs other lookups nothing.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+pub(crate) fn lookup_announced<R>(
+    segment: &Segment,
+    key: &[u8],
+    hash: Hash,
+    copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
+) -> Result<Found<R>> {
+    let reading = segment.announce_early();
+    if matches!(reading, Early::NotYet) {
+        return Ok(Found::Undecided);
+    }
+    let bucket = probe::home(segment, hash).bucket;
+    let tags = bucket.tags();
+    let Glance::Record(_, entry) = glance::<SURE>(segment, bucket, tags, key, hash) else {
+        return Ok(Found::Undecided);
+    };
+    let taken = take(bucket, tags, entry, copy);
+    #[cfg(loom)]
+    entry.at().into_iter().for_each(|at| segment.map.touch(at));
+    taken
 }
 
 /// The outcome of a lookup that found its key nowhere in a stripe of this size. The tags and
@@ -131,17 +141,20 @@ pub(crate) enum Glance<'a> {
     Undecided,
 }
 
-/// Looks at the first slot that has the key's tag. Before it follows that to a record, `may_follow`
-/// says whether the record's memory stays.
+/// As which reader a glance follows a slot: as one that has announced nothing, or as one for whom the
+/// record's memory stays, because it has, or because it has the stripe's lock.
+pub(crate) const AT_ONCE: bool = true;
+pub(crate) const SURE: bool = false;
+
+/// Looks at the first slot that has the key's tag.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-pub(crate) fn glance<'a>(
+pub(crate) fn glance<'a, const IS_AT_ONCE: bool>(
     segment: &'a Segment,
     bucket: Bucket<'a>,
     tags: Tags,
     key: &[u8],
     hash: Hash,
-    may_follow: impl FnOnce() -> bool,
 ) -> Glance<'a> {
     let Some(slot) = tags.first_with(hash.tag()) else {
         return if tags.overflow() == 0 {
@@ -154,10 +167,7 @@ pub(crate) fn glance<'a>(
     if let Some(entry) = compare_small(head, tail, key) {
         return Glance::Small(slot, entry);
     }
-    if !may_follow() {
-        return Glance::Undecided;
-    }
-    match compare_record::<true>(segment, head, key) {
+    match compare_record::<true, IS_AT_ONCE>(segment, head, key) {
         Compared::Same(entry) => Glance::Record(slot, entry),
         Compared::Other | Compared::NoEntry(_) => Glance::Undecided,
     }
@@ -191,7 +201,7 @@ pub(super) fn compare_small<'a>(head: u64, tail: &'a AtomicU64, key: &[u8]) -> O
 /// unwinding callers would keep what they hold in memory.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-pub(super) fn compare_record<'a, const GLANCE: bool>(
+pub(super) fn compare_record<'a, const GLANCE: bool, const IS_AT_ONCE: bool>(
     segment: &'a Segment,
     head: u64,
     key: &[u8],
@@ -202,7 +212,9 @@ pub(super) fn compare_record<'a, const GLANCE: bool>(
         SlotContent::Nothing => return Compared::NoEntry(Damage::NoLengths),
     };
     let no_record = Compared::NoEntry(Damage::NoRecord(at));
-    let record = if GLANCE {
+    let record = if IS_AT_ONCE {
+        segment.record_at_once(at)
+    } else if GLANCE {
         segment.record_in_sight(at)
     } else {
         segment.record(at)

@@ -7,7 +7,7 @@
 use crate::error::Result;
 use crate::index::bucket::{Bucket, Tags};
 use crate::index::entry::{Compared, Damage};
-use crate::index::fast_path::{Found, absent, compare_record, compare_small, take, validate};
+use crate::index::fast_path::{Found, SURE, absent, compare_record, compare_small, take, validate};
 use crate::index::probe::{self, Hash};
 use crate::segment::Segment;
 use crate::sync::{self, AtomicU64};
@@ -96,6 +96,6 @@ pub(crate) fn compare<'a>(
     let (head, tail) = (bucket.head(slot), bucket.tail(slot));
     match compare_small(head, tail, key) {
         Some(entry) => Compared::Same(entry),
-        None => compare_record::<false>(segment, head, key),
+        None => compare_record::<false, SURE>(segment, head, key),
     }
 }

@@ -24,7 +24,7 @@ use crate::segment::directory::DirectoryWord;
 use crate::segment::geometry::Geometry;
 use crate::segment::hash::Seed;
 use crate::segment::hooks::Hooks;
-use crate::segment::reading::{Announcer, Reading};
+use crate::segment::reading::{Announcer, Early, Reading};
 use crate::segment::stripe::Stripe;
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::{Directory, IndexedMapping, Mapping};
@@ -47,6 +47,9 @@ pub(crate) struct Segment {
     /// The end of the arena's pages, in words, as last seen: see
     /// [`Segment::record`].
     readable: AtomicUsize,
+    /// The same for readers that have announced nothing: in a table that grows there is nothing for
+    /// them.
+    readable_at_once: AtomicUsize,
 }
 
 impl Segment {
@@ -68,6 +71,7 @@ impl Segment {
             flags: get(HEADER_FLAGS),
             announcer: Announcer::new(),
             readable: AtomicUsize::new(geometry.arena_at),
+            readable_at_once: AtomicUsize::new(geometry.arena_at),
             lock_timeout,
             hooks,
             map: IndexedMapping::new(
@@ -253,8 +257,15 @@ impl Segment {
         if self.geometry.grows() {
             self.announcer.announce(self.words())
         } else {
-            Some(Reading::SILENT)
+            Some(Reading::Silent)
         }
+    }
+
+    /// As [`announce`](Self::announce), if that can be done at once. The table grows.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn announce_early(&self) -> Early<'_> {
+        self.announcer.announce_early(self.words())
     }
 
     /// The words from `at`, a record's header, to the end of those that have pages: a
@@ -277,11 +288,23 @@ impl Segment {
         Some((record.first()?, record))
     }
 
+    /// As [`record_in_sight`](Self::record_in_sight), and `None` in a table that grows, whose records
+    /// are only for those who announced that they read, or have the stripe's lock.
+    #[inline]
+    pub(crate) fn record_at_once(&self, at: usize) -> Option<(&AtomicU64, &[AtomicU64])> {
+        let end = self.readable_at_once.load(LocalOrdering::Relaxed);
+        let record = self.words().get(..end)?.get(at..)?;
+        Some((record.first()?, record))
+    }
+
     /// The words of [`record`](Self::record), after reading the end from the header.
     #[cold]
     pub(crate) fn record_beyond(&self, at: usize) -> Option<(&AtomicU64, &[AtomicU64])> {
         let end = self.geometry.chunk(self.populated());
         self.readable.store(end, LocalOrdering::Relaxed);
+        if !self.geometry.grows() {
+            self.readable_at_once.store(end, LocalOrdering::Relaxed);
+        }
         let record = self.words().get(at..end)?;
         Some((record.first()?, record))
     }

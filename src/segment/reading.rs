@@ -54,14 +54,31 @@ pub(crate) struct Announcer {
 
 /// A thread reads records, until this is dropped.
 #[must_use]
-pub(crate) struct Reading<'a> {
-    /// Its word, and what that becomes at the end; 0: the word counts threads.
-    word: Option<(&'a AtomicU64, u64)>,
+pub(crate) enum Reading<'a> {
+    /// Nothing is to be announced.
+    Silent,
+    Own {
+        _word: OwnReading<'a>,
+    },
+    /// One of those that a word counts.
+    Counted(&'a AtomicU64),
 }
 
-impl Reading<'_> {
+/// A thread reads records, and has a word of its own that says so until this is dropped.
+#[must_use]
+pub(crate) struct OwnReading<'a> {
+    word: &'a AtomicU64,
+    /// What the word becomes at the end.
+    end: u64,
+}
+
+/// What a thread could announce at once.
+pub(crate) enum Early<'a> {
     /// Nothing is to be announced.
-    pub(crate) const SILENT: Self = Self { word: None };
+    Silent,
+    Own(OwnReading<'a>),
+    /// Nothing was announced: that takes longer.
+    NotYet,
 }
 
 impl Announcer {
@@ -118,52 +135,74 @@ impl Announcer {
 
     /// Announces that this thread reads records. What it read of the segment before counts only if
     /// it is still there; `None` if this process can't announce itself yet.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn announce<'a>(&self, words: &'a [AtomicU64]) -> Option<Reading<'a>> {
         if !self.is_ready() {
             return None;
         }
+        let number = thread_number();
+        match self.announce_early(words) {
+            Early::Silent => return Some(Reading::Silent),
+            Early::Own(own) => return Some(Reading::Own { _word: own }),
+            Early::NotYet => {}
+        }
+        let word = words.get(self.at.load(LocalOrdering::Relaxed) + number * STRIDE)?;
+        if number < READING_THREADS {
+            // It reads already: an odd word is no early answer.
+            return Some(Reading::Silent);
+        }
+        word.fetch_add(1, Ordering::Relaxed);
+        sys::fence_here();
+        Some(Reading::Counted(word))
+    }
+
+    /// As [`announce`](Self::announce), for a thread that has a word of its own and doesn't read
+    /// already, and for a process that has nothing to announce.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn announce_early<'a>(&self, words: &'a [AtomicU64]) -> Early<'a> {
+        if !self.is_ready() {
+            return Early::NotYet;
+        }
         let at = self.at.load(LocalOrdering::Relaxed);
         if at == 0 {
-            return Some(Reading::SILENT);
+            return Early::Silent;
         }
-        let number = thread_number();
-        let word = words.get(at + number * STRIDE)?;
-        let end = if number < READING_THREADS {
-            let before = word.load(Ordering::Relaxed);
-            if before & 1 == 1 {
-                // It reads already.
-                return Some(Reading::SILENT);
-            }
-            word.store(before + 1, Ordering::Relaxed);
-            process_crash_point!("read: announced");
-            before + 2
-        } else {
-            word.fetch_add(1, Ordering::Relaxed);
-            0
+        let number = number_if_known();
+        if number >= READING_THREADS {
+            return Early::NotYet;
+        }
+        let Some(word) = words.get(at + number * STRIDE) else {
+            return Early::NotYet;
         };
+        let before = word.load(Ordering::Relaxed);
+        if before & 1 == 1 {
+            return Early::NotYet;
+        }
+        word.store(before + 1, Ordering::Relaxed);
+        process_crash_point!("read: announced");
         sys::fence_here();
-        Some(Reading {
-            word: Some((word, end)),
+        Early::Own(OwnReading {
+            word,
+            end: before + 2,
         })
     }
 }
 
-impl Drop for Reading<'_> {
+impl Drop for OwnReading<'_> {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     fn drop(&mut self) {
-        // Release: the giver comes after all that was read.
-        match self.word {
-            None => {}
-            Some((word, 0)) => {
-                word.fetch_sub(1, Ordering::Release);
-            }
-            Some((word, end)) => {
-                word.store(end, Ordering::Release);
-                process_crash_point!("read: ended");
-            }
+        // Release: who gives memory back comes after all that was read.
+        self.word.store(self.end, Ordering::Release);
+        process_crash_point!("read: ended");
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        if let Self::Counted(word) = self {
+            // Release, as above.
+            word.fetch_sub(1, Ordering::Release);
         }
     }
 }
@@ -178,10 +217,16 @@ thread_local! {
 }
 
 /// The number of this thread among those of its process: below [`READING_THREADS`] if no other
-/// thread that lives has it.
+/// thread that lives has it. [`NO_NUMBER`] if it has none yet.
 #[cfg(not(loom))]
 #[inline(always)]
 #[allow(clippy::inline_always)]
+fn number_if_known() -> usize {
+    NUMBER.get()
+}
+
+/// As [`number_if_known`], or a new one.
+#[cfg(not(loom))]
 fn thread_number() -> usize {
     match NUMBER.get() {
         NO_NUMBER => take_number(),
@@ -195,6 +240,11 @@ fn thread_number() -> usize {
     let id = format!("{:?}", loom::thread::current().id());
     let digits: String = id.chars().filter(char::is_ascii_digit).collect();
     digits.parse().unwrap_or(NO_NUMBER).min(READING_THREADS)
+}
+
+#[cfg(loom)]
+fn number_if_known() -> usize {
+    thread_number()
 }
 
 /// The numbers that threads have, a bit each. (A forked child keeps those of threads that it hasn't

@@ -332,8 +332,16 @@ impl Table {
         key: &[u8],
         mut copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
     ) -> Result<Option<R>> {
-        let hash = Hash::of(self.segment(), key);
-        self.get_ready_to_read()?;
+        let segment = self.segment();
+        let hash = Hash::of(segment, key);
+        if segment.map.grows() {
+            if let Found::Present(result) =
+                fast_path::lookup_announced(segment, key, hash, &mut copy)?
+            {
+                return Ok(Some(result));
+            }
+            self.get_ready_to_read()?;
+        }
         loop {
             let found = match lookup::lookup_slow(self.segment(), key, hash, &mut copy)? {
                 Found::Undecided => self.lookup_locked(key, hash, &mut copy)?,

@@ -28,7 +28,7 @@ const OPERATIONS: [(&str, &str, u64); 11] = [
     (
         "get100-grown",
         "get_into, 100 bytes, in a table that grows",
-        246,
+        408,
     ),
     (
         "miss-grown",

@@ -32,6 +32,31 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
                  shows what the release is for: the owner may have taken the lock over and \
                  repaired the stripe.",
     },
+    Exception {
+        changes: &[
+            ("src/segment/reading.rs", "is_ready", 1, "Relaxed"),
+            ("src/segment/reading.rs", "use_words", 1, "Relaxed"),
+            ("src/write/shrink.rs", "take_steps", 1, "Relaxed"),
+            ("src/write/shrink.rs", "take_steps", 2, "Relaxed"),
+        ],
+        reason: "Words of this process's own memory, in the standard library's atomics, which \
+                 loom does not see: where its threads announce themselves, which is stored \
+                 before it is said for which process; and whether one of them cleans, of \
+                 which only one may.",
+    },
+    Exception {
+        changes: &[
+            ("src/arena/memory.rs", "has_ended", 1, "Relaxed"),
+            ("src/arena/memory.rs", "has_ended", 2, "Relaxed"),
+            ("src/arena/memory.rs", "has_ended", 3, "Relaxed"),
+            ("src/segment/reading.rs", "drop", 1, "Relaxed"),
+            ("src/segment/reading.rs", "drop", 2, "Relaxed"),
+        ],
+        reason: "A read has ended before memory is given back. What a model sees of memory that \
+                 goes is the order of steps alone, and by that a read that was announced as \
+                 ended has ended. The release and the acquires say so in the language's terms, \
+                 too.",
+    },
 ];
 
 /// Sources whose orderings are in no model, and why.
@@ -50,6 +75,15 @@ pub(crate) const OUTSIDE: &[(&str, &str)] = &[
     (
         "src/sys/fork/descriptors.rs",
         "this process's list of open files, in the standard library's atomics, as above",
+    ),
+    (
+        "src/sys/linux/fences.rs",
+        "a reader's part of a fence of which the kernel brings the other one; in models both parts \
+         are fences, of `src/sys/heap/mod.rs`",
+    ),
+    (
+        "src/sys/portable/mod.rs",
+        "that part where the other one is missing, and no memory is given back",
     ),
     (
         "src/sys/portable/windows/bells.rs",
