@@ -93,6 +93,12 @@ pub(crate) fn acquire<'a>(
     Ok(Guard { holder, stripe })
 }
 
+/// Whether a stripe's lock is held now, perhaps by a dead owner.
+pub(crate) fn is_held(stripe: Stripe<'_>) -> bool {
+    let word = stripe.word(STRIPE_LOCK).load(Ordering::Relaxed);
+    OwnerId::from_bits(word).is_some()
+}
+
 /// Releases a lock and fails with `DescriptorClosed` if others can take its owner for dead.
 #[cold]
 #[inline(never)]

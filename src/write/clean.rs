@@ -21,14 +21,18 @@ use crate::error::{Error, Result};
 use crate::index::probe::{self, Hash};
 use crate::index::stripe_ops::{self, New};
 use crate::layout::{HEADER_CLEANINGS, RESERVED_CHUNKS};
+use crate::locking::lock;
 use crate::segment::Segment;
 use crate::segment::record::{self, Record};
+use crate::segment::stripe::Stripe;
 use crate::sync::{self, Ordering};
 use crate::sys::crash_point;
 use crate::write::writer::Writer;
 
 /// How long other cleaners may work before the next survey.
 const PAUSE: Duration = Duration::from_millis(1);
+/// How long a cleaning that isn't needed waits for a lock.
+const BRIEF: Duration = Duration::from_millis(1);
 /// Chunks that are cleaned for one record before memory is asked for instead.
 const PATIENCE: usize = 8;
 /// How many more surveys a table that seems full gets.
@@ -276,6 +280,32 @@ impl Writer {
     /// Moves all live records out of a sealed chunk and frees it. `false`: it was
     /// not sealed, or no room for its records was found.
     pub(crate) fn clean(&self, chunk: usize, purpose: &Purpose) -> Result<bool> {
+        self.clean_if(chunk, purpose, |_| true)
+    }
+
+    /// As [`clean`](Self::clean), for a caller who needs no room: `false` also if a stripe is
+    /// locked for long.
+    pub(crate) fn clean_in_passing(&self, chunk: usize) -> Result<bool> {
+        let purpose = Purpose::Move { away_from: 0..0 };
+        self.clean_if(chunk, &purpose, |stripe| {
+            let begin = Instant::now();
+            while lock::is_held(stripe) {
+                if begin.elapsed() > BRIEF {
+                    return false;
+                }
+                sync::yield_now();
+            }
+            true
+        })
+    }
+
+    /// As [`clean`](Self::clean), as long as a closure lets it take each stripe's lock.
+    fn clean_if(
+        &self,
+        chunk: usize,
+        purpose: &Purpose,
+        may_lock: impl Fn(Stripe<'_>) -> bool,
+    ) -> Result<bool> {
         self.look()?;
         let segment = &*self.segment;
         let mine = State::Cleaning(self.me.id());
@@ -283,7 +313,7 @@ impl Writer {
             return Ok(false);
         }
         crash_point!("clean: chunk taken");
-        let moved = match self.move_all(chunk, purpose) {
+        let moved = match self.move_all(chunk, purpose, may_lock) {
             // The count errs low, so the walk has missed a record: to give the chunk
             // away would lose it.
             Ok(true) if chunk::live(segment, chunk) > 0 => Err(Segment::damaged(
@@ -302,7 +332,12 @@ impl Writer {
         moved
     }
 
-    fn move_all(&self, chunk: usize, purpose: &Purpose) -> Result<bool> {
+    fn move_all(
+        &self,
+        chunk: usize,
+        purpose: &Purpose,
+        may_lock: impl Fn(Stripe<'_>) -> bool,
+    ) -> Result<bool> {
         let segment = &*self.segment;
         let start = segment.geometry.chunk(chunk);
         let mut walk = start..start + chunk::cursor(segment, chunk);
@@ -316,7 +351,7 @@ impl Writer {
                 return Ok(true);
             }
             for record in batch.drain(..) {
-                if !self.move_record(&record, purpose)? {
+                if !may_lock(record.hash.stripe(segment)) || !self.move_record(&record, purpose)? {
                     return Ok(false);
                 }
             }

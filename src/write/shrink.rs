@@ -185,9 +185,9 @@ impl Writer {
             let Some(victim) = victims.pop() else {
                 break;
             };
-            match self.clean(victim, &Purpose::Move { away_from: 0..0 }) {
+            // Whoever removed an entry is not to wait for a process that was stopped.
+            match self.clean_in_passing(victim) {
                 Ok(true) => freed += 1,
-                // Another participant has it.
                 Ok(false) => {}
                 Err(_) => victims.clear(),
             }

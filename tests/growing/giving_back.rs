@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::process::Signal;
 use shmtable::{Error, Options, Table};
 
-use crate::common::{self, Named, assert_sound, bounded, bytes, key, scaled, this_test};
+use crate::common::{
+    self, Child, Named, SegmentBytes, assert_sound, bounded, bytes, key, scaled, this_test,
+};
 
 /// The values are so many bytes long.
 const LENGTH: usize = 1000;
@@ -325,4 +327,46 @@ fn a_reader_that_is_stopped_or_killed_keeps_nobody_waiting() {
             of_values(&named)
         );
     }
+}
+
+/// Cleaning takes the lock of each record's stripe; a removal needs only its own.
+#[test]
+fn a_removal_waits_for_no_other_stripe() {
+    let key_of_holder = b"the holder's";
+    if let Some(role) = common::role() {
+        let change = |value: Option<&[u8]>| {
+            role.tell("held");
+            role.hear();
+            value.map(<[u8]>::to_vec)
+        };
+        role.open().update(key_of_holder, change).unwrap();
+        return;
+    }
+    let count = scaled(20_000);
+    // So small that its file can be read as a whole.
+    let options = Options::new()
+        .max_capacity(4 * count)
+        .value_space(2 * count * LENGTH)
+        .max_participants(4);
+    let named = Named::create(&options.lock_timeout(100 * test_support::LIMIT));
+    fill(&named, count);
+    let mut holder = Child::start(this_test!(), "holder", &[&named.name]).once_it_says("held");
+    let segment = SegmentBytes::read(&named.name);
+    let held = segment.stripe_of_key(key_of_holder);
+    let stripe_of = move |number: usize| segment.stripe_of_key(&key(number));
+    let table = named.table.clone();
+    let stayed = bounded("removals beside a lock that is held", move || {
+        let (stay, go): (Vec<_>, Vec<_>) = (0..count).partition(|n| stripe_of(*n) == held);
+        for number in go {
+            assert!(table.remove(key(number)).unwrap());
+        }
+        stay
+    });
+    holder.say("go");
+    holder.finish();
+    assert_eq!(named.len(), stayed.len());
+    assert_there(&named, stayed);
+    named.shrink_to_fit().unwrap();
+    assert!(of_values(&named) <= KEPT);
+    assert_sound(&named);
 }
