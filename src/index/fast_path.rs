@@ -49,6 +49,36 @@ use crate::segment::record::{self, Lengths, LookupKey, Record};
 use crate::sync::{AtomicU64, Ordering, fence};
 use crate::sys::{crash_point, process_crash_point};
 
+/// What copies a value that was found, which may have to be done again. Any closure does; a type of
+/// its own is for those that must be inlined.
+pub(crate) trait Copier {
+    type Copied;
+
+    /// Copies from the words that begin with a value, which has `length` bytes.
+    fn copy(&mut self, words: &[AtomicU64], length: usize) -> Result<Self::Copied>;
+}
+
+impl<F, R> Copier for F
+where
+    F: FnMut(&[AtomicU64], usize) -> Result<R>,
+{
+    type Copied = R;
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn copy(&mut self, words: &[AtomicU64], length: usize) -> Result<R> {
+        self(words, length)
+    }
+}
+
+/// A closure as a [`Copier`]: it tells the compiler what the closure's arguments are.
+pub(crate) fn by<R, F>(copy: F) -> F
+where
+    F: FnMut(&[AtomicU64], usize) -> Result<R>,
+{
+    copy
+}
+
 /// The outcome of a lookup.
 pub(crate) enum Found<R> {
     /// The key was there.
@@ -60,51 +90,77 @@ pub(crate) enum Found<R> {
 }
 
 /// Looks at the home bucket, and there at the first slot with the key's tag: most lookups
-/// end here. `copy` is as in [`lookup_slow`](super::lookup::lookup_slow). Undecided for a record of a
-/// table that grows: [`lookup_announced`] is for that.
+/// end here. `copy` is as in [`lookup_slow`](super::lookup::lookup_slow).
 #[inline(always)]
 #[allow(clippy::inline_always)]
 pub(crate) fn lookup_fast<R>(
     segment: &Segment,
     key: &[u8],
     hash: Hash,
-    copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
+    copy: &mut impl Copier<Copied = R>,
 ) -> Result<Found<R>> {
     let home = probe::home(segment, hash);
     let bucket = home.bucket;
     bucket.prefetch_what_follows();
     let tags = bucket.tags();
-    #[expect(clippy::match_same_arms, reason = "two copies, see `Glance`")]
-    match glance::<AT_ONCE>(segment, bucket, tags, key, hash) {
-        Glance::Small(_, entry) => take(bucket, tags, entry, copy),
-        Glance::Record(_, entry) => take(bucket, tags, entry, copy),
-        Glance::Absent => Ok(absent::<true, _>(segment, hash, home.size())),
-        Glance::Undecided => Ok(Found::Undecided),
+    let Some(slot) = tags.first_with(hash.tag()) else {
+        return Ok(if tags.overflow() == 0 {
+            absent::<true, _>(segment, hash, home.size())
+        } else {
+            Found::Undecided
+        });
+    };
+    let head = bucket.head(slot);
+    if let Some(entry) = compare_small(head, bucket.tail(slot), key) {
+        return take(bucket, tags, entry, copy);
+    }
+    if segment.map.grows() {
+        return take_announced(segment, bucket, tags, head, key, copy);
+    }
+    take_record(segment, bucket, tags, head, key, copy)
+}
+
+/// Copies the value of the record that a slot with this head leads to, if it is the key's.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn take_record<R>(
+    segment: &Segment,
+    bucket: Bucket<'_>,
+    tags: Tags,
+    head: u64,
+    key: &[u8],
+    copy: &mut impl Copier<Copied = R>,
+) -> Result<Found<R>> {
+    match compare_record::<true>(segment, head, key) {
+        Compared::Same(entry) => take(bucket, tags, entry, copy),
+        Compared::Other | Compared::NoEntry(_) => Ok(Found::Undecided),
     }
 }
 
-/// As [`lookup_fast`], for records of a table that grows, after this thread announced that it reads.
-/// Undecided if that can't be done at once. Apart, so that it costs other lookups nothing.
+/// As [`take_record`], in a table that grows, after this thread announced that it reads. Undecided
+/// if that can't be done at once.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-pub(crate) fn lookup_announced<R>(
+fn take_announced<R>(
     segment: &Segment,
+    bucket: Bucket<'_>,
+    tags: Tags,
+    head: u64,
     key: &[u8],
-    hash: Hash,
-    copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
+    copy: &mut impl Copier<Copied = R>,
 ) -> Result<Found<R>> {
     let reading = segment.announce_early();
-    if matches!(reading, Early::NotYet) {
+    // The slot was loaded before that.
+    if matches!(reading, Early::NotYet) || !bucket.has_version_of(tags) {
         return Ok(Found::Undecided);
     }
-    let bucket = probe::home(segment, hash).bucket;
-    let tags = bucket.tags();
-    let Glance::Record(_, entry) = glance::<SURE>(segment, bucket, tags, key, hash) else {
-        return Ok(Found::Undecided);
-    };
-    let taken = take(bucket, tags, entry, copy);
+    let taken = take_record(segment, bucket, tags, head, key, copy);
     #[cfg(loom)]
-    entry.at().into_iter().for_each(|at| segment.map.touch(at));
+    if let Ok(Found::Present(_)) = taken
+        && let SlotContent::Record(offset) = slot::holds(head)
+    {
+        segment.map.touch(segment.geometry.word_of(offset));
+    }
     taken
 }
 
@@ -141,15 +197,11 @@ pub(crate) enum Glance<'a> {
     Undecided,
 }
 
-/// As which reader a glance follows a slot: as one that has announced nothing, or as one for whom the
-/// record's memory stays, because it has, or because it has the stripe's lock.
-pub(crate) const AT_ONCE: bool = true;
-pub(crate) const SURE: bool = false;
-
-/// Looks at the first slot that has the key's tag.
+/// Looks at the first slot that has the key's tag, under the stripe's lock: the memory of what a slot
+/// leads to stays.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-pub(crate) fn glance<'a, const IS_AT_ONCE: bool>(
+pub(crate) fn glance<'a>(
     segment: &'a Segment,
     bucket: Bucket<'a>,
     tags: Tags,
@@ -167,7 +219,7 @@ pub(crate) fn glance<'a, const IS_AT_ONCE: bool>(
     if let Some(entry) = compare_small(head, tail, key) {
         return Glance::Small(slot, entry);
     }
-    match compare_record::<true, IS_AT_ONCE>(segment, head, key) {
+    match compare_record::<true>(segment, head, key) {
         Compared::Same(entry) => Glance::Record(slot, entry),
         Compared::Other | Compared::NoEntry(_) => Glance::Undecided,
     }
@@ -201,7 +253,7 @@ pub(super) fn compare_small<'a>(head: u64, tail: &'a AtomicU64, key: &[u8]) -> O
 /// unwinding callers would keep what they hold in memory.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-pub(super) fn compare_record<'a, const GLANCE: bool, const IS_AT_ONCE: bool>(
+pub(super) fn compare_record<'a, const GLANCE: bool>(
     segment: &'a Segment,
     head: u64,
     key: &[u8],
@@ -212,9 +264,7 @@ pub(super) fn compare_record<'a, const GLANCE: bool, const IS_AT_ONCE: bool>(
         SlotContent::Nothing => return Compared::NoEntry(Damage::NoLengths),
     };
     let no_record = Compared::NoEntry(Damage::NoRecord(at));
-    let record = if IS_AT_ONCE {
-        segment.record_at_once(at)
-    } else if GLANCE {
+    let record = if GLANCE {
         segment.record_in_sight(at)
     } else {
         segment.record(at)
@@ -265,11 +315,11 @@ pub(super) fn take<R>(
     bucket: Bucket<'_>,
     tags: Tags,
     entry: Entry<'_>,
-    copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
+    copy: &mut impl Copier<Copied = R>,
 ) -> Result<Found<R>> {
     // A length that may be wrong must not lead to a long copy.
     if matches!(entry.value_words(), [_]) || validate(bucket, tags) {
-        let result = copy(entry.value_words(), entry.lengths().value)?;
+        let result = copy.copy(entry.value_words(), entry.lengths().value)?;
         if validate(bucket, tags) {
             return Ok(Found::Present(result));
         }

@@ -7,10 +7,12 @@
 use crate::error::Result;
 use crate::index::bucket::{Bucket, Tags};
 use crate::index::entry::{Compared, Damage};
-use crate::index::fast_path::{Found, SURE, absent, compare_record, compare_small, take, validate};
+use crate::index::fast_path::{
+    Copier, Found, absent, compare_record, compare_small, take, validate,
+};
 use crate::index::probe::{self, Hash};
 use crate::segment::Segment;
-use crate::sync::{self, AtomicU64};
+use crate::sync;
 
 /// The number of attempts before a reader does something other than try again.
 pub(crate) const ATTEMPTS: u32 = if cfg!(loom) { 2 } else { 64 };
@@ -22,7 +24,7 @@ pub(crate) fn lookup_slow<R>(
     segment: &Segment,
     key: &[u8],
     hash: Hash,
-    copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
+    copy: &mut impl Copier<Copied = R>,
 ) -> Result<Found<R>> {
     for _ in 0..ATTEMPTS {
         match attempt(segment, key, hash, copy)? {
@@ -38,7 +40,7 @@ fn attempt<R>(
     segment: &Segment,
     key: &[u8],
     hash: Hash,
-    copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
+    copy: &mut impl Copier<Copied = R>,
 ) -> Result<Found<R>> {
     let Some(_reading) = segment.announce() else {
         return Ok(Found::Undecided);
@@ -96,6 +98,6 @@ pub(crate) fn compare<'a>(
     let (head, tail) = (bucket.head(slot), bucket.tail(slot));
     match compare_small(head, tail, key) {
         Some(entry) => Compared::Same(entry),
-        None => compare_record::<false, SURE>(segment, head, key),
+        None => compare_record::<false>(segment, head, key),
     }
 }

@@ -22,7 +22,7 @@ use crate::arena::chunk;
 use crate::error::{Error, Result};
 use crate::index::bucket::{self, Bucket};
 use crate::index::entry::{self, Compared, Entry};
-use crate::index::fast_path::{self, Glance, SURE, vacancy};
+use crate::index::fast_path::{self, Glance, vacancy};
 use crate::index::lookup;
 use crate::index::probe::{self, Hash};
 use crate::index::slot::{self, Content, SlotContent};
@@ -103,7 +103,7 @@ impl<'a> Locked<'a> {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn glance(&self, home: Bucket<'a>, key: &[u8], hash: Hash) -> Glance<'a> {
-        fast_path::glance::<SURE>(self.segment(), home, home.tags(), key, hash)
+        fast_path::glance(self.segment(), home, home.tags(), key, hash)
     }
 
     /// Finds `key`.

@@ -47,9 +47,6 @@ pub(crate) struct Segment {
     /// The end of the arena's pages, in words, as last seen: see
     /// [`Segment::record`].
     readable: AtomicUsize,
-    /// The same for readers that have announced nothing: in a table that grows there is nothing for
-    /// them.
-    readable_at_once: AtomicUsize,
 }
 
 impl Segment {
@@ -71,7 +68,6 @@ impl Segment {
             flags: get(HEADER_FLAGS),
             announcer: Announcer::new(),
             readable: AtomicUsize::new(geometry.arena_at),
-            readable_at_once: AtomicUsize::new(geometry.arena_at),
             lock_timeout,
             hooks,
             map: IndexedMapping::new(
@@ -288,23 +284,11 @@ impl Segment {
         Some((record.first()?, record))
     }
 
-    /// As [`record_in_sight`](Self::record_in_sight), and `None` in a table that grows, whose records
-    /// are only for those who announced that they read, or have the stripe's lock.
-    #[inline]
-    pub(crate) fn record_at_once(&self, at: usize) -> Option<(&AtomicU64, &[AtomicU64])> {
-        let end = self.readable_at_once.load(LocalOrdering::Relaxed);
-        let record = self.words().get(..end)?.get(at..)?;
-        Some((record.first()?, record))
-    }
-
     /// The words of [`record`](Self::record), after reading the end from the header.
     #[cold]
     pub(crate) fn record_beyond(&self, at: usize) -> Option<(&AtomicU64, &[AtomicU64])> {
         let end = self.geometry.chunk(self.populated());
         self.readable.store(end, LocalOrdering::Relaxed);
-        if !self.geometry.grows() {
-            self.readable_at_once.store(end, LocalOrdering::Relaxed);
-        }
         let record = self.words().get(at..end)?;
         Some((record.first()?, record))
     }

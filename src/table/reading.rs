@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use super::Table;
 use crate::error::{Error, Result};
-use crate::index::fast_path::{self, Found};
+use crate::index::fast_path::{self, Copier, Found, by};
 use crate::index::lookup;
 use crate::index::probe::{self, Hash};
 use crate::index::slot::{self, SlotContent};
@@ -18,6 +18,19 @@ use crate::sys::memory::simd;
 /// Keys that [`Table::get_many`] looks up at once: enough to keep the memory busy, few
 /// enough to stay in the first cache.
 const BATCH: usize = 32;
+
+/// Copies a value into a vector, in place of what that holds.
+struct IntoVec<'a>(&'a mut Vec<u8>);
+
+impl Copier for IntoVec<'_> {
+    type Copied = ();
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn copy(&mut self, words: &[AtomicU64], length: usize) -> Result<()> {
+        record::load_bytes(words, length, self.0)
+    }
+}
 
 /// Reading.
 impl Table {
@@ -74,9 +87,7 @@ impl Table {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     fn get_bytes_into(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
-        let found = self.lookup(key, |words, length| {
-            record::load_bytes(words, length, value)
-        })?;
+        let found = self.lookup(key, IntoVec(value))?;
         if found.is_none() {
             value.clear();
         }
@@ -166,9 +177,7 @@ impl Table {
                 }
             }
             for (key, hash) in batch.iter().zip(&hashes) {
-                let found = self.lookup_hashed(key.as_ref(), *hash, |words, length| {
-                    record::load_bytes(words, length, &mut value)
-                })?;
+                let found = self.lookup_hashed(key.as_ref(), *hash, IntoVec(&mut value))?;
                 visit(found.map(|()| value.as_slice()));
             }
         }
@@ -204,11 +213,14 @@ impl Table {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     fn get_bytes_into_slice(&self, key: &[u8], buffer: &mut [u8]) -> Result<Option<usize>> {
-        self.lookup(key, |words, length| {
-            let fits = length.min(buffer.len());
-            record::copy_bytes(words, &mut buffer[..fits]);
-            Ok(length)
-        })
+        self.lookup(
+            key,
+            by(|words, length| {
+                let fits = length.min(buffer.len());
+                record::copy_bytes(words, &mut buffer[..fits]);
+                Ok(length)
+            }),
+        )
     }
 
     /// Copies a key's value into several slices, and returns the value's whole length.
@@ -234,10 +246,13 @@ impl Table {
         key: impl AsRef<[u8]>,
         buffers: &mut [&mut [u8]],
     ) -> Result<Option<usize>> {
-        self.lookup(key.as_ref(), |words, length| {
-            copy_slices(words, length, buffers);
-            Ok(length)
-        })
+        self.lookup(
+            key.as_ref(),
+            by(|words, length| {
+                copy_slices(words, length, buffers);
+                Ok(length)
+            }),
+        )
     }
 
     /// Copies a key's value into memory that needs no content before, and returns the value's
@@ -270,24 +285,23 @@ impl Table {
         key: impl AsRef<[u8]>,
         buffers: &mut [&mut [MaybeUninit<u8>]],
     ) -> Result<Option<usize>> {
-        self.lookup(key.as_ref(), |words, length| {
-            // What it returns was copied, whatever the segment says.
-            Ok(copy_slices(words, length, buffers))
-        })
+        self.lookup(
+            key.as_ref(),
+            by(|words, length| {
+                // What it returns was copied, whatever the segment says.
+                Ok(copy_slices(words, length, buffers))
+            }),
+        )
     }
 
     pub(super) fn length_of(&self, key: &[u8]) -> Result<Option<usize>> {
-        self.lookup(key, |_, length| Ok(length))
+        self.lookup(key, by(|_, length| Ok(length)))
     }
 
     /// Looks up a key without a lock or, after too many disturbances, with one.
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    fn lookup<R>(
-        &self,
-        key: &[u8],
-        copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
-    ) -> Result<Option<R>> {
+    fn lookup<R>(&self, key: &[u8], copy: impl Copier<Copied = R>) -> Result<Option<R>> {
         if key.len() > Hash::SHORT {
             return self.lookup_long(key, copy);
         }
@@ -298,11 +312,7 @@ impl Table {
     /// Looks up a long key. Apart, because the hash of long keys is so much code that callers'
     /// compilers would not inline the rest.
     #[inline(never)]
-    fn lookup_long<R>(
-        &self,
-        key: &[u8],
-        copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
-    ) -> Result<Option<R>> {
+    fn lookup_long<R>(&self, key: &[u8], copy: impl Copier<Copied = R>) -> Result<Option<R>> {
         let hash = Hash::of(self.segment(), key);
         self.lookup_hashed(key, hash, copy)
     }
@@ -314,7 +324,7 @@ impl Table {
         &self,
         key: &[u8],
         hash: Hash,
-        mut copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
+        mut copy: impl Copier<Copied = R>,
     ) -> Result<Option<R>> {
         match fast_path::lookup_fast(self.segment(), key, hash, &mut copy)? {
             Found::Present(result) => Ok(Some(result)),
@@ -327,21 +337,10 @@ impl Table {
     /// it.
     #[cold]
     #[inline(never)]
-    fn lookup_slow<R>(
-        &self,
-        key: &[u8],
-        mut copy: impl FnMut(&[AtomicU64], usize) -> Result<R>,
-    ) -> Result<Option<R>> {
+    fn lookup_slow<R>(&self, key: &[u8], mut copy: impl Copier<Copied = R>) -> Result<Option<R>> {
         let segment = self.segment();
         let hash = Hash::of(segment, key);
-        if segment.map.grows() {
-            if let Found::Present(result) =
-                fast_path::lookup_announced(segment, key, hash, &mut copy)?
-            {
-                return Ok(Some(result));
-            }
-            self.get_ready_to_read()?;
-        }
+        self.get_ready_to_read()?;
         loop {
             let found = match lookup::lookup_slow(self.segment(), key, hash, &mut copy)? {
                 Found::Undecided => self.lookup_locked(key, hash, &mut copy)?,
@@ -360,16 +359,15 @@ impl Table {
         &self,
         key: &[u8],
         hash: Hash,
-        copy: &mut impl FnMut(&[AtomicU64], usize) -> Result<R>,
+        copy: &mut impl Copier<Copied = R>,
     ) -> Result<Found<R>> {
         let Some(locked) = self.lock_to_read(hash.stripe(self.segment()))? else {
             return Ok(Found::Undecided);
         };
         Ok(match locked.find(key, hash)? {
-            Some(place) => Found::Present(copy(
-                place.entry.value_words(),
-                place.entry.lengths().value,
-            )?),
+            Some(place) => {
+                Found::Present(copy.copy(place.entry.value_words(), place.entry.lengths().value)?)
+            }
             None => Found::Absent,
         })
     }
