@@ -130,8 +130,7 @@ fn one_gives_back_and_the_other_gets() {
     });
 }
 
-/// Who takes over knows that the chunks of the dead may have no memory, and a reader is none the
-/// worse for it.
+/// The next process treats the dead one's chunks as if they had no memory, and a reader goes on.
 #[test]
 fn a_death_while_memory_is_given_back() {
     at_each_crash_point(|point, died| {
@@ -175,7 +174,7 @@ fn a_death_while_memory_is_got() {
     });
 }
 
-/// What a writer stores in the meantime stays or goes, and is whole.
+/// An entry that a writer stores during the clear is there afterwards, whole, or it is gone.
 #[test]
 fn a_table_is_cleared_beside_a_writer() {
     loom::model(|| {

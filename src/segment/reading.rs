@@ -3,7 +3,7 @@
 //! A reader without a lock may follow a slot to a record whose memory is free by now. That is
 //! harmless as long as the memory is there: what it read doesn't pass the check of the version. Only
 //! a table that grows gives the memory of free chunks back to the machine
-//! ([`write::give_back`](crate::write)), and then a load of it may fail with a deadly signal. So
+//! ([`arena::memory`](crate::arena)), and then a load of it may fail with a deadly signal. So
 //! there a thread *announces* that it reads records:
 //!
 //! | reader | giver |
